@@ -1,0 +1,1 @@
+"""Contract-driven extraction from Oracle and SQL Server into a Delta lake."""

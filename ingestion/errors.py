@@ -1,0 +1,159 @@
+"""Every error this package raises on purpose.
+
+The tree is the retry policy, and each leaf has its own exit code:
+
+    LakehouseError
+    ├── PermanentError                      do not retry; somebody must change something
+    │   ├── ConfigurationError        10    a setting, a name or an installed extra is missing or wrong
+    │   ├── InvalidContractError      11    a contract file is wrong
+    │   ├── BrokenContractError       12    the source no longer keeps its contract
+    │   ├── DeleteBrakeError          13    more keys vanished than the contract allows
+    │   ├── QuarantineLimitError      14    more rows are bad than the contract allows
+    │   ├── LakeError                 15    the lake folder is not ours, or not whole
+    │   ├── IntegrityError            16    a count or a schema did not come out as it must
+    │   ├── BuildError                17    dbt did not build all that was planned
+    │   └── RunFailedError            18    a run ended with something red in the ledger
+    └── TransientError                      retry; nothing has to change
+        ├── SourceUnavailableError    20    the database did not answer
+        └── ConcurrentWriteError      21    another writer committed first
+
+A message says subject, promise against finding, consequence and next step.
+It never holds a row value or a secret.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+class LakehouseError(Exception):
+    """Base of all errors raised on purpose. `exit_code` is what the command line ends with."""
+
+    exit_code = 1
+
+
+class PermanentError(LakehouseError):
+    """A retry cannot help: somebody must change something first."""
+
+
+class TransientError(LakehouseError):
+    """A later attempt may succeed with nothing changed."""
+
+
+class ConfigurationError(PermanentError):
+    """A setting, a name or an installed extra is missing or wrong."""
+
+    exit_code = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """
+    One fault in a contract file. `line` counts from 1; 0 means the file as a whole.
+
+    `severity` is error, or warning for what a contract may do but rarely means.
+    """
+
+    path: str
+    line: int
+    message: str
+    severity: str = "error"
+
+    def __str__(self) -> str:
+        place = f"{self.path}:{self.line}" if self.line else self.path
+        return f"{place}: {self.message}" if self.severity == "error" else f"{place}: {self.severity}: {self.message}"
+
+
+class InvalidContractError(PermanentError):
+    """One or more contract files are wrong; every fault is listed."""
+
+    exit_code = 11
+
+    def __init__(self, faults: Sequence[Fault]) -> None:
+        super().__init__(faults)
+        self.faults = tuple(faults)
+
+    def __str__(self) -> str:
+        count = len(self.faults)
+        lines = [f"{count} fault{'s' if count != 1 else ''} in the contracts."]
+        lines += [f"  {fault}" for fault in self.faults]
+        lines.append("Nothing was read or written. Correct the files and run `lakehouse contract lint`.")
+        return "\n".join(lines)
+
+
+@dataclass(frozen=True, slots=True)
+class Break:
+    """One place where a source differs from its contract."""
+
+    column: str
+    promised: str
+    found: str
+
+
+class BrokenContractError(PermanentError):
+    """The source no longer has what its contract promises; every break is listed."""
+
+    exit_code = 12
+
+    def __init__(self, contract_id: str, breaks: Sequence[Break]) -> None:
+        super().__init__(contract_id, breaks)
+        self.contract_id = contract_id
+        self.breaks = tuple(breaks)
+
+    def __str__(self) -> str:
+        lines = [f"{self.contract_id}: the source no longer keeps the contract."]
+        lines += [f"  {b.column}: promised {b.promised}, found {b.found}" for b in self.breaks]
+        lines.append(
+            "No rows were written. Repair the source, or release the next version of the contract "
+            f"(`lakehouse contract accept {self.contract_id}`)."
+        )
+        return "\n".join(lines)
+
+
+class DeleteBrakeError(PermanentError):
+    """More keys vanished from the source than the contract lets a load delete."""
+
+    exit_code = 13
+
+
+class QuarantineLimitError(PermanentError):
+    """More rows break the contract than its quarantine limit allows."""
+
+    exit_code = 14
+
+
+class LakeError(PermanentError):
+    """The lake folder is not ours, is not whole, or uses features that an engine cannot read."""
+
+    exit_code = 15
+
+
+class IntegrityError(PermanentError):
+    """A count or a schema did not come out as it must; nothing was committed."""
+
+    exit_code = 16
+
+
+class BuildError(PermanentError):
+    """dbt did not build all that was planned."""
+
+    exit_code = 17
+
+
+class RunFailedError(PermanentError):
+    """A run ended with something red in the ledger."""
+
+    exit_code = 18
+
+
+class SourceUnavailableError(TransientError):
+    """The source database did not answer."""
+
+    exit_code = 20
+
+
+class ConcurrentWriteError(TransientError):
+    """Another writer committed to the same table first; nothing of this attempt was kept."""
+
+    exit_code = 21

@@ -1,0 +1,138 @@
+"""The environment as frozen values, read once at the edge.
+
+LAKEHOUSE_ROOT      the lake: a folder or a URI; default `<project>/lake`
+LAKEHOUSE_PROJECT   the folder with data_contracts/ and dbt_project/; default: the nearest one above the current folder
+LAKEHOUSE_MEMORY    DuckDB's memory limit per process; default 1GB
+AIRFLOW_CONN_<SYSTEM>  a source's connection, as Airflow spells it: a URI or a JSON object
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+from ingestion.errors import ConfigurationError
+
+CONNECTION_PREFIX = "AIRFLOW_CONN_"
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """Where a system is and how to log in. The password never shows in a repr."""
+
+    type: str
+    host: str = ""
+    port: int | None = None
+    schema: str = ""
+    login: str = ""
+    password: str = field(default="", repr=False)
+    extra: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Everything that differs between machines."""
+
+    project: Path
+    lake_root: str
+    memory_limit: str = "1GB"
+    connections: Mapping[str, Connection] = field(default_factory=dict)
+
+    @property
+    def contracts(self) -> Path:
+        return self.project / "data_contracts"
+
+    @property
+    def dbt_project(self) -> Path:
+        return self.project / "dbt_project"
+
+    def connection(self, system: str) -> Connection:
+        """Return a system's connection. Raises ConfigurationError with what to set."""
+        found = self.connections.get(system)
+        if found is None:
+            raise ConfigurationError(
+                f"{system}: promised a connection, found none. No rows were read. "
+                f"Set {CONNECTION_PREFIX}{system.upper()}, e.g. oracle://user:password@host:1521/service, "
+                "or run the example world: lakehouse demo"
+            )
+        return found
+
+    @classmethod
+    def from_environ(cls, environ: Mapping[str, str], cwd: Path | None = None) -> Settings:
+        """Read the settings from environment variables. Raises ConfigurationError."""
+        project = _project(environ, cwd or Path.cwd())
+        return cls(
+            project=project,
+            lake_root=environ.get("LAKEHOUSE_ROOT") or str(project / "lake"),
+            memory_limit=environ.get("LAKEHOUSE_MEMORY") or "1GB",
+            connections={
+                name.removeprefix(CONNECTION_PREFIX).lower(): parse_connection(name, value)
+                for name, value in environ.items()
+                if name.startswith(CONNECTION_PREFIX) and value
+            },
+        )
+
+
+def _project(environ: Mapping[str, str], cwd: Path) -> Path:
+    named = environ.get("LAKEHOUSE_PROJECT")
+    if named:
+        return Path(named).expanduser().absolute()
+    for folder in (cwd.absolute(), *cwd.absolute().parents):
+        if (folder / "data_contracts").is_dir():
+            return folder
+    raise ConfigurationError(
+        "project: promised a folder with data_contracts/, found none here or above. Nothing was done. "
+        "Go to the project's folder or set LAKEHOUSE_PROJECT."
+    )
+
+
+def parse_connection(name: str, value: str) -> Connection:
+    """Read a connection in Airflow's URI or JSON form. The error never repeats the value."""
+    try:
+        return _from_json(value) if value.lstrip().startswith("{") else _from_uri(value)
+    except (ValueError, TypeError, KeyError):
+        raise ConfigurationError(
+            f"{name}: promised a connection URI (type://login:password@host:port/schema?extra=…) or a JSON object, "
+            "found neither. Nothing was done. Correct the variable (its value is not shown here)."
+        ) from None
+
+
+def _from_json(value: str) -> Connection:
+    given = json.loads(value)
+    extra = given.get("extra") or {}
+    if isinstance(extra, str):
+        extra = json.loads(extra)
+    return Connection(
+        type=_type(given["conn_type"]),
+        host=given.get("host") or "",
+        port=int(given["port"]) if given.get("port") else None,
+        schema=given.get("schema") or "",
+        login=given.get("login") or "",
+        password=given.get("password") or "",
+        extra={key: str(item) for key, item in extra.items()},
+    )
+
+
+def _from_uri(value: str) -> Connection:
+    parts = urlsplit(value)
+    if not parts.scheme:
+        raise ValueError("no scheme")
+    extra = dict(parse_qsl(parts.query, keep_blank_values=True))
+    if "__extra__" in extra:
+        extra.update({key: str(item) for key, item in json.loads(extra.pop("__extra__")).items()})
+    return Connection(
+        type=_type(parts.scheme),
+        host=unquote(parts.hostname or ""),
+        port=parts.port,
+        schema=unquote(parts.path.removeprefix("/")),
+        login=unquote(parts.username or ""),
+        password=unquote(parts.password or ""),
+        extra=extra,
+    )
+
+
+def _type(name: str) -> str:
+    return name.replace("-", "_").lower()
