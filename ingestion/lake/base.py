@@ -1,0 +1,133 @@
+"""What the product asks of an engine that writes Delta. Implemented by `delta_rs` and `spark`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import pyarrow as pa
+
+from ingestion.errors import LakeError
+
+WRITER_FEATURES = frozenset({"appendOnly", "invariants", "checkConstraints", "changeDataFeed", "timestampNtz"})
+READER_FEATURES = frozenset({"timestampNtz"})
+METADATA_KEY = "userMetadata"  # the one key that Spark's writer option can set as well
+OP = "_op"
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """
+    What goes into the commit beside the rows.
+
+    `version` numbers grow within `app_id`; a version that the table already has is never
+    applied again. None commits without an application transaction. `metadata` becomes JSON
+    under `userMetadata`: counts, window, fixed point; never a row value or a secret.
+    """
+
+    app_id: str
+    version: int | None
+    metadata: Mapping[str, object] = field(default_factory=dict)
+
+    def to_json(self) -> str:
+        return json.dumps({"app": self.app_id, "batch": self.version, **self.metadata}, sort_keys=True)
+
+
+@dataclass(frozen=True, slots=True)
+class StagedFile:
+    """A Parquet file in the table's folder that no commit names yet. `path` is relative to the table."""
+
+    path: str
+    rows: int
+    bytes: int
+    statistics: str
+    partition_values: Mapping[str, str | None] = field(default_factory=dict)
+
+
+class Engine(Protocol):
+    """Creates, commits, merges and reads Delta tables. Every write is one commit or none."""
+
+    def exists(self, uri: str) -> bool: ...
+
+    def version(self, uri: str) -> int: ...
+
+    def schema(self, uri: str) -> pa.Schema: ...
+
+    def properties(self, uri: str) -> dict[str, str]: ...
+
+    def transaction_version(self, uri: str, app_id: str) -> int | None: ...
+
+    def last_metadata(self, uri: str, app_id: str) -> dict[str, Any] | None:
+        """Return the JSON of the newest commit of `app_id` that the log still holds."""
+        ...
+
+    def create(
+        self,
+        uri: str,
+        schema: pa.Schema,
+        *,
+        append_only: bool = False,
+        unindexed: Sequence[str] = (),
+        partition_by: Sequence[str] = (),
+    ) -> None:
+        """Create an empty table unless it exists. Columns in `unindexed` get no statistics."""
+        ...
+
+    def add_columns(self, uri: str, fields: Sequence[pa.Field]) -> None:
+        """Add nullable columns at the end. Columns that exist already are left alone."""
+        ...
+
+    def publish(self, uri: str, files: Sequence[StagedFile], *, commit: Commit, overwrite: bool = False) -> int | None:
+        """
+        Commit staged files at most once.
+
+        Returns the new table version, None if the table already had this commit's version.
+        Raises ConcurrentWriteError if somebody else committed the same application id meanwhile.
+        """
+        ...
+
+    def append(self, uri: str, rows: pa.Table, *, commit: Commit | None = None) -> None:
+        """Append a small table, as ledgers do."""
+        ...
+
+    def overwrite(
+        self,
+        uri: str,
+        rows: pa.RecordBatchReader,
+        *,
+        schema: pa.Schema,
+        commit: Commit,
+        partition_by: Sequence[str] = (),
+        properties: Mapping[str, str] | None = None,
+    ) -> int: ...
+
+    def merge(
+        self,
+        uri: str,
+        rows: pa.RecordBatchReader,
+        *,
+        key: str | Sequence[str],
+        commit: Commit,
+        expected_version: int,
+        op: str = OP,
+    ) -> int | None:
+        """
+        Apply a difference in one commit: I inserts, U updates or inserts, D deletes the row of that key.
+
+        The letter stands in the column `op`, which is not stored. Returns the new version, None
+        (no commit) for an empty difference. Raises ConcurrentWriteError unless the table is still
+        at `expected_version`.
+        """
+        ...
+
+
+def check_features(uri: str, readers: Sequence[str], writers: Sequence[str]) -> None:
+    """Raise LakeError if a table uses a protocol feature that one of the engines cannot read or write."""
+    unknown = sorted({*readers} - READER_FEATURES | {*writers} - WRITER_FEATURES)
+    if unknown:
+        raise LakeError(
+            f"{uri}: promised only Delta features that both engines know, found {', '.join(unknown)}. "
+            "Nothing was written. Remove the feature (ALTER TABLE ... DROP FEATURE) or rewrite the table."
+        )

@@ -1,0 +1,158 @@
+"""Where every table of the lake lies, and the marker that says the folder is ours.
+
+<root>/_lakehouse.json            marker with the format version
+<root>/bronze/<system>/<entity>   and quarantine/ likewise
+<root>/silver/<model>, gold/<model>, ops/<table>
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+import pyarrow.fs as pafs
+
+from ingestion.errors import LakeError
+
+MARKER = "_lakehouse.json"
+FORMAT_VERSION = 1
+TWO_LEVEL_LAYERS = ("bronze", "quarantine")
+ONE_LEVEL_LAYERS = ("silver", "gold", "ops")
+LAYERS = (*TWO_LEVEL_LAYERS, *ONE_LEVEL_LAYERS)
+
+
+@dataclass(frozen=True, slots=True)
+class LakeTable:
+    """A Delta table of the lake: `schema`.`name` is what SQL calls it."""
+
+    schema: str
+    name: str
+    uri: str
+
+
+@dataclass(frozen=True)
+class Lake:
+    """One root folder or bucket. `root` is an absolute local path or a URI without trailing slash."""
+
+    root: str
+    storage_options: Mapping[str, str] = field(default_factory=dict)
+
+    @cached_property
+    def filesystem(self) -> pafs.FileSystem:
+        """The Arrow file system of the root; paths on it come from `path`."""
+        return self._resolved[0]
+
+    @cached_property
+    def _resolved(self) -> tuple[pafs.FileSystem, str]:
+        filesystem, path = pafs.FileSystem.from_uri(self.root)
+        return filesystem, path
+
+    def uri(self, layer: str, *parts: str) -> str:
+        """Return the URI of a table, e.g. `uri("bronze", "erp", "customers")`."""
+        return "/".join([self.root, layer, *parts])
+
+    def path(self, *parts: str) -> str:
+        """Return a path on `filesystem` below the root."""
+        return "/".join([self._resolved[1], *parts])
+
+    def path_of(self, uri: str) -> str:
+        """Return the path on `filesystem` of a URI made by `uri`."""
+        return self.path(uri.removeprefix(self.root).lstrip("/"))
+
+    def location(self, path: str) -> str:
+        """Return what DuckDB calls a path on `filesystem`: the path itself, or a URI of the root's scheme."""
+        return path if "://" not in self.root else f"{self.root.split('://', 1)[0]}://{path}"
+
+    def tables(self) -> list[LakeTable]:
+        """Return every Delta table of the lake, ordered by schema and name."""
+        found = []
+        for layer in TWO_LEVEL_LAYERS:
+            for system in self._folders(layer):
+                for entity in self._folders(layer, system):
+                    found.append(LakeTable(layer, f"{system}__{entity}", self.uri(layer, system, entity)))
+        for layer in ONE_LEVEL_LAYERS:
+            found += [LakeTable(layer, name, self.uri(layer, name)) for name in self._folders(layer)]
+        return [table for table in found if self._is_delta(table.uri)]
+
+    def _folders(self, *parts: str) -> Iterator[str]:
+        selector = pafs.FileSelector(self.path(*parts), allow_not_found=True)
+        names = [
+            info.base_name for info in self.filesystem.get_file_info(selector) if info.type == pafs.FileType.Directory
+        ]
+        yield from sorted(names)
+
+    def _is_delta(self, uri: str) -> bool:
+        info = self.filesystem.get_file_info(self.path_of(uri) + "/_delta_log")
+        return bool(info.type == pafs.FileType.Directory)
+
+
+def lake_at(root: str | Path, storage_options: Mapping[str, str] | None = None) -> Lake:
+    """Return the lake at a local path or URI without looking at it."""
+    text = str(root).rstrip("/")
+    if text.startswith("file://"):
+        text = text.removeprefix("file://")
+    if "://" not in text:
+        text = str(Path(text).expanduser().absolute())
+    return Lake(text, dict(storage_options or {}))
+
+
+def open_lake(root: str | Path, storage_options: Mapping[str, str] | None = None) -> Lake:
+    """
+    Return the lake at `root` after reading its marker.
+
+    Raises:
+        LakeError: there is no lake yet, the folder holds something else, or a newer format.
+    """
+    lake = lake_at(root, storage_options)
+    if _read_marker(lake) is None:
+        raise LakeError(
+            f"{lake.root}: promised a lake, found none (no {MARKER}). Nothing was read or written. "
+            "Create it with `lakehouse init`, or set LAKEHOUSE_ROOT to an existing lake."
+        )
+    return lake
+
+
+def create_lake(root: str | Path, storage_options: Mapping[str, str] | None = None) -> Lake:
+    """
+    Return the lake at `root`, writing the marker if the folder is new or empty. Idempotent.
+
+    Raises:
+        LakeError: the folder holds files of somebody else, or a newer format.
+    """
+    lake = lake_at(root, storage_options)
+    if _read_marker(lake) is not None:
+        return lake
+    inside = lake.filesystem.get_file_info(pafs.FileSelector(lake.path(), allow_not_found=True))
+    if inside:
+        raise LakeError(
+            f"{lake.root}: promised an empty folder or a lake, found {len(inside)} other entries and no {MARKER}. "
+            "Nothing was written. Choose another folder (LAKEHOUSE_ROOT) or empty this one."
+        )
+    lake.filesystem.create_dir(lake.path(), recursive=True)
+    with lake.filesystem.open_output_stream(lake.path(MARKER)) as stream:
+        stream.write(json.dumps({"format": FORMAT_VERSION}).encode())
+    return lake
+
+
+def _read_marker(lake: Lake) -> int | None:
+    """Return the format version, None where there is no marker."""
+    info = lake.filesystem.get_file_info(lake.path(MARKER))
+    if info.type == pafs.FileType.NotFound:
+        return None
+    try:
+        with lake.filesystem.open_input_stream(lake.path(MARKER)) as stream:
+            found = int(json.loads(stream.readall())["format"])
+    except (ValueError, KeyError, TypeError) as exc:
+        raise LakeError(
+            f"{lake.root}: the marker {MARKER} is not readable. Nothing was read or written. "
+            'Restore it; a lake of today holds {"format": ' + str(FORMAT_VERSION) + "}."
+        ) from exc
+    if found > FORMAT_VERSION:
+        raise LakeError(
+            f"{lake.root}: this lake has format {found}, this program knows up to {FORMAT_VERSION}. "
+            "Nothing was read or written. Upgrade the program."
+        )
+    return found
