@@ -1,0 +1,75 @@
+"""Evaluates a contract's checks over a whole batch. Each ends in pass, warn, fail or `not run` with the reason."""
+
+from __future__ import annotations
+
+import operator
+from dataclasses import dataclass
+
+from ingestion.contracts.model import Contract, Mode, QualityCheck
+from ingestion.extract.split import Tally
+
+MIN_ROWS_TO_JUDGE = 20
+"""Below this many rows a percentage says nothing: 1 bad row of 2 is no reason to stop a table."""
+
+_COMPARISONS = {
+    "mustBe": operator.eq,
+    "mustNotBe": operator.ne,
+    "mustBeGreaterThan": operator.gt,
+    "mustBeGreaterOrEqualTo": operator.ge,
+    "mustBeLessThan": operator.lt,
+    "mustBeLessOrEqualTo": operator.le,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """One check's end. `found` is the measured number, in the check's unit; None if it was not run."""
+
+    check_id: str
+    column: str | None
+    metric: str
+    promised: str
+    found: float | None
+    outcome: str
+    reason: str | None = None
+
+
+def evaluate(contract: Contract, tally: Tally) -> list[Outcome]:
+    """Return the outcome of every check, in contract order."""
+    return [_outcome(contract, check, tally) for check in contract.quality]
+
+
+def _outcome(contract: Contract, check: QualityCheck, tally: Tally) -> Outcome:
+    promised = f"{check.metric} {check.operator} {check.operand}{' %' if check.unit == 'percent' else ''}"
+    found, reason = _measure(contract, check, tally)
+    if found is None:
+        return Outcome(check.id, check.column, check.metric, promised, None, "not run", reason)
+    kept = _keeps(check, found)
+    outcome = "pass" if kept else "warn" if check.severity == "warning" else "fail"
+    return Outcome(check.id, check.column, check.metric, promised, found, outcome)
+
+
+def _measure(contract: Contract, check: QualityCheck, tally: Tally) -> tuple[float | None, str | None]:
+    if check.metric == "rowCount":
+        return (float(tally.read), None) if contract.mode is Mode.FULL else (None, "a window is not the whole table")
+    if check.unit == "percent" and tally.read < MIN_ROWS_TO_JUDGE:
+        return None, f"fewer than {MIN_ROWS_TO_JUDGE} rows in this batch"
+    if check.column is None:
+        return None, f"{check.metric} of a whole table is not measured by a load"
+    if check.metric in ("nullValues", "missingValues"):
+        count = tally.nulls.get(check.column, 0)
+    elif check.metric == "invalidValues":
+        count = sum(rows for mark, rows in tally.broken.items() if mark.startswith(f"{check.column}:"))
+    elif check.metric == "duplicateValues":
+        count = tally.broken.get(f"{check.column}:duplicate_key", 0)
+    else:
+        return None, f"unknown metric {check.metric}"
+    return (100.0 * count / tally.read if check.unit == "percent" else float(count)), None
+
+
+def _keeps(check: QualityCheck, found: float) -> bool:
+    if isinstance(check.operand, tuple):
+        low, high = check.operand
+        inside = low <= found <= high
+        return inside if check.operator == "mustBeBetween" else not inside
+    return bool(_COMPARISONS[check.operator](found, check.operand))

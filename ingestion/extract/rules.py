@@ -1,0 +1,122 @@
+"""Evaluates a contract's rules on Arrow batches, one vectorised pass per rule."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal
+from functools import cache
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ingestion.contracts.model import Column, Contract, Rule
+from ingestion.contracts.projection import RAW_PREFIX
+
+TYPE_RULE = "type"
+FUTURE_RULE = "future_watermark"
+DUPLICATE_RULE = "duplicate_key"
+
+_BOUNDS = {
+    "minimum": pc.greater_equal,
+    "maximum": pc.less_equal,
+    "exclusive_minimum": pc.greater,
+    "exclusive_maximum": pc.less,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Which rows of a batch break one rule of one column: `broken` is a boolean array without nulls."""
+
+    column: str
+    rule: str
+    broken: pa.Array
+
+
+def judge(contract: Contract, batch: pa.RecordBatch, *, future: str | None) -> Iterator[Verdict]:
+    """
+    Yield a verdict per rule that at least one row of the batch breaks.
+
+    A value that does not fit its type (its raw column is not null) breaks `type` and nothing else.
+    Rows whose watermark is at or above `future` break `future_watermark`.
+    """
+    raw_columns = {name.removeprefix(RAW_PREFIX) for name in batch.schema.names if name.startswith(RAW_PREFIX)}
+    for column in contract.columns:
+        values = batch.column(column.name)
+        misfit = None
+        if column.name in raw_columns:
+            misfit = pc.is_valid(batch.column(RAW_PREFIX + column.name))
+            if misfit.true_count:
+                yield Verdict(column.name, TYPE_RULE, misfit)
+            else:
+                misfit = None
+        for rule in column.rules:
+            broken = _broken(column, rule, values)
+            if broken is None:
+                continue
+            if rule.kind == "required" and misfit is not None:
+                broken = pc.and_not(broken, misfit)
+            if broken.true_count:
+                yield Verdict(column.name, rule.name, broken)
+    if future is not None and contract.watermark is not None:
+        ahead = _bound_broken(
+            contract.column(contract.watermark), "exclusive_maximum", future, batch.column(contract.watermark)
+        )
+        if ahead.true_count:
+            yield Verdict(contract.watermark, FUTURE_RULE, ahead)
+
+
+def _broken(column: Column, rule: Rule, values: pa.Array) -> pa.Array | None:
+    """Return true where a value breaks the rule, None where surely none does."""
+    if rule.kind == "required":
+        return pc.is_null(values) if values.null_count else None
+    if rule.kind == "enum":
+        return _not(pc.is_in(values, value_set=_enum(column, rule)), values)
+    if rule.kind == "pattern":
+        return _not(pc.match_substring_regex(values, str(rule.argument)), values)
+    if rule.kind in ("min_length", "max_length"):
+        compare = pc.greater_equal if rule.kind == "min_length" else pc.less_equal
+        return _not(compare(pc.utf8_length(values), pa.scalar(rule.argument, pa.int32())), values)
+    return _bound_broken(column, rule.kind, str(rule.argument), values)
+
+
+def _not(kept: pa.Array, values: pa.Array) -> pa.Array:
+    broken = pc.invert(kept)
+    if values.null_count:
+        broken = pc.and_(pc.fill_null(broken, False), pc.is_valid(values))
+    return broken
+
+
+def _bound_broken(column: Column, kind: str, text: str, values: pa.Array) -> pa.Array:
+    return _not(_BOUNDS[kind](values, bound_scalar(column.arrow_type, text)), values)
+
+
+@cache
+def bound_scalar(type_: pa.DataType, text: str) -> pa.Scalar:
+    """Return the text of an exact number or an ISO moment as a scalar that compares with `type_` exactly."""
+    if pa.types.is_timestamp(type_):
+        moment = datetime.fromisoformat(text)
+        if type_.tz is not None:
+            moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
+        elif moment.tzinfo is not None:
+            moment = moment.replace(tzinfo=None)
+        return pa.scalar(moment, type_)
+    if pa.types.is_date(type_):
+        return pa.scalar(datetime.fromisoformat(text).date(), type_)
+    if pa.types.is_floating(type_):
+        return pa.scalar(float(text), type_)
+    number = Decimal(text)
+    if pa.types.is_integer(type_) and number == number.to_integral_value():
+        return pa.scalar(int(number), pa.int64() if abs(number) < 2**63 else pa.decimal128(38, 0))
+    return pa.scalar(number)
+
+
+@cache
+def _enum(column: Column, rule: Rule) -> pa.Array:
+    values: tuple[Any, ...] = rule.argument if isinstance(rule.argument, tuple) else ()
+    if pa.types.is_string(column.arrow_type):
+        return pa.array(values, pa.string())
+    return pa.array(values, pa.string()).cast(column.arrow_type)

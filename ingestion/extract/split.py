@@ -1,0 +1,101 @@
+"""Splits a batch into rows that keep the contract and rows that break it. No row is dropped."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ingestion.contracts.model import Contract
+from ingestion.errors import IntegrityError
+from ingestion.extract.rules import judge
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """
+    `good` holds the contract's columns only, `bad` those and the raw columns.
+
+    `breaks` stands beside `bad`, one text per row: `column:rule` in contract order, joined by `; `.
+    `is_good` has one boolean per row that came in.
+    """
+
+    good: pa.RecordBatch
+    bad: pa.RecordBatch
+    breaks: pa.Array
+    is_good: pa.Array
+
+
+@dataclass(slots=True)
+class Tally:
+    """What the batches of one read added up to. `broken` counts rows per `column:rule`, `nulls` per column."""
+
+    read: int = 0
+    good: int = 0
+    bad: int = 0
+    broken: dict[str, int] = field(default_factory=dict)
+    nulls: dict[str, int] = field(default_factory=dict)
+
+
+def split(contract: Contract, batch: pa.RecordBatch, tally: Tally, *, future: str | None = None) -> Split:
+    """
+    Judge every row of a batch and add it to the tally.
+
+    Raises:
+        IntegrityError: the batch does not have the promised types, or is corrupt.
+    """
+    _check_shape(contract, batch)
+    verdicts = list(judge(contract, batch, future=future))
+    names = contract.arrow_schema.names
+    good = batch.select(names)
+    bad = batch.slice(0, 0)
+    breaks = pa.array([], pa.string())
+    is_good = pa.repeat(pa.scalar(True), batch.num_rows)
+    if verdicts:
+        is_bad = verdicts[0].broken
+        for verdict in verdicts[1:]:
+            is_bad = pc.or_(is_bad, verdict.broken)
+        # filtered before the join: binary_join_element_wise drops rows whose parts are all null (pyarrow 26.0.1)
+        marks = [pc.if_else(v.broken.filter(is_bad), f"{v.column}:{v.rule}", None) for v in verdicts]
+        bad, breaks = batch.filter(is_bad), pc.binary_join_element_wise(*marks, "; ", null_handling="skip")
+        is_good = pc.invert(is_bad)
+        good = good.filter(is_good)
+    for verdict in verdicts:
+        mark = f"{verdict.column}:{verdict.rule}"
+        tally.broken[mark] = tally.broken.get(mark, 0) + verdict.broken.true_count
+    for name in names:
+        tally.nulls[name] = tally.nulls.get(name, 0) + batch.column(name).null_count
+    tally.read += batch.num_rows
+    tally.good += good.num_rows
+    tally.bad += bad.num_rows
+    if good.num_rows + bad.num_rows != batch.num_rows:
+        raise IntegrityError(
+            f"{contract.id}: {batch.num_rows} rows were read, {good.num_rows} kept and {bad.num_rows} quarantined. "
+            "Nothing was committed. This is a fault of the program; report it."
+        )
+    return Split(good, bad, breaks, is_good)
+
+
+def _check_shape(contract: Contract, batch: pa.RecordBatch) -> None:
+    promised = contract.arrow_schema
+    found = pa.schema([batch.schema.field(name) for name in batch.schema.names[: len(promised)]])
+    if not found.equals(promised):
+        different = [
+            f"{want.name}: promised {want.type}, found {have.name} {have.type}"
+            for want, have in zip(promised, found, strict=False)
+            if (want.name, want.type) != (have.name, have.type)
+        ]
+        raise IntegrityError(
+            f"{contract.id}: the driver did not deliver the promised types "
+            f"({'; '.join(different) or 'columns missing'}). "
+            "Nothing was committed. This is a fault of the source adapter; report it."
+        )
+    try:
+        batch.validate(full=True)
+    except pa.ArrowInvalid:
+        # the cause may quote a value, so it is not chained
+        raise IntegrityError(
+            f"{contract.id}: the driver delivered a corrupt batch (a value outside its own type). "
+            "Nothing was committed. Run it again; if it comes back, check the driver's version with `lakehouse doctor`."
+        ) from None

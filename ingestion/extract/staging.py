@@ -1,0 +1,105 @@
+"""Writes batches to Parquet files that no commit names yet, and trusts them only by their footers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from types import TracebackType
+
+import pyarrow as pa
+import pyarrow.fs as pafs
+import pyarrow.parquet as pq
+
+from ingestion.errors import IntegrityError
+
+ROW_GROUP_BYTES = 48 * 1024 * 1024
+ROW_GROUP_ROWS = 512 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class ParquetFile:
+    """A closed file: its path on the file system, size, and footer."""
+
+    path: str
+    bytes: int
+    footer: pq.FileMetaData
+
+    @property
+    def rows(self) -> int:
+        return int(self.footer.num_rows)
+
+
+class ParquetStage:
+    """
+    One Parquet file under way. Batches gather up to a row group's budget, then go to disk.
+
+    Use as a context manager: leaving it on an error deletes the file.
+    """
+
+    def __init__(self, filesystem: pafs.FileSystem, path: str, schema: pa.Schema) -> None:
+        self._filesystem = filesystem
+        self._path = path
+        self._schema = schema
+        self._waiting: list[pa.RecordBatch] = []
+        self._waiting_bytes = 0
+        self._waiting_rows = 0
+        self._written = 0
+        filesystem.create_dir(path.rsplit("/", 1)[0], recursive=True)
+        self._sink = filesystem.open_output_stream(path)
+        self._writer = pq.ParquetWriter(self._sink, schema, compression="zstd", compression_level=1)
+
+    @property
+    def rows(self) -> int:
+        """Rows given so far, flushed or not."""
+        return self._written + self._waiting_rows
+
+    def write(self, batch: pa.RecordBatch) -> None:
+        """Add a batch of exactly the stage's schema. Raises IntegrityError."""
+        if batch.schema != self._schema:
+            raise IntegrityError(
+                f"{self._path.rsplit('/', 1)[-1]}: a batch has other columns or types than its file. "
+                "Nothing was committed. This is a fault of the program; report it."
+            )
+        if not batch.num_rows:
+            return
+        self._waiting.append(batch)
+        self._waiting_bytes += batch.nbytes
+        self._waiting_rows += batch.num_rows
+        if self._waiting_bytes >= ROW_GROUP_BYTES or self._waiting_rows >= ROW_GROUP_ROWS:
+            self._flush()
+
+    def write_all(self, batches: Iterable[pa.RecordBatch]) -> None:
+        for batch in batches:
+            self.write(batch)
+
+    def close(self) -> ParquetFile:
+        """Finish the file and return it after comparing its footer with what was written."""
+        self._flush()
+        self._writer.close()
+        self._sink.close()
+        with self._filesystem.open_input_file(self._path) as stream:
+            footer = pq.read_metadata(stream)
+        size = self._filesystem.get_file_info(self._path).size
+        if footer.num_rows != self._written or not footer.schema.to_arrow_schema().equals(self._schema):
+            raise IntegrityError(
+                f"{self._path.rsplit('/', 1)[-1]}: {self._written} rows were written, the footer shows "
+                f"{footer.num_rows} or another schema. Nothing was committed. Check the disk and run it again."
+            )
+        return ParquetFile(self._path, size, footer)
+
+    def _flush(self) -> None:
+        if self._waiting:
+            self._writer.write_table(pa.Table.from_batches(self._waiting), row_group_size=self._waiting_rows)
+            self._written += self._waiting_rows
+        self._waiting, self._waiting_bytes, self._waiting_rows = [], 0, 0
+
+    def __enter__(self) -> ParquetStage:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is not None:
+            self._writer.close()
+            self._sink.close()
+            self._filesystem.delete_file(self._path)
