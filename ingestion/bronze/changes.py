@@ -1,0 +1,160 @@
+"""Which of the rows just read are news to the lake: set logic in SQL, run by DuckDB, which spills.
+
+Tables the statements speak of:
+    arrived       rows of one read of this batch, in Bronze form
+    staged        those of them whose key comes once
+    bronze        the Bronze table at the version this load began with
+    source_keys   keys that the source has at the fixed point
+    refused_keys  keys of rows that this batch quarantined
+    staged_bad, quarantine   bad rows of this batch, and those of earlier ones
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from ingestion.bronze.rows import METADATA
+from ingestion.contracts.model import Contract
+from ingestion.contracts.types import duckdb_type
+from ingestion.lake.duck import identifier as quote
+from ingestion.lake.duck import literal
+
+_NEWEST_FIRST = "_eff desc, _seq desc, case when _op = 'D' then 1 else 0 end desc, _batch desc, _row desc"
+
+
+def live(contract: Contract, columns: tuple[str, ...] = ()) -> str:
+    """
+    Return the state of every key ever seen: key, `columns`, `_deleted`, `_newest` (its newest `_eff`).
+
+    The order inside a key is Silver's: `_eff, _seq, delete last, _batch, _row`.
+    """
+    wanted = _list((*contract.key_names, *columns))
+    return (
+        f"select {wanted}, _op = 'D' as _deleted, _eff as _newest from ("
+        f"select {wanted}, _op, _eff, row_number() over (partition by {_list(contract.key_names)} "
+        f"order by {_NEWEST_FIRST}) as _rank from bronze) where _rank = 1"
+    )
+
+
+def duplicates(contract: Contract) -> str:
+    """Return the arrived rows whose key comes more than once in the read."""
+    return f"select a.* from arrived a where exists ({_repeated(contract)})"
+
+
+def singles(contract: Contract) -> str:
+    """Return the arrived rows whose key comes once."""
+    return f"select a.* from arrived a where not exists ({_repeated(contract)})"
+
+
+def count_duplicates(contract: Contract) -> str:
+    """Return how many arrived rows share their key with another."""
+    keys = _list(contract.key_names)
+    return f"select coalesce(sum(n), 0) from (select count(*) as n from arrived group by {keys} having count(*) > 1)"
+
+
+def _repeated(contract: Contract) -> str:
+    keys = _list(contract.key_names)
+    return (
+        f"select 1 from (select {keys} from arrived group by {keys} having count(*) > 1) d "
+        f"where {_same(contract.key_names, 'a', 'd')}"
+    )
+
+
+def not_yet_loaded(contract: Contract, low: str | None = None) -> str:
+    """
+    Return the staged rows that Bronze does not hold already: same key, content and (in it) watermark.
+
+    `low` (source form) lets the scan of Bronze leave out what lies before the window. Tables
+    without a watermark are compared by `_eff` too.
+    """
+    names = tuple(contract.arrow_schema.names)
+    since = " and b._eff = s._eff" if contract.watermark is None else ""
+    if low is not None and contract.watermark is not None:
+        type_ = contract.column(contract.watermark).arrow_type
+        since = f" and b.{quote(contract.watermark)} >= cast({literal(low)} as {duckdb_type(type_)})"
+    others = tuple(name for name in names if name not in contract.key_names)
+    content = "".join(f" and b.{quote(n)} is not distinct from s.{quote(n)}" for n in others)
+    return (
+        f"select s.* from staged s where not exists (select 1 from bronze b "
+        f"where {_same(contract.key_names, 's', 'b')} and b._op <> 'D'{since}{content})"
+    )
+
+
+def changed_state(contract: Contract, compared: tuple[str, ...], *, op: str | None) -> str:
+    """
+    Return the staged rows whose key is new to the lake, deleted in it, or different in `compared`.
+
+    `_op` becomes `op`, or I and U if None. `_eff` becomes later than the key's newest event, or
+    Silver would sort the row before a delete that is already there.
+    """
+    differs = " or ".join(f"l.{quote(n)} is distinct from s.{quote(n)}" for n in compared) or "false"
+    first_key = quote(contract.key_names[0])
+    op_value = literal(op) if op else f"case when l.{first_key} is null or l._deleted then 'I' else 'U' end"
+    business = ", ".join(f"s.{quote(n)}" for n in contract.arrow_schema.names)
+    rest = ", ".join(f"s.{n}" for n in METADATA.names if n not in ("_op", "_eff"))
+    return (
+        f"select {business}, {op_value} as _op, "
+        f"greatest(s._eff, l._newest + interval 1 microsecond) as _eff, {rest} "
+        f"from staged s left join ({live(contract, compared)}) l on {_same(contract.key_names, 's', 'l')} "
+        f"where l.{first_key} is null or l._deleted or {differs}"
+    )
+
+
+def vanished_keys(contract: Contract) -> str:
+    """Return the live keys that the source no longer has, with `_newest`."""
+    return (
+        f"select l.* from ({live(contract)}) l where not l._deleted and not exists "
+        f"(select 1 from source_keys k where {_same(contract.key_names, 'l', 'k')})"
+    )
+
+
+def count_live(contract: Contract) -> str:
+    return f"select count(*) from ({live(contract)}) where not _deleted"
+
+
+def delete_rows(
+    contract: Contract, *, moment: datetime, sequence: int, batch: int, first_row: int, ingested_at: datetime
+) -> str:
+    """Return one D row per vanished key: keys only, in force at the fixed point or just after the newest event."""
+    fields = []
+    for column in contract.columns:
+        value = f"v.{quote(column.name)}" if column.key_position is not None else "null"
+        fields.append(f"cast({value} as {duckdb_type(column.arrow_type)}) as {quote(column.name)}")
+    at = f"cast({literal(moment.isoformat())} as timestamptz)"
+    return (
+        f"select {', '.join(fields)}, 'D' as _op, greatest({at}, v._newest + interval 1 microsecond) as _eff, "
+        f"cast({sequence} as bigint) as _seq, cast({batch} as bigint) as _batch, "
+        f"row_number() over () + {first_row - 1} as _row, {literal(contract.system)} as _source_system, "
+        f"cast({literal(ingested_at.isoformat())} as timestamptz) as _ingested_at, "
+        f"{literal(contract.version)} as _contract_version from ({vanished_keys(contract)}) v"
+    )
+
+
+def lacking_keys(contract: Contract) -> str:
+    """Return the keys that the source has and the lake will lack, or hold as deleted, after the staged rows."""
+    first_key = quote(contract.key_names[0])
+    return (
+        f"select {', '.join(f'k.{quote(n)}' for n in contract.key_names)} from source_keys k "
+        f"left join ({live(contract)}) l on {_same(contract.key_names, 'k', 'l')} "
+        f"where (l.{first_key} is null or l._deleted) "
+        f"and not exists (select 1 from staged s where {_same(contract.key_names, 's', 'k')} "
+        f"and (l._newest is null or s._eff > l._newest)) "
+        f"and not exists (select 1 from refused_keys r where {_same(contract.key_names, 'r', 'k')})"
+    )
+
+
+def newly_bad(contract: Contract) -> str:
+    """Return the bad rows that no open quarantine row shows already, with the same content and breaks."""
+    content = "".join(f" and q.{quote(n)} is not distinct from s.{quote(n)}" for n in contract.arrow_schema.names)
+    return (
+        f"select s.* from staged_bad s where not exists (select 1 from quarantine q "
+        f"where q._replayed_in is null and q._breaks = s._breaks{content})"
+    )
+
+
+def _list(names: tuple[str, ...]) -> str:
+    return ", ".join(quote(name) for name in names)
+
+
+def _same(names: tuple[str, ...], left: str, right: str) -> str:
+    return " and ".join(f"{left}.{quote(n)} = {right}.{quote(n)}" for n in names)

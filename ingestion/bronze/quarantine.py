@@ -1,0 +1,66 @@
+"""Reads open quarantine rows back into the shape a source delivers, so that they can be judged again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pyarrow as pa
+
+from ingestion.contracts.model import Column, Contract
+from ingestion.contracts.projection import RAW_PREFIX
+from ingestion.contracts.types import duckdb_type
+from ingestion.contracts.window import FixedPoint
+from ingestion.lake import duck
+from ingestion.lake.duck import identifier as quote
+
+_REPLAYABLE = (
+    # a key that came twice, or a clock ahead of its time, only the source can settle
+    "_replayed_in is null and not contains(_breaks, ':duplicate_key') and not contains(_breaks, ':future_watermark')"
+)
+_POSITION = pa.schema([("_batch", pa.int64()), ("_row", pa.int64())])
+
+
+def open_batches(connection: duck.Connection) -> list[FixedPoint]:
+    """Return the fixed points of batches with replayable rows, oldest first; `value` is the batch."""
+    rows = connection.execute(
+        "select _batch, coalesce(min(_eff), min(_ingested_at)) as at, min(_seq) from quarantine "
+        f"where {_REPLAYABLE} group by 1 order by 1"
+    ).fetchall()
+    return [FixedPoint("quarantine", str(batch), at, int(sequence or 0)) for batch, at, sequence in rows]
+
+
+def open_rows(
+    connection: duck.Connection, contract: Contract, point: FixedPoint
+) -> Iterator[tuple[pa.RecordBatch, pa.RecordBatch]]:
+    """Yield one batch's open rows as a source would deliver them, each with its `_batch` and `_row`."""
+    typed = [f"case when {_fits(c)} then {_typed(c)} end as {quote(c.name)}" for c in contract.columns]
+    raw = [
+        f"case when {quote(c.name)} is not null and not coalesce({_fits(c)}, false) then {quote(c.name)} end "
+        f"as {quote(RAW_PREFIX + c.name)}"
+        for c in contract.columns
+    ]
+    reader = connection.execute(
+        f"select {', '.join([*typed, *raw])}, _batch, _row from quarantine "
+        f"where {_REPLAYABLE} and _batch = ? order by _row",
+        [int(point.value)],
+    ).to_arrow_reader(16 * 1024)
+    schema = pa.schema([*contract.arrow_schema, *((RAW_PREFIX + c.name, pa.string()) for c in contract.columns)])
+    for batch in reader:
+        yield batch.select(schema.names).cast(schema), batch.select(_POSITION.names).cast(_POSITION)
+
+
+def _typed(column: Column) -> str:
+    if pa.types.is_binary(column.arrow_type):
+        return f"try(unhex({quote(column.name)}))"
+    return f"try_cast({quote(column.name)} as {duckdb_type(column.arrow_type)})"
+
+
+def _fits(column: Column) -> str:
+    """Return a condition that is true where the text is exactly a value of the type."""
+    type_ = column.arrow_type
+    fits = f"{_typed(column)} is not null"
+    if pa.types.is_integer(type_) or pa.types.is_decimal(type_):  # a cast would round what is too long
+        scale = type_.scale if pa.types.is_decimal(type_) else 0
+        fits += f" and length(rtrim(split_part({quote(column.name)}, '.', 2), '0')) <= {scale}"
+        fits += f" and not contains(lower({quote(column.name)}), 'e')"
+    return f"({fits})"

@@ -1,0 +1,139 @@
+"""A contract's Bronze and quarantine tables: where they are, what the lake already holds, and the batch commit."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow.parquet as pq
+
+from ingestion.bronze.rows import bronze_schema, quarantine_schema, unindexed_columns
+from ingestion.contracts.compare import bronze_drift
+from ingestion.contracts.model import BronzeMode, Contract, DriftAction
+from ingestion.errors import Break, BrokenContractError, ConcurrentWriteError
+from ingestion.lake import duck
+from ingestion.lake.base import Commit, Engine, StagedFile
+from ingestion.lake.layout import Lake
+from ingestion.lake.statistics import file_statistics, indexed_columns
+
+
+@dataclass(frozen=True, slots=True)
+class BronzeState:
+    """
+    What the lake holds of a table, read at Delta versions that stay fixed for the whole load.
+
+    `batch` is the last committed one (0: none yet), `next_batch` the next free number of Bronze and
+    quarantine together. `watermark` is the exclusive end of what is loaded by
+    `watermark_column`, in source form; None where the log no longer tells or nothing was loaded.
+    """
+
+    batch: int
+    next_batch: int
+    version: int
+    quarantine_version: int
+    watermark: str | None
+    watermark_column: str | None
+
+    @property
+    def is_empty(self) -> bool:
+        return self.batch == 0
+
+
+class BronzeTable:
+    """The Bronze and quarantine tables of one contract on one engine."""
+
+    def __init__(self, lake: Lake, engine: Engine, contract: Contract) -> None:
+        self.lake = lake
+        self.engine = engine
+        self.contract = contract
+        self.uri = lake.uri("bronze", contract.system, contract.entity)
+        self.quarantine_uri = lake.uri("quarantine", contract.system, contract.entity)
+
+    def create(self) -> None:
+        """Create both tables, empty, unless they exist; add columns that the contract gained since."""
+        contract = self.contract
+        unindexed = unindexed_columns(contract)
+        self.engine.create(
+            self.uri,
+            bronze_schema(contract),
+            append_only=contract.bronze is BronzeMode.APPEND,
+            unindexed=unindexed,
+            partition_by=[contract.partition] if contract.partition else [],
+        )
+        self.engine.create(self.quarantine_uri, quarantine_schema(contract), unindexed=contract.arrow_schema.names)
+        self._evolve()
+
+    def _evolve(self) -> None:
+        drifts = bronze_drift(self.contract, self.engine.schema(self.uri))
+        failing = [Break(d.column, d.promised, d.found) for d in drifts if d.action is DriftAction.FAIL]
+        if failing:
+            raise BrokenContractError(self.contract.id, failing)
+        if drifts:
+            self.engine.add_columns(self.uri, list(bronze_schema(self.contract)))
+            self.engine.add_columns(self.quarantine_uri, list(quarantine_schema(self.contract)))
+
+    def state(self) -> BronzeState:
+        """Return what is committed."""
+        app_id = self.contract.app_id
+        batch = self.engine.transaction_version(self.uri, app_id) or 0
+        quarantined = self.engine.transaction_version(self.quarantine_uri, app_id) or 0
+        metadata = (self.engine.last_metadata(self.uri, app_id) or {}) if batch else {}
+        if metadata.get("batch") != batch:
+            metadata = {}
+        return BronzeState(
+            batch=batch,
+            next_batch=max(batch, quarantined) + 1,
+            version=self.engine.version(self.uri),
+            quarantine_version=self.engine.version(self.quarantine_uri),
+            watermark=metadata.get("watermark"),
+            watermark_column=metadata.get("watermark_column"),
+        )
+
+    def newest_watermark(self, state: BronzeState) -> str | None:
+        """Return the highest watermark among the Bronze rows, in source form as far as Bronze kept it."""
+        column = duck.identifier(self.contract.watermark or "")
+        with duck.connect() as connection:
+            row = connection.execute(
+                f"select cast(max({column}) as varchar) from {duck.scan(self.uri, state.version)} where _op <> 'D'"
+            ).fetchone()
+        return None if row is None else row[0]
+
+    def count_open_quarantine(self, state: BronzeState) -> int:
+        """Return how many quarantined rows were never replayed."""
+        with duck.connect() as connection:
+            scan = duck.scan(self.quarantine_uri, state.quarantine_version)
+            row = connection.execute(f"select count(*) from {scan} where _replayed_in is null").fetchone()
+        return int(row[0]) if row else 0
+
+    def staging_folder(self, token: str) -> str:
+        """Return the folder (on the lake's file system) of one attempt's files."""
+        return self.lake.path_of(self.uri) + f"/_staging/{token}"
+
+    def adopt(self, path: str, footer: pq.FileMetaData, size: int, *, batch: int, uri: str) -> StagedFile:
+        """Move a staged file into its table's folder under a new name and describe it for the commit."""
+        schema = bronze_schema(self.contract) if uri == self.uri else quarantine_schema(self.contract)
+        unindexed = unindexed_columns(self.contract) if uri == self.uri else self.contract.arrow_schema.names
+        name = f"part-{batch:08d}-{uuid.uuid4()}.parquet"
+        self.lake.filesystem.move(path, f"{self.lake.path_of(uri)}/{name}")
+        return StagedFile(name, int(footer.num_rows), size, file_statistics(footer, indexed_columns(schema, unindexed)))
+
+    def publish(self, uri: str, files: Sequence[StagedFile], *, batch: int, metadata: Mapping[str, Any]) -> int:
+        """
+        Commit one batch to Bronze or quarantine, with its number and metadata.
+
+        Raises ConcurrentWriteError if another load took the batch number in between.
+        """
+        version = self.engine.publish(
+            uri,
+            files,
+            commit=Commit(self.contract.app_id, batch, metadata),
+            overwrite=uri == self.uri and self.contract.bronze is BronzeMode.OVERWRITE,
+        )
+        if version is None:
+            raise ConcurrentWriteError(
+                f"{self.contract.id}: batch {batch} was committed by another load meanwhile. "
+                "Nothing of this attempt was kept. Run it again."
+            )
+        return version
