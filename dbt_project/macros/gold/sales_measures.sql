@@ -1,0 +1,22 @@
+{#
+    The measures of a sale, defined here and nowhere else. A cancelled order sold nothing: its lines stay, at zero.
+    Money has two decimals; cost is unknown (null) where the product is.
+#}
+{% macro units_sold(quantity, is_cancelled) -%}
+    case when {{ is_cancelled }} then 0 else {{ quantity }} end
+{%- endmacro %}
+
+{% macro gross_revenue(quantity, unit_price, is_cancelled) -%}
+    cast({{ units_sold(quantity, is_cancelled) }} * {{ unit_price }} as decimal(18, 2))
+{%- endmacro %}
+
+{% macro net_revenue(quantity, unit_price, discount, is_cancelled) -%}
+    cast(
+        {{ gross_revenue(quantity, unit_price, is_cancelled) }}
+        - case when {{ is_cancelled }} then 0 else {{ discount }} end as decimal(18, 2)
+    )
+{%- endmacro %}
+
+{% macro cost_of_sales(quantity, unit_cost, is_cancelled) -%}
+    cast({{ units_sold(quantity, is_cancelled) }} * {{ unit_cost }} as decimal(18, 2))
+{%- endmacro %}

@@ -1,0 +1,23 @@
+{#
+    A history table (model SQL: `scd2(...)`). Touches only keys with new events, in one merge; nothing new makes no
+    commit. Another set of keys, columns or tracked columns forces a rebuild from Bronze, which gives the same history.
+#}
+{% materialization scd2, adapter='duckdb' %}
+    {% set source_name, table_name = model.sources[0] %}
+    {% set facts = lake_facts(source_name, table_name) %}
+    {% set events = source(source_name, table_name) %}
+    {% set fingerprint = local_md5(tojson({'hash': 1, 'key': facts.key, 'tracked': facts.tracked, 'types': facts.types}, sort_keys=true)) %}
+    {% set bronze = lake_state('bronze', events.identifier) %}
+    {% set silver = lake_state(this.schema, this.identifier) %}
+    {{ run_hooks(pre_hooks) }}
+    {% set relation = store_in_lake(
+        rows=sql,
+        difference=scd2_difference(events, this, facts, silver.batch if silver else 0),
+        key='sk',
+        fingerprint=fingerprint,
+        batch=bronze.batch,
+        partition_by=['is_current']
+    ) %}
+    {{ run_hooks(post_hooks) }}
+    {{ return({'relations': [relation]}) }}
+{% endmaterialization %}

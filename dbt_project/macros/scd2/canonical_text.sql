@@ -1,0 +1,21 @@
+{#
+    One exact text per value, alike on every engine: numbers at their declared scale, moments as microseconds,
+    days as days since 1970, booleans as 1 and 0.
+#}
+{% macro canonical_text(column, types) -%}
+    {%- set arrow = types[column] -%}
+    {%- set column = adapter.quote(column) -%}
+    {%- if arrow.startswith('timestamp') -%}
+        cast({{ epoch_us(column) }} as varchar)
+    {%- elif arrow.startswith('date') -%}
+        cast({{ epoch_days(column) }} as varchar)
+    {%- elif arrow == 'bool' -%}
+        case when {{ column }} then '1' else '0' end
+    {%- elif 'binary' in arrow -%}
+        {{ hex_of(column) }}
+    {%- elif 'string' in arrow -%}
+        {{ column }}
+    {%- else -%}
+        cast({{ column }} as varchar)
+    {%- endif -%}
+{%- endmacro %}

@@ -1,0 +1,92 @@
+{#
+    The history that a log of events tells: one row per version of a key.
+
+    Order within a key: `_eff`, `_seq`, deletes last, `_batch`, `_row`. Of several events at one `_eff` the last holds.
+    An event that changes neither a tracked column nor the deletion opens no version; a delete of a key that was never
+    there is dropped. A deleted version carries the last known values.
+
+    `events` is a relation or a subquery in brackets with Bronze's columns.
+#}
+{% macro scd2_history(events, facts) -%}
+{%- set key = quoted(facts.key) -%}
+{%- set others = facts.columns | reject('in', facts.key) | list -%}
+with
+
+ranked as (
+
+    select
+        *,
+        row_number() over (
+            partition by {{ key }}, _eff
+            order by _seq desc, case when _op = 'D' then 1 else 0 end desc, _batch desc, _row desc
+        ) as _copy
+
+    from {{ events }} as events
+
+),
+
+states as (
+
+    select
+        {{ quoted(facts.columns) }},
+        _eff,
+        _op = 'D' as is_deleted,
+        case when _op <> 'D' then {{ hash_hex(sparse_text(facts.tracked, facts.types)) }} end as row_hash
+
+    from ranked
+
+    where _copy = 1
+
+),
+
+compared as (
+
+    select
+        *,
+        lag(is_deleted) over (partition by {{ key }} order by _eff) as _was_deleted,
+        lag(row_hash) over (partition by {{ key }} order by _eff) as _was_hash
+
+    from states
+
+),
+
+versions as (
+
+    select *
+
+    from compared
+
+    where
+        (_was_deleted is null and not is_deleted)
+        or is_deleted <> _was_deleted
+        or (not is_deleted and row_hash <> _was_hash)
+
+),
+
+final as (
+
+    select
+        {% for column in facts.key %}
+        {{ adapter.quote(column) }},
+        {%- endfor %}
+        {%- for column in others %}
+        case
+            when is_deleted then lag({{ adapter.quote(column) }}) over (partition by {{ key }} order by _eff)
+            else {{ adapter.quote(column) }}
+        end as {{ adapter.quote(column) }},
+        {%- endfor %}
+        {{ hash_hex(sparse_text(facts.key, facts.types) ~ " || '@' || cast(" ~ epoch_us('_eff') ~ " as varchar)") }} as sk,
+        _eff as valid_from,
+        lead(_eff) over (partition by {{ key }} order by _eff) as valid_to,
+        lead(_eff) over (partition by {{ key }} order by _eff) is null and not is_deleted as is_current,
+        is_deleted,
+        row_hash
+
+    from versions
+
+)
+
+select {{ quoted(facts.columns) }}, sk, valid_from, valid_to, is_current, is_deleted, row_hash
+
+from final
+{%- endmacro %}

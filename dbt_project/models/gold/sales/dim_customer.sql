@@ -1,0 +1,99 @@
+{{ config(unique_key='customer_sk') }}
+
+with
+
+customers as (
+
+    select * from {{ ref('stg_customers') }}
+
+),
+
+orders as (
+
+    select * from {{ ref('stg_orders') }}
+
+),
+
+versions as (
+
+    select
+        sk as customer_sk,
+        customer_id,
+        {{ masked('email') }} as email_hash,
+        segment,
+        region,
+        city,
+        credit_limit,
+        created_at,
+        valid_from,
+        valid_to,
+        is_current,
+        is_deleted,
+        false as is_inferred
+
+    from customers
+
+),
+
+inferred as (
+
+    select
+        {{ hash_hex("'inferred:' || cast(orders.customer_id as varchar)") }} as customer_sk,
+        orders.customer_id,
+        cast(null as varchar) as email_hash,
+        'Unknown' as segment,
+        'Unknown' as region,
+        cast(null as varchar) as city,
+        cast(null as decimal(14, 2)) as credit_limit,
+        cast(null as timestamp) as created_at,
+        cast(null as timestamp with time zone) as valid_from,
+        cast(null as timestamp with time zone) as valid_to,
+        true as is_current,
+        false as is_deleted,
+        true as is_inferred
+
+    from orders
+
+    where not exists (select 1 from customers where customers.customer_id = orders.customer_id)
+
+    group by orders.customer_id
+
+),
+
+fixed as (
+
+    {% for key, label in fixed_members().items() %}
+    select
+        '{{ key }}' as customer_sk,
+        cast({{ key }} as bigint) as customer_id,
+        cast(null as varchar) as email_hash,
+        '{{ label }}' as segment,
+        '{{ label }}' as region,
+        cast(null as varchar) as city,
+        cast(null as decimal(14, 2)) as credit_limit,
+        cast(null as timestamp) as created_at,
+        cast(null as timestamp with time zone) as valid_from,
+        cast(null as timestamp with time zone) as valid_to,
+        true as is_current,
+        false as is_deleted,
+        false as is_inferred
+    {{ 'union all' if not loop.last }}
+    {% endfor %}
+
+),
+
+final as (
+
+    select * from versions
+    union all
+    select * from inferred
+    union all
+    select * from fixed
+
+)
+
+select
+    *,
+    row_number() over (partition by customer_id order by valid_from) = 1 as is_first_version
+
+from final

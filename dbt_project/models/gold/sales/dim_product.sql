@@ -1,0 +1,105 @@
+{{ config(unique_key='product_sk') }}
+
+with
+
+products as (
+
+    select * from {{ ref('stg_products') }}
+
+),
+
+order_items as (
+
+    select * from {{ ref('stg_order_items') }}
+
+),
+
+versions as (
+
+    select
+        sk as product_sk,
+        product_id,
+        sku,
+        product_name,
+        category,
+        brand,
+        unit_price,
+        unit_cost,
+        currency,
+        is_active,
+        valid_from,
+        valid_to,
+        is_current,
+        is_deleted,
+        false as is_inferred
+
+    from products
+
+),
+
+inferred as (
+
+    select
+        {{ hash_hex("'inferred:' || cast(order_items.product_id as varchar)") }} as product_sk,
+        order_items.product_id,
+        cast(null as varchar) as sku,
+        'Unknown' as product_name,
+        'Unknown' as category,
+        cast(null as varchar) as brand,
+        cast(null as decimal(12, 2)) as unit_price,
+        cast(null as decimal(12, 2)) as unit_cost,
+        cast(null as varchar) as currency,
+        cast(null as boolean) as is_active,
+        cast(null as timestamp with time zone) as valid_from,
+        cast(null as timestamp with time zone) as valid_to,
+        true as is_current,
+        false as is_deleted,
+        true as is_inferred
+
+    from order_items
+
+    where not exists (select 1 from products where products.product_id = order_items.product_id)
+
+    group by order_items.product_id
+
+),
+
+fixed as (
+
+    {% for key, label in fixed_members().items() %}
+    select
+        '{{ key }}' as product_sk,
+        cast({{ key }} as bigint) as product_id,
+        cast(null as varchar) as sku,
+        '{{ label }}' as product_name,
+        '{{ label }}' as category,
+        cast(null as varchar) as brand,
+        cast(null as decimal(12, 2)) as unit_price,
+        cast(null as decimal(12, 2)) as unit_cost,
+        cast(null as varchar) as currency,
+        cast(null as boolean) as is_active,
+        cast(null as timestamp with time zone) as valid_from,
+        cast(null as timestamp with time zone) as valid_to,
+        true as is_current,
+        false as is_deleted,
+        false as is_inferred
+    {{ 'union all' if not loop.last }}
+    {% endfor %}
+
+),
+
+final as (
+
+    select * from versions
+    union all
+    select * from inferred
+    union all
+    select * from fixed
+
+)
+
+select
+    *,
+    row_number() over (partition by product_id order by valid_from) = 1 as is_first_version
+
+from final

@@ -1,0 +1,94 @@
+"""Opens the lake to dbt-duckdb: every Delta table is a view; models are written by delta-rs.
+
+Every table is read at the version it had when dbt connected, so a build sees one state of the lake.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from dbt.adapters.duckdb.plugins import BasePlugin
+from dbt.adapters.duckdb.utils import TargetConfig
+
+from ingestion.lake import duck
+from ingestion.lake.base import Commit
+from ingestion.lake.delta_rs import DeltaRs
+from ingestion.lake.layout import Lake, LakeTable, open_lake
+
+DEFAULT_ROOT = Path(__file__).resolve().parents[2] / "lake"
+FINGERPRINT = "lakehouse.fingerprint"
+BATCH_ROWS = 64 * 1024
+
+
+class Plugin(BasePlugin):
+    """Registered in profiles.yml as `lake`."""
+
+    def initialize(self, plugin_config: dict[str, Any]) -> None:
+        self._connection: duck.Connection | None = None
+        self._lake: Lake | None = None
+        self._engine = DeltaRs()
+
+    def configure_connection(self, conn: duck.Connection) -> None:
+        """Make a view per table, and `lake_state` with the version, batch and fingerprint of each."""
+        self._connection = conn
+        self._lake = open_lake(os.environ.get("LAKEHOUSE_ROOT") or DEFAULT_ROOT)
+        duck.prepare(conn, self._lake)
+        conn.execute(
+            "create table main.lake_state (schema varchar, name varchar, version bigint, batch bigint, fingerprint varchar)"
+        )
+        for table in self._lake.tables():
+            if table.schema in ("bronze", "silver", "gold"):
+                self._remember(conn, table)
+
+    def configure_cursor(self, cursor: duck.Connection) -> None:
+        """Tell moments in UTC whatever this machine's zone is; a cursor does not inherit that."""
+        cursor.execute("set timezone = 'UTC'")
+
+    def store(self, target_config: TargetConfig) -> None:
+        """
+        Write a model: merge its difference, or overwrite the table.
+
+        The config holds two queries, `rows` (all of it) and `difference` (with `_op`), the merge `key`,
+        `partition_by`, the `fingerprint` of the model, the Bronze `batch` it was computed up to, and
+        `full_refresh`. An empty difference makes no commit.
+        """
+        assert self._connection is not None and self._lake is not None
+        config, relation = target_config.config, target_config.relation
+        table = LakeTable(relation.schema, relation.identifier, self._lake.uri(relation.schema, relation.identifier))
+        commit = Commit(f"{table.schema}/{table.name}", config["batch"], {"fingerprint": config["fingerprint"]})
+        cursor = self._connection.cursor()
+        self.configure_cursor(cursor)
+        exists = self._engine.exists(table.uri)
+        is_same = exists and self._engine.properties(table.uri).get(FINGERPRINT) == config["fingerprint"]
+        if is_same and not config["full_refresh"]:
+            (version,) = cursor.execute(
+                "select version from main.lake_state where schema = ? and name = ?", [table.schema, table.name]
+            ).fetchone()
+            rows = cursor.execute(config["difference"]).to_arrow_reader(BATCH_ROWS)
+            self._engine.merge(table.uri, rows, key=config["key"], commit=commit, expected_version=version)
+        else:
+            rows = cursor.execute(config["rows"]).to_arrow_reader(BATCH_ROWS)
+            self._engine.overwrite(
+                table.uri,
+                rows,
+                schema=rows.schema,
+                commit=commit,
+                partition_by=config["partition_by"],
+                properties={FINGERPRINT: config["fingerprint"]},
+            )
+        self._remember(self._connection.cursor(), table)
+
+    def _remember(self, connection: duck.Connection, table: LakeTable) -> None:
+        """Point the table's view at its newest version and note that version in `lake_state`."""
+        version = self._engine.version(table.uri)
+        app_id = f"{table.schema}/{table.name.replace('__', '/') if table.schema == 'bronze' else table.name}"
+        batch = self._engine.transaction_version(table.uri, app_id)
+        fingerprint = self._engine.properties(table.uri).get(FINGERPRINT)
+        duck.register(connection, table.schema, table.name, table.uri, version)
+        connection.execute("delete from main.lake_state where schema = ? and name = ?", [table.schema, table.name])
+        connection.execute(
+            "insert into main.lake_state values (?, ?, ?, ?, ?)",
+            [table.schema, table.name, version, batch or 0, fingerprint],
+        )

@@ -1,0 +1,51 @@
+{#
+    The last event of every key in Bronze and the end of its history say the same: there or deleted, and with one row
+    hash. Returns one row per key that differs.
+#}
+{% test history_ends_as_its_log(model, source_name, table_name) %}
+{%- set facts = lake_facts(source_name, table_name) -%}
+with
+
+ordered as (
+
+    select
+        *,
+        row_number() over (
+            partition by {{ quoted(facts.key) }}
+            order by _eff desc, _seq desc, case when _op = 'D' then 1 else 0 end desc, _batch desc, _row desc
+        ) as _place,
+        count(*) filter (where _op <> 'D') over (partition by {{ quoted(facts.key) }}) as _lives
+
+    from {{ source(source_name, table_name) }}
+
+),
+
+log_end as (
+
+    select
+        {{ quoted(facts.key) }},
+        _op = 'D' as is_deleted,
+        case when _op <> 'D' then {{ hash_hex(sparse_text(facts.tracked, facts.types)) }} end as row_hash
+
+    from ordered
+
+    where _place = 1 and _lives > 0
+
+),
+
+history_end as (
+
+    select * from {{ model }} where valid_to is null
+
+)
+
+select coalesce(history_end.sk, 'missing') as sk
+
+from log_end
+
+full outer join history_end on {{ same_key(facts.key, 'log_end', 'history_end') }}
+
+where
+    log_end.is_deleted is distinct from history_end.is_deleted
+    or log_end.row_hash is distinct from history_end.row_hash
+{% endtest %}

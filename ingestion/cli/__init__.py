@@ -1,0 +1,20 @@
+"""The command line: `lakehouse …`. Every command says the same with `--json` to programs as it does to people."""
+
+from __future__ import annotations
+
+from ingestion.cli.around import doctor, init, status
+from ingestion.cli.base import cli
+from ingestion.cli.contracts import contract
+from ingestion.cli.data import build, gaps, load, plan, quarantine, repair, run, sql
+from ingestion.cli.demo import demo
+
+for command in (init, doctor, status, plan, load, build, run, gaps, repair, sql, contract, quarantine, demo):
+    cli.add_command(command)
+
+
+def main() -> None:
+    """Run the command line. Ends the process with an exit code by error class (see `ingestion.errors`)."""
+    cli(prog_name="lakehouse")
+
+
+__all__ = ["cli", "main"]

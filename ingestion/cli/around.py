@@ -1,0 +1,56 @@
+"""Commands around the data: init, doctor, status."""
+
+from __future__ import annotations
+
+import click
+from rich.console import Console
+
+from ingestion.cli.base import Output, settings, table, with_output
+from ingestion.pipelines.context import initialise, open_context
+from ingestion.pipelines.status import examine, table_statuses
+
+
+@click.command()
+@with_output
+def init(output: Output) -> None:
+    """Create the lake: its marker, and an empty table per contract."""
+    context = initialise(settings())
+    tables = context.lake.tables()
+    output.result(
+        {"root": context.lake.root, "tables": [f"{t.schema}.{t.name}" for t in tables]},
+        lambda console: console.print(f"The lake is {context.lake.root}: {len(tables)} tables."),
+    )
+
+
+@click.command()
+@click.pass_context
+@with_output
+def doctor(output: Output, ctx: click.Context) -> None:
+    """Check packages, contracts, lake, connections and clocks; say what is missing."""
+    findings = examine(settings())
+    colours = {"ok": "green", "warning": "yellow", "missing": "red"}
+
+    def render(console: Console) -> None:
+        rows = [(f.subject, f"[{colours[f.outcome]}]{f.outcome}[/]", f.finding, f.advice) for f in findings]
+        console.print(table(None, ("subject", "outcome", "finding", "what to do"), rows))
+
+    output.result([finding.as_dict() for finding in findings], render)
+    if any(finding.outcome == "missing" for finding in findings):
+        ctx.exit(10)
+
+
+@click.command()
+@with_output
+def status(output: Output) -> None:
+    """Show each table's last batch, watermark, age and gap."""
+    statuses = table_statuses(open_context(settings()))
+
+    def render(console: Console) -> None:
+        columns = ("table", "last load", "batch", "watermark", "age (h)", "quarantined", "gap", "severity")
+        rows = [
+            (s.contract_id, s.last_status, s.batch, s.watermark, s.age_hours, s.open_quarantine, s.sync_gap, s.severity)
+            for s in statuses
+        ]
+        console.print(table(None, columns, rows, numbers=("batch", "age (h)", "quarantined", "gap")))
+
+    output.result([s.as_dict() for s in statuses], render)

@@ -1,0 +1,112 @@
+"""The command group, what commands have in common, and how they print."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
+from functools import update_wrapper
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from ingestion.errors import LakehouseError
+from ingestion.settings import Settings
+
+
+class Group(click.Group):
+    """Turns an error we raised on purpose into one paragraph and its exit code; keeps the commands' order."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except LakehouseError as exc:
+            click.echo(f"error: {exc}", err=True)
+            ctx.exit(exc.exit_code)
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click calls it by position
+        return list(self.commands)
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """Prints for people, or one JSON document for programs."""
+
+    as_json: bool
+    console: Console
+
+    def result(self, document: Any, render: Callable[[Console], None]) -> None:
+        if self.as_json:
+            click.echo(json.dumps(document, indent=2, default=_json, ensure_ascii=False))
+        else:
+            render(self.console)
+
+    def line(self, text: str) -> None:
+        """Print a line that only a person needs."""
+        if not self.as_json:
+            self.console.print(text)
+
+
+@click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="lakehouse")
+def cli() -> None:
+    """Load contracted tables from Oracle and SQL Server into a Delta lake, build history and a star schema on it,
+    and know what is missing.
+
+    A first look: lakehouse demo
+    """
+
+
+def with_output(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command `--json` and pass it an Output as its first argument."""
+
+    @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+    def wrapped(*args: Any, as_json: bool, **kwargs: Any) -> Any:
+        return command(Output(as_json, Console(highlight=False, soft_wrap=False)), *args, **kwargs)
+
+    return update_wrapper(wrapped, command)
+
+
+def settings() -> Settings:
+    """Read the settings of this process. Raises ConfigurationError."""
+    return Settings.from_environ(os.environ)
+
+
+def table(
+    title: str | None, columns: Sequence[str], rows: Iterable[Sequence[object]], *, numbers: Iterable[str] = ()
+) -> Table:
+    """Return a table whose columns named in `numbers` stand to the right. None prints as a dash."""
+    right = set(numbers)
+    made = Table(title=title, title_justify="left", header_style="bold")
+    for name in columns:
+        made.add_column(name, justify="right" if name in right else "left", overflow="fold")
+    for row in rows:
+        made.add_row(*(_cell(value) for value in row))
+    return made
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return f"{value:,}"
+    if isinstance(value, float):
+        return f"{value:,.2f}"
+    return str(value)
+
+
+def _json(value: object) -> object:
+    if isinstance(value, datetime | date):
+        return value.isoformat()
+    if isinstance(value, Decimal):
+        return str(value)
+    if isinstance(value, bytes):
+        return value.hex()
+    return str(value)

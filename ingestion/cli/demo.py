@@ -1,0 +1,27 @@
+"""The demo command."""
+
+from __future__ import annotations
+
+import click
+from rich.console import Console
+
+from ingestion.cli.base import Output, settings, with_output
+
+
+@click.command()
+@click.option("--scale", type=click.FloatRange(min=0.05), default=1.0, show_default=True, help="1 is 20,000 orders.")
+@click.option("--seed", type=int, default=7, show_default=True, help="Another seed makes another company.")
+@click.option("--env", is_flag=True, help="Print shell lines that point the product at the demo, and do nothing else.")
+@with_output
+def demo(output: Output, scale: float, seed: int, env: bool) -> None:
+    """Play two days of a retail company through the product, trouble included."""
+    from ingestion.demo import show
+
+    here = settings()
+    if env:
+        for line in show.exports(here):
+            click.echo(line)
+        return
+    console = Console(stderr=True) if output.as_json else output.console
+    story = show.tell(here, console, seed=seed, scale=scale)
+    output.result(story.as_dict(), lambda shown: show.render(story, shown))

@@ -1,0 +1,71 @@
+"""The `lake` block of a contract: our own keys as they stand in the file (camelCase, ISO 8601 durations)."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic.alias_generators import to_camel
+from pydantic_core import PydanticCustomError
+
+from ingestion.contracts.model import BronzeMode, Deletes, DriftAction, Mode
+
+
+def _iso_duration(value: Any) -> Any:
+    if value is None or (isinstance(value, str) and value.lstrip("+-").startswith("P")):
+        return value
+    raise PydanticCustomError("time_delta_parsing", "not an ISO 8601 duration")
+
+
+_Duration = Annotated[timedelta, BeforeValidator(_iso_duration)]
+_Percent = Annotated[float, Field(strict=True, ge=0, le=100, allow_inf_nan=False)]
+
+
+class _Block(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, alias_generator=to_camel)
+
+
+class OnDrift(_Block):
+    """What a load does about each kind of difference. `add` is for new columns only."""
+
+    new_column: DriftAction | None = None
+    removed_column: Literal["fail", "ignore"] | None = None
+    changed_type: Literal["fail", "ignore"] | None = None
+
+
+class Quarantine(_Block):
+    """Shares of bad rows, percent of the rows read."""
+
+    warn_percent: _Percent | None = None
+    fail_percent: _Percent | None = None
+
+
+class ReconcileBlock(_Block):
+    """The sync-gap promise, percent of the source's rows."""
+
+    partition: str | None = None
+    grain: Literal["day", "month", "year"] | None = None
+    warning_gap_percent: _Percent | None = None
+    critical_gap_percent: _Percent | None = None
+
+
+class LakeBlock(_Block):
+    """All keys are optional here; what must be there and what fits together is judged in `loading`."""
+
+    timezone: str | None = None
+    mode: Mode | None = None
+    watermark: str | None = None
+    sequence: str | None = None
+    overlap: _Duration | None = None
+    future_tolerance: _Duration | None = None
+    tracked: tuple[str, ...] | None = None
+    deletes: Deletes | None = None
+    max_delete_percent: _Percent | None = None
+    bronze: BronzeMode | None = None
+    partition: str | None = None
+    chunk_rows: Annotated[int, Field(strict=True, ge=1)] | None = None
+    on_drift: OnDrift | None = None
+    silver: str | None = None
+    quarantine: Quarantine | None = None
+    reconcile: ReconcileBlock | None = None

@@ -1,0 +1,215 @@
+"""A contract as values: what one source table promises and how it is loaded.
+
+Pure data, immutable and comparable. Files are read by `ingestion.contracts.odcs`.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from datetime import timedelta
+from enum import StrEnum
+from functools import cached_property
+
+import pyarrow as pa
+
+PERSONAL_CLASSIFICATIONS = frozenset(
+    {"pii", "personal", "personal_data", "confidential", "restricted", "sensitive", "secret"}
+)
+
+
+class Mode(StrEnum):
+    """How a table is read: all of it, a window of its watermark, or its change feed."""
+
+    FULL = "full"
+    INCREMENTAL = "incremental"
+    CHANGES = "changes"
+
+
+class Deletes(StrEnum):
+    """How deletions are found: by comparing key sets, from the change feed, or not at all."""
+
+    KEYS = "keys"
+    CHANGES = "changes"
+    NONE = "none"
+
+
+class BronzeMode(StrEnum):
+    """What a batch becomes: rows of an append-only log, or (history unwanted) a merge or an overwrite."""
+
+    APPEND = "append"
+    MERGE = "merge"
+    OVERWRITE = "overwrite"
+
+
+class DriftAction(StrEnum):
+    """What a load does about a difference: stop, take the column in, or record it and go on."""
+
+    FAIL = "fail"
+    ADD = "add"
+    IGNORE = "ignore"
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One check of a column's values, true or false per row; a null satisfies all but `required`.
+
+    `kind` is one of required, pattern, min_length, max_length, minimum, maximum,
+    exclusive_minimum, exclusive_maximum, enum. `argument` is a string for `pattern`,
+    an int for lengths, text of the exact number or ISO 8601 moment for bounds,
+    a tuple of strings for `enum`.
+    """
+
+    kind: str
+    argument: str | int | tuple[str, ...] | None = None
+
+    @property
+    def name(self) -> str:
+        """What the quarantine records: the kind, never the argument or a value."""
+        return self.kind
+
+
+@dataclass(frozen=True, slots=True)
+class QualityCheck:
+    """A check over a whole batch, e.g. at most 1 percent null e-mails.
+
+    `metric` is nullValues, missingValues, invalidValues, duplicateValues or rowCount (ODCS library metrics);
+    `column` is None for a check of the table; `operator` is the ODCS operator's name, e.g. mustBeLessThan;
+    `unit` is rows or percent; `severity` error stops the load, warning is recorded.
+
+    What counts: `valid_values` and `pattern` (RE2, found anywhere in the text) say which values are valid
+    for invalidValues; `missing_values` are texts that count as missing beside null; `columns` are those
+    whose combination must not repeat (duplicateValues of the table).
+    """
+
+    id: str
+    metric: str
+    column: str | None
+    operator: str
+    operand: float | tuple[float, float]
+    unit: str
+    severity: str
+    valid_values: tuple[str, ...] = ()
+    pattern: str | None = None
+    missing_values: tuple[str, ...] = ()
+    columns: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One promised column. `name` is ours, `source_name` the source's spelling, exactly as in its catalog."""
+
+    name: str
+    source_name: str
+    logical_type: str
+    physical_type: str
+    arrow_type: pa.DataType
+    required: bool = False
+    key_position: int | None = None
+    classification: str | None = None
+    description: str = ""
+    rules: tuple[Rule, ...] = ()
+
+    @property
+    def is_personal(self) -> bool:
+        return (self.classification or "").lower() in PERSONAL_CLASSIFICATIONS
+
+
+@dataclass(frozen=True, slots=True)
+class DriftPolicy:
+    """Default: a new column is recorded and ignored, a removed or narrowed one stops the load."""
+
+    new_column: DriftAction = DriftAction.IGNORE
+    removed_column: DriftAction = DriftAction.FAIL
+    changed_type: DriftAction = DriftAction.FAIL
+
+
+@dataclass(frozen=True, slots=True)
+class Reconcile:
+    """The sync-gap promise. Percentages are of the source's rows; `freshness` is the oldest age allowed."""
+
+    partition: str | None = None
+    grain: str = "month"
+    warning_gap_percent: float = 0.0
+    critical_gap_percent: float = 1.0
+    freshness: timedelta | None = None
+
+
+@dataclass(frozen=True)
+class Contract:
+    """The promise of one source table. `id` is `<system>.<entity>`; `dialect` is oracle, sqlserver or duckdb."""
+
+    id: str
+    version: str
+    system: str
+    entity: str
+    dialect: str
+    source_table: tuple[str, ...]
+    columns: tuple[Column, ...]
+    timezone: str
+    mode: Mode
+    silver_model: str
+    path: str = ""
+    description: str = ""
+    watermark: str | None = None
+    sequence: str | None = None
+    overlap: timedelta = timedelta(0)
+    future_tolerance: timedelta = timedelta(minutes=5)
+    tracked: tuple[str, ...] = ()
+    deletes: Deletes = Deletes.KEYS
+    max_delete_percent: float = 20.0
+    bronze: BronzeMode = BronzeMode.APPEND
+    partition: str | None = None
+    chunk_rows: int | None = None
+    drift: DriftPolicy = field(default_factory=DriftPolicy)
+    quarantine_warn_percent: float = 0.0
+    quarantine_fail_percent: float = 10.0
+    quality: tuple[QualityCheck, ...] = ()
+    reconcile: Reconcile = field(default_factory=Reconcile)
+
+    @cached_property
+    def keys(self) -> tuple[Column, ...]:
+        """Merge key columns, in key order."""
+        keyed = [c for c in self.columns if c.key_position is not None]
+        return tuple(sorted(keyed, key=lambda c: c.key_position or 0))
+
+    @cached_property
+    def key_names(self) -> tuple[str, ...]:
+        return tuple(c.name for c in self.keys)
+
+    @cached_property
+    def tracked_names(self) -> tuple[str, ...]:
+        """Columns whose change opens a version: the contract's list, or all but keys and watermark."""
+        if self.tracked:
+            return self.tracked
+        untracked = {*self.key_names, self.watermark, self.sequence}
+        return tuple(c.name for c in self.columns if c.name not in untracked)
+
+    @cached_property
+    def arrow_schema(self) -> pa.Schema:
+        """Business columns in contract order; every field nullable, nullness is a rule."""
+        return pa.schema([(c.name, c.arrow_type) for c in self.columns])
+
+    def column(self, name: str) -> Column:
+        """Return the column of that name (ours). Raises KeyError."""
+        for candidate in self.columns:
+            if candidate.name == name:
+                return candidate
+        raise KeyError(name)
+
+    @property
+    def bronze_view(self) -> str:
+        """Name of the Bronze table as a view or dbt identifier: `<system>__<entity>`."""
+        return f"{self.system}__{self.entity}"
+
+    @property
+    def app_id(self) -> str:
+        """Delta application id of this table's batches."""
+        return f"bronze/{self.system}/{self.entity}"
+
+    def describe(self) -> str:
+        """Return a JSON summary without descriptions, stable between runs."""
+        return json.dumps(
+            {"id": self.id, "version": self.version, "columns": {c.name: str(c.arrow_type) for c in self.columns}},
+            sort_keys=True,
+        )

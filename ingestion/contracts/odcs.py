@@ -1,0 +1,145 @@
+"""Contract files: a folder holds `<system>/<entity>.odcs.yaml`, one per source table.
+
+Importing this module is cheap: what reads files is imported when a file is read.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections import defaultdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ingestion.errors import ConfigurationError, Fault, InvalidContractError
+
+if TYPE_CHECKING:
+    from ingestion.contracts.model import Contract
+
+SUFFIX = ".odcs.yaml"
+
+
+def read_contract(path: Path) -> Contract:
+    """
+    Read one file. Its folder's name must be the system, its own name the entity.
+
+    Raises:
+        InvalidContractError: with every fault of the file.
+    """
+    contract, faults = _examine(path, str(path))
+    if contract is None:
+        raise InvalidContractError([fault for fault in faults if fault.severity == "error"])
+    return contract
+
+
+def read_contracts(folder: Path) -> tuple[Contract, ...]:
+    """
+    Read all contracts of a folder, sorted by id.
+
+    Raises:
+        InvalidContractError: with every fault of every file; also for a folder without contracts.
+    """
+    contracts, faults = _examine_folder(folder)
+    errors = [fault for fault in faults if fault.severity == "error"]
+    if errors:
+        raise InvalidContractError(errors)
+    return contracts
+
+
+def lint(folder: Path) -> list[Fault]:
+    """Return all faults and warnings of a folder, by path and line; nothing is raised for a wrong contract."""
+    return _examine_folder(folder)[1]
+
+
+def find_contract(folder: Path, contract_id: str) -> Contract:
+    """
+    Read the contract of that id and no other file.
+
+    Raises:
+        ConfigurationError: no file has the place of that id.
+        InvalidContractError: with every fault of the file.
+    """
+    known = list_contract_ids(folder)
+    if contract_id not in known:
+        near = difflib.get_close_matches(contract_id, known, n=3)
+        hint = f" Did you mean {' or '.join(near)}?" if near else ""
+        raise ConfigurationError(
+            f"{contract_id}: no contract has this id.{hint} Nothing was read. "
+            f"Known are: {', '.join(known) or 'none'}; a new one belongs to <system>/<entity>{SUFFIX}."
+        )
+    system, _, entity = contract_id.partition(".")
+    path = folder / system / f"{entity}{SUFFIX}"
+    contract, faults = _examine(path, _shown(path, folder))
+    if contract is None:
+        raise InvalidContractError([fault for fault in faults if fault.severity == "error"])
+    return contract
+
+
+def list_contract_ids(folder: Path) -> list[str]:
+    """
+    Return the ids of a folder's contracts, sorted, from the file names alone: no file is opened.
+
+    Raises:
+        ConfigurationError: there is no such folder.
+    """
+    if not folder.is_dir():
+        raise ConfigurationError(
+            f"{folder.name}: the folder of the contracts is not there. Nothing was read. Correct the setting."
+        )
+    return sorted(_place_id(path) for path in folder.glob(f"*/*{SUFFIX}") if not path.name.startswith("."))
+
+
+def _examine_folder(folder: Path) -> tuple[tuple[Contract, ...], list[Fault]]:
+    contracts: list[Contract] = []
+    faults: list[Fault] = []
+    found = 0
+    for path in sorted([*folder.rglob("*.yaml"), *folder.rglob("*.yml")]):
+        relative = path.relative_to(folder)
+        if any(part.startswith(".") for part in relative.parts):
+            continue
+        shown = relative.as_posix()
+        if not path.name.endswith(SUFFIX):
+            faults.append(Fault(shown, 0, f"is not read; name a contract <entity>{SUFFIX}", "warning"))
+            continue
+        found += 1
+        if len(relative.parts) != 2:
+            faults.append(Fault(shown, 0, f"stands at the wrong depth; move it to <system>/<entity>{SUFFIX}"))
+            continue
+        contract, own_faults = _examine(path, shown)
+        faults += own_faults
+        contracts += [contract] if contract else []
+    if not found:
+        faults.append(Fault(folder.name, 0, f"holds no contract; write one as <system>/<entity>{SUFFIX}"))
+    faults += _shared_models(contracts)
+    return tuple(sorted(contracts, key=lambda contract: contract.id)), sorted(faults, key=lambda f: (f.path, f.line))
+
+
+def _examine(path: Path, shown: str) -> tuple[Contract | None, list[Fault]]:
+    from ingestion.contracts.compile import examine  # noqa: PLC0415 - listing ids must not cost this import
+
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError:
+        return None, [Fault(shown, 0, "is not UTF-8 text; save it as UTF-8")]
+    except OSError as exc:
+        return None, [Fault(shown, 0, f"cannot be read ({exc.strerror or type(exc).__name__})")]
+    return examine(text, shown, path=f"{path.absolute().parent.name}/{path.name}", expected_id=_place_id(path))
+
+
+def _shared_models(contracts: list[Contract]) -> list[Fault]:
+    """Two contracts cannot feed one Silver model."""
+    users: defaultdict[str, list[Contract]] = defaultdict(list)
+    for contract in contracts:
+        users[contract.silver_model].append(contract)
+    return [
+        Fault(user.path, 0, f"lake.silver: {model} is the model of {sharers[0].id} already; give each contract its own")
+        for model, sharers in users.items()
+        for user in sharers[1:]
+    ]
+
+
+def _place_id(path: Path) -> str:
+    return f"{path.absolute().parent.name}.{path.name.removesuffix(SUFFIX)}"
+
+
+def _shown(path: Path, folder: Path) -> str:
+    return path.relative_to(folder).as_posix()

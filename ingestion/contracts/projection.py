@@ -1,0 +1,11 @@
+"""The shape of a batch on its way from a source adapter to the validation split.
+
+A batch holds the contract's columns in order, typed as the contract says, then one text column
+per guarded column. A guarded column is one whose declared type in the source could hold values
+that the promised type cannot: it comes typed, null where the value does not fit, and as text
+under `RAW_PREFIX`, null where it fits. So a misfit is never rounded, wrapped or fatal.
+"""
+
+from __future__ import annotations
+
+RAW_PREFIX = "__raw__"

@@ -1,0 +1,160 @@
+"""What changed between two versions of a contract, and what of it breaks those who build on it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from ingestion.contracts.model import Column, Contract, Rule
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """
+    One change, as a sentence. `breaking`: a consumer, or the history in the lake, does not survive it unchanged.
+
+    `kind` is what changed (column, type, key, ..., version); `column` is None for a change of the table;
+    `note` says what else follows, e.g. that more rows may be quarantined.
+    """
+
+    kind: str
+    breaking: bool
+    sentence: str
+    column: str | None = None
+    note: str = ""
+
+
+def compare_versions(old: Contract, new: Contract) -> list[Change]:
+    """
+    Return all changes, breaking ones first; nothing for two equal promises (the file's place does not count).
+
+    A change of kind `version` says that the version number does not tell the truth about the others.
+
+    Raises:
+        ValueError: the two are not versions of one contract.
+    """
+    if old.id != new.id:
+        raise ValueError(f"{old.id} and {new.id} are two contracts, not two versions of one")
+    changes = [*_table_changes(old, new), *_column_changes(old, new)]
+    changes.sort(key=lambda change: not change.breaking)
+    return [*_version_changes(old, new, changes), *changes]
+
+
+def _version_changes(old: Contract, new: Contract, changes: list[Change]) -> Iterator[Change]:
+    before, after = _numbers(old.version), _numbers(new.version)
+    breaking = sum(change.breaking for change in changes)
+    if breaking and after[0] <= before[0]:
+        yield Change(
+            "version",
+            True,
+            f"the version goes from {old.version} to {new.version}, but {breaking} "
+            f"change{'s break' if breaking > 1 else ' breaks'} the contract: make it {before[0] + 1}.0.0",
+        )
+    elif changes and after <= before:
+        yield Change(
+            "version",
+            False,
+            f"the version goes from {old.version} to {new.version}, but the contract changed: "
+            f"make it {before[0]}.{before[1] + 1}.0",
+        )
+
+
+# field, name in the sentence, whether a change breaks, what follows
+_TABLE_FIELDS: tuple[tuple[str, str, bool, str], ...] = (
+    ("dialect", "the kind of database", True, "types and spelling of the source change with it"),
+    ("source_table", "the source table", True, "rows come from another place"),
+    ("key_names", "the merge key", True, "versions of a row are told apart by it: reload the table"),
+    ("watermark", "the watermark", True, "windows are cut by it: reload the table once"),
+    ("sequence", "the sequence", True, "it orders the changes of a key"),
+    ("mode", "the mode", True, "changes are found another way"),
+    ("timezone", "the time zone", True, "wall clock of the source is read by it; loaded rows keep the old reading"),
+    ("bronze", "the Bronze mode", True, "history is kept or dropped by it"),
+    ("partition", "the Bronze partition", True, "a table keeps its partitions: rewrite it"),
+    ("tracked", "the tracked columns", True, "versions open by them: rebuild Silver"),
+    ("silver_model", "the Silver model", True, "consumers select from it by name"),
+    ("deletes", "how deletions are found", False, "rows gone from the source may stay or go"),
+    ("overlap", "the overlap", False, ""),
+    ("future_tolerance", "the future tolerance", False, ""),
+    ("max_delete_percent", "the delete brake", False, ""),
+    ("chunk_rows", "the chunk size", False, ""),
+    ("drift", "the drift policy", False, ""),
+    ("quarantine_warn_percent", "the quarantine's warning share", False, ""),
+    ("quarantine_fail_percent", "the quarantine's limit", False, ""),
+    ("quality", "the quality checks", False, ""),
+    ("reconcile", "the sync-gap promise", False, ""),
+    ("description", "the description", False, ""),
+)
+
+
+def _table_changes(old: Contract, new: Contract) -> Iterator[Change]:
+    for field, name, breaking, note in _TABLE_FIELDS:
+        before, after = getattr(old, field), getattr(new, field)
+        if before == after:
+            continue
+        is_long = field in ("quality", "description", "drift", "reconcile")
+        tail = "changed" if is_long else f"changed from {_shown(before)} to {_shown(after)}"
+        yield Change(field, breaking, f"{name} {tail}", None, note)
+
+
+def _column_changes(old: Contract, new: Contract) -> Iterator[Change]:
+    before = {column.name: column for column in old.columns}
+    after = {column.name: column for column in new.columns}
+    renamed = {c.source_name: c.name for c in new.columns if c.name not in before}
+    for name, column in before.items():
+        if name in after:
+            yield from _one_column(column, after[name])
+        elif column.source_name in renamed:
+            sentence = f"{name} is renamed to {renamed[column.source_name]}"
+            yield Change("column", True, sentence, name, "consumers select it by name")
+        else:
+            yield Change("column", True, f"{name} is removed", name, "its new rows are null")
+    old_sources = {column.source_name for column in old.columns if column.name not in after}
+    for name, column in after.items():
+        if name not in before and column.source_name not in old_sources:
+            yield Change("column", False, f"{name} is new", name, "it is null in rows loaded before")
+
+
+def _one_column(old: Column, new: Column) -> Iterator[Change]:
+    name = old.name
+    yield from _type_changes(old, new)
+    if old.source_name != new.source_name:
+        sentence = f"{name} is read from {new.source_name}, not {old.source_name}"
+        yield Change("source_name", False, sentence, name, "make sure that it means the same")
+    if (old.classification or "") != (new.classification or ""):
+        before, after = old.classification or "none", new.classification or "none"
+        sentence = f"the classification of {name} changed from {before} to {after}"
+        yield Change("classification", True, sentence, name, "who may see it depends on it")
+    if old.required and not new.required:
+        yield Change("required", True, f"{name} is no longer required", name, "consumers may meet nulls")
+    if new.required and not old.required:
+        yield Change("required", False, f"{name} is required now", name, "rows without it are quarantined")
+    if _other_rules(old) != _other_rules(new):
+        kinds = {rule.kind for rule in set(_other_rules(old)) ^ set(_other_rules(new))}
+        sentence = f"the rules of {name} changed ({', '.join(sorted(kinds))})"
+        yield Change("rules", False, sentence, name, "other rows may be quarantined than before")
+    if old.description != new.description:
+        yield Change("description", False, f"the description of {name} changed", name)
+
+
+def _type_changes(old: Column, new: Column) -> Iterator[Change]:
+    before, after = (f"{c.physical_type} ({c.logical_type})" for c in (old, new))
+    if old.arrow_type != new.arrow_type:
+        note = "Delta keeps the type of a column, wider digits too: rewrite the table in full, or add a new column"
+        yield Change("type", True, f"the type of {old.name} changed from {before} to {after}", old.name, note)
+    elif before != after:
+        sentence = f"the declaration of {old.name} changed from {before} to {after}"
+        yield Change("physical_type", False, sentence, old.name, f"it stays {new.arrow_type} in the lake")
+
+
+def _other_rules(column: Column) -> tuple[Rule, ...]:
+    return tuple(rule for rule in column.rules if rule.kind != "required")
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in version.split("."))
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, tuple):
+        return ", ".join(str(part) for part in value) or "none"
+    return "none" if value is None else str(value)

@@ -1,0 +1,39 @@
+"""Which moment of a source is read, and which slice of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+
+@dataclass(frozen=True, slots=True)
+class FixedPoint:
+    """
+    One state of a source that every read of a batch sees.
+
+    `kind` is scn, snapshot, change_tracking or transaction; `value` its number as text.
+    `moment` is the source's own clock there, UTC. `sequence` becomes `_seq` of the rows (0 where
+    the source has no such number).
+    """
+
+    kind: str
+    value: str
+    moment: datetime
+    sequence: int = 0
+
+    def as_dict(self) -> dict[str, str]:
+        return {"kind": self.kind, "value": self.value, "moment": self.moment.isoformat()}
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """
+    A slice of the watermark, half-open: `low <= w < high`, None for an open end.
+
+    Bounds are texts in the source's own precision: whole numbers, `YYYY-MM-DD`, or
+    `YYYY-MM-DD HH:MM:SS[.f…]` as the source's wall clock (UTC for zoned columns).
+    A window also holds the rows whose watermark is null, so that they are counted.
+    """
+
+    low: str | None = None
+    high: str | None = None

@@ -1,0 +1,313 @@
+"""One batch under way: rows are read, split, staged, compared with the lake, and committed once."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import uuid
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import pyarrow as pa
+
+from ingestion.bronze import changes
+from ingestion.bronze.rows import Stamp, bronze_rows, bronze_schema, quarantine_rows, quarantine_schema
+from ingestion.bronze.table import BronzeState, BronzeTable
+from ingestion.contracts.model import BronzeMode, Contract
+from ingestion.contracts.window import FixedPoint
+from ingestion.errors import ConcurrentWriteError, IntegrityError
+from ingestion.extract.rules import DUPLICATE_RULE
+from ingestion.extract.split import Tally, split
+from ingestion.extract.staging import ParquetFile, ParquetStage
+from ingestion.lake import duck
+from ingestion.lake.base import Commit
+
+BATCH_ROWS = 64 * 1024
+
+
+@dataclass(slots=True)
+class Counts:
+    """Rows of one batch. `known` were in Bronze already; `known_bad` in quarantine already."""
+
+    appended: int = 0
+    deleted: int = 0
+    fetched: int = 0
+    known: int = 0
+    quarantined: int = 0
+    known_bad: int = 0
+
+
+class Batch:
+    """
+    The rows of one batch of one table. Use `open_batch`.
+
+    Each `take` reads, splits and stages rows and decides which are news; nothing is visible in the
+    lake until `commit`, which publishes all of it or nothing.
+    """
+
+    def __init__(
+        self,
+        table: BronzeTable,
+        state: BronzeState,
+        fixed_point: FixedPoint,
+        connection: duck.Connection,
+        folder: str,
+    ) -> None:
+        self.table = table
+        self.state = state
+        self.fixed_point = fixed_point
+        self.tally = Tally()
+        self.counts = Counts()
+        self.ingested_at = datetime.now(UTC)
+        self._connection = connection
+        self._folder = folder
+        self._pieces: list[ParquetFile] = []
+        self._bad: list[ParquetFile] = []
+        self._refused: list[pa.RecordBatch] = []
+        self._next_row = 1
+        self._scan("bronze", table.uri, state.version)
+        self._scan("quarantine", table.quarantine_uri, state.quarantine_version)
+
+    @property
+    def contract(self) -> Contract:
+        return self.table.contract
+
+    def take(
+        self,
+        batches: Iterable[pa.RecordBatch],
+        *,
+        op: str,
+        news: str | None,
+        future: str | None = None,
+        fixed_point: FixedPoint | None = None,
+    ) -> int:
+        """
+        Read rows to their end and keep what is news.
+
+        `news` is a statement of `ingestion.bronze.changes` over `staged`; None keeps everything.
+        Returns the number of rows kept. The views `arrived` and `staged` stay until the next `take`.
+        """
+        stamp = self._stamp(op, fixed_point or self.fixed_point)
+        arrived = self._stage_split(batches, stamp, future)
+        self._view("arrived", [arrived.path])
+        repeated = self._scalar(changes.count_duplicates(self.contract)) if arrived.rows else 0
+        if repeated:
+            self._refuse_duplicates(stamp, repeated)
+            self._connection.execute(f"create or replace view staged as {changes.singles(self.contract)}")
+        else:
+            self._connection.execute("create or replace view staged as select * from arrived")
+        piece = arrived
+        if repeated or news is not None:
+            piece = self._stage_query(news or "select * from staged", "kept")
+        self.counts.known += arrived.rows - repeated - piece.rows
+        self.counts.appended += piece.rows
+        if piece.rows:
+            self._pieces.append(piece)
+        return piece.rows
+
+    def set_source_keys(self, batches: Iterable[pa.RecordBatch] | None) -> int:
+        """Make `source_keys` from a stream of keys, or (None) from what `take` has just read. Returns its rows."""
+        if batches is None:
+            keys = ", ".join(duck.identifier(name) for name in self.contract.key_names)
+            self._connection.register("refused_keys", self._refused_table())
+            self._connection.execute(
+                f"create or replace view source_keys as "
+                f"select {keys} from staged union all select {keys} from refused_keys"
+            )
+            return self._scalar("select count(*) from source_keys")
+        schema = pa.schema([(column.name, column.arrow_type) for column in self.contract.keys])
+        with ParquetStage(self._filesystem, self._path("keys"), schema) as stage:
+            stage.write_all(batches)
+            file = stage.close()
+        self._view("source_keys", [file.path])
+        return file.rows
+
+    def vanished(self) -> tuple[int, int]:
+        """Return how many keys of the lake the source no longer has, and how many live ones the lake has."""
+        gone = self._scalar(f"select count(*) from ({changes.vanished_keys(self.contract)})")
+        return gone, self._scalar(changes.count_live(self.contract))
+
+    def delete_vanished(self) -> int:
+        """Stage a D row per vanished key."""
+        statement = changes.delete_rows(
+            self.contract,
+            moment=self.fixed_point.moment,
+            sequence=self.fixed_point.sequence,
+            batch=self.state.next_batch,
+            first_row=self._next_row,
+            ingested_at=self.ingested_at,
+        )
+        piece = self._stage_query(statement, "deleted")
+        self._next_row += piece.rows
+        self.counts.deleted += piece.rows
+        if piece.rows:
+            self._pieces.append(piece)
+        return piece.rows
+
+    def lacking_keys(self) -> pa.Table:
+        """Return the keys that the source has and the lake will lack, or hold as deleted, after what was taken."""
+        self._connection.register("refused_keys", self._refused_table())
+        return self._connection.execute(changes.lacking_keys(self.contract)).to_arrow_table()
+
+    def settle_quarantine(self) -> None:
+        """Drop the bad rows that an earlier batch quarantined already. Fills `counts`."""
+        bad = sum(file.rows for file in self._bad)
+        if bad:
+            self._view("staged_bad", [file.path for file in self._bad])
+            self._bad = [self._stage_query(changes.newly_bad(self.contract), "bad", quarantine_schema(self.contract))]
+        self.counts.quarantined = sum(file.rows for file in self._bad)
+        self.counts.known_bad = bad - self.counts.quarantined
+
+    def broken_new(self) -> dict[str, int]:
+        """Return how many new bad rows break what (`column:rule`), after `settle_quarantine`."""
+        if not self.counts.quarantined:
+            return {}
+        self._view("new_bad", [file.path for file in self._bad])
+        rows = self._connection.execute(
+            "select mark, count(*) from (select unnest(string_split(_breaks, '; ')) as mark from new_bad) "
+            "group by 1 order by 1"
+        ).fetchall()
+        return dict(rows)
+
+    def commit(self, metadata: dict[str, Any]) -> int | None:
+        """
+        Publish: quarantine first, then Bronze, each in one commit with this batch's number.
+
+        Returns the batch number, None if there was nothing to publish to Bronze.
+        """
+        number = self.state.next_batch
+        if self.counts.quarantined:
+            table = self.table
+            files = [table.adopt(f.path, f.footer, f.bytes, batch=number, uri=table.quarantine_uri) for f in self._bad]
+            table.publish(table.quarantine_uri, files, batch=number, metadata={**metadata, "of": "quarantine"})
+        if self.contract.bronze is BronzeMode.MERGE:
+            return self._merge(metadata)
+        if not self._pieces:
+            return None
+        files = [self.table.adopt(f.path, f.footer, f.bytes, batch=number, uri=self.table.uri) for f in self._pieces]
+        self.table.publish(self.table.uri, files, batch=number, metadata=metadata)
+        return number
+
+    def _merge(self, metadata: dict[str, Any]) -> int | None:
+        if not self._pieces:
+            return None
+        self._view("pieces", [piece.path for piece in self._pieces])
+        query = "select *, case when _op = 'D' then 'D' else 'U' end as _change from pieces"
+        schema = bronze_schema(self.contract).append(pa.field("_change", pa.string()))
+        number = self.state.next_batch
+        engine, uri = self.table.engine, self.table.uri
+        if (engine.transaction_version(uri, self.contract.app_id) or 0) >= number:
+            raise ConcurrentWriteError(
+                f"{self.contract.id}: batch {number} was committed by another load meanwhile. "
+                "Nothing of this attempt was kept. Run it again."
+            )
+        engine.merge(
+            uri,
+            self._reader(query, schema),
+            key=self.contract.key_names,
+            commit=Commit(self.contract.app_id, number, metadata),
+            expected_version=self.state.version,
+            op="_change",
+        )
+        return number
+
+    def _stage_split(self, batches: Iterable[pa.RecordBatch], stamp: Stamp, future: str | None) -> ParquetFile:
+        contract = self.contract
+        bad_stage: ParquetStage | None = None
+        with ParquetStage(self._filesystem, self._path("arrived"), bronze_schema(contract)) as stage:
+            for batch in batches:
+                parts = split(contract, batch, self.tally, future=future)
+                stage.write(bronze_rows(contract, parts.good, stamp, first_row=self._next_row))
+                self._next_row += parts.good.num_rows
+                if parts.bad.num_rows:
+                    bad_stage = bad_stage or self._open_bad()
+                    self._refuse(parts.bad)
+                    bad_stage.write(quarantine_rows(contract, parts.bad, parts.breaks, stamp, first_row=self._next_row))
+                    self._next_row += parts.bad.num_rows
+            if bad_stage is not None:
+                self._bad.append(bad_stage.close())
+            return stage.close()
+
+    def _refuse_duplicates(self, stamp: Stamp, expected: int) -> None:
+        """Quarantine every copy: which of them is right cannot be known here."""
+        names = self.contract.arrow_schema.names
+        breaks = f"{self.contract.key_names[0]}:{DUPLICATE_RULE}"
+        with self._open_bad() as stage:
+            for batch in self._reader(changes.duplicates(self.contract), bronze_schema(self.contract)):
+                rows = batch.select(names)
+                self._refuse(rows)
+                marks = pa.repeat(pa.scalar(breaks), rows.num_rows)
+                stage.write(quarantine_rows(self.contract, rows, marks, stamp, first_row=self._next_row))
+                self._next_row += rows.num_rows
+            file = stage.close()
+        if file.rows != expected:
+            raise IntegrityError(
+                f"{self.contract.id}: {expected} rows share a key, {file.rows} of them were quarantined. "
+                "Nothing was committed. This is a fault of the program; report it."
+            )
+        self._bad.append(file)
+        self.tally.good -= expected
+        self.tally.bad += expected
+        self.tally.broken[breaks] = self.tally.broken.get(breaks, 0) + expected
+
+    def _refuse(self, rows: pa.RecordBatch) -> None:
+        self._refused.append(rows.select(self.contract.key_names))
+
+    def _refused_table(self) -> pa.Table:
+        schema = pa.schema([(column.name, column.arrow_type) for column in self.contract.keys])
+        return pa.Table.from_batches(self._refused, schema=schema)
+
+    def _open_bad(self) -> ParquetStage:
+        return ParquetStage(self._filesystem, self._path("bad"), quarantine_schema(self.contract))
+
+    def _stamp(self, op: str, fixed_point: FixedPoint) -> Stamp:
+        return Stamp(self.state.next_batch, op, fixed_point.moment, fixed_point.sequence, self.ingested_at)
+
+    def _stage_query(self, query: str, name: str, schema: pa.Schema | None = None) -> ParquetFile:
+        schema = schema or bronze_schema(self.contract)
+        with ParquetStage(self._filesystem, self._path(name), schema) as stage:
+            stage.write_all(self._reader(query, schema))
+            return stage.close()
+
+    def _reader(self, query: str, schema: pa.Schema) -> pa.RecordBatchReader:
+        reader = self._connection.execute(query).to_arrow_reader(BATCH_ROWS)
+        return reader if reader.schema.equals(schema) else reader.cast(schema)
+
+    def _view(self, name: str, paths: list[str]) -> None:
+        files = ", ".join(duck.literal(self.table.lake.location(path)) for path in paths)
+        self._connection.execute(f"create or replace view {name} as select * from read_parquet([{files}])")
+
+    def _scan(self, name: str, uri: str, version: int) -> None:
+        self._connection.execute(f"create view {name} as select * from {duck.scan(uri, version)}")
+
+    def _scalar(self, query: str) -> int:
+        row = self._connection.execute(query).fetchone()
+        return int(row[0]) if row else 0
+
+    @property
+    def _filesystem(self) -> Any:
+        return self.table.lake.filesystem
+
+    def _path(self, name: str) -> str:
+        return f"{self._folder}/{name}-{uuid.uuid4().hex[:8]}.parquet"
+
+
+@contextmanager
+def open_batch(
+    table: BronzeTable, state: BronzeState, fixed_point: FixedPoint, *, memory_limit: str
+) -> Iterator[Batch]:
+    """Open the next batch of a table; its staged files are swept away at the end, committed or not."""
+    spill = tempfile.mkdtemp(prefix="lakehouse-spill-")
+    folder = table.staging_folder(f"{state.next_batch:08d}-{uuid.uuid4().hex[:8]}")
+    connection = duck.connect(memory_limit=memory_limit, spill=spill)
+    try:
+        yield Batch(table, state, fixed_point, connection, folder)
+    finally:
+        connection.close()
+        shutil.rmtree(spill, ignore_errors=True)
+        filesystem = table.lake.filesystem
+        if filesystem.get_file_info(folder).type.name == "Directory":
+            filesystem.delete_dir(folder)

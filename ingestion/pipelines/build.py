@@ -1,0 +1,147 @@
+"""Builds Silver and Gold by one dbt process per layer, and holds its results against what was planned."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from ingestion.errors import BuildError, ConfigurationError
+from ingestion.pipelines.context import Context
+
+LAYERS = ("silver", "gold")
+_SELECTION = {"silver": ["path:models/silver"], "gold": ["path:models/gold"]}
+
+
+@dataclass(frozen=True, slots=True)
+class BuildResult:
+    """What one dbt process did: names of models built, of those left out, and of tests run; seconds in all."""
+
+    layer: str
+    run_id: str
+    models: tuple[str, ...]
+    tests: int
+    warnings: tuple[str, ...]
+    seconds: float
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def build_layer(
+    context: Context, layer: str, *, full_refresh: bool = False, without: Sequence[str] = (), unit_tests: bool = False
+) -> BuildResult:
+    """
+    Build a layer (`silver`, `gold`, or `all`), its data tests included.
+
+    `without` names contracts whose load failed: their sources' descendants are left out. A run
+    with nothing new commits nothing.
+
+    Raises:
+        BuildError: a model or a test failed, or one that was planned did not run.
+    """
+    if layer not in (*LAYERS, "all"):
+        raise ConfigurationError(f"{layer}: promised a layer, known are silver, gold and all. Nothing was built.")
+    with context.recorded(layer, "dbt") as row:
+        target = Path(tempfile.mkdtemp(prefix="lakehouse-dbt-"))
+        try:
+            arguments = _arguments(layer, full_refresh=full_refresh, without=without, unit_tests=unit_tests)
+            code, output = _run_dbt(context, arguments, target)
+            result = _read_results(context, layer, target, code, output)
+        finally:
+            shutil.rmtree(target, ignore_errors=True)
+        row["message"] = "; ".join(result.warnings) or f"{len(result.models)} models, {result.tests} tests"
+        row["status"] = "warning" if result.warnings else "ok"
+        return result
+
+
+def generate_docs(context: Context, folder: Path) -> None:
+    """Write dbt's documentation (manifest, catalog, page) of the whole project into `folder`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    code, output = _run_dbt(context, ["docs", "generate"], folder)
+    if code:
+        raise BuildError(f"docs: dbt ended with code {code}. The lake is unchanged.\n{_tail(output)}")
+
+
+def _arguments(layer: str, *, full_refresh: bool, without: Sequence[str], unit_tests: bool) -> list[str]:
+    layers = LAYERS if layer == "all" else (layer,)
+    arguments = ["build", "--select", *(selector for name in layers for selector in _SELECTION[name])]
+    if without:
+        arguments += ["--exclude", *(f"source:{contract_id}+" for contract_id in without)]
+    if full_refresh:
+        arguments.append("--full-refresh")
+    if not unit_tests:
+        arguments += ["--exclude-resource-type", "unit_test"]
+    return arguments
+
+
+def _run_dbt(context: Context, arguments: Sequence[str], target: Path) -> tuple[int, str]:
+    if find_spec("dbt.cli") is None:
+        raise ConfigurationError(
+            "dbt: promised by the package, found none installed. Nothing was built. "
+            "Install the package again: pip install lakehouse"
+        )
+    project = context.settings.dbt_project
+    environment = {
+        **os.environ,
+        "LAKEHOUSE_ROOT": context.lake.root,
+        "LAKEHOUSE_PROJECT": str(context.settings.project),
+        "LAKEHOUSE_MEMORY": context.settings.memory_limit,
+        "LAKEHOUSE_SPILL": str(target / "spill"),
+        "DBT_TARGET_PATH": str(target),
+        "DBT_LOG_PATH": str(target / "logs"),
+        "DBT_PROJECT_DIR": str(project),
+        "DBT_PROFILES_DIR": str(project),
+    }
+    command = [sys.executable, "-m", "dbt.cli.main", "--no-use-colors", *arguments]
+    done = subprocess.run(command, cwd=project, env=environment, capture_output=True, text=True, check=False)
+    return done.returncode, done.stdout + done.stderr
+
+
+def _read_results(context: Context, layer: str, target: Path, code: int, output: str) -> BuildResult:
+    """Read `run_results.json`. Raises BuildError unless all that was selected ended well."""
+    file = target / "run_results.json"
+    if not file.exists():
+        raise BuildError(
+            f"{layer}: dbt ended with code {code} before it built anything. Nothing was built.\n{_tail(output)}"
+        )
+    given = json.loads(file.read_text())
+    results = {entry["unique_id"]: entry for entry in given["results"]}
+    failed = [
+        name for name, entry in results.items() if entry["status"] in ("error", "fail", "skipped", "runtime error")
+    ]
+    models = tuple(sorted(name.split(".")[-1] for name in results if name.startswith("model.")))
+    tests = sum(1 for name in results if name.startswith(("test.", "unit_test.")))
+    if failed or code:
+        lines = [f"  {_short(name)}: {results[name]['status']}{_reason(results[name])}" for name in failed]
+        raise BuildError(
+            f"{layer}: {len(failed)} of {len(results)} dbt nodes did not end well; their tables are unchanged.\n"
+            + "\n".join(lines or [_tail(output)])
+            + f"\nCorrect the cause and run `lakehouse build {layer}` again."
+        )
+    warned = tuple(f"{_short(name)} warned" for name, entry in results.items() if entry["status"] == "warn")
+    return BuildResult(layer, context.run_id, models, tests, warned, float(given["elapsed_time"]))
+
+
+def _short(unique_id: str) -> str:
+    parts = unique_id.split(".")
+    return parts[2] if len(parts) > 2 else unique_id
+
+
+def _reason(entry: dict[str, Any]) -> str:
+    """Return dbt's message without anything that may be a row: its first line."""
+    message = (entry.get("message") or "").strip().splitlines()
+    failures = entry.get("failures")
+    return f" ({failures} rows break it)" if failures else f" ({message[0][:200]})" if message else ""
+
+
+def _tail(output: str) -> str:
+    return "\n".join(output.strip().splitlines()[-12:])

@@ -1,0 +1,103 @@
+"""What every pipeline step works with: settings, lake, engine, ledger and the run's name."""
+
+from __future__ import annotations
+
+import logging
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from ingestion.bronze.table import BronzeTable
+from ingestion.contracts.model import Contract
+from ingestion.contracts.odcs import find_contract, read_contracts
+from ingestion.errors import LakehouseError
+from ingestion.lake.base import Engine
+from ingestion.lake.delta_rs import DeltaRs
+from ingestion.lake.layout import Lake, create_lake, open_lake
+from ingestion.ledger.journal import Journal
+from ingestion.settings import Settings
+from ingestion.sources import open_source
+from ingestion.sources.base import Source
+
+logger = logging.getLogger("lakehouse")
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """One run on one lake. Cheap to make; holds no connection."""
+
+    settings: Settings
+    lake: Lake
+    engine: Engine
+    journal: Journal
+    run_id: str
+
+    def contract(self, contract_id: str) -> Contract:
+        """Return a contract by id. Raises ConfigurationError, InvalidContractError."""
+        return find_contract(self.settings.contracts, contract_id)
+
+    def contracts(self) -> tuple[Contract, ...]:
+        """Return all contracts, ordered by id. Raises InvalidContractError."""
+        return read_contracts(self.settings.contracts)
+
+    def table(self, contract: Contract) -> BronzeTable:
+        return BronzeTable(self.lake, self.engine, contract)
+
+    def source(self, contract: Contract) -> Source:
+        return open_source(contract.system, self.settings.connection(contract.system))
+
+    @contextmanager
+    def recorded(self, step: str, subject: str) -> Iterator[dict[str, Any]]:
+        """
+        Write one row to `ops.runs` when the block ends, however it ends.
+
+        The block fills the yielded dict with further columns. An error of ours is recorded with its
+        message, any other with its class only: its text may hold row values.
+        """
+        row: dict[str, Any] = {"run_id": self.run_id, "step": step, "subject": subject, "status": "ok"}
+        row["started_at"] = datetime.now(UTC)
+        try:
+            yield row
+        except BaseException as exc:
+            row["status"] = "failed"
+            row["error"] = type(exc).__name__
+            row["message"] = str(exc) if isinstance(exc, LakehouseError) else None
+            raise
+        finally:
+            row["finished_at"] = datetime.now(UTC)
+            self.journal.append("runs", [row])
+            logger.info(
+                "run=%s step=%s subject=%s batch=%s status=%s",
+                self.run_id,
+                step,
+                subject,
+                row.get("batch"),
+                row["status"],
+            )
+
+
+def open_context(settings: Settings, run_id: str | None = None) -> Context:
+    """Return a context on an existing lake. Raises LakeError where there is none."""
+    return _context(settings, open_lake(settings.lake_root), run_id)
+
+
+def initialise(settings: Settings, run_id: str | None = None) -> Context:
+    """Create marker, ledger and one empty Bronze and quarantine table per contract. Idempotent."""
+    context = _context(settings, create_lake(settings.lake_root), run_id)
+    context.journal.create()
+    for contract in context.contracts():
+        context.table(contract).create()
+    return context
+
+
+def new_run_id() -> str:
+    """Return a name that sorts by time, e.g. `run-20260302T030000Z-1f3a9c`."""
+    return f"run-{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{uuid.uuid4().hex[:6]}"
+
+
+def _context(settings: Settings, lake: Lake, run_id: str | None) -> Context:
+    engine = DeltaRs(lake.storage_options)
+    return Context(settings, lake, engine, Journal(lake, engine), run_id or new_run_id())

@@ -1,0 +1,118 @@
+"""The whole day by hand, in the order the daily DAG has: load, Silver, Gold, sync gaps, verdict."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
+
+from ingestion.errors import LakehouseError, RunFailedError, TransientError
+from ingestion.pipelines.build import BuildResult, build_layer
+from ingestion.pipelines.context import Context
+from ingestion.pipelines.gaps import record_sync_gap
+from ingestion.pipelines.load import LoadResult, load_table
+from ingestion.reconcile.gap import CRITICAL, GapReport
+
+Progress = Callable[[str, str], None]
+"""Told of each step as it begins: the step's name and its subject."""
+
+
+@dataclass(slots=True)
+class DayResult:
+    """What a day did. `failures` has one text per step that failed; empty means green."""
+
+    run_id: str
+    loads: list[LoadResult] = field(default_factory=list)
+    builds: list[BuildResult] = field(default_factory=list)
+    gaps: list[GapReport] = field(default_factory=list)
+    failures: list[str] = field(default_factory=list)
+    failed_loads: list[str] = field(default_factory=list)
+
+    def as_dict(self) -> dict[str, Any]:
+        return {
+            "run_id": self.run_id,
+            "loads": [load.as_dict() for load in self.loads],
+            "builds": [build.as_dict() for build in self.builds],
+            "gaps": [gap.as_dict() for gap in self.gaps],
+            "failures": self.failures,
+        }
+
+
+def run_day(context: Context, *, attempts: int = 3, progress: Progress | None = None) -> DayResult:
+    """
+    Load every contract, build Silver and Gold, record every gap.
+
+    A failed load does not stop the others: its descendants are left out of the build and its gap is
+    recorded all the same. Transient errors are tried again after a short, growing pause, up to
+    `attempts` times in all (Airflow waits longer; a person watches this one).
+    """
+    tell = progress or (lambda _step, _subject: None)
+    day = DayResult(context.run_id)
+    contract_ids = [contract.id for contract in context.contracts()]
+    for contract_id in contract_ids:
+        tell("load", contract_id)
+        try:
+            day.loads.append(_patient(attempts)(load_table, context, contract_id))
+        except LakehouseError as exc:
+            day.failed_loads.append(contract_id)
+            day.failures.append(str(exc))
+    tell("build", "silver and gold")
+    try:
+        day.builds.append(build_layer(context, "all", without=day.failed_loads))
+    except LakehouseError as exc:
+        day.failures.append(str(exc))
+    for contract_id in contract_ids:
+        tell("gaps", contract_id)
+        try:
+            day.gaps.append(_patient(attempts)(record_sync_gap, context, contract_id))
+        except LakehouseError as exc:
+            day.failures.append(str(exc))
+    return day
+
+
+def verdict(context: Context, run_id: str, planned: Sequence[str]) -> list[str]:
+    """
+    Read the ledger of a run and return one line per thing that is red; empty means green.
+
+    Red is a planned load or gap check without a good end, a failed build, or a critical gap.
+    """
+    rows = context.journal.select(
+        "select step, subject, status, message, error from ops.runs where run_id = ? order by finished_at", [run_id]
+    )
+    last = {(row["step"], row["subject"]): row for row in rows}
+    red = []
+    wanted = [*((step, i) for step in ("load", "gaps") for i in planned), ("silver", "dbt"), ("gold", "dbt")]
+    for step, subject in wanted:
+        row = last.get((step, subject)) or (last.get(("all", "dbt")) if subject == "dbt" else None)
+        if row is None:
+            red.append(f"{step} {subject}: did not run")
+        elif row["status"] == "failed":
+            red.append(f"{step} {subject}: {row['message'] or row['error']}")
+    gaps = context.journal.select(
+        'select contract_id, severity, sync_gap from ops.gaps where run_id = ? and "partition" is null '
+        "qualify row_number() over (partition by contract_id order by checked_at desc) = 1 order by 1",
+        [run_id],
+    )
+    red += [f"gap {g['contract_id']}: {g['severity']}, {g['sync_gap']} rows" for g in gaps if g["severity"] == CRITICAL]
+    return red
+
+
+def raise_if_red(run_id: str, red: Sequence[str]) -> None:
+    """Raise RunFailedError that lists everything red."""
+    if red:
+        lines = "\n".join(f"  {line}" for line in red)
+        raise RunFailedError(
+            f"{run_id}: {len(red)} steps are red.\n{lines}\n"
+            "What the others wrote is in the lake. Correct the causes and run again: only what is missing is done."
+        )
+
+
+def _patient(attempts: int) -> Retrying:
+    return Retrying(
+        retry=retry_if_exception_type(TransientError),
+        stop=stop_after_attempt(attempts),
+        wait=wait_random_exponential(multiplier=0.5, max=10),
+        reraise=True,
+    )

@@ -1,0 +1,141 @@
+"""Closes a sync gap by re-extraction into Bronze, and replays quarantined rows; the next build follows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+import pyarrow as pa
+
+from ingestion.bronze import changes
+from ingestion.bronze.quarantine import open_batches, open_rows
+from ingestion.bronze.table import BronzeTable
+from ingestion.contracts.model import BronzeMode, Contract
+from ingestion.contracts.window import FixedPoint, Window
+from ingestion.errors import ConfigurationError
+from ingestion.extract.split import Tally, split
+from ingestion.lake import duck
+from ingestion.lake.base import Commit
+from ingestion.pipelines.batch import Batch, open_batch
+from ingestion.pipelines.context import Context
+from ingestion.pipelines.load import (
+    LoadResult,
+    batch_metadata,
+    check_brake,
+    committed_watermark,
+    fetch,
+    ledger_columns,
+    result_of,
+)
+
+
+def repair_table(context: Context, contract_id: str, *, allow_deletes: bool = False) -> LoadResult:
+    """
+    Compare key sets at a new fixed point, append lacking rows as R and vanished keys as D.
+
+    The committed watermark stays where it was. A second repair finds nothing and commits nothing.
+    Raises DeleteBrakeError, and what `load_table` raises about sources and races.
+    """
+    with context.recorded("repair", contract_id) as row:
+        contract = _with_history(context.contract(contract_id), "repair")
+        row["contract_version"] = contract.version
+        table = context.table(contract)
+        table.create()
+        state = table.state()
+        watermark = committed_watermark(context, table, state)
+        with context.source(contract).snapshot() as snapshot:
+            row["fixed_point"] = snapshot.fixed_point.moment.isoformat()
+            found = snapshot.catalog(contract)
+            with open_batch(table, state, snapshot.fixed_point, memory_limit=context.settings.memory_limit) as batch:
+                batch.take([], op="R", news=None)
+                batch.set_source_keys(snapshot.read_keys(contract, Window()))
+                check_brake(contract, batch, allow_deletes=allow_deletes)
+                lacking = batch.lacking_keys()
+                batch.delete_vanished()
+                fetched = fetch(contract, snapshot, found, batch, lacking) if lacking.num_rows else 0
+                result = _commit(context, contract, batch, watermark, fetched=fetched)
+        row.update(ledger_columns(result))
+        return result
+
+
+def replay_quarantine(context: Context, contract_id: str) -> LoadResult:
+    """
+    Judge the open quarantine rows by today's contract and append those that keep it, at their own change time.
+
+    Rows that still break it stay open. A crash between the two commits is healed by the next
+    replay: rows that Bronze has already are only marked.
+    """
+    with context.recorded("replay", contract_id) as row:
+        contract = _with_history(context.contract(contract_id), "replay")
+        row["contract_version"] = contract.version
+        table = context.table(contract)
+        table.create()
+        state = table.state()
+        watermark = committed_watermark(context, table, state)
+        now = datetime.now(UTC)
+        marks: list[pa.RecordBatch] = []
+        with (
+            duck.connect(memory_limit=context.settings.memory_limit) as reader,
+            open_batch(
+                table, state, FixedPoint("quarantine", "", now), memory_limit=context.settings.memory_limit
+            ) as batch,
+        ):
+            duck.register(reader, "main", "quarantine", table.quarantine_uri, state.quarantine_version)
+            for point in open_batches(reader):
+                batch.take(
+                    _good_only(open_rows(reader, contract, point), contract, marks),
+                    op="R",
+                    news=changes.not_yet_loaded(contract),
+                    fixed_point=point,
+                )
+            result = _commit(context, contract, batch, watermark)
+        _mark_replayed(table, marks, result.batch or state.batch)
+        row.update(ledger_columns(result))
+        return result
+
+
+def _good_only(
+    rows: Iterator[tuple[pa.RecordBatch, pa.RecordBatch]], contract: Contract, marks: list[pa.RecordBatch]
+) -> Iterator[pa.RecordBatch]:
+    """Yield the rows that keep the contract now, and remember where in the quarantine they stood."""
+    for batch, position in rows:
+        is_good = split(contract, batch, Tally()).is_good
+        marks.append(position.filter(is_good))
+        yield batch.filter(is_good)
+
+
+def _mark_replayed(table: BronzeTable, marks: list[pa.RecordBatch], number: int) -> None:
+    if not sum(mark.num_rows for mark in marks):
+        return
+    positions = pa.Table.from_batches(marks)
+    rows = positions.num_rows
+    changed = positions.append_column("_replayed_in", pa.repeat(pa.scalar(number, pa.int64()), rows)).append_column(
+        "_change", pa.repeat(pa.scalar("U"), rows)
+    )
+    table.engine.merge(
+        table.quarantine_uri,
+        changed.to_reader(),
+        key=("_batch", "_row"),
+        commit=Commit(f"replay/{table.contract.id}", None),
+        expected_version=table.engine.version(table.quarantine_uri),
+        op="_change",
+    )
+
+
+def _commit(
+    context: Context, contract: Contract, batch: Batch, watermark: str | None, *, fetched: int = 0
+) -> LoadResult:
+    batch.settle_quarantine()
+    metadata: dict[str, Any] = batch_metadata(context, contract, batch, watermark=watermark)
+    number = batch.commit(metadata)
+    return result_of(context, contract, batch, number, watermark, fetched=fetched)
+
+
+def _with_history(contract: Contract, verb: str) -> Contract:
+    if contract.bronze is BronzeMode.APPEND:
+        return contract
+    raise ConfigurationError(
+        f"{contract.id}: a {verb} appends to a log, but this table's Bronze is {contract.bronze}. Nothing was done. "
+        f"Load it again instead: lakehouse load --full {contract.id}"
+    )

@@ -1,0 +1,165 @@
+"""What the lake and its surroundings look like now: `status` per table, `doctor` for everything around."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from ingestion.contracts.odcs import read_contracts
+from ingestion.errors import LakehouseError
+from ingestion.lake.layout import open_lake
+from ingestion.pipelines.context import Context
+from ingestion.settings import Settings
+from ingestion.sources import open_source
+
+
+@dataclass(frozen=True, slots=True)
+class TableStatus:
+    """
+    One table as the lake and the ledger know it.
+
+    `age_hours` counts from the end of the last good load to now; `sync_gap` and `severity` are of
+    the last check. None means never.
+    """
+
+    contract_id: str
+    batch: int
+    watermark: str | None
+    last_status: str | None
+    age_hours: float | None
+    open_quarantine: int
+    sync_gap: int | None
+    severity: str | None
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+_PACKAGES = {  # package -> the extra that brings it
+    "oracledb": "oracle",
+    "mssql-python": "sqlserver",
+    "apache-airflow": "airflow",
+    "pyspark": "spark",
+}
+
+
+def table_statuses(context: Context) -> list[TableStatus]:
+    """Return the status of every contracted table, ordered by contract id. Asks no source."""
+    now = datetime.now(UTC)
+    loads = _latest(
+        context, "select subject as id, status, finished_at from ops.runs where step = 'load' order by finished_at"
+    )
+    good = _latest(
+        context,
+        "select subject as id, finished_at from ops.runs where step = 'load' and status <> 'failed' "
+        "order by finished_at",
+    )
+    gaps = _latest(
+        context,
+        'select contract_id as id, sync_gap, severity from ops.gaps where "partition" is null order by checked_at',
+    )
+    statuses = []
+    for contract in context.contracts():
+        table = context.table(contract)
+        state = table.state() if context.engine.exists(table.uri) else None
+        done = good.get(contract.id)
+        statuses.append(
+            TableStatus(
+                contract_id=contract.id,
+                batch=state.batch if state else 0,
+                watermark=state.watermark if state else None,
+                last_status=loads.get(contract.id, {}).get("status"),
+                age_hours=None if done is None else (now - done["finished_at"]).total_seconds() / 3600,
+                open_quarantine=table.count_open_quarantine(state) if state else 0,
+                sync_gap=gaps.get(contract.id, {}).get("sync_gap"),
+                severity=gaps.get(contract.id, {}).get("severity"),
+            )
+        )
+    return statuses
+
+
+def _latest(context: Context, query: str) -> dict[str, dict[str, Any]]:
+    """Return the last row per `id` of a query that is ordered by time."""
+    return {row["id"]: row for row in context.journal.select(query)}
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing the doctor looked at. `outcome` is ok, warning or missing; `advice` is what to do."""
+
+    subject: str
+    outcome: str
+    finding: str
+    advice: str = ""
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def examine(settings: Settings) -> list[Finding]:
+    """Look at the interpreter, packages, contracts, lake, connections and clock. Changes nothing."""
+    findings = [*_packages(), _lake(settings)]
+    try:
+        contracts = read_contracts(settings.contracts)
+    except LakehouseError as exc:
+        return [*findings, Finding("contracts", "missing", str(exc).splitlines()[0], "lakehouse contract lint")]
+    findings.append(
+        Finding("contracts", "ok", f"{len(contracts)} tables of {len({c.system for c in contracts})} systems")
+    )
+    findings += _zones({contract.timezone for contract in contracts})
+    for system in sorted({contract.system for contract in contracts}):
+        findings += _system(settings, system)
+    return findings
+
+
+def _packages() -> Iterator[Finding]:
+    yield Finding("python", "ok", sys.version.split()[0])
+    for name, extra in _PACKAGES.items():
+        try:
+            yield Finding(name, "ok", importlib.metadata.version(name))
+        except importlib.metadata.PackageNotFoundError:
+            yield Finding(name, "warning", "not installed", f"pip install lakehouse[{extra}], if you need it")
+
+
+def _lake(settings: Settings) -> Finding:
+    try:
+        lake = open_lake(settings.lake_root)
+    except LakehouseError as exc:
+        return Finding("lake", "missing", str(exc), "lakehouse init")
+    return Finding("lake", "ok", f"{lake.root}, {len(lake.tables())} tables")
+
+
+def _zones(names: set[str]) -> Iterator[Finding]:
+    for name in sorted(names):
+        try:
+            ZoneInfo(name)
+        except ZoneInfoNotFoundError:
+            yield Finding(
+                f"time zone {name}", "missing", "this machine has no such zone", "install the system package tzdata"
+            )
+
+
+def _system(settings: Settings, system: str) -> Iterator[Finding]:
+    try:
+        source = open_source(system, settings.connection(system))
+        yield Finding(f"source {system}", "ok", source.probe())
+        with source.snapshot() as snapshot:
+            moment = snapshot.fixed_point.moment
+    except LakehouseError as exc:
+        yield Finding(f"source {system}", "missing", str(exc).splitlines()[0], f"set AIRFLOW_CONN_{system.upper()}")
+        return
+    skew = abs((datetime.now(UTC) - moment).total_seconds())
+    if skew > 60:
+        yield Finding(
+            f"clock of {system}",
+            "warning",
+            f"{skew:.0f} s away from this machine's ({moment.isoformat()})",
+            "rows stamped ahead of the source's own clock are quarantined; correct the clocks",
+        )
+    else:
+        yield Finding(f"clock of {system}", "ok", f"{skew:.1f} s away from this machine's")

@@ -1,0 +1,241 @@
+"""Reads contracted tables from a DuckDB file. The only source module that imports duckdb.
+
+A file is read in one transaction of one read-only connection, so everything a batch reads is one state of it.
+The connection's extra `clock` (ISO 8601 with offset) says which moment the file shows; without it, now.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+
+from ingestion.contracts.compare import FoundColumn, match_columns
+from ingestion.contracts.model import Column, Contract
+from ingestion.contracts.projection import RAW_PREFIX
+from ingestion.contracts.types import UnknownTypeError, arrow_type, duckdb_type
+from ingestion.contracts.window import FixedPoint, Window
+from ingestion.errors import Break, BrokenContractError, ConfigurationError, SourceUnavailableError
+
+BATCH_BYTES = 16 * 1024 * 1024
+_PARTITION_FORMATS = {"day": "%Y-%m-%d", "month": "%Y-%m", "year": "%Y"}
+
+
+class DuckDbSource:
+    """A DuckDB file under a system's name."""
+
+    def __init__(self, system: str, path: str, *, clock: str | None = None) -> None:
+        self._system = system
+        self._path = path
+        self._clock = _moment(system, clock)
+
+    def probe(self) -> str:
+        with self._connect() as connection:
+            (version,) = connection.execute("select version()").fetchone() or ("",)
+        return f"DuckDB {version} file {Path(self._path).name}"
+
+    @contextmanager
+    def snapshot(self) -> Iterator[DuckDbSnapshot]:
+        with self._connect() as connection:
+            connection.execute("begin transaction")
+            moment = self._clock or datetime.now(UTC)
+            yield DuckDbSnapshot(connection, FixedPoint("transaction", moment.isoformat(), moment))
+
+    @contextmanager
+    def _connect(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        if not Path(self._path).is_file():
+            raise SourceUnavailableError(
+                f"{self._system}: promised a DuckDB file {Path(self._path).name}, found none there. "
+                "No rows were read. It is tried again; if it stays away, correct the connection."
+            )
+        try:
+            connection = duckdb.connect(self._path, read_only=True)
+        except duckdb.Error as exc:
+            raise SourceUnavailableError(
+                f"{self._system}: the DuckDB file {Path(self._path).name} cannot be opened for reading "
+                f"({type(exc).__name__}); another program may be writing it. No rows were read. It is tried again."
+            ) from exc
+        try:
+            connection.execute("set timezone = 'UTC'")
+            yield connection
+        finally:
+            connection.close()
+
+
+class DuckDbSnapshot:
+    """One read transaction. Implements `ingestion.sources.base.Snapshot`."""
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection, fixed_point: FixedPoint) -> None:
+        self._connection = connection
+        self._fixed_point = fixed_point
+
+    @property
+    def fixed_point(self) -> FixedPoint:
+        return self._fixed_point
+
+    def catalog(self, contract: Contract) -> tuple[FoundColumn, ...]:
+        schema, table = _schema_and_table(contract)
+        rows = self._connection.execute(
+            "select column_name, data_type, is_nullable from duckdb_columns() "
+            "where database_name = current_database() and schema_name = ? and table_name = ? order by column_index",
+            [schema, table],
+        ).fetchall()
+        if not rows:
+            raise BrokenContractError(
+                contract.id, [Break("(table)", ".".join(contract.source_table), "no such table in the source")]
+            )
+        return tuple(FoundColumn(name, type_, _arrow(type_), nullable, "duckdb") for name, type_, nullable in rows)
+
+    def highest_watermark(self, contract: Contract, *, below: str) -> str | None:
+        watermark = _watermark(contract)
+        row = self._connection.execute(
+            f"select cast(max({_quote(watermark.source_name)}) as varchar) from {_table(contract)} "
+            f"where {_quote(watermark.source_name)} < cast(? as {duckdb_type(watermark.arrow_type)})",
+            [below],
+        ).fetchone()
+        return None if row is None else row[0]
+
+    def count(self, contract: Contract, window: Window) -> int:
+        where, binds = _predicate(contract, window)
+        row = self._connection.execute(f"select count(*) from {_table(contract)} where {where}", binds).fetchone()
+        return int(row[0]) if row else 0
+
+    def read(
+        self, contract: Contract, window: Window, *, found: tuple[FoundColumn, ...], keys: pa.Table | None = None
+    ) -> Iterator[pa.RecordBatch]:
+        select, schema = _projection(contract, found)
+        where, binds = _predicate(contract, window)
+        if keys is not None:
+            self._connection.register("wanted_keys", keys)
+            matches = " and ".join(
+                f"w.{_quote(c.name)} = try_cast({_quote(c.source_name)} as {duckdb_type(c.arrow_type)})"
+                for c in contract.keys
+            )
+            where += f" and exists (select 1 from wanted_keys w where {matches})"
+        yield from self._stream(f"select {select} from {_table(contract)} where {where}", binds, schema)
+
+    def read_keys(self, contract: Contract, window: Window) -> Iterator[pa.RecordBatch]:
+        where, binds = _predicate(contract, window)
+        select = ", ".join(
+            f"try_cast({_quote(c.source_name)} as {duckdb_type(c.arrow_type)}) as {_quote(c.name)}"
+            for c in contract.keys
+        )
+        schema = pa.schema([(c.name, c.arrow_type) for c in contract.keys])
+        yield from self._stream(f"select {select} from {_table(contract)} where {where}", binds, schema)
+
+    def count_partitions(self, contract: Contract, window: Window) -> pa.Table:
+        where, binds = _predicate(contract, window)
+        partition = "cast(null as varchar)"
+        if contract.reconcile.partition is not None:
+            column = contract.column(contract.reconcile.partition)
+            partition = f"strftime({_quote(column.source_name)}, '{_PARTITION_FORMATS[contract.reconcile.grain]}')"
+        table = self._connection.execute(
+            f'select {partition} as "partition", count(*) as "rows" from {_table(contract)} where {where} '
+            "group by 1 order by 1",
+            binds,
+        ).to_arrow_table()
+        return table.cast(pa.schema([("partition", pa.string()), ("rows", pa.int64())]))
+
+    def _stream(self, query: str, binds: list[str], schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+        batch_rows = max(1024, BATCH_BYTES // (32 * max(1, len(schema))))
+        for batch in self._connection.execute(query, binds).to_arrow_reader(batch_rows):
+            yield batch.cast(schema) if batch.schema != schema else batch
+
+
+def _projection(contract: Contract, found: tuple[FoundColumn, ...]) -> tuple[str, pa.Schema]:
+    """Return the select list and the schema it yields: typed columns, then raw texts of guarded ones."""
+    sources = match_columns(contract, found)
+    typed, raw, raw_fields = [], [], []
+    for column in contract.columns:
+        source = sources.get(column.name)
+        if source is None:  # the drift policy let a removed column pass
+            typed.append(f"cast(null as {duckdb_type(column.arrow_type)}) as {_quote(column.name)}")
+            continue
+        reference, target = _quote(source.name), duckdb_type(column.arrow_type)
+        if not _needs_guard(column, source):
+            typed.append(f"cast({reference} as {target}) as {_quote(column.name)}")
+            continue
+        fits = _fits(reference, target, source)
+        typed.append(f"case when {fits} then try_cast({reference} as {target}) end as {_quote(column.name)}")
+        raw.append(
+            f"case when {reference} is not null and not coalesce({fits}, false) then cast({reference} as varchar) end "
+            f"as {_quote(RAW_PREFIX + column.name)}"
+        )
+        raw_fields.append((RAW_PREFIX + column.name, pa.string()))
+    schema = pa.schema([*((c.name, c.arrow_type) for c in contract.columns), *raw_fields])
+    return ", ".join([*typed, *raw]), schema
+
+
+def _needs_guard(column: Column, source: FoundColumn) -> bool:
+    # DuckDB has infinite dates; Arrow and Delta have none
+    has_infinity = pa.types.is_timestamp(column.arrow_type) or pa.types.is_date(column.arrow_type)
+    return bool(has_infinity or source.arrow_type != column.arrow_type)
+
+
+def _fits(reference: str, target: str, source: FoundColumn) -> str:
+    """Return a condition that is true where the cast loses nothing: the value survives the way back."""
+    kind = source.physical_type.split("(")[0]
+    back = f"cast(try_cast({reference} as {target}) as {source.physical_type}) = {reference}"
+    return f"isfinite({reference}) and {back}" if kind.startswith(("DATE", "TIMESTAMP")) else back
+
+
+def _predicate(contract: Contract, window: Window) -> tuple[str, list[str]]:
+    conditions, binds = [], []
+    if window.low is not None or window.high is not None:
+        watermark = _watermark(contract)
+        reference, type_ = _quote(watermark.source_name), duckdb_type(watermark.arrow_type)
+        for operator, bound in ((">=", window.low), ("<", window.high)):
+            if bound is not None:
+                conditions.append(f"{reference} {operator} cast(? as {type_})")
+                binds.append(bound)
+        if window.high is None:  # a bounded read is a comparison, and nulls compare with nothing
+            return f"(({' and '.join(conditions)}) or {reference} is null)", binds
+    return " and ".join(conditions) or "true", binds
+
+
+def _watermark(contract: Contract) -> Column:
+    if contract.watermark is None:
+        raise ConfigurationError(
+            f"{contract.id}: a window was asked for, but the contract names no watermark. "
+            "Nothing was read. Add `watermark` to its lake block."
+        )
+    return contract.column(contract.watermark)
+
+
+def _arrow(physical_type: str) -> pa.DataType | None:
+    try:
+        return arrow_type("duckdb", physical_type)
+    except UnknownTypeError:
+        return None
+
+
+def _schema_and_table(contract: Contract) -> tuple[str, str]:
+    schema = contract.source_table[-2] if len(contract.source_table) > 1 else "main"
+    return schema, contract.source_table[-1]
+
+
+def _table(contract: Contract) -> str:
+    return ".".join(_quote(part) for part in _schema_and_table(contract))
+
+
+def _quote(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _moment(system: str, clock: str | None) -> datetime | None:
+    if clock is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(clock)
+    except ValueError:
+        moment = None
+    if moment is None or moment.tzinfo is None:
+        raise ConfigurationError(
+            f"{system}: the connection's `clock` must be ISO 8601 with an offset, e.g. 2026-03-02T03:00:00+00:00. "
+            "Nothing was read. Correct or remove it."
+        )
+    return moment.astimezone(UTC)

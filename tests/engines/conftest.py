@@ -1,0 +1,142 @@
+"""A small company for load tests: one DuckDB file `crm` with people (incremental) and cities (full)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from textwrap import dedent
+from typing import Any
+
+import duckdb
+import pytest
+
+from ingestion.lake import duck
+from ingestion.pipelines.context import Context, initialise, open_context
+from ingestion.settings import Connection, Settings
+
+HEAD = """
+apiVersion: v3.1.0
+kind: DataContract
+id: crm.{entity}
+version: 1.0.0
+status: active
+name: {entity}
+domain: test
+description: {{purpose: Test.}}
+servers:
+  - {{server: crm, type: duckdb, database: "${{CRM_FILE}}"}}
+schema:
+  - name: {entity}
+    physicalName: main.{table}
+    logicalType: object
+    physicalType: table
+    description: Test.
+    properties:
+"""
+PEOPLE = (
+    HEAD.format(entity="people", table="people")
+    + """
+      - {name: id, physicalName: id, logicalType: integer, physicalType: BIGINT, primaryKey: true, primaryKeyPosition: 1, required: true, description: Key.}
+      - {name: name, physicalName: name, logicalType: string, physicalType: VARCHAR, logicalTypeOptions: {maxLength: 10}, description: Name.}
+      - {name: score, physicalName: score, logicalType: number, physicalType: "DECIMAL(10,2)", logicalTypeOptions: {minimum: 0}, description: Score.}
+      - {name: changed_at, physicalName: changed_at, logicalType: timestamp, physicalType: TIMESTAMP, required: true, description: Watermark.}
+customProperties:
+  - property: lake
+    value:
+      timezone: UTC
+      mode: incremental
+      watermark: changed_at
+      overlap: PT2H
+      deletes: keys
+      maxDeletePercent: 50
+      silver: stg_people
+      quarantine: {warnPercent: 0, failPercent: 60}
+      reconcile: {partition: changed_at, grain: day, warningGapPercent: 0, criticalGapPercent: 50}
+"""
+)
+CITIES = (
+    HEAD.format(entity="cities", table="cities")
+    + """
+      - {name: code, physicalName: code, logicalType: string, physicalType: VARCHAR, primaryKey: true, primaryKeyPosition: 1, required: true, description: Key.}
+      - {name: label, physicalName: label, logicalType: string, physicalType: VARCHAR, description: Label.}
+customProperties:
+  - property: lake
+    value: {timezone: UTC, mode: full, deletes: keys, maxDeletePercent: 100, silver: stg_cities}
+"""
+)
+
+
+@dataclass
+class Company:
+    """A project folder, its source file and its lake; `clock` is the moment the source shows."""
+
+    folder: Path
+    clock: str = "2026-03-01T12:00:00+00:00"
+
+    @property
+    def file(self) -> Path:
+        return self.folder / "crm.duckdb"
+
+    @property
+    def settings(self) -> Settings:
+        connection = Connection("duckdb", schema=str(self.file).removeprefix("/"), extra={"clock": self.clock})
+        return Settings(self.folder, str(self.folder / "lake"), "200MB", {"crm": connection})
+
+    def context(self, run_id: str = "run-1") -> Context:
+        return open_context(self.settings, run_id)
+
+    def sql(self, *statements: str) -> None:
+        """Change the source."""
+        with duckdb.connect(str(self.file)) as connection:
+            for statement in statements:
+                connection.execute(statement)
+
+    def lake(self, query: str) -> list[tuple[Any, ...]]:
+        """Ask the lake."""
+        with duck.connect(self.context().lake) as connection:
+            return connection.execute(query).fetchall()
+
+    def contract(self, entity: str, text: str) -> None:
+        path = self.folder / "data_contracts" / "crm" / f"{entity}.odcs.yaml"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(dedent(text).lstrip())
+
+    def amend(self, entity: str, old: str, new: str) -> None:
+        """Replace a text of a contract that must be there."""
+        path = self.folder / "data_contracts" / "crm" / f"{entity}.odcs.yaml"
+        text = path.read_text()
+        assert old in text
+        path.write_text(text.replace(old, new))
+
+    def versions(self, layer: str = "bronze", entity: str = "people") -> int:
+        """Return the Delta version of a table."""
+        context = self.context()
+        return context.engine.version(context.lake.uri(layer, "crm", entity))
+
+
+@pytest.fixture
+def company(tmp_path: Path) -> Company:
+    """people: 1 Ada 10:00, 2 Bea 10:00, 3 Cyd 11:00; cities: A, B."""
+    made = Company(tmp_path)
+    made.contract("people", PEOPLE)
+    made.contract("cities", CITIES)
+    made.sql(
+        "create table people (id bigint, name varchar, score decimal(10,2), changed_at timestamp)",
+        "insert into people values (1, 'Ada', 1.10, '2026-03-01 10:00:00'), (2, 'Bea', null, '2026-03-01 10:00:00'), "
+        "(3, 'Cyd', 3, '2026-03-01 11:00:00')",
+        "create table cities (code varchar, label varchar)",
+        "insert into cities values ('A', 'Aachen'), ('B', 'Bonn')",
+    )
+    initialise(made.settings)
+    return made
+
+
+@pytest.fixture
+def at(company: Company) -> Callable[[str], Company]:
+    """Return the company at another moment of its source's clock."""
+
+    def moved(clock: str) -> Company:
+        return replace(company, clock=clock)
+
+    return moved

@@ -1,0 +1,62 @@
+"""A load may die at any of its commits' edges; the next one must make the lake whole, once."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ingestion.pipelines.load import load_table
+from tests.engines.conftest import Company
+
+PEOPLE = "crm.people"
+DEATHS = {
+    "before the quarantine commit": ("ingestion.bronze.table.BronzeTable.publish", 1, "before"),
+    "between quarantine and Bronze": ("ingestion.bronze.table.BronzeTable.publish", 2, "before"),
+    "after the Bronze commit": ("ingestion.bronze.table.BronzeTable.publish", 2, "after"),
+    "while files move": ("ingestion.bronze.table.BronzeTable.adopt", 2, "after"),
+    "before the ledger": ("ingestion.ledger.journal.Journal.append", 1, "before"),
+}
+SCRIPT = """
+import importlib, os, signal, sys
+from pathlib import Path
+from ingestion.pipelines.load import load_table
+from tests.engines.conftest import Company
+
+target, call, when = sys.argv[2], int(sys.argv[3]), sys.argv[4]
+module, owner, name = target.rsplit(".", 2)
+holder = getattr(importlib.import_module(module), owner)
+honest, calls = getattr(holder, name), 0
+
+def deadly(*args, **kwargs):
+    global calls
+    calls += 1
+    if calls == call and when == "before":
+        os.kill(os.getpid(), signal.SIGKILL)
+    result = honest(*args, **kwargs)
+    if calls == call:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return result
+
+setattr(holder, name, deadly)
+load_table(Company(Path(sys.argv[1])).context(), "crm.people")
+"""
+
+
+@pytest.mark.parametrize("death", DEATHS)
+def test_a_load_that_is_killed_is_finished_once_by_the_next(company: Company, death: str) -> None:
+    company.sql("insert into people values (4, 'a name too long', 1, '2026-03-01 10:30:00')")
+    target, call, when = DEATHS[death]
+
+    root = Path(__file__).parents[2]
+    command = [sys.executable, "-c", SCRIPT, str(company.folder), target, str(call), when]
+    killed = subprocess.run(command, cwd=root, check=False, capture_output=True)
+    load_table(company.context(), PEOPLE)
+    again = load_table(company.context(), PEOPLE)
+
+    assert killed.returncode == -9, killed.stderr
+    assert company.lake("select id, count(*) from bronze.crm__people group by 1 order by 1") == [(1, 1), (2, 1), (3, 1)]
+    assert company.lake("select id from quarantine.crm__people") == [("4",)]
+    assert again.batch is None

@@ -1,0 +1,161 @@
+"""dbt sources as generated: stable text, whole meaning, nothing that dbt would run."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import yaml
+
+from ingestion.contracts.dbt_sources import HEADER, render_sources, write_sources
+from ingestion.contracts.model import Contract
+
+CONTRACT = """\
+apiVersion: v3.1.0
+kind: DataContract
+id: crm.people
+version: 1.0.0
+description: {purpose: "People: all of them."}
+servers: [{type: duckdb}]
+schema:
+  - name: people
+    physicalName: main.people
+    properties:
+      - {name: id, physicalName: Id, logicalType: integer, physicalType: BIGINT, primaryKey: true, required: true}
+      - {name: email, physicalName: E, logicalType: string, physicalType: VARCHAR, classification: pii, description: Null if unknown.}
+      - {name: balance, physicalName: B, logicalType: number, physicalType: "DECIMAL(12,2)"}
+customProperties: [{property: lake, value: {timezone: UTC, mode: full}}]
+"""
+
+GOLDEN = """\
+version: 2
+sources:
+  - name: crm
+    schema: bronze
+    description: 'Bronze tables of the system crm: an append-only log of what was read.'
+    tables:
+      - name: people
+        identifier: crm__people
+        description: 'People: all of them.'
+        config:
+          meta:
+            lake:
+              contract_id: crm.people
+              app_id: bronze/crm/people
+              key:
+                - id
+              columns:
+                - id
+                - email
+                - balance
+              types:
+                id:
+                  logical: integer
+                  arrow: int64
+                email:
+                  logical: string
+                  arrow: string
+                balance:
+                  logical: number
+                  arrow: decimal128(12, 2)
+              tracked:
+                - email
+                - balance
+              deletes: close
+        columns:
+          - name: id
+            description: ''
+            config:
+              meta:
+                contract_type: integer (BIGINT)
+          - name: email
+            description: Null if unknown.
+            config:
+              meta:
+                contract_type: string (VARCHAR)
+                classification: pii
+          - name: balance
+            description: ''
+            config:
+              meta:
+                contract_type: number (DECIMAL(12,2))
+"""
+
+
+@pytest.fixture
+def people(contract_of: Callable[[str], Contract]) -> Contract:
+    return contract_of(CONTRACT)
+
+
+def another(contract: Contract, system: str, entity: str) -> Contract:
+    return replace(contract, id=f"{system}.{entity}", system=system, entity=entity)
+
+
+def test_sources_of_a_contract_are_exactly_this_text(people: Contract) -> None:
+    assert render_sources([people]) == {"_crm__sources.yml": HEADER + GOLDEN}
+
+
+def test_each_system_has_a_file_and_the_order_of_contracts_does_not_matter(people: Contract) -> None:
+    contracts = [people, another(people, "erp", "items"), another(people, "crm", "accounts")]
+
+    files = render_sources(contracts)
+
+    assert list(files) == ["_crm__sources.yml", "_erp__sources.yml"]
+    tables = yaml.safe_load(files["_crm__sources.yml"])["sources"][0]["tables"]
+    assert [table["name"] for table in tables] == ["accounts", "people"]
+    assert render_sources(reversed(contracts)) == files
+
+
+def test_files_are_written_once_and_then_left_alone(people: Contract, tmp_path: Path) -> None:
+    assert write_sources([people], tmp_path / "models") == [tmp_path / "models" / "_crm__sources.yml"]
+    assert write_sources([people], tmp_path / "models") == []
+
+
+def test_check_tells_and_writes_nothing(people: Contract, tmp_path: Path) -> None:
+    (tmp_path / "_old__sources.yml").write_text(HEADER)
+
+    changed = write_sources([people], tmp_path, check=True)
+
+    assert [path.name for path in changed] == ["_crm__sources.yml", "_old__sources.yml"]
+    assert [path.name for path in tmp_path.iterdir()] == ["_old__sources.yml"]
+
+
+def test_generated_file_of_a_system_without_contracts_is_removed_and_a_written_one_stays(
+    people: Contract, tmp_path: Path
+) -> None:
+    (tmp_path / "_old__sources.yml").write_text(HEADER + "version: 2\n")
+    (tmp_path / "_mine__sources.yml").write_text("version: 2\n")
+
+    write_sources([people], tmp_path)
+
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["_crm__sources.yml", "_mine__sources.yml"]
+
+
+def test_dbt_reads_the_sources_without_a_warning(people: Contract, tmp_path: Path) -> None:
+    pytest.importorskip("dbt")
+    description = "{{ not_run() }} {% nor this %} 100 % 'é' #"
+    write_sources([replace(people, description=description)], tmp_path / "models")
+    (tmp_path / "dbt_project.yml").write_text("name: probe\nversion: '1.0'\nprofile: probe\n")
+    (tmp_path / "profiles.yml").write_text("probe: {target: t, outputs: {t: {type: duckdb, path: ':memory:'}}}\n")
+    command = "from dbt.cli.main import cli; cli()"
+
+    done = subprocess.run(
+        [sys.executable, "-c", command, "parse", "--warn-error", "--no-version-check", "--project-dir", ".", "--profiles-dir", "."],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=tmp_path,
+        env={**os.environ, "DBT_SEND_ANONYMOUS_USAGE_STATS": "false"},
+    )  # fmt: skip
+
+    assert done.returncode == 0, done.stdout
+    source = json.loads((tmp_path / "target" / "manifest.json").read_text())["sources"]["source.probe.crm.people"]
+    assert source["description"] == description
+    assert source["config"]["meta"]["lake"]["key"] == ["id"]
+    assert source["columns"]["email"]["config"]["meta"]["classification"] == "pii"
