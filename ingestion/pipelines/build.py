@@ -10,7 +10,6 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -84,9 +83,10 @@ def _arguments(layer: str, *, full_refresh: bool, without: Sequence[str], unit_t
 
 
 def _run_dbt(context: Context, arguments: Sequence[str], target: Path) -> tuple[int, str]:
-    if find_spec("dbt.cli") is None:
+    dbt = Path(sys.executable).with_name("dbt")
+    if not dbt.exists():
         raise ConfigurationError(
-            "dbt: promised by the package, found none installed. Nothing was built. "
+            "dbt: promised beside this Python interpreter, found none there. Nothing was built. "
             "Install the package again: pip install lakehouse"
         )
     project = context.settings.dbt_project
@@ -101,7 +101,7 @@ def _run_dbt(context: Context, arguments: Sequence[str], target: Path) -> tuple[
         "DBT_PROJECT_DIR": str(project),
         "DBT_PROFILES_DIR": str(project),
     }
-    command = [sys.executable, "-m", "dbt.cli.main", "--no-use-colors", *arguments]
+    command = [str(dbt), "--no-use-colors", *arguments]
     done = subprocess.run(command, cwd=project, env=environment, capture_output=True, text=True, check=False)
     return done.returncode, done.stdout + done.stderr
 

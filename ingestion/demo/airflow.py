@@ -1,0 +1,251 @@
+"""Airflow on this machine with the demo world behind it: `make airflow`. Airflow is called, never imported.
+
+Its home is `<project>/airflow` (SQLite, log of all parts in `standalone.log`). It listens on this machine only,
+and everybody on it is an admin: for looking at it, not for work.
+
+AIRFLOW_PORT  the port of the UI; default 8080, or any free one if that is taken
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from http.client import HTTPConnection, HTTPException
+from pathlib import Path
+from typing import Any
+
+import click
+import pyarrow.fs as pafs
+
+from ingestion.contracts.odcs import list_contract_ids
+from ingestion.demo.clock import DAY_2
+from ingestion.demo.show import DEMO_MARKER, SYSTEMS, demo_settings, initialise_demo, world_folder
+from ingestion.demo.world import World, apply_day_2, create_day_1
+from ingestion.errors import ConfigurationError, LakeError, LakehouseError
+from ingestion.lake.layout import MARKER, lake_at
+from ingestion.settings import CONNECTION_PREFIX, Settings
+
+DAG = "medallion_daily"
+POOL_SLOTS = 4
+HOST = "127.0.0.1"
+DEFAULT_PORT = 8080
+START_SECONDS = 180
+STOP_SECONDS = 60
+
+
+def main() -> None:
+    """Serve until Ctrl-C or SIGTERM; then stop every process that was started."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        serve(Settings.from_environ(os.environ), choose_port(os.environ))
+    except LakehouseError as exc:
+        click.echo(f"error: {exc}", err=True)
+        sys.exit(exc.exit_code)
+    except KeyboardInterrupt:
+        click.echo("Airflow has stopped.")
+
+
+def serve(settings: Settings, port: int) -> None:
+    """Prepare world and lake, start Airflow, open the DAG's pools, unpause it, and wait for the end."""
+    click.echo("Preparing the demo's source systems and its lake.")
+    prepare(settings)
+    click.echo("Starting Airflow; this takes half a minute.")
+    log = settings.project / "airflow" / "standalone.log"
+    process = _start(settings, port, log)
+    try:
+        api = _wait_until_up(process, port, log)
+        _open_pools(api, settings)
+        api.call("PATCH", f"/api/v2/dags/{DAG}", {"is_paused": False})
+        click.echo(f"Airflow is ready: http://{HOST}:{port}/dags/{DAG}   (log: {log}; stop: Ctrl-C)")
+        process.wait()
+        raise _ended(process, log)
+    finally:
+        stop(process)
+
+
+def prepare(settings: Settings) -> None:
+    """
+    Create the demo's source files as they stand after day 2, and its lake, where they are missing.
+
+    What an earlier `lakehouse demo` left is used as it is. Raises LakeError if the lake is not a demo's.
+    """
+    lake = lake_at(settings.lake_root)
+    infos = lake.filesystem.get_file_info([lake.path(MARKER), lake.path(DEMO_MARKER)])
+    is_lake, is_demo = (info.type == pafs.FileType.File for info in infos)
+    if is_lake and not is_demo:
+        raise LakeError(
+            f"{lake.root}: promised no lake or an earlier demo's, found a lake of yours. It was left alone. "
+            "Set LAKEHOUSE_ROOT to another folder for the demo."
+        )
+    folder = world_folder(settings)
+    if not all((folder / f"{system}.duckdb").is_file() for system in SYSTEMS):
+        folder.mkdir(parents=True, exist_ok=True)
+        world = World()
+        create_day_1(world, folder)
+        apply_day_2(world, folder)
+    initialise_demo(settings)
+
+
+def environment(settings: Settings, port: int) -> dict[str, str]:
+    """
+    Return the environment of every Airflow process: its settings, the lake, a connection per system.
+
+    Airflow settings of this shell are left out: they may belong to an Airflow that is at work.
+    """
+    connections = {
+        CONNECTION_PREFIX + system.upper(): json.dumps(
+            {"conn_type": found.type, "schema": found.schema, "extra": dict(found.extra)}
+        )
+        for system, found in demo_settings(settings, DAY_2).connections.items()
+        if system in SYSTEMS
+    }
+    return {
+        **{name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW__")},
+        **connections,
+        # `standalone` starts its parts by the bare name airflow
+        "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]),
+        "LAKEHOUSE_PROJECT": str(settings.project),
+        "LAKEHOUSE_ROOT": settings.lake_root,
+        "LAKEHOUSE_MEMORY": settings.memory_limit,
+        "AIRFLOW_HOME": str(settings.project / "airflow"),
+        "AIRFLOW__CORE__DAGS_FOLDER": str(settings.project / "dags"),
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        "AIRFLOW__CORE__PARALLELISM": str(POOL_SLOTS),
+        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",
+        "AIRFLOW__API__HOST": HOST,
+        "AIRFLOW__API__PORT": str(port),
+        "AIRFLOW__API__WORKERS": "1",
+        "AIRFLOW__API__BASE_URL": f"http://{HOST}:{port}",
+    }
+
+
+def choose_port(environ: Mapping[str, str]) -> int:
+    """Return the port that was asked for, else 8080, else a free one. Raises ConfigurationError."""
+    named = environ.get("AIRFLOW_PORT")
+    if named is None:
+        return DEFAULT_PORT if _is_free(DEFAULT_PORT) else _free_port()
+    if not named.isdigit() or not _is_free(int(named)):
+        raise ConfigurationError(
+            f"AIRFLOW_PORT: promised the number of a free port, found {named!r}. Nothing was started. Choose another."
+        )
+    return int(named) or _free_port()
+
+
+def stop(process: subprocess.Popen[bytes]) -> None:
+    """
+    Stop `airflow standalone` and all it started.
+
+    It ends its parts itself when interrupted, and they let running tasks finish; after a minute,
+    or at a second Ctrl-C, the rest of its process group is killed.
+    """
+    if process.poll() is None:
+        click.echo("Stopping Airflow; running tasks may finish.")
+        process.send_signal(signal.SIGINT)
+        with contextlib.suppress(subprocess.TimeoutExpired, KeyboardInterrupt):
+            process.wait(STOP_SECONDS)
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+def _start(settings: Settings, port: int, log: Path) -> subprocess.Popen[bytes]:
+    executable = Path(sys.executable).parent / "airflow"
+    if not executable.exists():
+        raise ConfigurationError(
+            "airflow: promised beside this Python, found none. Nothing was started. "
+            "Install it: pip install lakehouse[airflow]"
+        )
+    log.parent.mkdir(exist_ok=True)
+    with log.open("wb") as output:
+        return subprocess.Popen(  # noqa: S603 (this interpreter's own Airflow, fixed arguments)
+            [str(executable), "standalone"],
+            cwd=settings.project,
+            env=environment(settings, port),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,  # Ctrl-C must reach only us: we stop the others in order
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Api:
+    """Airflow's REST API on this machine."""
+
+    port: int
+    token: str = ""
+
+    def call(self, method: str, path: str, body: object = None) -> Any:
+        """Return the answer's document. Raises OSError or HTTPException unless it is a good one."""
+        connection = HTTPConnection(HOST, self.port, timeout=10)
+        try:
+            headers = {"Content-Type": "application/json", "Authorization": f"Bearer {self.token}"}
+            connection.request(method, path, None if body is None else json.dumps(body), headers)
+            answer = connection.getresponse()
+            text = answer.read()
+            if answer.status >= 400:
+                raise HTTPException(f"{method} {path}: {answer.status}")
+            return json.loads(text)
+        finally:
+            connection.close()
+
+
+def _wait_until_up(process: subprocess.Popen[bytes], port: int, log: Path) -> _Api:
+    """Return the API once it knows the DAG. Raises ConfigurationError if that never comes."""
+    deadline = time.monotonic() + START_SECONDS
+    while process.poll() is None and time.monotonic() < deadline:
+        try:
+            api = _Api(port, _Api(port).call("GET", "/auth/token")["access_token"])
+            api.call("GET", f"/api/v2/dags/{DAG}")
+        except (OSError, HTTPException):
+            time.sleep(1)
+        else:
+            return api
+    raise _ended(process, log)
+
+
+def _ended(process: subprocess.Popen[bytes], log: Path) -> ConfigurationError:
+    state = f"ended with code {process.returncode}" if process.poll() is not None else f"not up in {START_SECONDS} s"
+    tail = "\n".join(f"  {line}" for line in log.read_text(errors="replace").splitlines()[-12:])
+    return ConfigurationError(
+        f"airflow: promised a running Airflow, found it {state}. The lake is whole. See {log}, which ends with:\n{tail}"
+    )
+
+
+def _open_pools(api: _Api, settings: Settings) -> None:
+    """Create the pool of each system; a task of a pool that is missing is never started."""
+    systems = sorted({contract_id.partition(".")[0] for contract_id in list_contract_ids(settings.contracts)})
+    pools = [
+        {"name": f"source_{system}", "slots": POOL_SLOTS, "description": f"tasks that read {system} at once"}
+        for system in systems
+    ]
+    create = {"action": "create", "action_on_existence": "skip", "entities": pools}
+    api.call("PATCH", "/api/v2/pools", {"actions": [create]})
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError:
+            return False
+    return True
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        return int(probe.getsockname()[1])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,269 @@
+"""Runs both days of the retail world through the product and says what happened."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, replace
+from datetime import datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from rich import box
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from ingestion.contracts.model import Contract
+from ingestion.demo.world import DAY_1, DAY_2, Trouble, World, apply_day_2, create_day_1
+from ingestion.errors import LakeError
+from ingestion.lake import duck
+from ingestion.lake.layout import MARKER, lake_at
+from ingestion.pipelines.build import build_layer
+from ingestion.pipelines.context import Context, initialise, open_context
+from ingestion.pipelines.gaps import record_sync_gap
+from ingestion.pipelines.load import LoadResult, load_table
+from ingestion.pipelines.repair import repair_table
+from ingestion.reconcile.gap import OK, GapReport
+from ingestion.settings import Connection, Settings
+
+DEMO_MARKER = "_demo"
+SYSTEMS = ("erp", "shop")
+
+
+@dataclass(slots=True)
+class Story:
+    """What both days did, table by table, and Gold's revenue in the end."""
+
+    lake: str
+    world: str
+    loads: dict[int, dict[str, LoadResult]] = field(default_factory=lambda: {1: {}, 2: {}})
+    troubles: list[Trouble] = field(default_factory=list)
+    before: dict[str, GapReport] = field(default_factory=dict)
+    repaired: dict[str, LoadResult] = field(default_factory=dict)
+    after: dict[str, GapReport] = field(default_factory=dict)
+    versions: dict[str, int] = field(default_factory=dict)
+    revenue: list[dict[str, Any]] = field(default_factory=list)
+
+    def as_dict(self) -> dict[str, Any]:
+        return {
+            "lake": self.lake,
+            "world": self.world,
+            "loads": {str(day): {k: v.as_dict() for k, v in loads.items()} for day, loads in self.loads.items()},
+            "troubles": [asdict(trouble) for trouble in self.troubles],
+            "gaps_before_repair": {k: v.as_dict() for k, v in self.before.items()},
+            "repaired": {k: v.as_dict() for k, v in self.repaired.items()},
+            "gaps_after_repair": {k: v.as_dict() for k, v in self.after.items()},
+            "versions": self.versions,
+            "revenue": self.revenue,
+        }
+
+
+def demo_settings(settings: Settings, moment: datetime) -> Settings:
+    """Return the settings with the two systems in the demo's files, as they stood at `moment`."""
+    connections = {
+        system: Connection(
+            type="duckdb",
+            schema=str(world_folder(settings) / f"{system}.duckdb").removeprefix("/"),
+            extra={"clock": moment.isoformat()},
+        )
+        for system in SYSTEMS
+    }
+    return replace(settings, connections={**settings.connections, **connections})
+
+
+def world_folder(settings: Settings) -> Path:
+    return settings.project / "demo-world"
+
+
+def exports(settings: Settings) -> list[str]:
+    """Return shell lines that point the product at the demo's systems, as they stand after day 2."""
+    lines = [f"export LAKEHOUSE_ROOT={settings.lake_root}"]
+    for system in SYSTEMS:
+        path = world_folder(settings) / f"{system}.duckdb"
+        clock = DAY_2.isoformat().replace("+", "%2B")
+        lines.append(f"export AIRFLOW_CONN_{system.upper()}='duckdb://{path}?clock={clock}'")
+    return lines
+
+
+def tell(settings: Settings, console: Console, *, seed: int = 7, scale: float = 1.0) -> Story:
+    """
+    Play both days on a new lake; progress goes to the console.
+
+    An earlier demo's lake and files are replaced. Raises LakeError if the lake is not a demo's.
+    """
+    _clear(settings)
+    world = World(seed=seed, scale=scale)
+    story = Story(lake=settings.lake_root, world=str(world_folder(settings)))
+    ids = [contract.id for contract in initialise_demo(settings)]
+    with _progress(console, total=5 * len(ids) + 6) as step:
+        step("day 1: the source systems fill")
+        create_day_1(world, world_folder(settings))
+        first = open_context(demo_settings(settings, DAY_1))
+        _load(first, story, 1, ids, step)
+        step("day 1: Silver and Gold")
+        build_layer(first, "all")
+        step("day 2: the source systems change")
+        story.troubles = apply_day_2(world, world_folder(settings))
+        second = open_context(demo_settings(settings, DAY_2))
+        _load(second, story, 2, ids, step)
+        story.before = _gaps(second, ids, step, "before repair")
+        for contract_id, report in story.before.items():
+            if report.severity != OK:
+                story.repaired[contract_id] = repair_table(second, contract_id)
+        step("day 2: repaired; Silver and Gold")
+        build_layer(second, "all")
+        story.after = _gaps(second, ids, step, "after repair")
+        step("reading Gold")
+        _read_lake(second, story)
+    return story
+
+
+def initialise_demo(settings: Settings) -> tuple[Contract, ...]:
+    """Create the lake, mark it as a demo's, and return the contracts."""
+    context = initialise(settings)
+    with context.lake.filesystem.open_output_stream(context.lake.path(DEMO_MARKER)):
+        pass
+    return context.contracts()
+
+
+def _clear(settings: Settings) -> None:
+    lake = lake_at(settings.lake_root)
+    if "://" not in lake.root and Path(lake.root, MARKER).exists():
+        if not Path(lake.root, DEMO_MARKER).exists():
+            raise LakeError(
+                f"{lake.root}: promised no lake or an earlier demo's, found a lake of yours. It was left alone. "
+                "Set LAKEHOUSE_ROOT to another folder for the demo."
+            )
+        shutil.rmtree(lake.root)
+    shutil.rmtree(world_folder(settings), ignore_errors=True)
+    world_folder(settings).mkdir(parents=True)
+
+
+def _load(context: Context, story: Story, day: int, ids: list[str], step: Any) -> None:
+    for contract_id in ids:
+        step(f"day {day}: load {contract_id}")
+        story.loads[day][contract_id] = load_table(context, contract_id)
+
+
+def _gaps(context: Context, ids: list[str], step: Any, when: str) -> dict[str, GapReport]:
+    reports = {}
+    for contract_id in ids:
+        step(f"day 2: sync gap of {contract_id} {when}")
+        reports[contract_id] = record_sync_gap(context, contract_id)
+    return reports
+
+
+def _read_lake(context: Context, story: Story) -> None:
+    with duck.connect(context.lake) as connection:
+        for contract in context.contracts():
+            _, rows = duck.select(connection, f"select count(*) from silver.{duck.identifier(contract.silver_model)}")
+            story.versions[contract.id] = int(str(rows[0][0]))
+        names, rows = duck.select(
+            connection,
+            "select strftime(d.date_day, '%Y-%m') as month, c.segment, sum(f.net_revenue) as net_revenue, "
+            "sum(f.gross_profit) as gross_profit, sum(f.units_sold) as units_sold from gold.fact_sales f "
+            "join gold.dim_date d on d.date_key = f.order_date_key "
+            "join gold.dim_customer c on c.customer_sk = f.customer_sk group by all order by all",
+        )
+        story.revenue = [dict(zip(names, row, strict=True)) for row in rows]
+
+
+@contextmanager
+def _progress(console: Console, *, total: int) -> Iterator[Any]:
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=console, transient=True) as progress:
+        task = progress.add_task("", total=total)
+
+        def step(description: str) -> None:
+            progress.update(task, description=description, advance=1)
+
+        yield step
+
+
+def render(story: Story, console: Console) -> None:
+    """Print the story for a person."""
+    for table in (_planted(story), _loaded(story), _healed(story), _revenue(story)):
+        console.print(table)
+    console.print(f"The lake is {story.lake}, its two source systems are the files in {story.world}.", soft_wrap=True)
+    console.print(
+        "Try next, in a shell that knows the demo's systems:\n"
+        '  eval "$(.venv/bin/lakehouse demo --env)"\n'
+        "  .venv/bin/lakehouse status\n"
+        '  .venv/bin/lakehouse sql "select * from gold.fact_sales limit 5"\n'
+        "  .venv/bin/lakehouse quarantine list\n"
+        "  .venv/bin/lakehouse run",
+        soft_wrap=True,
+    )
+
+
+def _table(title: str, texts: Sequence[str], numbers: Sequence[str]) -> Table:
+    table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
+    for name in texts:
+        table.add_column(name, no_wrap=name != "what")
+    for name in numbers:
+        table.add_column(name, justify="right", no_wrap=True)
+    return table
+
+
+def _planted(story: Story) -> Table:
+    table = _table("What went wrong on day 2, on purpose", ("table", "what"), ("rows",))
+    for trouble in story.troubles:
+        table.add_row(trouble.table, trouble.what, f"{trouble.rows:,}")
+    return table
+
+
+def _loaded(story: Story) -> Table:
+    numbers = ("read", "good", "quarantined", "appended", "deleted")
+    table = _table("What each load did", ("day", "table"), numbers)
+    for day, loads in story.loads.items():
+        for contract_id, load in loads.items():
+            counts = (load.read, load.good, load.quarantined, load.appended, load.deleted)
+            table.add_row(str(day), contract_id, *(f"{count:,}" for count in counts))
+    return table
+
+
+def _healed(story: Story) -> Table:
+    numbers = ("gap before", "repaired", "gap after", "versions")
+    table = _table("The sync gap after day 2, and its repair", ("table",), numbers)
+    for contract_id, before in story.before.items():
+        after, repaired = story.after[contract_id], story.repaired.get(contract_id)
+        table.add_row(
+            contract_id,
+            _gap(before),
+            f"{repaired.appended + repaired.deleted:,}" if repaired else "-",
+            _gap(after),
+            f"{story.versions[contract_id]:,}",
+        )
+    return table
+
+
+def _gap(report: GapReport) -> str:
+    colour = "green" if report.severity == OK else "red"
+    return f"{report.sync_gap:,} [{colour}]{report.severity}[/]"
+
+
+def _revenue(story: Story) -> Table:
+    segments = sorted({str(row["segment"]) for row in story.revenue})
+    headings = tuple(segment.replace(" ", "\n") for segment in segments)
+    title = "Net revenue by month and segment, and gross profit, from Gold (thousand BRL)"
+    table = _table(title, ("month",), (*headings, "all", "profit"))
+    for month in sorted({str(row["month"]) for row in story.revenue}):
+        rows = {str(row["segment"]): row for row in story.revenue if row["month"] == month}
+        cells = [_thousands(rows[s]["net_revenue"]) if s in rows else "-" for s in segments]
+        revenue = sum((row["net_revenue"] for row in rows.values()), Decimal(0))
+        profit = sum((row["gross_profit"] or Decimal(0) for row in rows.values()), Decimal(0))
+        table.add_row(month, *cells, _thousands(revenue), _thousands(profit))
+    return table
+
+
+def _thousands(amount: Decimal) -> str:
+    return f"{amount / 1000:,.1f}"

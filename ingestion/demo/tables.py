@@ -1,0 +1,121 @@
+"""The four source tables as the two systems declare them, in DuckDB's types; and one day's change to such a table."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+
+@dataclass(frozen=True, slots=True)
+class SourceTable:
+    """A table as its system spells it. `id` is the contract's; the file has neither keys nor constraints."""
+
+    id: str
+    schema: str
+    name: str
+    keys: tuple[str, ...]
+    columns: tuple[tuple[str, str], ...]
+
+    @property
+    def system(self) -> str:
+        return self.id.split(".")[0]
+
+    @property
+    def entity(self) -> str:
+        """Name of the generator's relation of this table."""
+        return self.id.split(".")[1]
+
+    @property
+    def column_names(self) -> tuple[str, ...]:
+        return tuple(name for name, _ in self.columns)
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What day 2 does to one table. Apply as: add columns, delete `deletes` and the keys of `updates`, insert both.
+
+    `inserts` and `updates` hold whole rows in column order, new columns last; `deletes` holds keys.
+    One key may be twice in `inserts`.
+    """
+
+    table: SourceTable
+    new_columns: tuple[tuple[str, str], ...]
+    inserts: pa.Table
+    updates: pa.Table
+    deletes: pa.Table
+
+
+CUSTOMERS = SourceTable(
+    id="erp.customers",
+    schema="RETAIL",
+    name="CUSTOMERS",
+    keys=("CUSTOMER_ID",),
+    columns=(
+        ("CUSTOMER_ID", "DECIMAL(12,0)"),
+        ("CUSTOMER_NAME", "VARCHAR"),
+        ("EMAIL", "VARCHAR"),
+        ("PHONE", "VARCHAR"),
+        ("TAX_ID", "VARCHAR"),
+        ("SEGMENT", "VARCHAR"),
+        ("REGION", "VARCHAR"),
+        ("CITY", "VARCHAR"),
+        ("CREDIT_LIMIT", "DECIMAL(14,2)"),
+        ("CREATED_AT", "TIMESTAMP"),
+        ("UPDATED_AT", "TIMESTAMP"),
+    ),
+)
+PRODUCTS = SourceTable(
+    id="erp.products",
+    schema="RETAIL",
+    name="PRODUCTS",
+    keys=("PRODUCT_ID",),
+    columns=(
+        ("PRODUCT_ID", "DECIMAL(12,0)"),
+        ("SKU", "VARCHAR"),
+        ("PRODUCT_NAME", "VARCHAR"),
+        ("CATEGORY", "VARCHAR"),
+        ("BRAND", "VARCHAR"),
+        ("UNIT_PRICE", "DECIMAL(12,2)"),
+        ("UNIT_COST", "DECIMAL(12,2)"),
+        ("CURRENCY", "VARCHAR"),
+        ("IS_ACTIVE", "DECIMAL(1,0)"),
+        ("CREATED_AT", "TIMESTAMP"),
+        ("UPDATED_AT", "TIMESTAMP"),
+    ),
+)
+ORDERS = SourceTable(
+    id="shop.orders",
+    schema="dbo",
+    name="orders",
+    keys=("order_id",),
+    columns=(
+        ("order_id", "BIGINT"),
+        ("customer_id", "BIGINT"),
+        ("order_date", "DATE"),
+        ("status", "VARCHAR"),
+        ("channel", "VARCHAR"),
+        ("currency", "VARCHAR"),
+        ("shipping_fee", "DECIMAL(12,2)"),
+        ("ordered_at", "TIMESTAMP"),
+        ("updated_at", "TIMESTAMP"),
+    ),
+)
+ORDER_ITEMS = SourceTable(
+    id="shop.order_items",
+    schema="dbo",
+    name="order_items",
+    keys=("order_id", "line_number"),
+    columns=(
+        ("order_id", "BIGINT"),
+        ("line_number", "INTEGER"),
+        ("product_id", "BIGINT"),
+        ("quantity", "INTEGER"),
+        ("unit_price", "DECIMAL(12,2)"),
+        ("discount", "DECIMAL(12,2)"),
+        ("order_date", "DATE"),
+        ("updated_at", "TIMESTAMP"),
+    ),
+)
+TABLES = (CUSTOMERS, PRODUCTS, ORDERS, ORDER_ITEMS)
+NEW_COLUMNS = {CUSTOMERS.id: (("LOYALTY_TIER", "VARCHAR"),)}

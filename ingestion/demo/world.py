@@ -1,0 +1,133 @@
+"""A retail company for the demo: an ERP and a shop, on day 1 and a real day later.
+
+The world is a function of seed and scale: same rows on every machine and date. `World` makes rows;
+`create_day_1` and `apply_day_2` keep them in two DuckDB files that stand for the two systems.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+
+import pyarrow as pa
+
+from ingestion.demo import chance, customers, orders, products, troubles
+from ingestion.demo.clock import DAY_1, DAY_2
+from ingestion.demo.files import SourceFiles
+from ingestion.demo.tables import NEW_COLUMNS, TABLES, Changes, SourceTable
+from ingestion.demo.troubles import Trouble
+from ingestion.lake import duck
+from ingestion.lake.duck import Connection
+
+__all__ = ["DAY_1", "DAY_2", "Trouble", "World", "apply_day_2", "create_day_1"]
+
+Day = Literal[1, 2]
+
+
+@dataclass(frozen=True)
+class World:
+    """
+    The generator. Scale 1 is about 2,000 customers, 300 products, 20,000 orders and 50,000 order items.
+
+    Below a scale of about 0.3 the world stops shrinking, so that the broken rows of day 2 stay few among the good.
+    Built on first use and kept in memory; one thread at a time.
+    """
+
+    seed: int = 7
+    scale: float = 1.0
+
+    def rows(self, table: SourceTable, day: Day) -> pa.Table:
+        """Return the whole table at the end of a day, ordered by key, as the source spells it."""
+        new = NEW_COLUMNS.get(table.id, ()) if day == 2 else ()
+        return _arrow(self._connection, _state(table, day, (*table.columns, *new)))
+
+    def changes(self, table: SourceTable) -> Changes:
+        """Return what day 2 does to a table: rows that are new, rows that differ, keys that are gone."""
+        new = NEW_COLUMNS.get(table.id, ())
+        keys = ", ".join(table.keys)
+        before = _state(table, 1, table.columns)
+        same = _state(table, 2, table.columns)
+        after = _state(table, 2, (*table.columns, *new))
+        return Changes(
+            table=table,
+            new_columns=new,
+            inserts=self._ordered(f"from ({after}) where ({keys}) not in (select ({keys}) from ({before}))", keys),
+            updates=self._ordered(
+                f"from ({after}) where ({keys}) in (select ({keys}) from ((from ({same})) except (from ({before})))) "
+                f"and ({keys}) in (select ({keys}) from ({before}))",
+                keys,
+            ),
+            deletes=self._ordered(
+                f"select {keys} from ({before}) where ({keys}) not in (select ({keys}) from ({same}))", keys
+            ),
+        )
+
+    def troubles(self) -> list[Trouble]:
+        """Return what day 2 plants, in the order of telling."""
+        return troubles.planted(self._connection)
+
+    def _ordered(self, statement: str, keys: str) -> pa.Table:
+        return _arrow(self._connection, f"from ({statement}) order by {keys}")
+
+    @cached_property
+    def _connection(self) -> Connection:
+        """Every relation of the generator; later ones need earlier ones."""
+        connection = duck.connect()
+        chance.prepare(connection, self.seed, _sizes(self.scale))
+        customers.create_customers(connection)
+        products.create_products(connection)
+        orders.create_orders(connection)
+        customers.create_customer_changes(connection)
+        products.create_product_changes(connection)
+        orders.create_order_items(connection)
+        return connection
+
+
+def create_day_1(world: World, directory: Path) -> None:
+    """Write `erp.duckdb` and `shop.duckdb` as they stand at `DAY_1`; existing files are replaced."""
+    files = SourceFiles(directory)
+    files.replace((table, world.rows(table, 1)) for table in TABLES)
+
+
+def apply_day_2(world: World, directory: Path) -> list[Trouble]:
+    """
+    Bring the files of day 1 to `DAY_2` and return what was planted. Doing it twice is doing it once.
+
+    Raises:
+        ConfigurationError: the files of day 1 are not there.
+    """
+    files = SourceFiles(directory)
+    files.apply(world.changes(table) for table in TABLES)
+    return world.troubles()
+
+
+def _sizes(scale: float) -> dict[str, int]:
+    """Return how many of each: at the end of day 1, and what day 2 brings."""
+    if not scale > 0:
+        raise ValueError(f"scale must be greater than 0, not {scale}")
+
+    def sized(count: int, at_least: int) -> int:
+        return max(at_least, round(count * scale))
+
+    return {
+        "customers": sized(2_000, 400),
+        "products": sized(300, 90),
+        "orders": sized(20_000, 6_000),
+        "new_customers": sized(25, 20),
+        "moved_customers": sized(18, 12),
+        "resegmented_customers": sized(10, 8),
+        "repriced_products": sized(8, 5),
+    }
+
+
+def _state(table: SourceTable, day: Day, columns: Iterable[tuple[str, str]]) -> str:
+    """Return the statement of a table at the end of a day, cast and named as the source has it."""
+    listed = ", ".join(f'{name.lower()}::{type_} as "{name}"' for name, type_ in columns)
+    return f"select {listed} from {table.entity}_at(day_{day}()) order by {', '.join(table.keys)}"
+
+
+def _arrow(connection: Connection, statement: str) -> pa.Table:
+    return connection.sql(statement).to_arrow_table()

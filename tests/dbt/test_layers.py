@@ -1,0 +1,34 @@
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+MODELS = Path(__file__).parents[2] / "dbt_project" / "models"
+
+
+def models(layer: str) -> list[Path]:
+    found = sorted((MODELS / layer).rglob("*.sql"))
+    assert found, f"no model in {layer}"
+    return found
+
+
+@pytest.mark.parametrize("path", models("gold"), ids=lambda path: path.stem)
+def test_gold_reads_silver_and_gold_and_never_a_source(path: Path) -> None:
+    text = path.read_text()
+
+    assert "source(" not in text
+    assert re.search(r"ref\('(stg|dim)_", text)
+
+
+@pytest.mark.parametrize("path", models("silver"), ids=lambda path: path.stem)
+def test_silver_reads_its_own_source_and_no_model(path: Path) -> None:
+    assert re.fullmatch(r"\{\{ scd2\('[a-z0-9_]+', '[a-z0-9_]+'\) \}\}\n", path.read_text())
+
+
+def test_no_model_and_no_macro_looks_at_the_clock() -> None:
+    clocks = re.compile(r"current_timestamp|current_date|now\(\)|getdate|run_started_at", re.IGNORECASE)
+    files = [*MODELS.rglob("*.sql"), *(MODELS.parent / "macros").rglob("*.sql")]
+
+    assert [file.name for file in files if clocks.search(file.read_text())] == []
