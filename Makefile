@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 WORKERS ?= auto
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
-.PHONY: demo test check format airflow constraints clean
+.PHONY: demo test check format build contract-diff airflow constraints clean
 
 demo: .venv/base  ## both days of the retail world, source to Gold
 	$(BIN)/lakehouse demo $(DEMO)
@@ -18,6 +18,16 @@ check: .venv/dev  ## what a pull request must pass besides the tests
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/lakehouse contract lint
 	$(BIN)/lakehouse contract sources --check
+
+build: .venv/base  ## one layer, or both: make build LAYER=silver
+	$(BIN)/lakehouse build $(or $(LAYER),all)
+
+contract-diff: .venv/base  ## contracts that changed since BASE: a break must be announced by the major version
+	@set -e; old=$$(mktemp -d); trap 'rm -rf "$$old"' EXIT; \
+	for file in $$(git diff --name-only --diff-filter=M $(or $(BASE),origin/main) -- 'data_contracts/**/*.odcs.yaml'); do \
+		mkdir -p "$$old/$$(dirname $$file)"; git show "$(or $(BASE),origin/main):$$file" > "$$old/$$file"; \
+		echo "$$file"; $(BIN)/lakehouse contract diff --allow-announced "$$old/$$file" "$$file"; \
+	done
 
 format: .venv/dev
 	$(BIN)/ruff check --fix

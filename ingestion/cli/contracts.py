@@ -47,9 +47,10 @@ def lint(output: Output, folder: Path | None) -> None:
 @contract.command()
 @click.argument("old", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.argument("new", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--allow-announced", is_flag=True, help="End with 0 if the major version announces the break.")
 @click.pass_context
 @with_output
-def diff(output: Output, ctx: click.Context, old: Path, new: Path) -> None:
+def diff(output: Output, ctx: click.Context, old: Path, new: Path, allow_announced: bool) -> None:
     """Compare two versions of a contract. Ends with 1 if the change breaks its readers."""
     changes = compare_versions(read_contract(old), read_contract(new))
 
@@ -63,7 +64,8 @@ def diff(output: Output, ctx: click.Context, old: Path, new: Path) -> None:
 
     document = [{"column": c.column, "breaking": c.breaking, "sentence": c.sentence} for c in changes]
     output.result(document, render)
-    if any(change.breaking for change in changes):
+    breaking = [change for change in changes if change.breaking]
+    if breaking and not (allow_announced and all(change.kind != "version" for change in breaking)):
         ctx.exit(1)
 
 

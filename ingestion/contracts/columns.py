@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -102,16 +101,15 @@ def _read_type(findings: Findings, property_: SchemaProperty, at: Steps, dialect
 
 
 def _report_repeated(findings: Findings, names: list[str], key: str) -> None:
-    counts = Counter(name.casefold() for name in names)
-    first_seen: set[str] = set()
+    seen: set[str] = set()
     for index, name in enumerate(names):
         folded = name.casefold()
-        if name and counts[folded] > 1 and folded in first_seen:
+        if name and folded in seen:
             findings.error(
                 (*column_steps(index), key),
                 f"{key} {name} is there twice (upper and lower case count as one); keep one column of it",
             )
-        first_seen.add(folded)
+        seen.add(folded)
 
 
 def _read_key(findings: Findings, properties: list[SchemaProperty], columns: tuple[Column, ...]) -> tuple[Column, ...]:

@@ -78,6 +78,7 @@ TABLE = [
 ]
 COLUMNS = [
     case("no name", "      - name: city\n        physicalName: CITY", "      - physicalName: CITY", "a column has no name; write name, as the lake shall call it"),
+    case("nothing but a description", CITY, "      - description: x\n      - name: city\n" + CITY.partition("\n")[2], "a column has no name; write name, as the lake shall call it", at="      - description: x"),
     case("upper case name", "name: city", "name: City", "City: is not a column name; write lower case letters, digits and _, and begin with a letter"),
     case("name of a lake column", "name: city", "name: _batch", "_batch: names that start with _ are kept for the lake's own columns; write e.g. batch"),
     case("name of a Silver column", "name: city", "name: row_hash", "row_hash: is a column that Silver adds itself; write e.g. source_row_hash and keep physicalName as it is"),
@@ -143,6 +144,7 @@ QUALITY = [
 ]
 LAKE = [
     case("no lake block", "property: lake", "property: pond", "customProperties has no property lake; write it with at least timezone and mode", at="customProperties:"),
+    case("two lake blocks", "customProperties:\n", "customProperties:\n  - {property: lake, value: {timezone: UTC, mode: full}}\n", "the property lake is there twice; write one", at="  - property: lake"),
     case("lake block that is a word", "property: lake\n    value:\n", "property: lake\n    value: full\n  - property: other\n    value:\n", "lake must be a mapping; write at least timezone and mode", at="    value: full"),
     case("unknown key", "overlap: PT2H", "overlaps: PT2H", "lake.overlaps is no known key; did you mean overlap?"),
     case("no time zone", "      timezone: America/Sao_Paulo\n", "", "lake.timezone: is missing; write the zone of the source's clock, e.g. America/Sao_Paulo", at="    value:\n"),
@@ -198,6 +200,16 @@ def test_fault_is_told_at_its_line(
     place = f"erp/customers.odcs.yaml:{line}" if line else "erp/customers.odcs.yaml"
 
     assert [str(fault) for fault in faults_of(text)] == [f"{place}: {sentence}"]
+
+
+def test_table_without_columns_has_no_other_fault(customers_text: str, faults_of: Callable[[str], list[Fault]]) -> None:
+    start, end = customers_text.index("    properties:\n"), customers_text.index("slaProperties:")
+
+    faults = faults_of(customers_text[:start] + "    properties: []\n" + customers_text[end:])
+
+    assert [(fault.line, fault.message) for fault in faults] == [
+        (26, "the table has no columns; list them under properties")
+    ]
 
 
 def test_every_fault_of_a_file_is_told_at_once(

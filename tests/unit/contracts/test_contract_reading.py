@@ -134,7 +134,7 @@ def test_every_key_of_the_lake_block_is_read(
             ),
             ("deletes: keys", "deletes: none"),
             ("maxDeletePercent: 20", "maxDeletePercent: 2.5"),
-            ("{warnPercent: 0, failPercent: 10}", "{warnPercent: 1, failPercent: 2}"),
+            ("{warnPercent: 0, failPercent: 10}", "{warnPercent: 2, failPercent: 2}"),
             ("grain: month, warningGapPercent: 0, criticalGapPercent: 1", "grain: day, warningGapPercent: 0.5"),
             ("value: 24, unit: h", "value: 1.5, unit: d"),
         )
@@ -147,7 +147,7 @@ def test_every_key_of_the_lake_block_is_read(
     assert contract.drift == DriftPolicy(DriftAction.ADD, DriftAction.IGNORE, DriftAction.IGNORE)
     assert (contract.max_delete_percent, contract.quarantine_warn_percent, contract.quarantine_fail_percent) == (
         2.5,
-        1.0,
+        2.0,
         2.0,
     )
     assert contract.reconcile == Reconcile("created_at", "day", 0.5, 1.0, timedelta(hours=36))
@@ -264,6 +264,15 @@ def test_listing_ids_imports_nothing_heavy(folder: Path) -> None:
     )
 
     assert done.stdout == "[]\n"
+
+
+def test_path_of_a_duckdb_file_is_a_place_too(folder: Path) -> None:
+    path = folder / "crm" / "people.odcs.yaml"
+    path.write_text(SMALL.replace("${CRM_FILE}", "people.duckdb"))
+
+    assert [fault.message.partition(";")[0] for fault in lint(folder)] == [
+        "servers[0].database names a place, which a contract never does"
+    ]
 
 
 def test_folder_without_contracts_is_a_fault(tmp_path: Path) -> None:

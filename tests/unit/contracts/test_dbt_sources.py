@@ -10,11 +10,13 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import jinja2
 import pytest
 import yaml
 
-from ingestion.contracts.dbt_sources import HEADER, render_sources, write_sources
+from ingestion.contracts.dbt_sources import HEADER, render_facts, render_sources, write_facts, write_sources
 from ingestion.contracts.model import Contract
+from ingestion.contracts.odcs import read_contract, read_contracts
 
 CONTRACT = """\
 apiVersion: v3.1.0
@@ -45,29 +47,7 @@ sources:
         description: 'People: all of them.'
         config:
           meta:
-            lake:
-              contract_id: crm.people
-              app_id: bronze/crm/people
-              key:
-                - id
-              columns:
-                - id
-                - email
-                - balance
-              types:
-                id:
-                  logical: integer
-                  arrow: int64
-                email:
-                  logical: string
-                  arrow: string
-                balance:
-                  logical: number
-                  arrow: decimal128(12, 2)
-              tracked:
-                - email
-                - balance
-              deletes: close
+            contract_id: crm.people
         columns:
           - name: id
             description: ''
@@ -157,5 +137,35 @@ def test_dbt_reads_the_sources_without_a_warning(people: Contract, tmp_path: Pat
     assert done.returncode == 0, done.stdout
     source = json.loads((tmp_path / "target" / "manifest.json").read_text())["sources"]["source.probe.crm.people"]
     assert source["description"] == description
-    assert source["config"]["meta"]["lake"]["key"] == ["id"]
+    assert source["config"]["meta"]["contract_id"] == "crm.people"
     assert source["columns"]["email"]["config"]["meta"]["classification"] == "pii"
+
+
+def test_facts_of_the_shipped_contracts_are_as_written() -> None:
+    root = Path(__file__).parents[3]
+
+    assert (
+        write_facts(
+            read_contracts(root / "data_contracts"), root / "dbt_project/macros/scd2/lake_facts.sql", check=True
+        )
+        == []
+    )
+
+
+def test_facts_are_a_macro_that_returns_what_the_contract_says(tmp_path: Path) -> None:
+    file = tmp_path / "crm" / "people.odcs.yaml"
+    file.parent.mkdir()
+    file.write_text(CONTRACT)
+    text = render_facts([read_contract(file)])
+    returned = []
+    module = jinja2.Environment().from_string(text).make_module({"return": returned.append, "exceptions": None})
+    module.lake_facts("crm", "people")
+
+    assert returned == [
+        {
+            "key": ["id"],
+            "columns": ["id", "email", "balance"],
+            "types": {"id": "int64", "email": "string", "balance": "decimal128(12, 2)"},
+            "tracked": ["email", "balance"],
+        }
+    ]
