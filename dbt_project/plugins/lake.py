@@ -25,9 +25,10 @@ BATCH_ROWS = 64 * 1024
 class Plugin(BasePlugin):
     """Registered in profiles.yml as `lake`."""
 
+    _connection: duck.Connection
+    _lake: Lake
+
     def initialize(self, plugin_config: dict[str, Any]) -> None:
-        self._connection: duck.Connection | None = None
-        self._lake: Lake | None = None
         self._engine = DeltaRs()
 
     def configure_connection(self, conn: duck.Connection) -> None:
@@ -36,7 +37,8 @@ class Plugin(BasePlugin):
         self._lake = open_lake(os.environ.get("LAKEHOUSE_ROOT") or DEFAULT_ROOT)
         duck.prepare(conn, self._lake)
         conn.execute(
-            "create table main.lake_state (schema varchar, name varchar, version bigint, batch bigint, fingerprint varchar)"
+            "create table main.lake_state "
+            "(schema varchar, name varchar, version bigint, batch bigint, fingerprint varchar)"
         )
         for table in self._lake.tables():
             if table.schema in ("bronze", "silver", "gold"):
@@ -54,7 +56,6 @@ class Plugin(BasePlugin):
         `partition_by`, the `fingerprint` of the model, the Bronze `batch` it was computed up to, and
         `full_refresh`. An empty difference makes no commit.
         """
-        assert self._connection is not None and self._lake is not None
         config, relation = target_config.config, target_config.relation
         table = LakeTable(relation.schema, relation.identifier, self._lake.uri(relation.schema, relation.identifier))
         commit = Commit(f"{table.schema}/{table.name}", config["batch"], {"fingerprint": config["fingerprint"]})

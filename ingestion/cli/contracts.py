@@ -11,8 +11,8 @@ from ingestion.cli.base import Group, Output, settings, with_output
 from ingestion.contracts.compare import find_drift
 from ingestion.contracts.dbt_sources import write_facts, write_sources
 from ingestion.contracts.next_version import next_version
+from ingestion.contracts.odcs import SUFFIX, read_contract, read_contracts
 from ingestion.contracts.odcs import lint as lint_folder
-from ingestion.contracts.odcs import read_contract, read_contracts
 from ingestion.contracts.versions import compare_versions
 from ingestion.errors import ConfigurationError, InvalidContractError
 from ingestion.pipelines.context import open_context
@@ -102,7 +102,7 @@ def accept(output: Output, table: str) -> None:
     """Write the next version of TABLE's contract from what its source shows now."""
     context = open_context(settings())
     current = context.contract(table)
-    path = Path(current.path)
+    path = context.settings.contracts / current.system / f"{current.entity}{SUFFIX}"
     with context.source(current).snapshot() as snapshot:
         drifts = find_drift(current, snapshot.catalog(current))
     if not drifts:

@@ -1,4 +1,4 @@
-"""What dbt knows of the contracts: a sources file per system, and a macro with the facts that histories are built by."""
+"""What dbt knows of the contracts: a sources file per system, and a macro with the facts that make histories."""
 
 from __future__ import annotations
 

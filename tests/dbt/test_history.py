@@ -163,9 +163,13 @@ def test_incremental_run_rebuild_and_fold_give_the_same_history(
         assert stored == connection.execute(f"select sk, row_hash from ({sql['full']}) order by sk").fetchall()
 
 
-@settings(max_examples=max(20, EXAMPLES // 10), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=max(20, EXAMPLES // 10), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(log=logs, seed=st.randoms(use_true_random=False))
-def test_the_order_in_which_rows_lie_in_the_log_does_not_matter(sql: dict[str, Any], log: list[list[Event]], seed: Any) -> None:
+def test_the_order_in_which_rows_lie_in_the_log_does_not_matter(
+    sql: dict[str, Any], log: list[list[Event]], seed: Any
+) -> None:
     rows = [event for batch in numbered(log, []) for event in batch]
     found = []
     for _ in range(2):
@@ -194,6 +198,8 @@ def test_two_rows_that_differ_never_share_a_text() -> None:
     macros = load_macros()
     text = macros["sparse_text"](["a", "b"], {"a": "string", "b": "string"})
     with duckdb.connect() as connection:
-        connection.execute("create table t as select * from (values ('x;b=1:y', null), ('x', 'y'), (null, 'x'), ('', null), (null, null)) v(a, b)")
+        connection.execute(
+            "create table t as select * from (values ('x;b=1:y', null), ('x', 'y'), (null, 'x'), ('', null), (null, null)) v(a, b)"
+        )
 
         assert connection.execute(f"select count(distinct ({text})) from t").fetchone() == (5,)
