@@ -9,7 +9,7 @@ demo: .venv/base  ## both days of the retail world, source to Gold
 	$(BIN)/lakehouse demo $(DEMO)
 
 test: .venv/dev  ## every test; needs no network and no server
-	$(BIN)/pytest -n $(WORKERS) $(TESTS)
+	$(BIN)/pytest -n $(WORKERS) --dist loadgroup $(TESTS)
 
 check: .venv/dev  ## what a pull request must pass besides the tests
 	$(BIN)/ruff check

@@ -53,8 +53,8 @@ class Plugin(BasePlugin):
         Write a model: merge its difference, or overwrite the table.
 
         The config holds two queries, `rows` (all of it) and `difference` (with `_op`), the merge `key`,
-        `partition_by`, the `fingerprint` of the model, the Bronze `batch` it was computed up to, and
-        `full_refresh`. An empty difference makes no commit.
+        `partition_by`, `unindexed` columns (no statistics of them), the `fingerprint` of the model, the Bronze
+        `batch` it was computed up to, and `full_refresh`. An empty difference makes no commit.
         """
         config, relation = target_config.config, target_config.relation
         table = LakeTable(relation.schema, relation.identifier, self._lake.uri(relation.schema, relation.identifier))
@@ -76,6 +76,7 @@ class Plugin(BasePlugin):
                 rows,
                 schema=rows.schema,
                 commit=commit,
+                unindexed=config["unindexed"],
                 partition_by=config["partition_by"],
                 properties={FINGERPRINT: config["fingerprint"]},
             )

@@ -4,6 +4,7 @@ Tables the statements speak of:
     arrived       rows of one read of this batch, in Bronze form
     staged        those of them whose key comes once
     bronze        the Bronze table at the version this load began with
+    events        enough of bronze to tell the newest event of every key (see `ingestion.bronze.checkpoint`)
     source_keys   keys that the source has at the fixed point
     refused_keys  keys of rows that this batch quarantined
     staged_bad, quarantine   bad rows of this batch, and those of earlier ones
@@ -19,7 +20,7 @@ from ingestion.contracts.types import duckdb_type
 from ingestion.lake.duck import identifier as quote
 from ingestion.lake.duck import literal
 
-_NEWEST_FIRST = "_eff desc, _seq desc, case when _op = 'D' then 1 else 0 end desc, _batch desc, _row desc"
+NEWEST_FIRST = "_eff desc, _seq desc, case when _op = 'D' then 1 else 0 end desc, _batch desc, _row desc"
 
 
 def live(contract: Contract, columns: tuple[str, ...] = ()) -> str:
@@ -32,7 +33,7 @@ def live(contract: Contract, columns: tuple[str, ...] = ()) -> str:
     return (
         f"select {wanted}, _op = 'D' as _deleted, _eff as _newest from ("
         f"select {wanted}, _op, _eff, row_number() over (partition by {_list(contract.key_names)} "
-        f"order by {_NEWEST_FIRST}) as _rank from bronze) where _rank = 1"
+        f"order by {NEWEST_FIRST}) as _rank from events) where _rank = 1"
     )
 
 

@@ -107,6 +107,11 @@ class BronzeTable:
             row = connection.execute(f"select count(*) from {scan} where _replayed_in is null").fetchone()
         return int(row[0]) if row else 0
 
+    @property
+    def checkpoint_folder(self) -> str:
+        """Folder (on the lake's file system) of the cached fold; see `ingestion.bronze.checkpoint`."""
+        return self.lake.path_of(self.uri) + "/_live"
+
     def staging_folder(self, token: str) -> str:
         """Return the folder (on the lake's file system) of one attempt's files."""
         return self.lake.path_of(self.uri) + f"/_staging/{token}"

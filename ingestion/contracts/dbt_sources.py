@@ -15,7 +15,7 @@ from ingestion.contracts.model import Column, Contract
 HEADER = "# Generated from data_contracts by `lakehouse contract sources`; change a contract, not this file.\n"
 
 FACTS_HEAD = """{#
-    What a model's source table promises: `key`, `columns`, `types` (Arrow), `tracked`.
+    What a model's source table promises: `key`, `columns`, `types` (Arrow), `tracked`, `personal`.
     Generated from data_contracts by `lakehouse contract sources`; change a contract, not this file.
 #}
 {% macro lake_facts(source_name, table_name) %}
@@ -86,7 +86,7 @@ def write_sources(contracts: Iterable[Contract], folder: Path, *, check: bool = 
 
 def render_facts(contracts: Iterable[Contract]) -> str:
     """
-    Return the macro `lake_facts(source_name, table_name)`: key, columns, Arrow types and tracked columns.
+    Return the macro `lake_facts(source_name, table_name)`: key, columns, Arrow types, tracked and personal columns.
 
     A macro and not the sources' `meta`, because dbt's unit tests and its parser see no graph.
     """
@@ -97,6 +97,7 @@ def render_facts(contracts: Iterable[Contract]) -> str:
         f"        'columns': {[column.name for column in contract.columns]},\n"
         f"        'types': { {column.name: str(column.arrow_type) for column in contract.columns} },\n"
         f"        'tracked': {list(contract.tracked_names)},\n"
+        f"        'personal': {[column.name for column in contract.columns if column.is_personal]},\n"
         f"    }},\n"
         for contract in ordered
     ]

@@ -99,6 +99,7 @@ class Engine(Protocol):
         *,
         schema: pa.Schema,
         commit: Commit,
+        unindexed: Sequence[str] = (),
         partition_by: Sequence[str] = (),
         properties: Mapping[str, str] | None = None,
     ) -> int: ...

@@ -117,15 +117,17 @@ class DeltaRs:
         *,
         schema: pa.Schema,
         commit: Commit,
+        unindexed: Sequence[str] = (),
         partition_by: Sequence[str] = (),
         properties: Mapping[str, str] | None = None,
     ) -> int:
+        wanted = {**_configuration(schema, unindexed=unindexed), **(properties or {})}
         if not self.exists(uri):
             DeltaTable.create(
                 uri,
                 schema,
                 partition_by=list(partition_by) or None,
-                configuration={**_configuration(schema), **(properties or {})},
+                configuration=wanted,
                 storage_options=self._options,
                 raise_if_key_not_exists=False,
             )
@@ -141,7 +143,6 @@ class DeltaRs:
             )
         except CommitFailedError as exc:
             raise _lost_race(uri) from exc
-        wanted = {**_configuration(schema), **(properties or {})}
         if {key: self.properties(uri).get(key) for key in wanted} != wanted:
             # after the rows: a crash in between only forces one more rewrite
             self._open(uri).alter.set_table_properties(wanted, raise_if_not_exists=False)

@@ -14,6 +14,7 @@ from typing import Any
 import pyarrow as pa
 
 from ingestion.bronze import changes
+from ingestion.bronze.checkpoint import create_events_view, find_checkpoint, is_worth_it, newest_events
 from ingestion.bronze.rows import Stamp, bronze_rows, bronze_schema, quarantine_rows, quarantine_schema
 from ingestion.bronze.table import BronzeState, BronzeTable
 from ingestion.contracts.model import BronzeMode, Contract
@@ -70,6 +71,8 @@ class Batch:
         self._next_row = 1
         self._scan("bronze", table.uri, state.version)
         self._scan("quarantine", table.quarantine_uri, state.quarantine_version)
+        known = find_checkpoint(self._filesystem, table.checkpoint_folder, up_to=state.batch)
+        create_events_view(connection, known, table.lake.location(known.path) if known else "")
 
     @property
     def contract(self) -> Contract:
@@ -129,6 +132,18 @@ class Batch:
         """Return how many keys of the lake the source no longer has, and how many live ones the lake has."""
         gone = self._scalar(f"select count(*) from ({changes.vanished_keys(self.contract)})")
         return gone, self._scalar(changes.count_live(self.contract))
+
+    def refresh_checkpoint(self) -> None:
+        """Write the fold of the committed history beside the table, if folding it has become dear."""
+        if not is_worth_it(
+            self._scalar("select count(*) from events"), self._scalar(changes.count_live(self.contract))
+        ):
+            return
+        number = self.state.batch
+        rows = self._scalar(f"select count(*) from bronze where _batch <= {number}")
+        file = self._stage_query(newest_events(self.contract), "live")
+        self._filesystem.create_dir(self.table.checkpoint_folder, recursive=True)
+        self._filesystem.move(file.path, f"{self.table.checkpoint_folder}/{number:08d}-{rows}.parquet")
 
     def delete_vanished(self) -> int:
         """Stage a D row per vanished key."""

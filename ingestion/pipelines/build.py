@@ -137,10 +137,19 @@ def _short(unique_id: str) -> str:
 
 
 def _reason(entry: dict[str, Any]) -> str:
-    """Return dbt's message without anything that may be a row: its first line."""
-    message = (entry.get("message") or "").strip().splitlines()
-    failures = entry.get("failures")
-    return f" ({failures} rows break it)" if failures else f" ({message[0][:200]})" if message else ""
+    """Return what dbt says about a node; of an error that may quote a row's value only its class."""
+    if entry.get("failures"):
+        return f" ({entry['failures']} rows break it)"
+    lines = [line.strip() for line in (entry.get("message") or "").splitlines() if line.strip()]
+    speaks_of_names = (
+        "Binder Error",
+        "Catalog Error",
+        "Parser Error",
+        "Compilation Error",
+        "This model has an enforced",
+    )
+    shown = [line if line.startswith(speaks_of_names) else line.split(":")[0] for line in lines[1:2] or lines[:1]]
+    return f" ({shown[0][:300]})" if shown else ""
 
 
 def _tail(output: str) -> str:

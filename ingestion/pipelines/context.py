@@ -12,8 +12,8 @@ from typing import Any
 
 from ingestion.bronze.table import BronzeTable
 from ingestion.contracts.model import Contract
-from ingestion.contracts.odcs import find_contract, read_contracts
-from ingestion.errors import LakehouseError
+from ingestion.contracts.odcs import find_contract, list_contract_ids, read_contracts
+from ingestion.errors import ConfigurationError, LakehouseError
 from ingestion.lake.base import Engine
 from ingestion.lake.delta_rs import DeltaRs
 from ingestion.lake.layout import Lake, create_lake, open_lake
@@ -38,6 +38,16 @@ class Context:
     def contract(self, contract_id: str) -> Contract:
         """Return a contract by id. Raises ConfigurationError, InvalidContractError."""
         return find_contract(self.settings.contracts, contract_id)
+
+    def contract_ids(self) -> list[str]:
+        """Return the ids of all contract files, right or wrong. Raises ConfigurationError if there is none."""
+        ids = list_contract_ids(self.settings.contracts)
+        if not ids:
+            raise ConfigurationError(
+                f"{self.settings.contracts}: promised contracts, found none. Nothing was done. "
+                "Write <system>/<entity>.odcs.yaml there."
+            )
+        return list(ids)
 
     def contracts(self) -> tuple[Contract, ...]:
         """Return all contracts, ordered by id. Raises InvalidContractError."""

@@ -42,7 +42,7 @@ class DayResult:
 
 def run_day(context: Context, *, attempts: int = 3, progress: Progress | None = None) -> DayResult:
     """
-    Load every contract, build Silver and Gold, record every gap.
+    Load every contract, build Silver and Gold, record every gap. Raises ConfigurationError if there is no contract.
 
     A failed load does not stop the others: its descendants are left out of the build and its gap is
     recorded all the same. Transient errors are tried again after a short, growing pause, up to
@@ -50,7 +50,7 @@ def run_day(context: Context, *, attempts: int = 3, progress: Progress | None = 
     """
     tell = progress or (lambda _step, _subject: None)
     day = DayResult(context.run_id)
-    contract_ids = [contract.id for contract in context.contracts()]
+    contract_ids = context.contract_ids()
     for contract_id in contract_ids:
         tell("load", contract_id)
         try:

@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.fs as pafs
 
 from ingestion.bronze import census
+from ingestion.bronze.checkpoint import create_events_view, find_checkpoint
 from ingestion.bronze.table import BronzeState, BronzeTable
 from ingestion.contracts.model import Contract, Mode
 from ingestion.contracts.window import Window
@@ -187,6 +188,8 @@ def _bench(context: Context, table: BronzeTable, state: BronzeState) -> Iterator
     connection = duck.connect(memory_limit=context.settings.memory_limit, spill=str(folder / "spill"))
     try:
         connection.execute(f"create view bronze as select * from {duck.scan(table.uri, state.version)}")
+        known = find_checkpoint(table.lake.filesystem, table.checkpoint_folder, up_to=state.batch)
+        create_events_view(connection, known, table.lake.location(known.path) if known else "")
         connection.execute(
             f"create view quarantine as select * from {duck.scan(table.quarantine_uri, state.quarantine_version)}"
         )

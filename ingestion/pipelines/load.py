@@ -109,6 +109,7 @@ class _Load:
         fetched = 0
         if self.contract.deletes is Deletes.KEYS and not self.state.is_empty and self._appends:
             fetched = self._compare_keys(window)
+            self.batch.refresh_checkpoint()
         self.batch.settle_quarantine()
         outcomes, warnings = self._judge()
         metadata = batch_metadata(self.context, self.contract, self.batch, watermark=watermark, window=window)

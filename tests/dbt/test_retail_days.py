@@ -151,6 +151,16 @@ def test_a_full_refresh_gives_the_same_silver_and_gold(played: Played) -> None:
     assert len(incremental) == 8
 
 
+def test_no_personal_value_is_in_a_delta_log(played: Played) -> None:
+    """Statistics would carry minima and maxima of names and addresses into every log."""
+    [(name, email)] = played.lake("select min(customer_name), min(email) from silver.stg_customers")
+    lake = Path(played.settings.lake_root)
+    logs = [path.read_text() for path in lake.glob("*/**/_delta_log/*.json")]
+
+    assert len(logs) > 20
+    assert not [text for text in logs if name in text or email in text]
+
+
 def from_the_generator() -> list[tuple[Any, ...]]:
     """
     Compute sales straight from the generator: the last good state of each row, the customer of the moment.

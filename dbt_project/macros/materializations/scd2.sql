@@ -16,7 +16,8 @@
         key='sk',
         fingerprint=fingerprint,
         batch=bronze.batch,
-        partition_by=['is_current']
+        partition_by=['is_current'],
+        unindexed=facts.personal
     ) %}
     {{ run_hooks(post_hooks) }}
     {{ return({'relations': [relation]}) }}

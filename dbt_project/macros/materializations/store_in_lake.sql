@@ -2,7 +2,7 @@
     Hand a model to the lake plugin: `rows` (all of it) and `difference` (with `_op`) are queries; the plugin merges the
     difference, or overwrites where there is no table, another fingerprint, or a full refresh. Returns the relation.
 #}
-{% macro store_in_lake(rows, difference, key, fingerprint, batch=none, partition_by=[]) %}
+{% macro store_in_lake(rows, difference, key, fingerprint, batch=none, partition_by=[], unindexed=[]) %}
     {% set relation = this.incorporate(type='view') %}
     {% do adapter.commit() %}
     {% do adapter.store_relation(
@@ -14,6 +14,7 @@
             'fingerprint': fingerprint,
             'batch': batch,
             'partition_by': partition_by,
+            'unindexed': unindexed,
             'full_refresh': should_full_refresh(),
         }
     ) %}

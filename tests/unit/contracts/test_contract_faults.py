@@ -113,6 +113,9 @@ RULES = [
     case("bound of a text", "{maxLength: 120}", "{minimum: 1}", "customer_name: minimum is for numbers, days and moments, not for string; remove it"),
     case("bound that is no number", CREDIT, "logicalTypeOptions: {minimum: low}", "credit_limit: minimum low is not a number in plain digits"),
     case("bound with more digits than the column", CREDIT, "logicalTypeOptions: {minimum: 0.001}", "credit_limit: minimum 0.001 cannot be held exactly by decimal128(14, 2)"),
+    case("fraction as a bound of whole numbers", KEY, KEY + "        logicalTypeOptions: {minimum: 0.5}\n", "customer_id: minimum 0.5 cannot be held exactly by int64", at="        logicalTypeOptions: {minimum: 0.5}"),
+    case("yes as a boolean", "        logicalType: number\n        physicalType: NUMBER(14,2)\n        " + CREDIT, "        logicalType: boolean\n        physicalType: NUMBER(1)\n        enum: [{value: maybe}]", "credit_limit: enum: maybe is not true or false", at="        enum:"),
+    case("instant without an offset", "        physicalType: TIMESTAMP(6)\n", "        physicalType: TIMESTAMP(6) WITH TIME ZONE\n        logicalTypeOptions: {minimum: '2020-01-01'}\n", "created_at: minimum 2020-01-01 has no offset, but the column holds instants; write e.g. 2026-01-31T00:00:00+00:00", at="        logicalTypeOptions: {minimum: '2020"),
     case("crossed bounds", CREDIT, "logicalTypeOptions: {minimum: 10, maximum: 9.99}", "credit_limit: minimum 10 and maximum 9.99 leave no value"),
     case("bounds that touch and exclude", CREDIT, "logicalTypeOptions: {exclusiveMinimum: 10, maximum: 10}", "credit_limit: exclusiveMinimum 10 and maximum 10 leave no value"),
     case("unknown option", CREDIT, "logicalTypeOptions: {minimun: 0}", "credit_limit: minimun is no option of a column; did you mean minimum?"),
@@ -134,6 +137,10 @@ QUALITY = [
     case("percent over 100", SEGMENT_QUALITY, quality("{metric: nullValues, mustBeLessThan: 120, unit: percent}"), "quality nullValues of segment: mustBeLessThan is out of 0 to 100 percent"),
     case("unknown severity", SEGMENT_QUALITY, quality("{metric: nullValues, mustBe: 0, severity: info}"), "quality nullValues of segment: severity is info; write error or warning"),
     case("operand that is no number", SEGMENT_QUALITY, quality("{metric: nullValues, mustBe: none}"), "quality nullValues of segment: mustBe must be a number"),
+    case("list where one number stands", SEGMENT_QUALITY, quality("{metric: nullValues, mustBe: [1]}"), "quality nullValues of segment: mustBe must be a number"),
+    case("one value where a list stands", SEGMENT_QUALITY, quality("{metric: invalidValues, arguments: {validValues: A}, mustBe: 0}"), "quality invalidValues of segment: validValues must be a list"),
+    case("valid value that the type cannot hold", CREDIT, CREDIT + "\n        quality: [{id: x, metric: invalidValues, arguments: {validValues: [many]}, mustBe: 0}]", "quality x of credit_limit: validValues: many is not a number in plain digits", at="        quality: [{id: x"),
+    case("unknown column of a table check", "slaProperties:", "    quality: [{id: x, metric: duplicateValues, arguments: {properties: [town]}, mustBe: 0}]\nslaProperties:", "quality x: town is no column; remove it", at="    quality: [{id: x"),
     case("pair in the wrong order", SEGMENT_QUALITY, quality("{metric: nullValues, mustBeBetween: [5, 1]}"), "quality nullValues of segment: mustBeBetween must have its smaller number first"),
     case("unknown argument", SEGMENT_QUALITY, quality("{metric: invalidValues, arguments: {validValues: [A], valid: [B]}, mustBe: 0}"), "quality invalidValues of segment: valid is no argument of invalidValues; did you mean validValues?"),
     case("no argument", SEGMENT_QUALITY, quality("{metric: invalidValues, mustBe: 0}"), "quality invalidValues of segment: invalidValues needs arguments; write validValues or pattern"),
@@ -209,6 +216,14 @@ def test_table_without_columns_has_no_other_fault(customers_text: str, faults_of
 
     assert [(fault.line, fault.message) for fault in faults] == [
         (26, "the table has no columns; list them under properties")
+    ]
+
+
+def test_file_without_a_table_has_no_other_fault(customers_text: str, faults_of: Callable[[str], list[Fault]]) -> None:
+    start, end = customers_text.index("schema:\n"), customers_text.index("slaProperties:")
+
+    assert [str(fault) for fault in faults_of(customers_text[:start] + customers_text[end:])] == [
+        "erp/customers.odcs.yaml: schema holds no table; a contract is about exactly one, write one file per table"
     ]
 
 

@@ -213,6 +213,17 @@ def test_every_fault_of_every_file_is_told_at_once(folder: Path) -> None:
     assert str(told.value).startswith("3 faults in the contracts.\n  crm/people.odcs.yaml:2: kind must be DataContract")
 
 
+def test_one_file_tells_its_faults_and_no_warning(folder: Path) -> None:
+    path = folder / "crm" / "people.odcs.yaml"
+    path.write_text(SMALL.replace("name: name", "name: phone").replace("classification: pii", "description: x"))
+    path.write_text(path.read_text().replace("kind: DataContract", "kind: X"))
+
+    for read in (lambda: read_contract(path), lambda: find_contract(folder, "crm.people")):
+        with pytest.raises(InvalidContractError) as told:
+            read()
+        assert [(fault.line, fault.severity) for fault in told.value.faults] == [(2, "error"), (16, "error")]
+
+
 def test_warning_does_not_stop_a_load(folder: Path) -> None:
     path = folder / "crm" / "people.odcs.yaml"
     path.write_text(path.read_text().replace("name: name", "name: e_mail").replace("name: e_mail", "name: email"))

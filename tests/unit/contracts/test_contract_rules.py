@@ -21,6 +21,12 @@ CREATED = "        description: When the customer was first entered"
             "{maximum: 123456789012.34}", [Rule("maximum", "123456789012.34")], id="no digit is lost to float"
         ),
         pytest.param("{maximum: 1e3}", [Rule("maximum", "1000")], id="exponent becomes plain digits"),
+        pytest.param("{minimum: 5, maximum: 5}", [Rule("minimum", "5"), Rule("maximum", "5")], id="one value is left"),
+        pytest.param(
+            "{exclusiveMinimum: 1, maximum: 9}",
+            [Rule("exclusive_minimum", "1"), Rule("maximum", "9")],
+            id="bounds that leave room",
+        ),
         pytest.param("{exclusiveMinimum: '-5'}", [Rule("exclusive_minimum", "-5")], id="number in quotes"),
         pytest.param(
             "{maximum: 9, minimum: 1}",
@@ -84,6 +90,12 @@ def test_allowed_value_is_the_word_of_the_file_even_where_yaml_knows_another_mea
                 )
             ],
             id="some invalid values are a check of the batch",
+        ),
+        pytest.param(
+            "{id: n, metric: nullValues, mustBeBetween: [0, 100], unit: percent}",
+            [],
+            [QualityCheck("n", "nullValues", "city", "mustBeBetween", (0.0, 100.0), "percent", "error")],
+            id="zero and hundred are percentages",
         ),
         pytest.param(
             "{id: m, metric: missingValues, arguments: {missingValues: [null, '', N/A]}, mustBeBetween: [1, 2]}",

@@ -33,6 +33,7 @@ from ingestion.contracts.types import UnknownTypeError, arrow_type, declared_typ
         ("sqlserver", "nvarchar(max)", pa.string()),
         ("sqlserver", "money", pa.decimal128(19, 4)),
         ("sqlserver", "float(24)", pa.float32()),
+        ("sqlserver", "float", pa.float64()),
         ("sqlserver", "timestamp", pa.int64()),
         ("duckdb", "BIGINT", pa.int64()),
         ("duckdb", "DECIMAL", pa.decimal128(18, 3)),

@@ -85,6 +85,16 @@ def test_change_that_breaks_nothing(
     assert changes_of(MINOR, (old, new)) == [(sentence, False)]
 
 
+def test_renamed_column_is_one_change(changes_of: Callable[..., list[tuple[str, bool]]]) -> None:
+    assert changes_of(MAJOR, ("name: city", "name: town")) == [("city is renamed to town", True)]
+
+
+def test_what_breaks_is_told_first(changes_of: Callable[..., list[tuple[str, bool]]]) -> None:
+    changes = changes_of(MAJOR, ("overlap: PT2H", "overlap: PT4H"), (CITY, ""))
+
+    assert [breaking for _, breaking in changes] == [True, False]
+
+
 def test_equal_promises_have_no_change(changes_of: Callable[..., list[tuple[str, bool]]]) -> None:
     assert changes_of() == []
     assert changes_of(MINOR) == []

@@ -167,5 +167,6 @@ def test_facts_are_a_macro_that_returns_what_the_contract_says(tmp_path: Path) -
             "columns": ["id", "email", "balance"],
             "types": {"id": "int64", "email": "string", "balance": "decimal128(12, 2)"},
             "tracked": ["email", "balance"],
+            "personal": ["email"],
         }
     ]

@@ -202,6 +202,16 @@ def test_column_written_in_one_line_can_be_changed(customers_text: str, accept: 
     assert lines[-1] == '+      - {name: city, physicalName: CITY, logicalType: string, physicalType: "NUMBER(9,2)"}'
 
 
+def test_column_is_added_after_a_last_one_that_is_written_in_one_line(
+    customers_text: str, accept: Callable[..., list[str]]
+) -> None:
+    last = "      - {name: note, physicalName: NOTE, logicalType: string, physicalType: CLOB}  # free text\n"
+
+    lines = accept(new("A"), text=customers_text.replace("\nslaProperties:", f"{last}\nslaProperties:"))
+
+    assert lines[:3] == ["-version: 1.0.0", "+version: 1.1.0", "+      - name: a"]
+
+
 def test_no_drift_changes_nothing(accept: Callable[..., list[str]]) -> None:
     assert accept() == []
 

@@ -1,0 +1,70 @@
+"""The newest event of every key up to some batch, kept beside the table: a cache of the fold over its history.
+
+Which event is the newest is a maximum, so the fold over checkpoint and later batches is the fold over everything.
+Nothing depends on a checkpoint: without a fitting one the whole log is folded, and the next load may write one.
+
+    <table>/_live/<batch>-<rows>.parquet    Bronze rows; made when Bronze had <rows> rows in batches up to <batch>
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+import pyarrow.fs as pafs
+
+from ingestion.bronze.changes import NEWEST_FIRST
+from ingestion.contracts.model import Contract
+from ingestion.lake import duck
+from ingestion.lake.duck import identifier as quote
+
+WORTH_IT = 2.0
+"""A checkpoint is written when the fold reads more than this many events per live key."""
+MIN_EVENTS = 100_000
+_NAME = re.compile(r"(\d{8,})-(\d+)\.parquet")
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """A checkpoint file on the lake's file system."""
+
+    path: str
+    batch: int
+    rows: int
+
+
+def find_checkpoint(filesystem: pafs.FileSystem, folder: str, *, up_to: int) -> Checkpoint | None:
+    """Return the newest checkpoint of a batch not after `up_to`."""
+    found = []
+    for info in filesystem.get_file_info(pafs.FileSelector(folder, allow_not_found=True)):
+        match = _NAME.fullmatch(info.base_name)
+        if match and int(match[1]) <= up_to:
+            found.append(Checkpoint(info.path, int(match[1]), int(match[2])))
+    return max(found, key=lambda checkpoint: checkpoint.batch, default=None)
+
+
+def create_events_view(connection: duck.Connection, checkpoint: Checkpoint | None, location: str) -> None:
+    """Make the view `events` over `bronze`, through the checkpoint where Bronze still has the rows it was made of."""
+    query = "select * from bronze"
+    if checkpoint is not None:
+        row = connection.execute("select count(*) from bronze where _batch <= ?", [checkpoint.batch]).fetchone()
+        if row == (checkpoint.rows,):
+            query = (
+                f"select * from bronze where _batch > {checkpoint.batch} "
+                f"union all by name select * from read_parquet({duck.literal(location)})"
+            )
+    connection.execute(f"create view events as {query}")
+
+
+def is_worth_it(events: int, live_keys: int) -> bool:
+    """Tell whether folding `events` events has become dear against the keys it yields."""
+    return events > max(MIN_EVENTS, WORTH_IT * live_keys)
+
+
+def newest_events(contract: Contract) -> str:
+    """Return the newest event of every key, as Bronze rows."""
+    keys = ", ".join(quote(name) for name in contract.key_names)
+    return (
+        f"select * exclude (_rank) from (select *, row_number() over (partition by {keys} order by {NEWEST_FIRST}) "
+        "as _rank from events) where _rank = 1"
+    )
