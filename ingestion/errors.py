@@ -15,6 +15,7 @@ The tree is the retry policy, and each leaf has its own exit code:
     │   └── RunFailedError            18    a run ended with something red in the ledger
     └── TransientError                      retry; nothing has to change
         ├── SourceUnavailableError    20    the database did not answer
+        │   └── SnapshotLostError     22    the database no longer has the fixed point
         └── ConcurrentWriteError      21    another writer committed first
 
 A message says subject, promise against finding, consequence and next step.
@@ -151,6 +152,12 @@ class SourceUnavailableError(TransientError):
     """The source database did not answer."""
 
     exit_code = 20
+
+
+class SnapshotLostError(SourceUnavailableError):
+    """The database no longer has the state of the fixed point: the table is read again at a new one."""
+
+    exit_code = 22
 
 
 class ConcurrentWriteError(TransientError):

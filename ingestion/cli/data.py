@@ -38,7 +38,7 @@ GAP_COLUMNS = (
 
 
 def _chosen(context: Context, tables: Sequence[str]) -> list[str]:
-    return list(tables) or [contract.id for contract in context.contracts()]
+    return list(tables) or context.contract_ids()
 
 
 @click.command()
@@ -57,6 +57,8 @@ def _print_plans(console: Console, plans: Sequence[LoadPlan]) -> None:
     rows = [(p.contract_id, p.mode, p.next_batch, p.low, p.next_low, p.rows, p.chunks, p.compares_keys) for p in plans]
     console.print(table(None, columns, rows, numbers=("batch", "rows", "chunks")))
     for p in plans:
+        if p.degraded:
+            console.print(f"{p.contract_id}: {p.degraded}", markup=False)
         for drift in p.drift:
             console.print(f"{p.contract_id}: drift: {drift}", markup=False)
         for blocker in p.blockers:
@@ -115,7 +117,7 @@ def run(output: Output) -> None:
     context = open_context(settings())
     day = run_day(context, progress=lambda step, subject: output.line(f"{step}: {subject}"))
     output.result(day.as_dict(), lambda console: print_day(console, day))
-    raise_if_red(day.run_id, verdict(context, day.run_id, [c.id for c in context.contracts()]))
+    raise_if_red(day.run_id, verdict(context, day.run_id, context.contract_ids()))
 
 
 def print_day(console: Console, day: DayResult) -> None:

@@ -38,12 +38,13 @@ POOL_SLOTS = 4
 HOST = "127.0.0.1"
 DEFAULT_PORT = 8080
 START_SECONDS = 180
-STOP_SECONDS = 60
+STOP_SECONDS = 15
 
 
 def main() -> None:
     """Serve until Ctrl-C or SIGTERM; then stop every process that was started."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for number in (signal.SIGTERM, signal.SIGINT):  # a shell's background job would ignore, and hand down, SIGINT
+        signal.signal(number, signal.default_int_handler)
     try:
         serve(Settings.from_environ(os.environ), choose_port(os.environ))
     except LakehouseError as exc:
@@ -68,6 +69,7 @@ def serve(settings: Settings, port: int) -> None:
         process.wait()
         raise _ended(process, log)
     finally:
+        click.echo("Stopping Airflow.")
         stop(process)
 
 
@@ -141,17 +143,17 @@ def choose_port(environ: Mapping[str, str]) -> int:
 
 def stop(process: subprocess.Popen[bytes]) -> None:
     """
-    Stop `airflow standalone` and all it started.
+    Stop `airflow standalone` and every process of its group; what does not end in time is killed.
 
-    It ends its parts itself when interrupted, and they let running tasks finish; after a minute,
-    or at a second Ctrl-C, the rest of its process group is killed.
+    Airflow hands the signal on to running tasks; it tries them again at the next start.
     """
-    if process.poll() is None:
-        click.echo("Stopping Airflow; running tasks may finish.")
-        process.send_signal(signal.SIGINT)
-        with contextlib.suppress(subprocess.TimeoutExpired, KeyboardInterrupt):
-            process.wait(STOP_SECONDS)
     with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGTERM)
+        deadline = time.monotonic() + STOP_SECONDS
+        while time.monotonic() < deadline:
+            process.poll()  # takes the leader off the process table, so that the group can become empty
+            os.killpg(process.pid, 0)
+            time.sleep(0.2)
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
 

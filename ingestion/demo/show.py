@@ -266,4 +266,4 @@ def _revenue(story: Story) -> Table:
 
 
 def _thousands(amount: Decimal) -> str:
-    return f"{amount / 1000:,.1f}"
+    return f"{amount / 1000:,.0f}"

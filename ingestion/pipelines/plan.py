@@ -18,7 +18,7 @@ class LoadPlan:
     What the next load of a table would read and do.
 
     `rows` is what the window holds in the source at `fixed_point`; `low` already reaches back by
-    the overlap. `blockers` would stop the load before a row is read.
+    the overlap. `degraded` is what the fixed point cannot do; `blockers` would stop the load before a row is read.
     """
 
     contract_id: str
@@ -35,6 +35,7 @@ class LoadPlan:
     rows: int
     chunks: int
     compares_keys: bool
+    degraded: str | None
     drift: tuple[str, ...]
     blockers: tuple[str, ...]
 
@@ -78,6 +79,7 @@ def plan_load(context: Context, contract_id: str, *, full: bool = False) -> Load
             rows=rows,
             chunks=1,
             compares_keys=contract.deletes is Deletes.KEYS and state is not None and not state.is_empty,
+            degraded=snapshot.degraded,
             drift=tuple(f"{d.kind} {d.column}: promised {d.promised}, found {d.found} ({d.action})" for d in drifts),
             blockers=blockers,
         )

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from ingestion.contracts.model import Contract
 from ingestion.contracts.odcs import read_contracts
 from ingestion.errors import LakehouseError
 from ingestion.lake.layout import open_lake
@@ -113,7 +114,7 @@ def examine(settings: Settings) -> list[Finding]:
     )
     findings += _zones({contract.timezone for contract in contracts})
     for system in sorted({contract.system for contract in contracts}):
-        findings += _system(settings, system)
+        findings += _system(settings, system, [c for c in contracts if c.system == system])
     return findings
 
 
@@ -144,12 +145,15 @@ def _zones(names: set[str]) -> Iterator[Finding]:
             )
 
 
-def _system(settings: Settings, system: str) -> Iterator[Finding]:
+def _system(settings: Settings, system: str, contracts: list[Contract]) -> Iterator[Finding]:
     try:
         source = open_source(system, settings.connection(system))
         yield Finding(f"source {system}", "ok", source.probe())
         with source.snapshot() as snapshot:
             moment = snapshot.fixed_point.moment
+        for grant in source.grants(contracts):
+            outcome = "ok" if grant.present else "warning"
+            yield Finding(f"right of {system}", outcome, grant.what, grant.consequence)
     except LakehouseError as exc:
         yield Finding(f"source {system}", "missing", str(exc).splitlines()[0], f"set AIRFLOW_CONN_{system.upper()}")
         return

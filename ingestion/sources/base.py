@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import pyarrow as pa
 
@@ -13,11 +13,24 @@ from ingestion.contracts.model import Contract
 from ingestion.contracts.window import FixedPoint, Window
 
 
+class Grant(NamedTuple):
+    """A right of the user, whether it is there, and what follows without it (empty where nothing does)."""
+
+    what: str
+    present: bool
+    consequence: str
+
+
 class Snapshot(Protocol):
     """A source at one fixed point. Reads are serial; a new read ends the one before."""
 
     @property
     def fixed_point(self) -> FixedPoint: ...
+
+    @property
+    def degraded(self) -> str | None:
+        """What this fixed point cannot do, and why; None where it does all."""
+        ...
 
     def catalog(self, contract: Contract) -> tuple[FoundColumn, ...]:
         """Return the columns of the contracted table as the catalog shows them. Raises BrokenContractError."""
@@ -60,6 +73,10 @@ class Source(Protocol):
 
     def snapshot(self) -> AbstractContextManager[Snapshot]:
         """Open a fixed point. Raises SourceUnavailableError, ConfigurationError."""
+        ...
+
+    def grants(self, contracts: Sequence[Contract] = ()) -> list[Grant]:
+        """Return the rights that reading these tables takes, by trying them. Raises as `snapshot` does."""
         ...
 
     def probe(self) -> str:

@@ -6,7 +6,7 @@ The connection's extra `clock` (ISO 8601 with offset) says which moment the file
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,6 +20,7 @@ from ingestion.contracts.projection import RAW_PREFIX
 from ingestion.contracts.types import UnknownTypeError, arrow_type, duckdb_type
 from ingestion.contracts.window import FixedPoint, Window
 from ingestion.errors import Break, BrokenContractError, ConfigurationError, SourceUnavailableError
+from ingestion.sources.base import Grant
 
 BATCH_BYTES = 16 * 1024 * 1024
 _PARTITION_FORMATS = {"day": "%Y-%m-%d", "month": "%Y-%m", "year": "%Y"}
@@ -37,6 +38,9 @@ class DuckDbSource:
         with self._connect() as connection:
             (version,) = connection.execute("select version()").fetchone() or ("",)
         return f"DuckDB {version} file {Path(self._path).name}"
+
+    def grants(self, contracts: Sequence[Contract] = ()) -> list[Grant]:  # noqa: ARG002 - a file asks for none
+        return []
 
     @contextmanager
     def snapshot(self) -> Iterator[DuckDbSnapshot]:
@@ -76,6 +80,10 @@ class DuckDbSnapshot:
     @property
     def fixed_point(self) -> FixedPoint:
         return self._fixed_point
+
+    @property
+    def degraded(self) -> str | None:
+        return None
 
     def catalog(self, contract: Contract) -> tuple[FoundColumn, ...]:
         schema, table = _schema_and_table(contract)

@@ -215,7 +215,7 @@ def test_table_without_columns_has_no_other_fault(customers_text: str, faults_of
     faults = faults_of(customers_text[:start] + "    properties: []\n" + customers_text[end:])
 
     assert [(fault.line, fault.message) for fault in faults] == [
-        (26, "the table has no columns; list them under properties")
+        (27, "the table has no columns; list them under properties")
     ]
 
 

@@ -1,0 +1,137 @@
+"""The select list of a read, and the way back: from the driver's arrays to a batch as the lake expects it. Pure.
+
+A batch has the shape of `ingestion.contracts.projection`. On the wire all short misfit texts of a row share one
+column, null where every value fits: a null per guarded column and row costs up to a sixth of a read's CPU.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ingestion.contracts.compare import FoundColumn, match_columns
+from ingestion.contracts.model import Column, Contract
+from ingestion.contracts.projection import RAW_PREFIX
+from ingestion.errors import Break, BrokenContractError, IntegrityError
+from ingestion.sources.oracle_expressions import Expression, expression
+
+_SEPARATOR = "|"
+_TEXTS_PER_COLUMN = 40  # of at most 100 bytes each: a text in Oracle's SQL may end at 4000 bytes
+
+
+@dataclass(frozen=True, slots=True)
+class _Origin:
+    """Where a delivered column comes from: a selected one, a part of one, or (None) nowhere: all nulls."""
+
+    index: int | None = None
+    part: int | None = None
+
+
+@dataclass(slots=True)
+class Projection:
+    """What is selected, what the driver is asked for, and the schema of the batches that come of it."""
+
+    contract_id: str
+    select: list[str] = field(default_factory=list)
+    _fetched: list[pa.DataType] = field(default_factory=list)
+    _fields: list[pa.Field] = field(default_factory=list)
+    _origins: list[_Origin] = field(default_factory=list)
+
+    @property
+    def requested(self) -> pa.Schema:
+        return pa.schema([(f"c{at}", type_) for at, type_ in enumerate(self._fetched)])
+
+    @property
+    def schema(self) -> pa.Schema:
+        return pa.schema(self._fields)
+
+    def batch(self, arrays: Sequence[pa.Array]) -> pa.RecordBatch:
+        """Return the driver's arrays as a batch. Raises IntegrityError where they differ in length or in number."""
+        lengths = {len(array) for array in arrays}
+        if len(arrays) != len(self.select) or len(lengths) != 1:
+            raise IntegrityError(
+                f"{self.contract_id}: the driver delivered columns of different lengths. "
+                "Nothing was committed. Check the driver's version with `lakehouse doctor`: oracledb 26.1.0 or newer."
+            )
+        rows = lengths.pop()
+        parts: dict[int, pa.Array | None] = {}
+        columns = [self._column(at, arrays, rows, parts) for at in range(len(self._fields))]
+        return pa.RecordBatch.from_arrays(columns, schema=self.schema)
+
+    def _column(self, at: int, arrays: Sequence[pa.Array], rows: int, parts: dict[int, pa.Array | None]) -> pa.Array:
+        origin, type_ = self._origins[at], self._fields[at].type
+        if origin.index is None:
+            return pa.nulls(rows, type_)
+        array = arrays[origin.index]
+        if origin.part is None:
+            return array if array.type == type_ else array.cast(type_)
+        if origin.index not in parts:
+            parts[origin.index] = None if array.null_count == rows else pc.split_pattern(array, _SEPARATOR)
+        texts = parts[origin.index]
+        if texts is None:
+            return pa.nulls(rows, type_)
+        text = pc.list_element(texts, origin.part)
+        return pc.if_else(pc.equal(text, ""), pa.scalar(None, pa.string()), text)
+
+    def add(self, name: str, type_: pa.DataType, sql: str | None, fetched: pa.DataType | None = None) -> None:
+        """Add a delivered column that is selected by itself, or (None) is all nulls."""
+        self._fields.append(pa.field(name, type_))
+        self._origins.append(_Origin(None if sql is None else self._add_selected(sql, fetched or type_)))
+
+    def add_shared(self, names_and_expressions: list[tuple[str, Expression]]) -> None:
+        """Add delivered columns of misfit texts that share one selected column."""
+        misfits = " OR ".join(f"NOT ({e.guard})" for _, e in names_and_expressions)
+        texts = f" || '{_SEPARATOR}' || ".join(raw_text(e) for _, e in names_and_expressions)
+        index = self._add_selected(f"CASE WHEN {misfits} THEN {texts} END", pa.string())
+        for part, (name, _) in enumerate(names_and_expressions):
+            self._fields.append(pa.field(name, pa.string()))
+            self._origins.append(_Origin(index, part))
+
+    def _add_selected(self, sql: str, fetched: pa.DataType) -> int:
+        self.select.append(sql)
+        self._fetched.append(fetched)
+        return len(self.select) - 1
+
+
+def project(contract: Contract, found: tuple[FoundColumn, ...], columns: Sequence[Column] | None = None) -> Projection:
+    """
+    Return how the contract's columns are read from the found ones.
+
+    With `columns` only those are read, without misfit texts. A column that the source lacks is all nulls: the
+    drift policy let it pass. Raises BrokenContractError for a column that no SQL can spell.
+    """
+    matches = match_columns(contract, found)
+    projection = Projection(contract.id)
+    guarded: list[tuple[str, Expression]] = []
+    for column in contract.columns if columns is None else columns:
+        source = matches.get(column.name)
+        if source is None:
+            projection.add(column.name, column.arrow_type, None)
+            continue
+        how = expression(source, column.arrow_type)
+        if how.guard is not None and how.text is None:
+            break_ = Break(column.name, column.physical_type, f"{source.physical_type}, which cannot be read")
+            raise BrokenContractError(contract.id, [break_])
+        projection.add(column.name, column.arrow_type, how.guarded, how.fetched)
+        if how.guard is not None:
+            guarded.append((column.name, how))
+    if columns is None:
+        _add_raw(projection, guarded)
+    return projection
+
+
+def raw_text(how: Expression) -> str:
+    """Return the expression of a value's text where it does not fit, null where it does."""
+    return f"CASE WHEN NOT ({how.guard}) THEN {how.text} END"
+
+
+def _add_raw(projection: Projection, guarded: list[tuple[str, Expression]]) -> None:
+    short = [(RAW_PREFIX + name, how) for name, how in guarded if how.is_short]
+    for start in range(0, len(short), _TEXTS_PER_COLUMN):
+        projection.add_shared(short[start : start + _TEXTS_PER_COLUMN])
+    for name, how in guarded:
+        if not how.is_short:
+            projection.add(RAW_PREFIX + name, pa.string(), raw_text(how))
