@@ -1,9 +1,15 @@
-"""Airflow on this machine with the demo world behind it: `make airflow`. Airflow is called, never imported.
+r"""Airflow on this machine with the demo world behind it: `make airflow`. Airflow is called, never imported.
 
 Its home is `<project>/airflow` (SQLite, log of all parts in `standalone.log`). It listens on this machine only,
 and everybody on it is an admin: for looking at it, not for work.
 
 AIRFLOW_PORT  the port of the UI; default 8080, or any free one if that is taken
+
+A run by REST, without the UI:
+
+    token=$(curl -s http://127.0.0.1:8080/auth/token | cut -d'"' -f4)
+    curl -X POST -H "Authorization: Bearer $token" -H "Content-Type: application/json" -d '{"logical_date": null}' \
+        http://127.0.0.1:8080/api/v2/dags/medallion_daily/dagRuns
 """
 
 from __future__ import annotations
@@ -121,6 +127,8 @@ def environment(settings: Settings, port: int) -> dict[str, str]:
         "AIRFLOW__CORE__DAGS_FOLDER": str(settings.project / "dags"),
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
         "AIRFLOW__CORE__PARALLELISM": str(POOL_SLOTS),
+        # a task that was killed with the last Airflow is noticed, and tried again, after a minute and not after five
+        "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "60",
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",
         "AIRFLOW__API__HOST": HOST,
         "AIRFLOW__API__PORT": str(port),

@@ -6,6 +6,7 @@ import operator
 from dataclasses import dataclass
 
 from ingestion.contracts.model import Contract, Mode, QualityCheck
+from ingestion.extract.rules import DUPLICATE_RULE
 from ingestion.extract.split import Tally
 
 MIN_ROWS_TO_JUDGE = 20
@@ -56,14 +57,12 @@ def _measure(contract: Contract, check: QualityCheck, tally: Tally) -> tuple[flo
         return None, f"fewer than {MIN_ROWS_TO_JUDGE} rows in this batch"
     if check.column is None:
         return None, f"{check.metric} of a whole table is not measured by a load"
-    if check.metric in ("nullValues", "missingValues"):
-        count = tally.nulls.get(check.column, 0)
-    elif check.metric == "invalidValues":
-        count = sum(rows for mark, rows in tally.broken.items() if mark.startswith(f"{check.column}:"))
-    elif check.metric == "duplicateValues":
-        count = tally.broken.get(f"{check.column}:duplicate_key", 0)
+    if check.metric == "duplicateValues":
+        if contract.key_names != (check.column,):
+            return None, "a load looks for duplicates of the key only"
+        count = tally.broken.get(f"{check.column}:{DUPLICATE_RULE}", 0)
     else:
-        return None, f"unknown metric {check.metric}"
+        count = tally.breaches.get(check.id, 0)
     return (100.0 * count / tally.read if check.unit == "percent" else float(count)), None
 
 

@@ -6,13 +6,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
-from functools import cache
+from functools import cache, reduce
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ingestion.contracts.model import Column, Contract, Rule
+from ingestion.contracts.model import Column, Contract, QualityCheck, Rule
 from ingestion.contracts.projection import RAW_PREFIX
 
 TYPE_RULE = "type"
@@ -67,6 +67,26 @@ def judge(contract: Contract, batch: pa.RecordBatch, *, future: str | None) -> I
         )
         if ahead.true_count:
             yield Verdict(contract.watermark, FUTURE_RULE, ahead)
+
+
+def count_breaches(column: Column, check: QualityCheck, values: pa.Array) -> int | None:
+    """
+    Count the values of a batch that a check over the whole load is about; None for metrics that a batch cannot show.
+
+    A null is neither valid nor invalid; it is missing, as are the values that the check names so.
+    """
+    if check.metric == "nullValues":
+        return int(values.null_count)
+    if check.metric == "missingValues":
+        named = pc.is_in(values.cast(pa.string()), value_set=pa.array(check.missing_values, pa.string()))
+        return int(values.null_count + pc.and_(named, pc.is_valid(values)).true_count)
+    if check.metric == "invalidValues":
+        kinds = {"enum": check.valid_values or None, "pattern": check.pattern}
+        rules = [Rule(kind, argument) for kind, argument in kinds.items() if argument is not None]
+        broken = [_broken(column, rule, values) for rule in rules]
+        masks = [mask for mask in broken if mask is not None]
+        return int(reduce(pc.or_, masks).true_count) if masks else 0
+    return None
 
 
 def _broken(column: Column, rule: Rule, values: pa.Array) -> pa.Array | None:

@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 
 from ingestion.contracts.model import Contract
 from ingestion.errors import IntegrityError
-from ingestion.extract.rules import judge
+from ingestion.extract.rules import count_breaches, judge
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,13 +29,13 @@ class Split:
 
 @dataclass(slots=True)
 class Tally:
-    """What the batches of one read added up to. `broken` counts rows per `column:rule`, `nulls` per column."""
+    """What the batches of one read added up to. `broken` counts rows per `column:rule`, `breaches` values per check."""
 
     read: int = 0
     good: int = 0
     bad: int = 0
     broken: dict[str, int] = field(default_factory=dict)
-    nulls: dict[str, int] = field(default_factory=dict)
+    breaches: dict[str, int] = field(default_factory=dict)
 
 
 def split(contract: Contract, batch: pa.RecordBatch, tally: Tally, *, future: str | None = None) -> Split:
@@ -64,8 +64,10 @@ def split(contract: Contract, batch: pa.RecordBatch, tally: Tally, *, future: st
     for verdict in verdicts:
         mark = f"{verdict.column}:{verdict.rule}"
         tally.broken[mark] = tally.broken.get(mark, 0) + verdict.broken.true_count
-    for name in names:
-        tally.nulls[name] = tally.nulls.get(name, 0) + batch.column(name).null_count
+    for check in contract.quality:
+        if check.column is not None:
+            breaches = count_breaches(contract.column(check.column), check, batch.column(check.column))
+            tally.breaches[check.id] = tally.breaches.get(check.id, 0) + (breaches or 0)
     tally.read += batch.num_rows
     tally.good += good.num_rows
     tally.bad += bad.num_rows
