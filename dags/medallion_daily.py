@@ -1,0 +1,78 @@
+"""Every contract into Bronze, then Silver, Gold, sync gaps and documentation; once a day.
+
+A load that fails stops no other: Silver and Gold are built without what descends from it, its gap is recorded,
+and `verdict` ends the run red with the list of what failed. Run it again at any time: each table goes on from
+its last committed watermark, and what is done already is not done twice.
+
+**Before the first run:** create the lake (`lakehouse init`), a connection per system whose id is the system's
+name (`AIRFLOW_CONN_ERP`), and a pool per system, without which its tasks wait for ever:
+
+    airflow pools set source_erp 4 "tasks that read erp at once"
+    airflow pools set source_shop 4 "tasks that read shop at once"
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import wiring
+from airflow.sdk import TaskGroup, TriggerRule, chain, dag, task
+
+
+@dag(
+    schedule="@daily",
+    start_date=wiring.START,
+    catchup=False,
+    max_active_runs=1,
+    default_args=wiring.DEFAULT_ARGS,
+    tags=["bronze", "silver", "gold", "sync-gap"],
+    doc_md=__doc__,
+)
+def medallion_daily() -> None:
+    systems = wiring.contracts_by_system()
+    planned = [contract_id for ids in systems.values() for contract_id in ids]
+
+    @task(outlets=[wiring.BRONZE], map_index_template=wiring.MAPPED_NAME)
+    def load(contract_id: str, run_id: str, outlet_events: Any) -> dict[str, Any]:
+        return wiring.load(contract_id, run_id, outlet_events)
+
+    @task
+    def build(layer: str, run_id: str) -> dict[str, Any]:
+        return wiring.build(layer, run_id, planned)
+
+    @task(trigger_rule=TriggerRule.ALL_DONE, map_index_template=wiring.MAPPED_NAME)
+    def check(contract_id: str, run_id: str) -> dict[str, Any]:
+        return wiring.check_gap(contract_id, run_id)
+
+    @task(trigger_rule=TriggerRule.ALL_DONE)
+    def docs(run_id: str) -> str:
+        return wiring.write_docs(run_id)
+
+    # The only leaf, so its state is the run's; it therefore answers for every task before it.
+    @task(trigger_rule=TriggerRule.ALL_DONE)
+    def verdict(run_id: str) -> None:
+        from ingestion.pipelines import day
+
+        run = wiring.open_run(run_id)
+        red = day.verdict(run, run_id, planned)
+        if "dbt" not in wiring.good_ends(run, "docs"):
+            red.append("docs dbt: not written")
+        day.raise_if_red(run_id, red)
+
+    loads = []
+    for system, ids in systems.items():
+        with TaskGroup(f"source_{system}"):
+            loads.append(load.override(pool=wiring.pool_of(system)).expand(contract_id=ids))
+    silver = build.override(
+        task_id="silver",
+        trigger_rule=TriggerRule.ALL_DONE_MIN_ONE_SUCCESS,
+        inlets=[wiring.bronze_asset(contract_id) for contract_id in planned],
+    )("silver")
+    gold = build.override(task_id="gold")("gold")
+    with TaskGroup("sync_gaps") as gaps:
+        for system, ids in systems.items():
+            check.override(task_id=system, pool=wiring.pool_of(system)).expand(contract_id=ids)
+    chain(loads, silver, gold, gaps, docs(), verdict())
+
+
+medallion_daily()

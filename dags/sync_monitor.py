@@ -1,0 +1,56 @@
+"""Compares every table with its source, each hour, between the daily loads.
+
+Each finding is recorded in the ledger (`lakehouse gaps --last`). A critical gap ends its task, and with it the
+run, red; a source that cannot be asked does so after the retries. Nothing is repaired: `lakehouse repair` does.
+
+**Parameter** `table`: check this table only.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import wiring
+from airflow.sdk import Param, dag, task
+from airflow.sdk.exceptions import AirflowSkipException
+
+SYSTEMS = wiring.contracts_by_system()
+TABLES = [contract_id for ids in SYSTEMS.values() for contract_id in ids]
+
+
+@dag(
+    schedule="@hourly",
+    start_date=wiring.START,
+    catchup=False,
+    max_active_runs=1,
+    default_args=wiring.DEFAULT_ARGS,
+    params={"table": Param(None, type=["null", "string"], enum=[None, *TABLES], description="Only this table.")},
+    tags=["sync-gap"],
+    doc_md=__doc__,
+)
+def sync_monitor() -> None:
+    # Runs without contracts too, and fails there: without it such a run would be empty and green.
+    @task
+    def chosen(params: dict[str, Any], run_id: str) -> list[str]:
+        wiring.open_run(run_id)
+        return TABLES if params["table"] is None else [params["table"]]
+
+    @task(map_index_template=wiring.MAPPED_NAME)
+    def check(contract_id: str, among: list[str], run_id: str) -> dict[str, Any]:
+        from ingestion.pipelines.day import raise_if_red
+        from ingestion.reconcile.gap import CRITICAL
+
+        if contract_id not in among:
+            raise AirflowSkipException("another table was asked for")
+        found = wiring.check_gap(contract_id, run_id)
+        if found["severity"] == CRITICAL:
+            raise_if_red(run_id, [f"gap {contract_id}: {CRITICAL}, {found['sync_gap']} rows"])
+        return found
+
+    among = chosen()
+    for system, ids in SYSTEMS.items():
+        named = check.override(task_id=system, pool=wiring.pool_of(system))
+        named.partial(among=among).expand(contract_id=ids)
+
+
+sync_monitor()

@@ -1,0 +1,161 @@
+"""What the DAG files share: where the project is, how tasks retry, and the hand-over from Airflow to the package.
+
+Read at every parse, so nothing heavy is imported at the top. Tasks pass JSON: a contract's id in, a summary out.
+
+LAKEHOUSE_PROJECT  the folder with data_contracts/ and dbt_project/; default: the one above dags/, as the bundle has it
+LAKEHOUSE_DOCS     where dbt's documentation is written; default: <project>/dbt_project/target
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import Asset, AssetAlias, ExceptionRetryPolicy, RetryAction, RetryRule
+from airflow.sdk import Connection as AirflowConnection
+from airflow.sdk.exceptions import AirflowNotFoundException
+
+from ingestion.contracts.odcs import list_contract_ids
+from ingestion.errors import ConfigurationError
+from ingestion.settings import CONNECTION_PREFIX, Connection, Settings
+
+if TYPE_CHECKING:
+    from ingestion.pipelines.context import Context
+
+# Nothing is derived from this date: a run always goes from the last committed watermark to the newest point.
+START = datetime(2026, 1, 1, tzinfo=UTC)
+DEFAULT_ARGS = {
+    "owner": "lakehouse",
+    "retries": 4,
+    "retry_delay": timedelta(minutes=1),
+    "retry_exponential_backoff": 2.0,
+    "max_retry_delay": timedelta(minutes=30),
+    "retry_policy": ExceptionRetryPolicy(
+        [RetryRule("ingestion.errors.PermanentError", RetryAction.FAIL, reason="a retry cannot help: see the error")]
+    ),
+}
+# Mapped tasks cannot each name an asset of their own; through the alias each adds the one it wrote to.
+BRONZE = AssetAlias("bronze")
+MAPPED_NAME = "{{ task.op_kwargs['contract_id'] }}"
+
+
+def project() -> Path:
+    """Return the project's folder."""
+    named = os.environ.get("LAKEHOUSE_PROJECT")
+    return Path(named).expanduser().absolute() if named else Path(__file__).resolve().parents[1]
+
+
+def contracts_by_system() -> dict[str, list[str]]:
+    """Return the contracts' ids by system, from file names alone: no contract is opened."""
+    found: dict[str, list[str]] = {}
+    for contract_id in list_contract_ids(project() / "data_contracts"):
+        found.setdefault(contract_id.split(".")[0], []).append(contract_id)
+    return found
+
+
+def bronze_asset(contract_id: str) -> Asset:
+    """Return the asset of a Bronze table: named as the table, its URI the path in the lake."""
+    return Asset(name=f"bronze.{contract_id}", uri=f"lake://bronze/{contract_id.replace('.', '/')}")
+
+
+def pool_of(system: str) -> str:
+    """Return the name of the pool that limits how many tasks read a system at once."""
+    return f"source_{system}"
+
+
+def open_run(run_id: str, contract_id: str | None = None) -> Context:
+    """
+    Open the lake for Airflow's run, with the connection of the contract's system.
+
+    Raises:
+        ConfigurationError: the project has no contract: a run that does nothing must not be green.
+        LakeError: there is no lake yet.
+    """
+    from ingestion.pipelines.context import open_context
+
+    environ = {name: value for name, value in os.environ.items() if not name.startswith(CONNECTION_PREFIX)}
+    settings = Settings.from_environ({**environ, "LAKEHOUSE_PROJECT": str(project())})
+    if not list_contract_ids(settings.contracts):
+        raise ConfigurationError(
+            f"{settings.contracts.name}: promised at least one contract, found none. Nothing was read or written. "
+            "Write one as <system>/<entity>.odcs.yaml, or set LAKEHOUSE_PROJECT to the project that has them."
+        )
+    connections = {} if contract_id is None else _connections(contract_id.partition(".")[0])
+    return open_context(replace(settings, connections=connections), run_id)
+
+
+def _connections(system: str) -> dict[str, Connection]:
+    """Return Airflow's connection of a system as plain values; none is left to the package to tell and to record."""
+    try:
+        given = AirflowConnection.get(system)
+    except AirflowNotFoundException:
+        return {}
+    connection = Connection(
+        type=given.conn_type or "",
+        host=given.host or "",
+        port=given.port,
+        schema=given.schema or "",
+        login=given.login or "",
+        password=given.password or "",
+        extra={key: str(value) for key, value in given.extra_dejson.items()},
+    )
+    return {system: connection}
+
+
+def load(contract_id: str, run_id: str, outlet_events: Any, **options: bool) -> dict[str, Any]:
+    """Load one table; where a batch was committed, announce it as an event of the table's asset."""
+    from ingestion.pipelines.load import load_table
+
+    result = load_table(open_run(run_id, contract_id), contract_id, **options)
+    if result.batch is not None:
+        extra = {"batch": result.batch, "rows": result.appended + result.deleted, "run_id": run_id}
+        outlet_events[BRONZE].add(bronze_asset(contract_id), extra=extra)
+    return _plain(result.as_dict())
+
+
+def check_gap(contract_id: str, run_id: str) -> dict[str, Any]:
+    """Record a table's sync gap and return the finding for the whole table."""
+    from ingestion.pipelines.gaps import record_sync_gap
+
+    found = record_sync_gap(open_run(run_id, contract_id), contract_id).as_dict()
+    return _plain({name: value for name, value in found.items() if not isinstance(value, list | tuple)})
+
+
+def build(layer: str, run_id: str, planned: Sequence[str]) -> dict[str, Any]:
+    """Build a layer without what descends from a load of this run that has no good end."""
+    from ingestion.pipelines.build import build_layer
+
+    run = open_run(run_id)
+    loaded = good_ends(run, "load")
+    return _plain(build_layer(run, layer, without=[i for i in planned if i not in loaded]).as_dict())
+
+
+def write_docs(run_id: str) -> str:
+    """Write dbt's documentation and return its folder."""
+    from ingestion.pipelines.build import generate_docs
+
+    run = open_run(run_id)
+    folder = Path(os.environ.get("LAKEHOUSE_DOCS") or run.settings.dbt_project / "target")
+    with run.recorded("docs", "dbt"):
+        generate_docs(run, folder)
+    return str(folder)
+
+
+def good_ends(run: Context, step: str) -> set[str]:
+    """Return the subjects of a step whose last attempt in this run did not fail, as the ledger has it."""
+    rows = run.journal.select(
+        "select subject from ops.runs where run_id = ? and step = ? group by subject "
+        "having arg_max(status, finished_at) <> 'failed'",
+        [run.run_id, step],
+    )
+    return {row["subject"] for row in rows}
+
+
+def _plain(value: dict[str, Any]) -> dict[str, Any]:
+    plain: dict[str, Any] = json.loads(json.dumps(value, default=str))
+    return plain

@@ -1,0 +1,108 @@
+"""What every DAG of the house must be, and what parsing one must not do."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+DAG_IDS = {"medallion_daily", "sync_monitor", "backfill"}
+
+# Parses every DAG file in a fresh interpreter; prints what that opened, imported and found.
+PARSE = """
+import json, pathlib, runpy, sys
+opened = []
+sys.addaudithook(lambda event, args: opened.append(str(args[0])) if event == "open" else None)
+folder = pathlib.Path(sys.argv[1])
+sys.path.insert(0, str(folder))
+dags = {}
+for file in ("medallion_daily.py", "sync_monitor.py", "backfill.py"):
+    names = runpy.run_path(str(folder / file))
+    dags[file] = sum(len(ids) for ids in names["wiring"].contracts_by_system().values())
+heavy = [name for name in ("pyarrow", "deltalake", "duckdb", "dbt", "pandas") if name in sys.modules]
+print(json.dumps({"contracts": dags, "heavy": heavy, "opened": [o for o in opened if o.endswith(".odcs.yaml")]}))
+"""
+
+
+@pytest.fixture
+def dags(parse: Callable[[], Any]) -> dict[str, Any]:
+    bag = parse()
+    assert bag.dags, "no DAG was found: every other check would pass without looking at one"
+    assert bag.import_errors == {}
+    return dict(bag.dags)
+
+
+def test_exactly_the_known_dags_are_found(dags: dict[str, Any]) -> None:
+    assert set(dags) == DAG_IDS
+
+
+def test_every_dag_says_who_owns_it_and_what_it_is_for(dags: dict[str, Any]) -> None:
+    for dag in dags.values():
+        assert dag.owner == "lakehouse", f"{dag.dag_id}: pass default_args=wiring.DEFAULT_ARGS"
+        assert len(dag.doc_md or "") > 100, f"{dag.dag_id}: pass doc_md=__doc__"
+        assert dag.tags, f"{dag.dag_id}: give it tags, e.g. the layers it writes"
+
+
+def test_no_dag_runs_beside_itself_or_into_the_past(dags: dict[str, Any]) -> None:
+    for dag in dags.values():
+        assert dag.max_active_runs == 1, f"{dag.dag_id}: two runs would move one watermark"
+        assert dag.catchup is False, f"{dag.dag_id}: a run goes to the newest point; old dates have nothing to do"
+
+
+def test_every_task_retries_with_growing_pauses_but_never_a_permanent_error(dags: dict[str, Any]) -> None:
+    from airflow.sdk import RetryAction
+
+    from ingestion.errors import BrokenContractError, SourceUnavailableError
+
+    for task in [task for dag in dags.values() for task in dag.tasks]:
+        broken = task.retry_policy.evaluate(BrokenContractError("erp.customers", []), 1, 4)
+        away = task.retry_policy.evaluate(SourceUnavailableError("erp: away"), 1, 4)
+        assert (broken.action, away.action) == (RetryAction.FAIL, RetryAction.DEFAULT), task
+        assert task.retries >= 3, task
+        assert task.retry_exponential_backoff > 1, task
+
+
+def test_a_task_that_reads_a_source_takes_a_slot_of_its_pool(dags: dict[str, Any]) -> None:
+    pools = {f"{task.dag_id}.{task.task_id}": task.pool for dag in dags.values() for task in dag.tasks}
+
+    assert {name: pool for name, pool in pools.items() if pool != "default_pool"} == {
+        "medallion_daily.source_erp.load": "source_erp",
+        "medallion_daily.source_shop.load": "source_shop",
+        "medallion_daily.sync_gaps.erp": "source_erp",
+        "medallion_daily.sync_gaps.shop": "source_shop",
+        "sync_monitor.erp": "source_erp",
+        "sync_monitor.shop": "source_shop",
+        "backfill.source_erp": "source_erp",
+        "backfill.source_shop": "source_shop",
+    }
+
+
+def test_the_daily_run_ends_in_one_leaf_that_always_judges(dags: dict[str, Any]) -> None:
+    daily = dags["medallion_daily"]
+
+    assert [task.task_id for task in daily.leaves] == ["verdict"]
+    assert daily.get_task("verdict").trigger_rule == "all_done"
+
+
+def test_parsing_opens_no_contract_and_imports_no_engine(tmp_path: Path, airflow_home: Path) -> None:
+    for number in range(200):
+        file = tmp_path / "data_contracts" / f"system{number % 4}" / f"table_{number}.odcs.yaml"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.touch()
+    environ = {**os.environ, "LAKEHOUSE_PROJECT": str(tmp_path), "PYTHONPATH": str(ROOT)}
+
+    done = subprocess.run(
+        [sys.executable, "-c", PARSE, str(ROOT / "dags")], env=environ, capture_output=True, text=True, check=True
+    )
+
+    found = json.loads(done.stdout.splitlines()[-1])
+    assert set(found["contracts"].values()) == {200}
+    assert found["heavy"] == []
+    assert found["opened"] == []

@@ -1,0 +1,149 @@
+"""Runs of the DAGs on the demo world: what ends green, what ends red, and what is built all the same.
+
+Contracts are mapped in the order of their ids: erp.customers, erp.products; shop.order_items, shop.orders.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from typing import Any
+
+import duckdb
+import pytest
+
+from ingestion.lake import duck
+from tests.dags.conftest import Outcome, Project
+
+Run = Callable[..., Outcome]
+
+
+def drop_column(project: Project, system: str, table: str, column: str) -> None:
+    with duckdb.connect(str(project.source(system))) as connection:
+        connection.execute(f"alter table {table} drop column {column}")
+
+
+def count(project: Project, relation: str) -> int:
+    with duck.connect(project.context.lake) as connection:
+        _, rows = duck.select(connection, f"select count(*) from {relation}")
+    return int(str(rows[0][0]))
+
+
+def test_daily_run_carries_the_day_to_gold_though_a_source_was_away_at_first(project: Project, run: Run) -> None:
+    away = project.folder / "away.duckdb"
+    shutil.move(project.source("shop"), away)
+
+    def bring_back(context: Any) -> None:
+        if away.exists():
+            shutil.move(away, project.source("shop"))
+
+    outcome = run("medallion_daily", on_retry=bring_back)
+
+    assert (outcome.state, outcome.errors) == ("success", {})
+    assert outcome.states == dict.fromkeys(
+        [
+            *("source_erp.load[0]", "source_erp.load[1]", "source_shop.load[0]", "source_shop.load[1]"),
+            *("silver", "gold", "docs", "verdict"),
+            *("sync_gaps.erp[0]", "sync_gaps.erp[1]", "sync_gaps.shop[0]", "sync_gaps.shop[1]"),
+        ],
+        "success",
+    )
+    assert {outcome.tries["source_shop.load[0]"], outcome.tries["source_shop.load[1]"]} == {1, 2}
+    assert all(tries == 1 for task, tries in outcome.tries.items() if not task.startswith("source_shop"))
+    assert count(project, "gold.fact_sales") > 0
+    assert (project.folder / "dbt_project" / "target" / "catalog.json").exists()
+    assert {row["run_id"] for row in project.ledger("select run_id from ops.runs")} == {outcome.run_id}
+    assert {row["severity"] for row in project.ledger("select severity from ops.gaps")} == {"OK"}
+
+
+def test_load_announces_the_table_it_wrote_to(project: Project, run: Run) -> None:
+    from airflow.models.asset import AssetEvent
+    from airflow.utils.session import create_session
+    from sqlalchemy import select
+
+    outcome = run("backfill", {"table": "shop.orders"})
+    again = run("backfill", {"table": "shop.orders"})
+
+    with create_session() as session:
+        query = select(AssetEvent).where(AssetEvent.source_run_id.in_([outcome.run_id, again.run_id]))
+        events = [
+            (event.asset.name, event.asset.uri, event.asset.active is not None, event.extra["batch"])
+            for event in session.scalars(query)
+        ]
+    assert events == [("bronze.shop.orders", "lake://bronze/shop/orders", True, 1)]
+
+
+def test_table_that_broke_its_contract_is_left_out_and_named(project: Project, run: Run) -> None:
+    drop_column(project, "erp", "RETAIL.PRODUCTS", "BRAND")
+
+    outcome = run("medallion_daily")
+
+    assert outcome.state == "failed"
+    assert {name for name, state in outcome.states.items() if state != "success"} == {"source_erp.load[1]", "verdict"}
+    assert outcome.tries["source_erp.load[1]"] == 1
+    assert "load erp.products: erp.products: the source no longer keeps the contract" in outcome.errors["verdict"]
+    assert "brand: promised VARCHAR2(60), found no such column" in outcome.errors["verdict"]
+    assert count(project, "silver.stg_customers") > 0
+    assert count(project, "gold.dim_customer") > 0
+    gaps = project.ledger('select contract_id, severity from ops.gaps where "partition" is null order by 1')
+    assert [(gap["contract_id"], gap["severity"]) for gap in gaps] == [
+        ("erp.customers", "OK"),
+        ("erp.products", "CRITICAL"),
+        ("shop.order_items", "OK"),
+        ("shop.orders", "OK"),
+    ]
+
+
+def test_run_in_which_no_load_succeeds_builds_nothing(
+    project: Project, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("AIRFLOW_CONN_ERP")
+    monkeypatch.delenv("AIRFLOW_CONN_SHOP")
+    monkeypatch.setenv("LAKEHOUSE_DOCS", str(project.folder / "lake" / "_lakehouse.json" / "below-a-file"))
+
+    outcome = run("medallion_daily")
+
+    assert outcome.state == "failed"
+    assert (outcome.states["silver"], outcome.states["gold"]) == ("upstream_failed", "upstream_failed")
+    assert "load erp.customers: erp: promised a connection, found none" in outcome.errors["verdict"]
+    assert "gold dbt: did not run" in outcome.errors["verdict"]
+    assert "docs dbt: not written" in outcome.errors["verdict"]
+
+
+@pytest.mark.parametrize("dag_id", ["medallion_daily", "sync_monitor"])
+def test_project_without_contracts_is_red(project: Project, run: Run, dag_id: str) -> None:
+    shutil.rmtree(project.folder / "data_contracts")
+    (project.folder / "data_contracts").mkdir()
+
+    outcome = run(dag_id)
+
+    assert outcome.state == "failed"
+    assert "promised at least one contract, found none" in next(iter(outcome.errors.values()))
+
+
+def test_monitor_is_red_where_a_gap_is_critical(project: Project, run: Run) -> None:
+    run("backfill", {"table": "shop.orders"})
+
+    only = run("sync_monitor", {"table": "shop.orders"})
+    every = run("sync_monitor")
+
+    assert only.state == "success"
+    assert {name for name, state in only.states.items() if state == "success"} == {"chosen", "shop[1]"}
+    assert every.state == "failed"
+    assert every.states["shop[1]"] == "success"
+    assert "gap erp.customers: CRITICAL" in every.errors["erp[0]"]
+
+
+def test_backfill_reads_the_whole_table_and_appends_what_differs(project: Project, run: Run) -> None:
+    run("backfill", {"table": "erp.customers"})
+    with duckdb.connect(str(project.source("erp"))) as connection:
+        # a change that moved no watermark: only a full read can see it
+        connection.execute("update RETAIL.CUSTOMERS set CITY = 'Recife' where CUSTOMER_ID = 100001")
+
+    next_window = run("backfill", {"table": "erp.customers"})
+    full = run("backfill", {"table": "erp.customers", "full": True})
+
+    assert (next_window.state, full.state) == ("success", "success")
+    assert full.states == {"source_erp": "success", "source_shop": "skipped"}
+    loads = project.ledger("select rows_appended from ops.runs where step = 'load' order by finished_at")
+    assert [load["rows_appended"] for load in loads][1:] == [0, 1]
