@@ -18,7 +18,7 @@ from ingestion.lake.delta_rs import DeltaRs
 from ingestion.lake.layout import Lake, LakeTable, open_lake
 
 DEFAULT_ROOT = Path(__file__).resolve().parents[2] / "lake"
-FINGERPRINT = "lakehouse.fingerprint"
+SALT = "LAKEHOUSE_MASK_SALT"
 BATCH_ROWS = 64 * 1024
 
 
@@ -45,49 +45,53 @@ class Plugin(BasePlugin):
                 self._remember(conn, table)
 
     def configure_cursor(self, cursor: duck.Connection) -> None:
-        """Tell moments in UTC whatever this machine's zone is; a cursor does not inherit that."""
+        """
+        Set what a cursor does not inherit: moments are told in UTC, and `mask_salt` salts what is masked.
+
+        The salt is a variable of the session, so that it stands in no compiled model, log or documentation.
+        """
         cursor.execute("set timezone = 'UTC'")
+        cursor.execute(f"set variable mask_salt = {duck.literal(os.environ.get(SALT, ''))}")
 
     def store(self, target_config: TargetConfig) -> None:
         """
-        Write a model: merge its difference, or overwrite the table.
+        Write a model by `query`: the difference (with `_op`) to merge into version `merge_into`, or, where that is
+        none, all rows of the table.
 
-        The config holds two queries, `rows` (all of it) and `difference` (with `_op`), the merge `key`,
-        `partition_by`, `unindexed` columns (no statistics of them), the `fingerprint` of the model, the Bronze
-        `batch` it was computed up to, and `full_refresh`. An empty difference makes no commit.
+        The config further holds the merge `key`, `partition_by`, `unindexed` columns (no statistics of them), the
+        model's `fingerprint` and the Bronze `batch` it was computed up to. An empty difference makes no commit.
+        Raises ConcurrentWriteError if another process committed to the table since dbt connected.
         """
         config, relation = target_config.config, target_config.relation
         table = LakeTable(relation.schema, relation.identifier, self._lake.uri(relation.schema, relation.identifier))
         commit = Commit(f"{table.schema}/{table.name}", config["batch"], {"fingerprint": config["fingerprint"]})
-        cursor = self._connection.cursor()
-        self.configure_cursor(cursor)
-        exists = self._engine.exists(table.uri)
-        is_same = exists and self._engine.properties(table.uri).get(FINGERPRINT) == config["fingerprint"]
-        if is_same and not config["full_refresh"]:
-            (version,) = cursor.execute(
-                "select version from main.lake_state where schema = ? and name = ?", [table.schema, table.name]
-            ).fetchone()
-            rows = cursor.execute(config["difference"]).to_arrow_reader(BATCH_ROWS)
-            self._engine.merge(table.uri, rows, key=config["key"], commit=commit, expected_version=version)
-        else:
-            rows = cursor.execute(config["rows"]).to_arrow_reader(BATCH_ROWS)
-            self._engine.overwrite(
-                table.uri,
-                rows,
-                schema=rows.schema,
-                commit=commit,
-                unindexed=config["unindexed"],
-                partition_by=config["partition_by"],
-                properties={FINGERPRINT: config["fingerprint"]},
-            )
-        self._remember(self._connection.cursor(), table)
+        with self._connection.cursor() as cursor:
+            self.configure_cursor(cursor)
+            rows = cursor.execute(config["query"]).to_arrow_reader(BATCH_ROWS)
+            if config["merge_into"] is not None:
+                self._engine.merge(
+                    table.uri, rows, key=config["key"], commit=commit, expected_version=config["merge_into"]
+                )
+            else:
+                self._engine.overwrite(
+                    table.uri,
+                    rows,
+                    schema=rows.schema,
+                    commit=commit,
+                    unindexed=config["unindexed"],
+                    partition_by=config["partition_by"],
+                )
+        with self._connection.cursor() as cursor:
+            self._remember(cursor, table)
 
     def _remember(self, connection: duck.Connection, table: LakeTable) -> None:
         """Point the table's view at its newest version and note that version in `lake_state`."""
-        version = self._engine.version(table.uri)
         app_id = f"{table.schema}/{table.name.replace('__', '/') if table.schema == 'bronze' else table.name}"
+        # the batch before the version: a load that commits in between must not pass for read
         batch = self._engine.transaction_version(table.uri, app_id)
-        fingerprint = self._engine.properties(table.uri).get(FINGERPRINT)
+        version = self._engine.version(table.uri)
+        written = None if table.schema == "bronze" else self._engine.last_metadata(table.uri, app_id)
+        fingerprint = (written or {}).get("fingerprint")
         duck.register(connection, table.schema, table.name, table.uri, version)
         connection.execute("delete from main.lake_state where schema = ? and name = ?", [table.schema, table.name])
         connection.execute(

@@ -12,22 +12,23 @@ PROJECT = Path(__file__).parents[2] / "dbt_project"
 
 
 class _Adapter:
-    """What macros ask of dbt's adapter: quoting and dispatch to the DuckDB variant."""
+    """What macros ask of dbt's adapter: quoting and dispatch to the variant of a dialect."""
 
-    def __init__(self) -> None:
+    def __init__(self, dialect: str) -> None:
+        self.dialect = dialect
         self.macros: dict[str, Callable[..., str]] = {}
 
     def quote(self, name: str) -> str:
-        return f'"{name}"'
+        return f"`{name}`" if self.dialect == "spark" else f'"{name}"'
 
     def dispatch(self, name: str, package: str) -> Callable[..., str]:
         assert package == "lakehouse"
-        return self.macros.get(f"duckdb__{name}") or self.macros[f"default__{name}"]
+        return self.macros.get(f"{self.dialect}__{name}") or self.macros[f"default__{name}"]
 
 
-def load_macros() -> dict[str, Callable[..., str]]:
+def load_macros(dialect: str = "duckdb") -> dict[str, Callable[..., str]]:
     """Return every macro of the project that needs neither the graph nor a connection, by name."""
-    adapter = _Adapter()
+    adapter = _Adapter(dialect)
     folders = [PROJECT / "macros" / "dialect", PROJECT / "macros" / "scd2", PROJECT / "macros" / "gold"]
     files = sorted(file for folder in folders for file in folder.glob("*.sql"))
     files += [PROJECT / "macros" / f"{name}.sql" for name in ("quoted", "same_key", "row_difference")]

@@ -4,8 +4,12 @@ import re
 from pathlib import Path
 
 import pytest
+import yaml
 
-MODELS = Path(__file__).parents[2] / "dbt_project" / "models"
+from ingestion.contracts.odcs import read_contracts
+
+ROOT = Path(__file__).parents[2]
+MODELS = ROOT / "dbt_project" / "models"
 
 
 def models(layer: str) -> list[Path]:
@@ -32,3 +36,27 @@ def test_no_model_and_no_macro_looks_at_the_clock() -> None:
     files = [*MODELS.rglob("*.sql"), *(MODELS.parent / "macros").rglob("*.sql")]
 
     assert [file.name for file in files if clocks.search(file.read_text())] == []
+
+
+def test_gold_has_no_column_that_a_contract_calls_personal() -> None:
+    personal = {
+        c.name for contract in read_contracts(ROOT / "data_contracts") for c in contract.columns if c.is_personal
+    }
+    files = sorted((MODELS / "gold").rglob("*.yml"))
+    promised = {
+        c["name"] for file in files for m in yaml.safe_load(file.read_text()).get("models", []) for c in m["columns"]
+    }
+
+    assert {"customer_name", "email"} <= personal
+    assert promised & personal == set()
+
+
+def test_every_gold_table_keeps_an_enforced_contract() -> None:
+    described = {
+        m["name"]: m
+        for file in (MODELS / "gold").rglob("*.yml")
+        for m in yaml.safe_load(file.read_text()).get("models", [])
+    }
+
+    assert sorted(described) == [path.stem for path in models("gold")]
+    assert all(model["config"]["contract"] == {"enforced": True} for model in described.values())

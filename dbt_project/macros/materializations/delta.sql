@@ -1,29 +1,28 @@
 {#
     A table whose rows are computed whole and written by difference: one merge on `unique_key`, no commit where nothing
     differs. Other columns or types overwrite the table.
+
+    The rows are computed into a table in memory first: there the contract's types and constraints hold, and a key that
+    comes twice stops the model, before anything is committed. A merge would keep both rows for ever.
 #}
 {% materialization delta, adapter='duckdb' %}
     {% set key = config.require('unique_key') %}
-    {% if config.get('contract').enforced %}
-        {{ get_assert_columns_equivalent(sql) }}
-    {% endif %}
-    {% set columns = adapter.get_column_schema_from_query(sql) %}
+    {% set fresh = make_intermediate_relation(this.incorporate(type='table'), suffix='__fresh') %}
+    {{ run_hooks(pre_hooks) }}
+    {% do adapter.drop_relation(fresh) %}
+    {% call statement('fresh') %}{{ create_table_as(False, fresh, sql) }}{% endcall %}
+    {% do assert_one_row_per_key(fresh, key, this.identifier) %}
+    {% set columns = adapter.get_columns_in_relation(fresh) %}
     {% set described = [] %}
     {% for column in columns %}{% do described.append([column.name, column.data_type]) %}{% endfor %}
     {% set others = columns | map(attribute='name') | reject('equalto', key) | list %}
-    {% set difference %}
-with fresh as (
-
-{{ sql }}
-
-)
-
-{{ row_difference('fresh', this, key, others) }}
-    {% endset %}
-    {{ run_hooks(pre_hooks) }}
     {% set relation = store_in_lake(
-        rows=sql, difference=difference, key=key, fingerprint=local_md5(tojson([key, described]))
+        rows='select * from ' ~ fresh,
+        difference=row_difference(fresh, this, key, others),
+        key=key,
+        fingerprint=local_md5(tojson([key, described]))
     ) %}
+    {% do adapter.drop_relation(fresh) %}
     {{ run_hooks(post_hooks) }}
     {{ return({'relations': [relation]}) }}
 {% endmaterialization %}

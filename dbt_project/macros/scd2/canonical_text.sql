@@ -6,9 +6,9 @@
     {%- set arrow = types[column] -%}
     {%- set column = adapter.quote(column) -%}
     {%- if arrow.startswith('timestamp') -%}
-        cast({{ epoch_us(column) }} as varchar)
+        cast({{ epoch_us(column) }} as string)
     {%- elif arrow.startswith('date') -%}
-        cast({{ epoch_days(column) }} as varchar)
+        cast({{ epoch_days(column) }} as string)
     {%- elif arrow == 'bool' -%}
         case when {{ column }} then '1' else '0' end
     {%- elif 'binary' in arrow -%}
@@ -16,6 +16,6 @@
     {%- elif 'string' in arrow -%}
         {{ column }}
     {%- else -%}
-        cast({{ column }} as varchar)
+        cast({{ column }} as string)
     {%- endif -%}
 {%- endmacro %}

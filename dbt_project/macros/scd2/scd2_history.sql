@@ -75,7 +75,7 @@ final as (
             else {{ adapter.quote(column) }}
         end as {{ adapter.quote(column) }},
         {%- endfor %}
-        {{ hash_hex(sparse_text(facts.key, facts.types) ~ " || '@' || cast(" ~ epoch_us('_eff') ~ " as varchar)") }} as sk,
+        {{ hash_hex(sparse_text(facts.key, facts.types) ~ " || '@' || cast(" ~ epoch_us('_eff') ~ " as string)") }} as sk,
         _eff as valid_from,
         lead(_eff) over (partition by {{ key }} order by _eff) as valid_to,
         lead(_eff) over (partition by {{ key }} order by _eff) is null and not is_deleted as is_current,

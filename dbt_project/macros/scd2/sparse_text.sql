@@ -5,7 +5,7 @@
 {% macro sparse_text(columns, types) -%}
     {%- for column in columns | sort -%}
         {%- set text = canonical_text(column, types) -%}
-        coalesce('{{ column }}=' || cast(length({{ text }}) as varchar) || ':' || {{ text }} || ';', '')
+        coalesce('{{ column }}=' || cast(length({{ text }}) as string) || ':' || {{ text }} || ';', '')
         {%- if not loop.last %}
             || {% endif -%}
     {%- else -%}

@@ -6,17 +6,29 @@
 {%- set facts = lake_facts(source_name, table_name) -%}
 with
 
-ordered as (
+moments as (
 
     select
         *,
         row_number() over (
-            partition by {{ quoted(facts.key) }}
-            order by _eff desc, _seq desc, case when _op = 'D' then 1 else 0 end desc, _batch desc, _row desc
-        ) as _place,
-        count(*) filter (where _op <> 'D') over (partition by {{ quoted(facts.key) }}) as _lives
+            partition by {{ quoted(facts.key) }}, _eff
+            order by _seq desc, case when _op = 'D' then 1 else 0 end desc, _batch desc, _row desc
+        ) as _copy
 
     from {{ source(source_name, table_name) }}
+
+),
+
+ordered as (
+
+    select
+        *,
+        row_number() over (partition by {{ quoted(facts.key) }} order by _eff desc) as _place,
+        sum(case when _op = 'D' then 0 else 1 end) over (partition by {{ quoted(facts.key) }}) as _lives
+
+    from moments
+
+    where _copy = 1
 
 ),
 

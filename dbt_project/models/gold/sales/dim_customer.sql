@@ -19,7 +19,7 @@ versions as (
     select
         sk as customer_sk,
         customer_id,
-        {{ masked('email') }} as email_hash,
+        {{ masked('email', salt=mask_salt()) }} as email_hash,
         segment,
         region,
         city,
@@ -38,16 +38,16 @@ versions as (
 inferred as (
 
     select
-        {{ hash_hex("'inferred:' || cast(orders.customer_id as varchar)") }} as customer_sk,
+        {{ hash_hex("'inferred:' || cast(orders.customer_id as string)") }} as customer_sk,
         orders.customer_id,
-        cast(null as varchar) as email_hash,
+        cast(null as string) as email_hash,
         'Unknown' as segment,
         'Unknown' as region,
-        cast(null as varchar) as city,
+        cast(null as string) as city,
         cast(null as decimal(14, 2)) as credit_limit,
-        cast(null as timestamp) as created_at,
-        cast(null as timestamp with time zone) as valid_from,
-        cast(null as timestamp with time zone) as valid_to,
+        cast(null as {{ wall_clock_type() }}) as created_at,
+        cast(null as {{ instant_type() }}) as valid_from,
+        cast(null as {{ instant_type() }}) as valid_to,
         true as is_current,
         false as is_deleted,
         true as is_inferred
@@ -66,14 +66,14 @@ fixed as (
     select
         '{{ key }}' as customer_sk,
         cast({{ key }} as bigint) as customer_id,
-        cast(null as varchar) as email_hash,
+        cast(null as string) as email_hash,
         '{{ label }}' as segment,
         '{{ label }}' as region,
-        cast(null as varchar) as city,
+        cast(null as string) as city,
         cast(null as decimal(14, 2)) as credit_limit,
-        cast(null as timestamp) as created_at,
-        cast(null as timestamp with time zone) as valid_from,
-        cast(null as timestamp with time zone) as valid_to,
+        cast(null as {{ wall_clock_type() }}) as created_at,
+        cast(null as {{ instant_type() }}) as valid_from,
+        cast(null as {{ instant_type() }}) as valid_to,
         true as is_current,
         false as is_deleted,
         false as is_inferred

@@ -37,13 +37,13 @@ calendar as (
         cast(quarter(date_day) as integer) as calendar_quarter,
         cast(month(date_day) as integer) as calendar_month,
         cast(day(date_day) as integer) as day_of_month,
-        cast(isodow(date_day) as integer) as iso_day_of_week,
+        cast({{ iso_weekday('date_day') }} as integer) as iso_day_of_week,
         cast(weekofyear(date_day) as integer) as iso_week,
-        cast(isoyear(date_day) as integer) as iso_year,
+        cast({{ iso_year('date_day') }} as integer) as iso_year,
         cast(year(date_day) + case when {{ start }} > 1 and month(date_day) >= {{ start }} then 1 else 0 end as integer)
             as fiscal_year,
         cast((month(date_day) - {{ start }} + 12) % 12 + 1 as integer) as fiscal_period,
-        isodow(date_day) >= 6 as is_weekend,
+        {{ iso_weekday('date_day') }} >= 6 as is_weekend,
         'Day' as member
 
     from days

@@ -41,7 +41,7 @@ lines as (
         coalesce(orders.channel, 'UNKNOWN') as channel,
         orders.currency,
         coalesce(orders.status = 'CANCELLED', false) as is_cancelled,
-        {{ as_utc('coalesce(orders.ordered_at, cast(order_items.order_date as timestamp))') }} as ordered_at
+        {{ as_utc('coalesce(orders.ordered_at, cast(order_items.order_date as ' ~ wall_clock_type() ~ '))') }} as ordered_at
 
     from order_items
 
@@ -53,7 +53,7 @@ final as (
 
     select
         ---------- keys
-        {{ hash_hex("cast(lines.order_id as varchar) || '|' || cast(lines.line_number as varchar)") }} as sales_sk,
+        {{ hash_hex("cast(lines.order_id as string) || '|' || cast(lines.line_number as string)") }} as sales_sk,
         coalesce(customers.customer_sk, '-1') as customer_sk,
         coalesce(products.product_sk, '-1') as product_sk,
         cast(

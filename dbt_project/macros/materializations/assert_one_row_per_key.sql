@@ -1,0 +1,14 @@
+{#  Stop the model unless every row of `relation` has a `key` of its own, and none a null one.  #}
+{% macro assert_one_row_per_key(relation, key, name) %}
+    {% set wrong %}
+        select count(*)
+        from (select {{ key }} from {{ relation }} group by {{ key }} having count(*) > 1 or {{ key }} is null) as wrong
+    {% endset %}
+    {% set count = run_query(wrong).rows[0][0] %}
+    {% if count > 0 %}
+        {{ exceptions.raise_compiler_error(
+            name ~ ': promised one row per ' ~ key ~ ', found ' ~ count ~ ' keys that repeat or are null. '
+            ~ 'Nothing was written. Correct the join that makes them.'
+        ) }}
+    {% endif %}
+{% endmacro %}

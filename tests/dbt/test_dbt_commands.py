@@ -1,0 +1,182 @@
+"""dbt's own commands on the shipped project, from where and in the order in which people run them."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+
+from ingestion.bronze.table import BronzeTable
+from tests.dbt.warehouse import PROJECT, Build, Row, Warehouse, at
+
+pytestmark = pytest.mark.xdist_group("dbt")
+SALT = {"LAKEHOUSE_MASK_SALT": "grains of sand"}
+SILVER = ["stg_customers", "stg_order_items", "stg_orders", "stg_products"]
+GOLD = ["dim_customer", "dim_date", "dim_product", "fact_sales"]
+
+
+def customer(customer_id: int, day: str, **known: object) -> Row:
+    return {"customer_id": customer_id, "segment": "Consumer", "region": "South", "_eff": at(day), **known}
+
+
+def product(product_id: int, day: str, **known: object) -> Row:
+    return {
+        "product_id": product_id,
+        "product_name": "Ball",
+        "category": "Toys",
+        "unit_cost": 4,
+        "_eff": at(day),
+        **known,
+    }
+
+
+def order(order_id: int, day: str, **known: object) -> Row:
+    moment = at(day).replace(tzinfo=None)
+    named = {"customer_id": 1, "status": "PAID", "channel": "WEB", "order_date": moment.date(), "ordered_at": moment}
+    return {"order_id": order_id, "_eff": at(day), **named, **known}
+
+
+def line(order_id: int, day: str, **known: object) -> Row:
+    sold = {"line_number": 1, "product_id": 1, "quantity": 2, "unit_price": 10, "discount": 1}
+    return {"order_id": order_id, "_eff": at(day), "order_date": at(day).date(), **sold, **known}
+
+
+def fill(warehouse: Warehouse) -> None:
+    """Two batches of customers, one of the rest. Customer 3 is written and deleted in the same moment."""
+    warehouse.append("erp.customers", [customer(1, "2026-01-01", email="ana@b.co"), customer(3, "2026-01-01", _seq=1)])
+    warehouse.append("erp.customers", [{"customer_id": 3, "_op": "D", "_seq": 2, "_eff": at("2026-01-01")}])
+    warehouse.append("erp.products", [product(1, "2026-01-01")])
+    warehouse.append("shop.orders", [order(1, "2026-02-01 10:00"), order(2, "2026-02-02", customer_id=9)])
+    warehouse.append("shop.order_items", [line(1, "2026-02-01"), line(2, "2026-02-02"), line(3, "2026-02-03")])
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Warehouse:
+    """A lake after its first build, unit tests included."""
+    warehouse = Warehouse(tmp_path_factory.mktemp("built"))
+    fill(warehouse)
+    first = warehouse.succeed("build", env=SALT)
+
+    assert first.outcomes() == dict.fromkeys(SILVER + GOLD, "OVERWRITE")
+    return warehouse
+
+
+@pytest.fixture
+def copied(tmp_path: Path) -> Warehouse:
+    """A lake, and a copy of the project that a test may change."""
+    project = tmp_path / "dbt_project"
+    shutil.copytree(PROJECT, project, ignore=shutil.ignore_patterns("target", "logs"))
+    return Warehouse(tmp_path, project)
+
+
+def test_gold_has_a_row_per_line_with_the_members_it_needs(built: Warehouse) -> None:
+    rows = built.query(
+        "select order_id, customer_id, is_inferred, net_revenue::varchar as net, gross_profit::varchar as profit "
+        "from gold.fact_sales join gold.dim_customer using (customer_sk) order by order_id"
+    )
+
+    assert [tuple(row.values()) for row in rows] == [
+        (1, 1, False, "19.00", "11.00"),
+        (2, 9, True, "19.00", "11.00"),
+        (3, -1, False, "19.00", "11.00"),
+    ]
+
+
+def test_a_key_written_and_deleted_in_one_moment_has_no_history(built: Warehouse) -> None:
+    assert built.query("from silver.stg_customers where customer_id = 3") == []
+
+
+def test_the_salt_of_masked_values_is_in_no_artifact_and_no_log(built: Warehouse) -> None:
+    hashes = built.query("select email_hash from gold.dim_customer where customer_id = 1")
+    unsalted = built.query("select sha256('ana@b.co') as email_hash")
+    files = [file for file in built.folder.rglob("*") if file.is_file()]
+
+    assert hashes != unsalted
+    assert len(files) > 50
+    assert [file.name for file in files if SALT["LAKEHOUSE_MASK_SALT"].encode() in file.read_bytes()] == []
+
+
+def test_a_second_build_changes_nothing_and_a_new_batch_only_what_it_touches(built: Warehouse) -> None:
+    before = built.versions()
+    second = built.succeed("run", env=SALT).outcomes()
+    after_second = built.versions()
+    built.append("erp.products", [product(1, "2026-03-01", unit_cost=5)])
+    third = built.succeed("run", env=SALT).outcomes()
+
+    assert (second, after_second) == (dict.fromkeys(SILVER + GOLD, "UNCHANGED"), before)
+    assert [name for name, code in third.items() if code != "UNCHANGED"] == ["stg_products", "dim_product"]
+    assert {name for name, version in built.versions().items() if version != before[name]} == {
+        "silver.stg_products",
+        "gold.dim_product",
+    }
+
+
+def test_one_model_is_built_from_another_folder(built: Warehouse, tmp_path: Path) -> None:
+    """Nor does it need the package on the path: the project finds it beside itself."""
+    place = ["--project-dir", str(PROJECT), "--profiles-dir", str(PROJECT)]
+    done = built.succeed("build", *place, "-s", "dim_customer", cwd=tmp_path, env={**SALT, "PYTHONPATH": ""})
+
+    assert done.outcomes() == {"dim_customer": "UNCHANGED"}
+    assert sorted(path.name for path in tmp_path.iterdir()) == []
+
+
+def test_docs_know_every_table_and_show_answers(built: Warehouse) -> None:
+    docs = built.succeed("docs", "generate")
+    catalog = docs.artifact("catalog.json")
+    shown = built.succeed(
+        "show", "--inline", "select count(*) as lines from {{ ref('fact_sales') }}", "--output", "json"
+    )
+
+    assert sorted(node["metadata"]["name"] for node in catalog["nodes"].values()) == sorted(SILVER + GOLD)
+    assert len(catalog["sources"]) == len(built.contracts)
+    assert '"lines": 3' in shown.printed
+
+
+def test_a_bronze_table_that_was_made_anew_is_read_from_its_start(tmp_path: Path) -> None:
+    warehouse = Warehouse(tmp_path)
+    fill(warehouse)
+    warehouse.succeed("run", "-s", "stg_customers")
+    contract = warehouse.contracts["erp.customers"]
+    shutil.rmtree(warehouse.folder / "lake/bronze/erp/customers")
+    BronzeTable(warehouse.lake, warehouse.engine, contract).create()
+    warehouse.batches.clear()
+    warehouse.append("erp.customers", [customer(7, "2026-01-05")])
+
+    again = warehouse.succeed("run", "-s", "stg_customers")
+
+    assert again.outcomes() == {"stg_customers": "OVERWRITE"}
+    assert [row["customer_id"] for row in warehouse.query("from silver.stg_customers")] == [7]
+
+
+def test_another_set_of_tracked_columns_rebuilds_a_history_once(copied: Warehouse) -> None:
+    copied.append("erp.customers", [customer(1, "2026-01-01", city="Recife"), customer(1, "2026-01-02", city="Natal")])
+    copied.succeed("run", "-s", "stg_customers")
+    facts = copied.project / "macros" / "scd2" / "lake_facts.sql"
+    facts.write_text(re.sub(r"'tracked': .*", "'tracked': ['segment'],", facts.read_text(), count=1))
+
+    runs = [copied.succeed("run", "-s", "stg_customers").outcomes()["stg_customers"] for _ in range(2)]
+
+    assert runs == ["OVERWRITE", "UNCHANGED"]
+    assert copied.query("select city from silver.stg_customers") == [{"city": "Recife"}]
+
+
+def test_gold_takes_no_repeated_key_no_null_key_and_no_broken_contract(copied: Warehouse) -> None:
+    gold = copied.project / "models" / "gold"
+    header = "{{ config(unique_key='id') }}\n"
+    (gold / "repeated.sql").write_text(header + "select 1 as id union all select 1")
+    (gold / "nameless.sql").write_text(header + "select cast(null as int) as id")
+    (gold / "promised.sql").write_text(header + "select 1 as id")
+    (gold / "promised.yml").write_text(
+        "models: [{name: promised, config: {contract: {enforced: true}}, columns: [{name: id, data_type: varchar}]}]"
+    )
+
+    done: Build = copied.dbt("run", "-s", "repeated", "nameless", "promised")
+
+    found = done.outcomes()
+    assert done.code == 1
+    assert "found 1 keys that repeat or are null. Nothing was written." in found["repeated"]
+    assert "found 1 keys that repeat or are null. Nothing was written." in found["nameless"]
+    assert "This model has an enforced contract that failed" in found["promised"]
+    assert copied.versions() == {}

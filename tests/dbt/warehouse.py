@@ -1,0 +1,125 @@
+"""A lake with real Bronze tables of the shipped contracts, and dbt as a user runs it: as a command, on the shipped project."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from ingestion.bronze.rows import bronze_schema
+from ingestion.bronze.table import BronzeTable
+from ingestion.contracts.model import Contract
+from ingestion.contracts.odcs import read_contracts
+from ingestion.lake import duck
+from ingestion.lake.base import Commit
+from ingestion.lake.delta_rs import DeltaRs
+from ingestion.lake.layout import Lake, create_lake
+
+ROOT = Path(__file__).parents[2]
+PROJECT = ROOT / "dbt_project"
+Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Build:
+    """What a dbt command did: its exit code, what it printed, and the folder of its artifacts."""
+
+    code: int
+    printed: str
+    errors: str
+    target: Path
+
+    @property
+    def output(self) -> str:
+        return self.printed + self.errors
+
+    def artifact(self, name: str) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads((self.target / name).read_text())
+        return found
+
+    def outcomes(self) -> dict[str, str]:
+        """Return what became of each model: OVERWRITE, MERGE, UNCHANGED, or the message of its failure."""
+        results = self.artifact("run_results.json")["results"]
+        return {
+            result["unique_id"].split(".")[2]: result["adapter_response"].get("code") or str(result["message"])
+            for result in results
+            if result["unique_id"].startswith("model.")
+        }
+
+
+@dataclass
+class Warehouse:
+    """A lake in a temporary folder. `append` writes Bronze batches as a load would, `dbt` runs the shipped project."""
+
+    folder: Path
+    project: Path = PROJECT
+    batches: dict[str, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.engine = DeltaRs()
+        self.lake: Lake = create_lake(self.folder / "lake")
+        self.contracts: dict[str, Contract] = {c.id: c for c in read_contracts(ROOT / "data_contracts")}
+        for contract in self.contracts.values():
+            BronzeTable(self.lake, self.engine, contract).create()
+
+    def append(self, contract_id: str, rows: Sequence[Row]) -> None:
+        """Commit one batch. A row holds what the test is about; the rest is null, and `_op` R unless it is told."""
+        contract = self.contracts[contract_id]
+        batch = self.batches[contract_id] = self.batches.get(contract_id, 0) + 1
+        whole = [
+            {"_op": "R", "_seq": 0, "_batch": batch, "_row": number, "_source_system": contract.system} | dict(row)
+            for number, row in enumerate(rows)
+        ]
+        self.engine.append(
+            self.lake.uri("bronze", contract.system, contract.entity),
+            pa.Table.from_pylist(whole, schema=bronze_schema(contract)),
+            commit=Commit(contract.app_id, batch),
+        )
+
+    def dbt(self, *arguments: str, cwd: Path | None = None, env: Mapping[str, str] | None = None) -> Build:
+        """Run dbt in the project's folder (or `cwd`), with nothing of this test process but the lake's place."""
+        target = self.folder / "target"
+        environment = {
+            **{name: value for name, value in os.environ.items() if not name.startswith(("DBT_", "LAKEHOUSE_"))},
+            "LAKEHOUSE_ROOT": self.lake.root,
+            "PYTHONPATH": str(ROOT),
+            "DBT_TARGET_PATH": str(target),
+            "DBT_LOG_PATH": str(self.folder / "logs"),
+            "LAKEHOUSE_SPILL": str(self.folder / "spill"),
+            **(env or {}),
+        }
+        command = [sys.executable, "-m", "dbt.cli.main", "--no-use-colors", *arguments]
+        done = subprocess.run(
+            command, cwd=cwd or self.project, env=environment, capture_output=True, text=True, check=False
+        )
+        return Build(done.returncode, done.stdout, done.stderr, target)
+
+    def succeed(self, *arguments: str, **options: Any) -> Build:
+        """Run dbt; it must end well, and warn of nothing."""
+        done = self.dbt("--warn-error", *arguments, **options)
+        assert done.code == 0, done.output
+        return done
+
+    def query(self, sql: str) -> list[dict[str, Any]]:
+        """Run a query on the lake's tables as they are now."""
+        with duck.connect(self.lake) as connection:
+            names, rows = duck.select(connection, sql)
+            return [dict(zip(names, row, strict=True)) for row in rows]
+
+    def versions(self) -> dict[str, int]:
+        """Return the Delta version of every Silver and Gold table."""
+        tables = [table for table in self.lake.tables() if table.schema in ("silver", "gold")]
+        return {f"{table.schema}.{table.name}": self.engine.version(table.uri) for table in tables}
+
+
+def at(text: str) -> datetime:
+    """Return the UTC moment of `2026-01-31` or `2026-01-31 12:00`."""
+    return datetime.fromisoformat(text).replace(tzinfo=UTC)
