@@ -55,8 +55,8 @@ class Settings:
         if found is None:
             raise ConfigurationError(
                 f"{system}: promised a connection, found none. No rows were read. "
-                f"Set {CONNECTION_PREFIX}{system.upper()}, e.g. oracle://user:password@host:1521/service, "
-                "or run the example world: lakehouse demo"
+                f"Set {CONNECTION_PREFIX}{system.upper()}, e.g. oracle://user:password@host:1521/service "
+                f"(in Airflow: add the connection {system}), or run the example world: lakehouse demo"
             )
         return found
 

@@ -29,14 +29,12 @@ from pathlib import Path
 from typing import Any
 
 import click
-import pyarrow.fs as pafs
 
 from ingestion.contracts.odcs import list_contract_ids
 from ingestion.demo.clock import DAY_2
-from ingestion.demo.show import DEMO_MARKER, SYSTEMS, demo_settings, initialise_demo, world_folder
+from ingestion.demo.show import SYSTEMS, demo_settings, initialise_demo, refuse_foreign_lake, world_folder
 from ingestion.demo.world import World, apply_day_2, create_day_1
-from ingestion.errors import ConfigurationError, LakeError, LakehouseError
-from ingestion.lake.layout import MARKER, lake_at
+from ingestion.errors import ConfigurationError, LakehouseError
 from ingestion.settings import CONNECTION_PREFIX, Settings
 
 DAG = "medallion_daily"
@@ -85,14 +83,7 @@ def prepare(settings: Settings) -> None:
 
     What an earlier `lakehouse demo` left is used as it is. Raises LakeError if the lake is not a demo's.
     """
-    lake = lake_at(settings.lake_root)
-    infos = lake.filesystem.get_file_info([lake.path(MARKER), lake.path(DEMO_MARKER)])
-    is_lake, is_demo = (info.type == pafs.FileType.File for info in infos)
-    if is_lake and not is_demo:
-        raise LakeError(
-            f"{lake.root}: promised no lake or an earlier demo's, found a lake of yours. It was left alone. "
-            "Set LAKEHOUSE_ROOT to another folder for the demo."
-        )
+    refuse_foreign_lake(settings)
     folder = world_folder(settings)
     if not all((folder / f"{system}.duckdb").is_file() for system in SYSTEMS):
         folder.mkdir(parents=True, exist_ok=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -10,7 +11,9 @@ from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
+import pyarrow.fs as pafs
 from rich import box
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
@@ -80,11 +83,13 @@ def world_folder(settings: Settings) -> Path:
 
 def exports(settings: Settings) -> list[str]:
     """Return shell lines that point the product at the demo's systems, as they stand after day 2."""
-    lines = [f"export LAKEHOUSE_ROOT={settings.lake_root}"]
+    lines = [f"export LAKEHOUSE_ROOT={shlex.quote(settings.lake_root)}"]
     for system in SYSTEMS:
         path = world_folder(settings) / f"{system}.duckdb"
         clock = DAY_2.isoformat().replace("+", "%2B")
-        lines.append(f"export AIRFLOW_CONN_{system.upper()}='duckdb://{path}?clock={clock}'")
+        lines.append(
+            f"export AIRFLOW_CONN_{system.upper()}={shlex.quote(f'duckdb://{quote(str(path))}?clock={clock}')}"
+        )
     return lines
 
 
@@ -129,15 +134,23 @@ def initialise_demo(settings: Settings) -> tuple[Contract, ...]:
     return context.contracts()
 
 
-def _clear(settings: Settings) -> None:
+def refuse_foreign_lake(settings: Settings) -> bool:
+    """Return whether an earlier demo's lake is there. Raises LakeError if the lake there is somebody's own."""
     lake = lake_at(settings.lake_root)
-    if "://" not in lake.root and Path(lake.root, MARKER).exists():
-        if not Path(lake.root, DEMO_MARKER).exists():
-            raise LakeError(
-                f"{lake.root}: promised no lake or an earlier demo's, found a lake of yours. It was left alone. "
-                "Set LAKEHOUSE_ROOT to another folder for the demo."
-            )
-        shutil.rmtree(lake.root)
+    infos = lake.filesystem.get_file_info([lake.path(MARKER), lake.path(DEMO_MARKER)])
+    is_lake, is_demo = (info.type == pafs.FileType.File for info in infos)
+    if is_lake and not is_demo:
+        raise LakeError(
+            f"{lake.root}: promised no lake or an earlier demo's, found a lake of yours. It was left alone. "
+            "Set LAKEHOUSE_ROOT to another folder for the demo."
+        )
+    return bool(is_lake)
+
+
+def _clear(settings: Settings) -> None:
+    if refuse_foreign_lake(settings):
+        lake = lake_at(settings.lake_root)
+        lake.filesystem.delete_dir(lake.path())
     shutil.rmtree(world_folder(settings), ignore_errors=True)
     world_folder(settings).mkdir(parents=True)
 
