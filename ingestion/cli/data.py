@@ -17,9 +17,10 @@ from ingestion.pipelines.build import build_layer
 from ingestion.pipelines.context import Context, open_context
 from ingestion.pipelines.day import DayResult, raise_if_red, run_day, verdict
 from ingestion.pipelines.gaps import record_sync_gap
-from ingestion.pipelines.load import LoadResult, load_table
+from ingestion.pipelines.load import load_table
 from ingestion.pipelines.plan import LoadPlan, plan_load
 from ingestion.pipelines.repair import repair_table, replay_quarantine
+from ingestion.pipelines.steps import LoadResult
 from ingestion.reconcile.gap import GapReport
 
 LOAD_COLUMNS = ("table", "batch", "read", "good", "quarantined", "appended", "deleted", "known", "watermark")

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -14,7 +12,7 @@ from typing import Any
 import pyarrow as pa
 
 from ingestion.bronze import changes
-from ingestion.bronze.checkpoint import create_events_view, find_checkpoint, is_worth_it, newest_events
+from ingestion.bronze.checkpoint import is_worth_it, newest_events
 from ingestion.bronze.rows import Stamp, bronze_rows, bronze_schema, quarantine_rows, quarantine_schema
 from ingestion.bronze.table import BronzeState, BronzeTable
 from ingestion.contracts.model import BronzeMode, Contract
@@ -25,8 +23,7 @@ from ingestion.extract.split import Tally, split
 from ingestion.extract.staging import ParquetFile, ParquetStage
 from ingestion.lake import duck
 from ingestion.lake.base import Commit
-
-BATCH_ROWS = 64 * 1024
+from ingestion.pipelines.workbench import Workbench, open_workbench
 
 
 @dataclass(slots=True)
@@ -54,7 +51,7 @@ class Batch:
         table: BronzeTable,
         state: BronzeState,
         fixed_point: FixedPoint,
-        connection: duck.Connection,
+        bench: Workbench,
         folder: str,
     ) -> None:
         self.table = table
@@ -63,16 +60,12 @@ class Batch:
         self.tally = Tally()
         self.counts = Counts()
         self.ingested_at = datetime.now(UTC)
-        self._connection = connection
+        self._bench = bench
         self._folder = folder
         self._pieces: list[ParquetFile] = []
         self._bad: list[ParquetFile] = []
         self._refused: list[pa.RecordBatch] = []
         self._next_row = 1
-        self._scan("bronze", table.uri, state.version)
-        self._scan("quarantine", table.quarantine_uri, state.quarantine_version)
-        known = find_checkpoint(self._filesystem, table.checkpoint_folder, up_to=state.batch)
-        create_events_view(connection, known, table.lake.location(known.path) if known else "")
 
     @property
     def contract(self) -> Contract:
@@ -95,13 +88,13 @@ class Batch:
         """
         stamp = self._stamp(op, fixed_point or self.fixed_point)
         arrived = self._stage_split(batches, stamp, future)
-        self._view("arrived", [arrived.path])
-        repeated = self._scalar(changes.count_duplicates(self.contract)) if arrived.rows else 0
+        self._view("arrived", [arrived])
+        repeated = self._bench.scalar(changes.count_duplicates(self.contract)) if arrived.rows else 0
         if repeated:
             self._refuse_duplicates(stamp, repeated)
-            self._connection.execute(f"create or replace view staged as {changes.singles(self.contract)}")
+            self._bench.connection.execute(f"create or replace view staged as {changes.singles(self.contract)}")
         else:
-            self._connection.execute("create or replace view staged as select * from arrived")
+            self._bench.connection.execute("create or replace view staged as select * from arrived")
         piece = arrived
         if repeated or news is not None:
             piece = self._stage_query(news or "select * from staged", "kept")
@@ -115,32 +108,32 @@ class Batch:
         """Make `source_keys` from a stream of keys, or (None) from what `take` has just read. Returns its rows."""
         if batches is None:
             keys = ", ".join(duck.identifier(name) for name in self.contract.key_names)
-            self._connection.register("refused_keys", self._refused_table())
-            self._connection.execute(
+            self._bench.connection.register("refused_keys", self._refused_table())
+            self._bench.connection.execute(
                 f"create or replace view source_keys as "
                 f"select {keys} from staged union all select {keys} from refused_keys"
             )
-            return self._scalar("select count(*) from source_keys")
+            return self._bench.scalar("select count(*) from source_keys")
         schema = pa.schema([(column.name, column.arrow_type) for column in self.contract.keys])
         with ParquetStage(self._filesystem, self._path("keys"), schema) as stage:
             stage.write_all(batches)
             file = stage.close()
-        self._view("source_keys", [file.path])
+        self._view("source_keys", [file])
         return file.rows
 
     def vanished(self) -> tuple[int, int]:
         """Return how many keys of the lake the source no longer has, and how many live ones the lake has."""
-        gone = self._scalar(f"select count(*) from ({changes.vanished_keys(self.contract)})")
-        return gone, self._scalar(changes.count_live(self.contract))
+        gone = self._bench.scalar(f"select count(*) from ({changes.vanished_keys(self.contract)})")
+        return gone, self._bench.scalar(changes.count_live(self.contract))
 
     def refresh_checkpoint(self) -> None:
         """Write the fold of the committed history beside the table, if folding it has become dear."""
         if not is_worth_it(
-            self._scalar("select count(*) from events"), self._scalar(changes.count_live(self.contract))
+            self._bench.scalar("select count(*) from events"), self._bench.scalar(changes.count_live(self.contract))
         ):
             return
         number = self.state.batch
-        rows = self._scalar(f"select count(*) from bronze where _batch <= {number}")
+        rows = self._bench.scalar(f"select count(*) from bronze where _batch <= {number}")
         file = self._stage_query(newest_events(self.contract), "live")
         self._filesystem.create_dir(self.table.checkpoint_folder, recursive=True)
         self._filesystem.move(file.path, f"{self.table.checkpoint_folder}/{number:08d}-{rows}.parquet")
@@ -164,14 +157,14 @@ class Batch:
 
     def lacking_keys(self) -> pa.Table:
         """Return the keys that the source has and the lake will lack, or hold as deleted, after what was taken."""
-        self._connection.register("refused_keys", self._refused_table())
-        return self._connection.execute(changes.lacking_keys(self.contract)).to_arrow_table()
+        self._bench.connection.register("refused_keys", self._refused_table())
+        return self._bench.connection.execute(changes.lacking_keys(self.contract)).to_arrow_table()
 
     def settle_quarantine(self) -> None:
         """Drop the bad rows that an earlier batch quarantined already. Fills `counts`."""
         bad = sum(file.rows for file in self._bad)
         if bad:
-            self._view("staged_bad", [file.path for file in self._bad])
+            self._view("staged_bad", self._bad)
             self._bad = [self._stage_query(changes.newly_bad(self.contract), "bad", quarantine_schema(self.contract))]
         self.counts.quarantined = sum(file.rows for file in self._bad)
         self.counts.known_bad = bad - self.counts.quarantined
@@ -180,8 +173,8 @@ class Batch:
         """Return how many new bad rows break what (`column:rule`), after `settle_quarantine`."""
         if not self.counts.quarantined:
             return {}
-        self._view("new_bad", [file.path for file in self._bad])
-        rows = self._connection.execute(
+        self._view("new_bad", self._bad)
+        rows = self._bench.connection.execute(
             "select mark, count(*) from (select unnest(string_split(_breaks, '; ')) as mark from new_bad) "
             "group by 1 order by 1"
         ).fetchall()
@@ -209,7 +202,7 @@ class Batch:
     def _merge(self, metadata: dict[str, Any]) -> int | None:
         if not self._pieces:
             return None
-        self._view("pieces", [piece.path for piece in self._pieces])
+        self._view("pieces", self._pieces)
         query = "select *, case when _op = 'D' then 'D' else 'U' end as _change from pieces"
         schema = bronze_schema(self.contract).append(pa.field("_change", pa.string()))
         number = self.state.next_batch
@@ -221,7 +214,7 @@ class Batch:
             )
         engine.merge(
             uri,
-            self._reader(query, schema),
+            self._bench.reader(query, schema),
             key=self.contract.key_names,
             commit=Commit(self.contract.app_id, number, metadata),
             expected_version=self.state.version,
@@ -251,7 +244,7 @@ class Batch:
         names = self.contract.arrow_schema.names
         breaks = f"{self.contract.key_names[0]}:{DUPLICATE_RULE}"
         with self._open_bad() as stage:
-            for batch in self._reader(changes.duplicates(self.contract), bronze_schema(self.contract)):
+            for batch in self._bench.reader(changes.duplicates(self.contract), bronze_schema(self.contract)):
                 rows = batch.select(names)
                 self._refuse(rows)
                 marks = pa.repeat(pa.scalar(breaks), rows.num_rows)
@@ -284,23 +277,11 @@ class Batch:
     def _stage_query(self, query: str, name: str, schema: pa.Schema | None = None) -> ParquetFile:
         schema = schema or bronze_schema(self.contract)
         with ParquetStage(self._filesystem, self._path(name), schema) as stage:
-            stage.write_all(self._reader(query, schema))
+            stage.write_all(self._bench.reader(query, schema))
             return stage.close()
 
-    def _reader(self, query: str, schema: pa.Schema) -> pa.RecordBatchReader:
-        reader = self._connection.execute(query).to_arrow_reader(BATCH_ROWS)
-        return reader if reader.schema.equals(schema) else reader.cast(schema)
-
-    def _view(self, name: str, paths: list[str]) -> None:
-        files = ", ".join(duck.literal(self.table.lake.location(path)) for path in paths)
-        self._connection.execute(f"create or replace view {name} as select * from read_parquet([{files}])")
-
-    def _scan(self, name: str, uri: str, version: int) -> None:
-        self._connection.execute(f"create view {name} as select * from {duck.scan(uri, version)}")
-
-    def _scalar(self, query: str) -> int:
-        row = self._connection.execute(query).fetchone()
-        return int(row[0]) if row else 0
+    def _view(self, name: str, files: Sequence[ParquetFile]) -> None:
+        self._bench.view(name, [self.table.lake.location(file.path) for file in files])
 
     @property
     def _filesystem(self) -> Any:
@@ -315,14 +296,11 @@ def open_batch(
     table: BronzeTable, state: BronzeState, fixed_point: FixedPoint, *, memory_limit: str
 ) -> Iterator[Batch]:
     """Open the next batch of a table; its staged files are swept away at the end, committed or not."""
-    spill = tempfile.mkdtemp(prefix="lakehouse-spill-")
     folder = table.staging_folder(f"{state.next_batch:08d}-{uuid.uuid4().hex[:8]}")
-    connection = duck.connect(memory_limit=memory_limit, spill=spill)
     try:
-        yield Batch(table, state, fixed_point, connection, folder)
+        with open_workbench(table, state, memory_limit=memory_limit) as bench:
+            yield Batch(table, state, fixed_point, bench, folder)
     finally:
-        connection.close()
-        shutil.rmtree(spill, ignore_errors=True)
         filesystem = table.lake.filesystem
         if filesystem.get_file_info(folder).type.name == "Directory":
             filesystem.delete_dir(folder)

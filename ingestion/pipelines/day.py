@@ -12,7 +12,8 @@ from ingestion.errors import LakehouseError, RunFailedError, TransientError
 from ingestion.pipelines.build import BuildResult, build_layer
 from ingestion.pipelines.context import Context
 from ingestion.pipelines.gaps import record_sync_gap
-from ingestion.pipelines.load import LoadResult, load_table
+from ingestion.pipelines.load import load_table
+from ingestion.pipelines.steps import LoadResult
 from ingestion.reconcile.gap import CRITICAL, GapReport
 
 Progress = Callable[[str, str], None]

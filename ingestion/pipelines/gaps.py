@@ -2,27 +2,21 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.fs as pafs
 
 from ingestion.bronze import census
-from ingestion.bronze.checkpoint import create_events_view, find_checkpoint
-from ingestion.bronze.table import BronzeState, BronzeTable
 from ingestion.contracts.model import Contract, Mode
 from ingestion.contracts.window import Window
 from ingestion.extract import windows
 from ingestion.extract.staging import ParquetStage
-from ingestion.lake import duck
 from ingestion.pipelines.context import Context
-from ingestion.pipelines.load import committed_watermark
+from ingestion.pipelines.steps import committed_watermark
+from ingestion.pipelines.workbench import Workbench, open_workbench
 from ingestion.reconcile.gap import UNKNOWN, GapReport, compare_partitions, runbook_sql, severity
 from ingestion.sources.base import Snapshot
 
@@ -57,15 +51,18 @@ def measure_gap(context: Context, contract: Contract) -> GapReport:
     table = context.table(contract)
     state = table.state()
     bound = committed_watermark(context, table, state)
-    with context.source(contract).snapshot() as snapshot, _bench(context, table, state) as bench:
-        bench.keys("in_flight", [] if bound is None else snapshot.read_keys(contract, Window(low=bound)))
+    with (
+        context.source(contract).snapshot() as snapshot,
+        open_workbench(table, state, memory_limit=context.settings.memory_limit) as bench,
+    ):
+        _keys(bench, contract, "in_flight", [] if bound is None else snapshot.read_keys(contract, Window(low=bound)))
         bench.table("lake_keys", census.lake_keys(contract))
         source = _counts(snapshot.count_partitions(contract, Window(high=bound)))
         lake = _counts(bench.select(census.count_partitions()))
         missing = extra = unloadable = 0
         quarantined: dict[str | None, int] = {}
         if source != lake:
-            bench.keys("source_keys", snapshot.read_keys(contract, Window(high=bound)))
+            _keys(bench, contract, "source_keys", snapshot.read_keys(contract, Window(high=bound)))
             bench.table("missing", census.missing_keys(contract))
             found = bench.select(census.quarantined_missing(contract))
             quarantined = _counts(found)
@@ -155,45 +152,9 @@ def _counts(table: pa.Table) -> dict[str | None, int]:
     return dict(zip(table.column("partition").to_pylist(), table.column("rows").to_pylist(), strict=True))
 
 
-class _Bench:
-    """DuckDB over one Bronze version and the key sets of a source; keys go through files, not memory."""
-
-    def __init__(self, connection: duck.Connection, contract: Contract, folder: Path) -> None:
-        self._connection = connection
-        self._contract = contract
-        self._folder = folder
-
-    def keys(self, name: str, batches: Iterable[pa.RecordBatch]) -> None:
-        schema = pa.schema([(column.name, column.arrow_type) for column in self._contract.keys])
-        path = str(self._folder / f"{name}.parquet")
-        with ParquetStage(pafs.LocalFileSystem(), path, schema) as stage:
-            stage.write_all(batches)
-            stage.close()
-        self._connection.execute(f"create view {name} as select * from read_parquet({duck.literal(path)})")
-
-    def table(self, name: str, query: str) -> None:
-        self._connection.execute(f"create table {name} as {query}")
-
-    def select(self, query: str) -> pa.Table:
-        return self._connection.execute(query).to_arrow_table()
-
-    def scalar(self, query: str) -> int:
-        row = self._connection.execute(query).fetchone()
-        return int(row[0]) if row else 0
-
-
-@contextmanager
-def _bench(context: Context, table: BronzeTable, state: BronzeState) -> Iterator[_Bench]:
-    folder = Path(tempfile.mkdtemp(prefix="lakehouse-gap-"))
-    connection = duck.connect(memory_limit=context.settings.memory_limit, spill=str(folder / "spill"))
-    try:
-        connection.execute(f"create view bronze as select * from {duck.scan(table.uri, state.version)}")
-        known = find_checkpoint(table.lake.filesystem, table.checkpoint_folder, up_to=state.batch)
-        create_events_view(connection, known, table.lake.location(known.path) if known else "")
-        connection.execute(
-            f"create view quarantine as select * from {duck.scan(table.quarantine_uri, state.quarantine_version)}"
-        )
-        yield _Bench(connection, table.contract, folder)
-    finally:
-        connection.close()
-        shutil.rmtree(folder, ignore_errors=True)
+def _keys(bench: Workbench, contract: Contract, name: str, batches: Iterable[pa.RecordBatch]) -> None:
+    """Make a view of key columns; they go through a file, not through memory."""
+    schema = pa.schema([(column.name, column.arrow_type) for column in contract.keys])
+    with ParquetStage(pafs.LocalFileSystem(), str(bench.folder / f"{name}.parquet"), schema) as stage:
+        stage.write_all(batches)
+        bench.view(name, [stage.close().path])

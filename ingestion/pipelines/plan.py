@@ -9,7 +9,7 @@ from ingestion.contracts.compare import bronze_drift, find_drift
 from ingestion.contracts.model import Deletes, DriftAction, Mode
 from ingestion.contracts.window import Window
 from ingestion.pipelines.context import Context
-from ingestion.pipelines.load import committed_watermark, plan_for
+from ingestion.pipelines.steps import committed_watermark, plan_for
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from ingestion.lake import duck
 from ingestion.lake.base import Commit
 from ingestion.pipelines.batch import Batch, open_batch
 from ingestion.pipelines.context import Context
-from ingestion.pipelines.load import (
+from ingestion.pipelines.steps import (
     LoadResult,
     batch_metadata,
     check_brake,

@@ -16,8 +16,9 @@ from ingestion.lake import duck
 from ingestion.pipelines.build import build_layer
 from ingestion.pipelines.context import Context, open_context
 from ingestion.pipelines.gaps import record_sync_gap
-from ingestion.pipelines.load import LoadResult, load_table
+from ingestion.pipelines.load import load_table
 from ingestion.pipelines.repair import repair_table
+from ingestion.pipelines.steps import LoadResult
 from ingestion.reconcile.gap import GapReport
 from ingestion.settings import Settings
 

@@ -1,0 +1,153 @@
+"""What loads, repairs and plans have in common: windows, the brake, fetching by key, and what a batch reports."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from ingestion.bronze import changes
+from ingestion.bronze.table import BronzeState, BronzeTable
+from ingestion.contracts.compare import Drift, FoundColumn
+from ingestion.contracts.model import Contract, Mode
+from ingestion.contracts.window import Window
+from ingestion.errors import ConfigurationError, DeleteBrakeError
+from ingestion.extract import windows
+from ingestion.pipelines.batch import Batch
+from ingestion.pipelines.context import Context
+from ingestion.sources.base import Snapshot
+
+
+@dataclass(frozen=True, slots=True)
+class LoadResult:
+    """What one load did. `batch` is None when nothing was committed to Bronze."""
+
+    contract_id: str
+    run_id: str
+    batch: int | None
+    read: int
+    good: int
+    quarantined: int
+    known_bad: int
+    known: int
+    appended: int
+    deleted: int
+    fetched: int
+    watermark: str | None
+    drift: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    breaks: dict[str, int] = field(default_factory=dict)
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def plan_for(contract: Contract, snapshot: Snapshot, committed: str | None) -> windows.WindowPlan:
+    """Plan the window of an incremental table at a fixed point."""
+    future = windows.future_limit(contract, snapshot.fixed_point)
+    highest = snapshot.highest_watermark(contract, below=future) if future is not None else None
+    if future is None:
+        highest = snapshot.highest_watermark(contract, below=str(2**63 - 1))
+    return windows.plan_window(contract, committed=committed, highest=highest, fixed_point=snapshot.fixed_point)
+
+
+def committed_watermark(context: Context, table: BronzeTable, state: BronzeState) -> str | None:
+    """
+    Return where the next window begins: from the commit, else the ledger, else the Bronze rows themselves.
+
+    The last is the newest loaded watermark, which is at or before the committed one: older is safe.
+    Raises ConfigurationError if the contract has another watermark column by now.
+    """
+    contract = table.contract
+    if state.is_empty or contract.mode is not Mode.INCREMENTAL:
+        return None
+    if state.watermark_column not in (None, contract.watermark):
+        raise ConfigurationError(
+            f"{contract.id}: the lake was loaded by the watermark {state.watermark_column}, the contract now names "
+            f"{contract.watermark}. No rows were read. Reload it once: lakehouse load --full {contract.id}"
+        )
+    if state.watermark is not None:
+        return state.watermark
+    return context.journal.watermark(contract.id, state.batch) or table.newest_watermark(state)
+
+
+def fetch(contract: Contract, snapshot: Snapshot, found: tuple[FoundColumn, ...], batch: Batch, keys: Any) -> int:
+    """Read rows by key and stage them as R, later than anything the lake knows of their key."""
+    future = windows.future_limit(contract, snapshot.fixed_point) if contract.mode is Mode.INCREMENTAL else None
+    others = tuple(n for n in contract.arrow_schema.names if n not in contract.key_names)
+    rows = snapshot.read(contract, Window(), found=found, keys=keys)
+    kept = batch.take(rows, op="R", news=changes.changed_state(contract, others, op="R"), future=future)
+    batch.counts.fetched += kept
+    return kept
+
+
+def check_brake(contract: Contract, batch: Batch, *, allow_deletes: bool) -> None:
+    """Raise DeleteBrakeError if more of the lake's keys vanished than the contract lets one load delete."""
+    gone, alive = batch.vanished()
+    if allow_deletes or not gone or 100.0 * gone <= contract.max_delete_percent * alive:
+        return
+    raise DeleteBrakeError(
+        f"{contract.id}: promised at most {contract.max_delete_percent:g} % of the keys deleted at once, found "
+        f"{gone} of {alive} keys gone from the source ({100.0 * gone / alive:.1f} %). Nothing was committed. "
+        f"If the rows are meant to be gone: lakehouse load --allow-deletes {contract.id}"
+    )
+
+
+def batch_metadata(
+    context: Context, contract: Contract, batch: Batch, *, watermark: str | None, window: Window | None = None
+) -> dict[str, Any]:
+    """Return what the batch's commit says about it: no row value, no secret."""
+    return {
+        "run_id": context.run_id,
+        "contract_version": contract.version,
+        "watermark_column": contract.watermark,
+        "watermark": watermark,
+        "window": None if window is None else {"low": window.low, "high": window.high},
+        "fixed_point": batch.fixed_point.as_dict(),
+        "counts": {"read": batch.tally.read, "good": batch.tally.good, "bad": batch.tally.bad, **asdict(batch.counts)},
+    }
+
+
+def result_of(
+    context: Context,
+    contract: Contract,
+    batch: Batch,
+    number: int | None,
+    watermark: str | None,
+    *,
+    fetched: int = 0,
+    warnings: tuple[str, ...] = (),
+    drifts: list[Drift] | None = None,
+) -> LoadResult:
+    counts = batch.counts
+    return LoadResult(
+        contract_id=contract.id,
+        run_id=context.run_id,
+        batch=number,
+        read=batch.tally.read,
+        good=batch.tally.good,
+        quarantined=counts.quarantined,
+        known_bad=counts.known_bad,
+        known=counts.known,
+        appended=counts.appended,
+        deleted=counts.deleted,
+        fetched=fetched,
+        watermark=watermark,
+        drift=tuple(f"{d.kind} {d.column}: promised {d.promised}, found {d.found}" for d in drifts or []),
+        warnings=warnings,
+        breaks=dict(batch.tally.broken),
+    )
+
+
+def ledger_columns(result: LoadResult) -> dict[str, Any]:
+    """Return a load's columns of `ops.runs`."""
+    return {
+        "batch": result.batch,
+        "rows_read": result.read,
+        "rows_good": result.good,
+        "rows_quarantined": result.quarantined,
+        "rows_known_bad": result.known_bad,
+        "rows_known": result.known,
+        "rows_appended": result.appended,
+        "rows_deleted": result.deleted,
+        "watermark": result.watermark,
+    }
