@@ -101,8 +101,9 @@ class Engine(Protocol):
         commit: Commit,
         unindexed: Sequence[str] = (),
         partition_by: Sequence[str] = (),
-        properties: Mapping[str, str] | None = None,
-    ) -> int: ...
+    ) -> int:
+        """Create the table or replace all of it, its columns included. Returns the new version."""
+        ...
 
     def merge(
         self,

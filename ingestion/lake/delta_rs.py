@@ -119,17 +119,17 @@ class DeltaRs:
         commit: Commit,
         unindexed: Sequence[str] = (),
         partition_by: Sequence[str] = (),
-        properties: Mapping[str, str] | None = None,
     ) -> int:
-        wanted = {**_configuration(schema, unindexed=unindexed), **(properties or {})}
-        if not self.exists(uri):
+        exists = self.exists(uri)
+        if not exists or self._indexes_too_much(uri, schema, unindexed):
+            # no set_table_properties: it adds the feature variantType to every table with timestampNtz
             DeltaTable.create(
                 uri,
                 schema,
+                mode="overwrite" if exists else "error",
                 partition_by=list(partition_by) or None,
-                configuration=wanted,
+                configuration=_configuration(schema, unindexed=unindexed),
                 storage_options=self._options,
-                raise_if_key_not_exists=False,
             )
         table = self._writable(uri)
         try:
@@ -143,10 +143,12 @@ class DeltaRs:
             )
         except CommitFailedError as exc:
             raise _lost_race(uri) from exc
-        if {key: self.properties(uri).get(key) for key in wanted} != wanted:
-            # after the rows: a crash in between only forces one more rewrite
-            self._open(uri).alter.set_table_properties(wanted, raise_if_not_exists=False)
         return self._open(uri).version()
+
+    def _indexes_too_much(self, uri: str, schema: pa.Schema, unindexed: Sequence[str]) -> bool:
+        """Tell if the table gathers statistics of a column that must have none; one without some is no harm."""
+        indexed = self.properties(uri).get("delta.dataSkippingStatsColumns", "").split(",")
+        return bool({*indexed} & {*schema.names} - {*indexed_columns(schema, unindexed)})
 
     def merge(
         self,

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from ingestion.bronze.table import BronzeTable
+from ingestion.lake import duck
 from tests.dbt.warehouse import PROJECT, Build, Row, Warehouse, at
 
 pytestmark = pytest.mark.xdist_group("dbt")
@@ -120,6 +121,15 @@ def test_one_model_is_built_from_another_folder(built: Warehouse, tmp_path: Path
 
     assert done.outcomes() == {"dim_customer": "UNCHANGED"}
     assert sorted(path.name for path in tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("model", GOLD)
+def test_no_join_of_gold_compares_every_row_with_every_other(built: Warehouse, model: str) -> None:
+    compiled = next(built.folder.glob(f"target/compiled/**/gold/**/{model}.sql")).read_text()
+    with duck.connect(built.lake) as connection:
+        [(_, plan)] = connection.execute(f"explain {compiled}").fetchall()
+
+    assert "LOOP" not in plan.upper().replace("BLOCKWISE_NL", "LOOP"), plan
 
 
 def test_docs_know_every_table_and_show_answers(built: Warehouse) -> None:

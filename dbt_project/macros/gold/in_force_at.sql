@@ -1,8 +1,12 @@
 {#
     True for the one version of `dimension` in force at `moment`. What happened before the first version
     (`is_first_version`) belongs to the first.
+
+    Each side of a comparison names one table only: with an `or` between them a left join compares every line with
+    every version.
 #}
 {% macro in_force_at(dimension, moment) -%}
-    ({{ dimension }}.is_first_version or {{ dimension }}.valid_from <= {{ moment }})
-        and ({{ dimension }}.valid_to is null or {{ moment }} < {{ dimension }}.valid_to)
+    case when {{ dimension }}.is_first_version then {{ beginning_of_time() }} else {{ dimension }}.valid_from end
+            <= {{ moment }}
+        and {{ moment }} < coalesce({{ dimension }}.valid_to, {{ end_of_time() }})
 {%- endmacro %}
