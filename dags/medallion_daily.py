@@ -32,9 +32,14 @@ def medallion_daily() -> None:
     systems = wiring.contracts_by_system()
     planned = [contract_id for ids in systems.values() for contract_id in ids]
 
-    @task(outlets=[wiring.BRONZE], map_index_template=wiring.MAPPED_NAME)
-    def load(contract_id: str, run_id: str, outlet_events: Any) -> dict[str, Any]:
-        return wiring.load(contract_id, run_id, outlet_events)
+    @task(retries=1)
+    def fixed_point(system: str, run_id: str) -> dict[str, str]:
+        return wiring.fixed_point(system, run_id)
+
+    # All done: where no point is to be had, each load finds out why by itself and records it under its own name.
+    @task(outlets=[wiring.BRONZE], map_index_template=wiring.MAPPED_NAME, trigger_rule=TriggerRule.ALL_DONE)
+    def load(contract_id: str, at: dict[str, str] | None, run_id: str, outlet_events: Any) -> dict[str, Any]:
+        return wiring.load(contract_id, run_id, outlet_events, at)
 
     @task
     def build(layer: str, run_id: str) -> dict[str, Any]:
@@ -62,7 +67,9 @@ def medallion_daily() -> None:
     loads = []
     for system, ids in systems.items():
         with TaskGroup(f"source_{system}"):
-            loads.append(load.override(pool=wiring.pool_of(system)).expand(contract_id=ids))
+            pool = wiring.pool_of(system)
+            point = fixed_point.override(pool=pool)(system)
+            loads.append(load.override(pool=pool).partial(at=point).expand(contract_id=ids))
     silver = build.override(
         task_id="silver",
         trigger_rule=TriggerRule.ALL_DONE_MIN_ONE_SUCCESS,

@@ -68,9 +68,9 @@ def pool_of(system: str) -> str:
     return f"source_{system}"
 
 
-def open_run(run_id: str, contract_id: str | None = None) -> Context:
+def open_run(run_id: str, subject: str | None = None) -> Context:
     """
-    Open the lake for Airflow's run, with the connection of the contract's system.
+    Open the lake for Airflow's run, with the connection of a system, which a contract's id may stand for.
 
     Raises:
         ConfigurationError: the project has no contract: a run that does nothing must not be green.
@@ -85,7 +85,7 @@ def open_run(run_id: str, contract_id: str | None = None) -> Context:
             f"{settings.contracts.name}: promised at least one contract, found none. Nothing was read or written. "
             "Write one as <system>/<entity>.odcs.yaml, or set LAKEHOUSE_PROJECT to the project that has them."
         )
-    connections = {} if contract_id is None else _connections(contract_id.partition(".")[0])
+    connections = {} if subject is None else _connections(subject.partition(".")[0])
     return open_context(replace(settings, connections=connections), run_id)
 
 
@@ -107,11 +107,23 @@ def _connections(system: str) -> dict[str, Connection]:
     return {system: connection}
 
 
-def load(contract_id: str, run_id: str, outlet_events: Any, **options: bool) -> dict[str, Any]:
+def fixed_point(system: str, run_id: str) -> dict[str, str]:
+    """Return the fixed point that all loads of a system share in this run; empty where each load has its own."""
+    from ingestion.pipelines.points import shared_point
+
+    point = shared_point(open_run(run_id, system), system)
+    return {} if point is None else point.as_dict()
+
+
+def load(
+    contract_id: str, run_id: str, outlet_events: Any, at: dict[str, str] | None = None, **options: bool
+) -> dict[str, Any]:
     """Load one table; where a batch was committed, announce it as an event of the table's asset."""
+    from ingestion.contracts.window import FixedPoint
     from ingestion.pipelines.load import load_table
 
-    result = load_table(open_run(run_id, contract_id), contract_id, **options)
+    point = FixedPoint.from_dict(at) if at else None
+    result = load_table(open_run(run_id, contract_id), contract_id, at=point, **options)
     if result.batch is not None:
         extra = {"batch": result.batch, "rows": result.appended + result.deleted, "run_id": run_id}
         outlet_events[BRONZE].add(bronze_asset(contract_id), extra=extra)

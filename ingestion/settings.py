@@ -17,6 +17,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 from ingestion.errors import ConfigurationError
 
 CONNECTION_PREFIX = "AIRFLOW_CONN_"
+DEFAULT_MAX_SESSIONS = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +31,16 @@ class Connection:
     login: str = ""
     password: str = field(default="", repr=False)
     extra: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+    @property
+    def max_sessions(self) -> int:
+        """How many sessions one load may hold at once (extra `max_sessions`). Raises ConfigurationError."""
+        text = self.extra.get("max_sessions") or str(DEFAULT_MAX_SESSIONS)
+        if not text.isdecimal() or int(text) < 1:
+            raise ConfigurationError(
+                "connection: the extra max_sessions must be a whole number above 0. Nothing was read. Correct it."
+            )
+        return int(text)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,8 +14,10 @@ from __future__ import annotations
 
 from datetime import datetime
 
+import pyarrow as pa
+
 from ingestion.bronze.rows import METADATA
-from ingestion.contracts.model import Contract
+from ingestion.contracts.model import Column, Contract
 from ingestion.contracts.types import duckdb_type
 from ingestion.lake.duck import identifier as quote
 from ingestion.lake.duck import literal
@@ -142,6 +144,14 @@ def lacking_keys(contract: Contract) -> str:
         f"and (l._newest is null or s._eff > l._newest)) "
         f"and not exists (select 1 from refused_keys r where {_same(contract.key_names, 'r', 'k')})"
     )
+
+
+def key_of_bad(key: Column, type_rule: str) -> str:
+    """Return a bad row's key as the contract types it, null where the source's value has another type."""
+    name = quote(key.name)
+    typed = f"unhex({name})" if pa.types.is_binary(key.arrow_type) else f"cast({name} as {duckdb_type(key.arrow_type)})"
+    misfit = literal(f"{key.name}:{type_rule}")
+    return f"case when not list_contains(string_split(_breaks, '; '), {misfit}) then {typed} end as {name}"
 
 
 def newly_bad(contract: Contract) -> str:

@@ -58,8 +58,8 @@ def _print_plans(console: Console, plans: Sequence[LoadPlan]) -> None:
     rows = [(p.contract_id, p.mode, p.next_batch, p.low, p.next_low, p.rows, p.chunks, p.compares_keys) for p in plans]
     console.print(table(None, columns, rows, numbers=("batch", "rows", "chunks")))
     for p in plans:
-        if p.degraded:
-            console.print(f"{p.contract_id}: {p.degraded}", markup=False)
+        for note in filter(None, (p.degraded, *(f"no {right}" for right in p.missing_rights))):
+            console.print(f"{p.contract_id}: {note}", markup=False)
         for drift in p.drift:
             console.print(f"{p.contract_id}: drift: {drift}", markup=False)
         for blocker in p.blockers:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Self
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +24,14 @@ class FixedPoint:
     sequence: int = 0
 
     def as_dict(self) -> dict[str, str]:
-        return {"kind": self.kind, "value": self.value, "moment": self.moment.isoformat()}
+        """Return the point as JSON; `from_dict` reads it back."""
+        texts = {"kind": self.kind, "value": self.value, "moment": self.moment.isoformat()}
+        return texts | {"sequence": str(self.sequence)}
+
+    @classmethod
+    def from_dict(cls, texts: Mapping[str, str]) -> Self:
+        moment = datetime.fromisoformat(texts["moment"])
+        return cls(texts["kind"], texts["value"], moment, int(texts["sequence"]))
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,6 +37,15 @@ class Tally:
     broken: dict[str, int] = field(default_factory=dict)
     breaches: dict[str, int] = field(default_factory=dict)
 
+    def add(self, other: Tally) -> None:
+        """Count what another read came to."""
+        self.read += other.read
+        self.good += other.good
+        self.bad += other.bad
+        for sums, counts in ((self.broken, other.broken), (self.breaches, other.breaches)):
+            for name, count in counts.items():
+                sums[name] = sums.get(name, 0) + count
+
 
 def split(contract: Contract, batch: pa.RecordBatch, tally: Tally, *, future: str | None = None) -> Split:
     """

@@ -29,6 +29,13 @@ class ParquetFile:
         return int(self.footer.num_rows)
 
 
+def open_parquet(filesystem: pafs.FileSystem, path: str) -> ParquetFile:
+    """Return a closed file by its path."""
+    with filesystem.open_input_file(path) as stream:
+        footer = pq.read_metadata(stream)
+    return ParquetFile(path, filesystem.get_file_info(path).size, footer)
+
+
 class ParquetStage:
     """
     One Parquet file under way. Batches gather up to a row group's budget, then go to disk.
@@ -77,15 +84,14 @@ class ParquetStage:
         self._flush()
         self._writer.close()
         self._sink.close()
-        with self._filesystem.open_input_file(self._path) as stream:
-            footer = pq.read_metadata(stream)
-        size = self._filesystem.get_file_info(self._path).size
+        file = open_parquet(self._filesystem, self._path)
+        footer = file.footer
         if footer.num_rows != self._written or not footer.schema.to_arrow_schema().equals(self._schema):
             raise IntegrityError(
                 f"{self._path.rsplit('/', 1)[-1]}: {self._written} rows were written, the footer shows "
                 f"{footer.num_rows} or another schema. Nothing was committed. Check the disk and run it again."
             )
-        return ParquetFile(self._path, size, footer)
+        return file
 
     def _flush(self) -> None:
         if self._waiting:

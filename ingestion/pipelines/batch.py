@@ -13,16 +13,18 @@ import pyarrow as pa
 
 from ingestion.bronze import changes
 from ingestion.bronze.checkpoint import is_worth_it, newest_events
-from ingestion.bronze.rows import Stamp, bronze_rows, bronze_schema, quarantine_rows, quarantine_schema
+from ingestion.bronze.rows import Stamp, bronze_schema, quarantine_rows, quarantine_schema
 from ingestion.bronze.table import BronzeState, BronzeTable
 from ingestion.contracts.model import BronzeMode, Contract
 from ingestion.contracts.window import FixedPoint
 from ingestion.errors import ConcurrentWriteError, IntegrityError
-from ingestion.extract.rules import DUPLICATE_RULE
-from ingestion.extract.split import Tally, split
+from ingestion.extract.chunk_ledger import Intake
+from ingestion.extract.rules import DUPLICATE_RULE, TYPE_RULE
+from ingestion.extract.split import Tally
 from ingestion.extract.staging import ParquetFile, ParquetStage
 from ingestion.lake import duck
 from ingestion.lake.base import Commit
+from ingestion.pipelines.intake import new_path, stage_rows
 from ingestion.pipelines.workbench import Workbench, open_workbench
 
 
@@ -64,7 +66,6 @@ class Batch:
         self._folder = folder
         self._pieces: list[ParquetFile] = []
         self._bad: list[ParquetFile] = []
-        self._refused: list[pa.RecordBatch] = []
         self._next_row = 1
 
     @property
@@ -86,29 +87,47 @@ class Batch:
         `news` is a statement of `ingestion.bronze.changes` over `staged`; None keeps everything.
         Returns the number of rows kept. The views `arrived` and `staged` stay until the next `take`.
         """
-        stamp = self._stamp(op, fixed_point or self.fixed_point)
-        arrived = self._stage_split(batches, stamp, future)
-        self._view("arrived", [arrived])
-        repeated = self._bench.scalar(changes.count_duplicates(self.contract)) if arrived.rows else 0
+        stamp = self.stamp(op, fixed_point)
+        intake = stage_rows(
+            self.contract,
+            batches,
+            filesystem=self._filesystem,
+            folder=self._folder,
+            stamp=stamp,
+            first_row=self._next_row,
+            future=future,
+        )
+        return self.admit([intake], stamp=stamp, news=news, last_row=self._next_row + intake.tally.read)
+
+    def admit(self, intakes: Sequence[Intake], *, stamp: Stamp, news: str | None, last_row: int) -> int:
+        """Keep what is news of rows that are staged already, numbered below `last_row`. Else as `take`."""
+        self._next_row = last_row
+        self._bad += [intake.bad for intake in intakes if intake.bad is not None]
+        for intake in intakes:
+            self.tally.add(intake.tally)
+        arrived = [intake.arrived for intake in intakes]
+        rows = sum(file.rows for file in arrived)
+        self._view("arrived", arrived)
+        repeated = self._bench.scalar(changes.count_duplicates(self.contract)) if rows else 0
         if repeated:
             self._refuse_duplicates(stamp, repeated)
             self._bench.connection.execute(f"create or replace view staged as {changes.singles(self.contract)}")
         else:
             self._bench.connection.execute("create or replace view staged as select * from arrived")
-        piece = arrived
+        pieces = arrived
         if repeated or news is not None:
-            piece = self._stage_query(news or "select * from staged", "kept")
-        self.counts.known += arrived.rows - repeated - piece.rows
-        self.counts.appended += piece.rows
-        if piece.rows:
-            self._pieces.append(piece)
-        return piece.rows
+            pieces = [self._stage_query(news or "select * from staged", "kept")]
+        kept = sum(file.rows for file in pieces)
+        self.counts.known += rows - repeated - kept
+        self.counts.appended += kept
+        self._pieces += [file for file in pieces if file.rows]
+        return kept
 
     def set_source_keys(self, batches: Iterable[pa.RecordBatch] | None) -> int:
         """Make `source_keys` from a stream of keys, or (None) from what `take` has just read. Returns its rows."""
         if batches is None:
             keys = ", ".join(duck.identifier(name) for name in self.contract.key_names)
-            self._bench.connection.register("refused_keys", self._refused_table())
+            self._view_refused_keys()
             self._bench.connection.execute(
                 f"create or replace view source_keys as "
                 f"select {keys} from staged union all select {keys} from refused_keys"
@@ -157,7 +176,7 @@ class Batch:
 
     def lacking_keys(self) -> pa.Table:
         """Return the keys that the source has and the lake will lack, or hold as deleted, after what was taken."""
-        self._bench.connection.register("refused_keys", self._refused_table())
+        self._view_refused_keys()
         return self._bench.connection.execute(changes.lacking_keys(self.contract)).to_arrow_table()
 
     def settle_quarantine(self) -> None:
@@ -222,23 +241,6 @@ class Batch:
         )
         return number
 
-    def _stage_split(self, batches: Iterable[pa.RecordBatch], stamp: Stamp, future: str | None) -> ParquetFile:
-        contract = self.contract
-        bad_stage: ParquetStage | None = None
-        with ParquetStage(self._filesystem, self._path("arrived"), bronze_schema(contract)) as stage:
-            for batch in batches:
-                parts = split(contract, batch, self.tally, future=future)
-                stage.write(bronze_rows(contract, parts.good, stamp, first_row=self._next_row))
-                self._next_row += parts.good.num_rows
-                if parts.bad.num_rows:
-                    bad_stage = bad_stage or self._open_bad()
-                    self._refuse(parts.bad)
-                    bad_stage.write(quarantine_rows(contract, parts.bad, parts.breaks, stamp, first_row=self._next_row))
-                    self._next_row += parts.bad.num_rows
-            if bad_stage is not None:
-                self._bad.append(bad_stage.close())
-            return stage.close()
-
     def _refuse_duplicates(self, stamp: Stamp, expected: int) -> None:
         """Quarantine every copy: which of them is right cannot be known here."""
         names = self.contract.arrow_schema.names
@@ -246,7 +248,6 @@ class Batch:
         with self._open_bad() as stage:
             for batch in self._bench.reader(changes.duplicates(self.contract), bronze_schema(self.contract)):
                 rows = batch.select(names)
-                self._refuse(rows)
                 marks = pa.repeat(pa.scalar(breaks), rows.num_rows)
                 stage.write(quarantine_rows(self.contract, rows, marks, stamp, first_row=self._next_row))
                 self._next_row += rows.num_rows
@@ -261,18 +262,23 @@ class Batch:
         self.tally.bad += expected
         self.tally.broken[breaks] = self.tally.broken.get(breaks, 0) + expected
 
-    def _refuse(self, rows: pa.RecordBatch) -> None:
-        self._refused.append(rows.select(self.contract.key_names))
+    def _view_refused_keys(self) -> None:
+        """Make the view of the keys that bad rows bear, as the contract types them: null where one does not fit."""
+        keys = ", ".join(changes.key_of_bad(key, TYPE_RULE) for key in self.contract.keys)
+        self._view("bad", self._bad or [self._empty_bad()])
+        self._bench.connection.execute(f"create or replace view refused_keys as select {keys} from bad")
 
-    def _refused_table(self) -> pa.Table:
-        schema = pa.schema([(column.name, column.arrow_type) for column in self.contract.keys])
-        return pa.Table.from_batches(self._refused, schema=schema)
+    def _empty_bad(self) -> ParquetFile:
+        with self._open_bad() as stage:
+            return stage.close()
 
     def _open_bad(self) -> ParquetStage:
         return ParquetStage(self._filesystem, self._path("bad"), quarantine_schema(self.contract))
 
-    def _stamp(self, op: str, fixed_point: FixedPoint) -> Stamp:
-        return Stamp(self.state.next_batch, op, fixed_point.moment, fixed_point.sequence, self.ingested_at)
+    def stamp(self, op: str, fixed_point: FixedPoint | None = None) -> Stamp:
+        """Return what rows of this batch bear; `fixed_point` is that of their read, if not the batch's."""
+        point = fixed_point or self.fixed_point
+        return Stamp(self.state.next_batch, op, point.moment, point.sequence, self.ingested_at)
 
     def _stage_query(self, query: str, name: str, schema: pa.Schema | None = None) -> ParquetFile:
         schema = schema or bronze_schema(self.contract)
@@ -288,7 +294,7 @@ class Batch:
         return self.table.lake.filesystem
 
     def _path(self, name: str) -> str:
-        return f"{self._folder}/{name}-{uuid.uuid4().hex[:8]}.parquet"
+        return new_path(self._folder, name)
 
 
 @contextmanager

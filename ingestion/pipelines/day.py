@@ -8,11 +8,13 @@ from typing import Any
 
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
+from ingestion.contracts.window import FixedPoint
 from ingestion.errors import LakehouseError, RunFailedError, TransientError
 from ingestion.pipelines.build import BuildResult, build_layer
 from ingestion.pipelines.context import Context
 from ingestion.pipelines.gaps import record_sync_gap
 from ingestion.pipelines.load import load_table
+from ingestion.pipelines.points import shared_point
 from ingestion.pipelines.steps import LoadResult
 from ingestion.reconcile.gap import CRITICAL, GapReport
 
@@ -43,7 +45,8 @@ class DayResult:
 
 def run_day(context: Context, *, attempts: int = 3, progress: Progress | None = None) -> DayResult:
     """
-    Load every contract, build Silver and Gold, record every gap. Raises ConfigurationError if there is no contract.
+    Load every contract (tables of a system at one fixed point, where it can share one), build Silver and Gold,
+    record every gap. Raises ConfigurationError if there is no contract.
 
     A failed load does not stop the others: its descendants are left out of the build and its gap is
     recorded all the same. Transient errors are tried again after a short, growing pause, up to
@@ -52,10 +55,12 @@ def run_day(context: Context, *, attempts: int = 3, progress: Progress | None = 
     tell = progress or (lambda _step, _subject: None)
     day = DayResult(context.run_id)
     contract_ids = context.contract_ids()
+    points = {system: _point(context, system) for system in sorted({i.partition(".")[0] for i in contract_ids})}
     for contract_id in contract_ids:
         tell("load", contract_id)
+        at = points[contract_id.partition(".")[0]]
         try:
-            day.loads.append(_patient(attempts)(load_table, context, contract_id))
+            day.loads.append(_patient(attempts)(load_table, context, contract_id, at=at))
         except LakehouseError as exc:
             day.failed_loads.append(contract_id)
             day.failures.append(str(exc))
@@ -108,6 +113,13 @@ def raise_if_red(run_id: str, red: Sequence[str]) -> None:
             f"{run_id}: {len(red)} steps are red.\n{lines}\n"
             "What the others wrote is in the lake. Correct the causes and run again: only what is missing is done."
         )
+
+
+def _point(context: Context, system: str) -> FixedPoint | None:
+    try:
+        return shared_point(context, system)
+    except LakehouseError:  # every load of the system meets it too, and records it under its own name
+        return None
 
 
 def _patient(attempts: int) -> Retrying:

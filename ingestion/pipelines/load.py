@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 from ingestion.bronze import changes
 from ingestion.bronze.table import BronzeState, BronzeTable
 from ingestion.contracts.compare import Drift, FoundColumn, find_drift
 from ingestion.contracts.model import BronzeMode, Contract, Deletes, DriftAction, Mode
-from ingestion.contracts.window import Window
+from ingestion.contracts.window import FixedPoint, Window
 from ingestion.errors import (
     Break,
     BrokenContractError,
     ConfigurationError,
     IntegrityError,
+    PermanentError,
     QuarantineLimitError,
+    SnapshotLostError,
 )
+from ingestion.extract.chunk_ledger import ChunkLedger, ChunkPlan
 from ingestion.extract.quality import MIN_ROWS_TO_JUDGE, Outcome, evaluate
 from ingestion.pipelines.batch import Batch, open_batch
+from ingestion.pipelines.chunked import ROW_NUMBERS, ChunkWork, chunk_ledger, chunk_rows, read_chunks
 from ingestion.pipelines.context import Context
 from ingestion.pipelines.steps import (
     LoadResult,
@@ -30,15 +36,28 @@ from ingestion.pipelines.steps import (
     plan_for,
     result_of,
 )
-from ingestion.sources.base import Snapshot
+from ingestion.sources.base import Snapshot, Source
+
+READS = 3  # of one table in one load, where the source gives fixed points up
+
+logger = logging.getLogger("lakehouse")
 
 
-def load_table(context: Context, contract_id: str, *, full: bool = False, allow_deletes: bool = False) -> LoadResult:
+def load_table(
+    context: Context,
+    contract_id: str,
+    *,
+    full: bool = False,
+    allow_deletes: bool = False,
+    at: FixedPoint | None = None,
+) -> LoadResult:
     """
     Load the next window of a table into Bronze, at most once.
 
     A rerun with nothing new reads the overlap, finds every row known and commits nothing. `full`
     reads the whole table and appends what differs from the lake; `allow_deletes` lifts the brake.
+    `at` is the run's fixed point, if the source can share one. A fixed point that the source gives up
+    while it is read is replaced by a new one, and the table read again.
 
     Raises:
         BrokenContractError: the source lacks a promised column, or holds other types.
@@ -50,18 +69,55 @@ def load_table(context: Context, contract_id: str, *, full: bool = False, allow_
         row["contract_version"] = contract.version
         table = context.table(contract)
         table.create()
-        state = table.state()
-        with context.source(contract).snapshot() as snapshot:
-            row["fixed_point"] = snapshot.fixed_point.moment.isoformat()
-            found = snapshot.catalog(contract)
-            drifts = _check_drift(context, contract, found)
-            with open_batch(table, state, snapshot.fixed_point, memory_limit=context.settings.memory_limit) as batch:
-                load = _Load(context, contract, table, state, snapshot, found, batch, allow_deletes)
-                result = load.run(full=full or (state.is_empty and contract.mode is not Mode.FULL), drifts=drifts)
+        points = [at, *[None] * (READS - 1)]
+        for attempt, point in enumerate(points, start=1):
+            try:
+                result = _load_at(context, table, point, row, full=full, allow_deletes=allow_deletes)
+                break
+            except SnapshotLostError:
+                if attempt == READS:
+                    raise
+                logger.warning("run=%s subject=%s the fixed point is lost: reading anew", context.run_id, contract_id)
         row.update(ledger_columns(result))
         row["status"] = "warning" if result.warnings else "ok"
         row["message"] = "; ".join(result.warnings) or None
         return result
+
+
+def _load_at(
+    context: Context,
+    table: BronzeTable,
+    point: FixedPoint | None,
+    row: dict[str, Any],
+    *,
+    full: bool,
+    allow_deletes: bool,
+) -> LoadResult:
+    contract, state = table.contract, table.state()
+    full = full or (state.is_empty and contract.mode is not Mode.FULL)
+    ledger = chunk_ledger(table, state, full=full)
+    source = context.source(contract)
+    begun = ledger.plan()
+    if begun is not None and source.shares(begun.fixed_point):
+        point = begun.fixed_point
+    else:
+        ledger.clear()
+        begun = None
+    try:
+        with source.snapshot(at=point) as snapshot:
+            row["fixed_point"] = snapshot.fixed_point.moment.isoformat()
+            found = snapshot.catalog(contract)
+            drifts = _check_drift(context, contract, found)
+            with open_batch(table, state, snapshot.fixed_point, memory_limit=context.settings.memory_limit) as batch:
+                if begun is not None:
+                    batch.ingested_at = begun.ingested_at
+                load = _Load(context, contract, table, state, source, snapshot, found, batch, ledger, allow_deletes)
+                result = load.run(full=full, drifts=drifts)
+    except (SnapshotLostError, PermanentError):
+        ledger.clear()  # the rows are of a state that is gone, or nobody may want them
+        raise
+    ledger.clear()
+    return result
 
 
 @dataclass(slots=True)
@@ -70,9 +126,11 @@ class _Load:
     contract: Contract
     table: BronzeTable
     state: BronzeState
+    source: Source
     snapshot: Snapshot
     found: tuple[FoundColumn, ...]
     batch: Batch
+    ledger: ChunkLedger
     allow_deletes: bool
 
     def run(self, *, full: bool, drifts: list[Drift]) -> LoadResult:
@@ -116,15 +174,33 @@ class _Load:
     def _take(self, window: Window, future: str | None, *, full: bool) -> None:
         contract = self.contract
         expected = self.snapshot.count(contract, window)
-        rows = self.snapshot.read(contract, window, found=self.found)
-        self.batch.take(
-            rows, op="R" if full or self.state.is_empty else "U", news=self._news(window, full), future=future
-        )
+        op = "R" if full or self.state.is_empty else "U"
+        news = self._news(window, full)
+        if expected > chunk_rows(contract) and window.low is None and self.source.shares(self.snapshot.fixed_point):
+            self._take_chunks(window, future, op=op, news=news)
+        else:
+            rows = self.snapshot.read(contract, window, found=self.found)
+            self.batch.take(rows, op=op, news=news, future=future)
         if self.batch.tally.read != expected:
             raise IntegrityError(
                 f"{contract.id}: the source counts {expected} rows in the window, {self.batch.tally.read} were read. "
                 "Nothing was committed. Run it again; if it comes back, check the driver's version."
             )
+
+    def _take_chunks(self, window: Window, future: str | None, *, op: str, news: str | None) -> None:
+        """Read chunks that several sessions share, those left out that an earlier attempt at this batch has read."""
+        plan = self.ledger.plan()
+        if plan is None or plan.window != window:
+            chunks = self.snapshot.chunks(self.contract, rows=chunk_rows(self.contract))
+            plan = ChunkPlan(self.snapshot.fixed_point, window, self.batch.ingested_at, chunks)
+            self.ledger.begin(plan)
+        connection = self.context.settings.connection(self.contract.system)
+        stamp = self.batch.stamp(op)
+        work = ChunkWork(
+            self.contract, connection, self.table.lake, self.ledger.folder, plan, self.found, stamp, future
+        )
+        intakes = read_chunks(work, self.ledger)
+        self.batch.admit(intakes, stamp=stamp, news=news, last_row=len(intakes) * ROW_NUMBERS + 1)
 
     def _news(self, window: Window, full: bool) -> str | None:
         """Return the statement that finds what the lake lacks among the staged rows; None keeps all."""

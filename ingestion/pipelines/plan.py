@@ -8,6 +8,7 @@ from typing import Any
 from ingestion.contracts.compare import bronze_drift, find_drift
 from ingestion.contracts.model import Deletes, DriftAction, Mode
 from ingestion.contracts.window import Window
+from ingestion.pipelines.chunked import chunk_rows
 from ingestion.pipelines.context import Context
 from ingestion.pipelines.steps import committed_watermark, plan_for
 
@@ -18,7 +19,8 @@ class LoadPlan:
     What the next load of a table would read and do.
 
     `rows` is what the window holds in the source at `fixed_point`; `low` already reaches back by
-    the overlap. `degraded` is what the fixed point cannot do; `blockers` would stop the load before a row is read.
+    the overlap. `degraded` is what the fixed point cannot do, `missing_rights` what would change that or is needed
+    anyway, each with what follows without it; `blockers` would stop the load before a row is read.
     """
 
     contract_id: str
@@ -36,6 +38,7 @@ class LoadPlan:
     chunks: int
     compares_keys: bool
     degraded: str | None
+    missing_rights: tuple[str, ...]
     drift: tuple[str, ...]
     blockers: tuple[str, ...]
 
@@ -50,7 +53,9 @@ def plan_load(context: Context, contract_id: str, *, full: bool = False) -> Load
     exists = context.engine.exists(table.uri) and context.engine.exists(table.quarantine_uri)
     state = table.state() if exists else None
     committed = committed_watermark(context, table, state) if state is not None and not full else None
-    with context.source(contract).snapshot() as snapshot:
+    source = context.source(contract)
+    missing = tuple(f"{g.what}: {g.consequence}" for g in source.grants([contract]) if not g.present and g.consequence)
+    with source.snapshot() as snapshot:
         drifts = list(find_drift(contract, snapshot.catalog(contract)))
         if exists:
             drifts += bronze_drift(contract, context.engine.schema(table.uri))
@@ -64,6 +69,7 @@ def plan_load(context: Context, contract_id: str, *, full: bool = False) -> Load
                 plan = plan_for(contract, snapshot, committed)
                 low, next_low = plan.window.low, plan.next_low
             rows = snapshot.count(contract, Window(low=low))
+        in_chunks = low is None and source.shares(snapshot.fixed_point)
         return LoadPlan(
             contract_id=contract.id,
             contract_version=contract.version,
@@ -77,9 +83,10 @@ def plan_load(context: Context, contract_id: str, *, full: bool = False) -> Load
             low=low,
             next_low=next_low,
             rows=rows,
-            chunks=1,
+            chunks=max(1, -(-rows // chunk_rows(contract))) if in_chunks else 1,
             compares_keys=contract.deletes is Deletes.KEYS and state is not None and not state.is_empty,
             degraded=snapshot.degraded,
+            missing_rights=missing,
             drift=tuple(f"{d.kind} {d.column}: promised {d.promised}, found {d.found} ({d.action})" for d in drifts),
             blockers=blockers,
         )

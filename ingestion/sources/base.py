@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
-from typing import NamedTuple, Protocol
+from itertools import pairwise
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import pyarrow as pa
 
@@ -19,6 +20,28 @@ class Grant(NamedTuple):
     what: str
     present: bool
     consequence: str
+
+
+class Chunk(NamedTuple):
+    """
+    A slice of a table: `low <= x < high`, where x is the first key column or the row's address; None for an open end.
+
+    `kind` is key or rowid. Bounds are texts as the source spells them. A chunk without `low` also holds the rows
+    whose x is null.
+    """
+
+    kind: str
+    low: str | None = None
+    high: str | None = None
+
+
+WHOLE = Chunk("key")
+
+
+def cut(kind: str, bounds: Sequence[str]) -> tuple[Chunk, ...]:
+    """Return the chunks between ascending, distinct bounds: the first open below, the last open above."""
+    ends = [None, *bounds, None]
+    return tuple(Chunk(kind, low, high) for low, high in pairwise(ends))
 
 
 class Snapshot(Protocol):
@@ -44,11 +67,25 @@ class Snapshot(Protocol):
         """Count the rows that `read` of the same window yields."""
         ...
 
+    def chunks(self, contract: Contract, *, rows: int) -> tuple[Chunk, ...]:
+        """
+        Cut the table into disjoint chunks of about `rows` rows that together hold every row, in ascending order.
+
+        One chunk, open at both ends, where the table is smaller or cannot be cut.
+        """
+        ...
+
     def read(
-        self, contract: Contract, window: Window, *, found: tuple[FoundColumn, ...], keys: pa.Table | None = None
+        self,
+        contract: Contract,
+        window: Window,
+        *,
+        found: tuple[FoundColumn, ...],
+        keys: pa.Table | None = None,
+        chunk: Chunk = WHOLE,
     ) -> Iterator[pa.RecordBatch]:
         """
-        Yield the rows of a window, only those of `keys` (a table of key columns) if given. Unordered.
+        Yield the rows of a window, only those of `keys` (a table of key columns) or of a chunk if given. Unordered.
 
         Batches have the shape that `ingestion.contracts.projection` describes.
         """
@@ -68,11 +105,47 @@ class Snapshot(Protocol):
         ...
 
 
+@runtime_checkable
+class ChangeFeed(Protocol):
+    """A snapshot whose database also keeps a log of changed keys. A version is the `value` of a fixed point."""
+
+    def tracks_changes(self, contract: Contract) -> bool:
+        """Return whether changes of this table are kept."""
+        ...
+
+    def reaches_back(self, contract: Contract, since: str) -> bool:
+        """Return whether every change after version `since` is still kept."""
+        ...
+
+    def count_changes(self, contract: Contract, since: str) -> int:
+        """Count the rows that `read_changes` yields."""
+        ...
+
+    def read_changes(
+        self, contract: Contract, since: str, *, found: tuple[FoundColumn, ...]
+    ) -> Iterator[pa.RecordBatch]:
+        """Yield the present rows of all keys that changed after `since`, once each, in the shape of `read`."""
+        ...
+
+    def read_deleted(self, contract: Contract, since: str) -> Iterator[pa.RecordBatch]:
+        """Yield the keys that changed after `since` and are gone, in the shape of `read_keys`."""
+        ...
+
+
 class Source(Protocol):
     """A database that a system name stands for."""
 
-    def snapshot(self) -> AbstractContextManager[Snapshot]:
-        """Open a fixed point. Raises SourceUnavailableError, ConfigurationError."""
+    def snapshot(self, at: FixedPoint | None = None) -> AbstractContextManager[Snapshot]:
+        """
+        Open the newest fixed point, or one that another session has, so that both read one state.
+
+        Raises SourceUnavailableError, SnapshotLostError where the state is gone, and ConfigurationError
+        where a fixed point of that kind cannot be shared.
+        """
+        ...
+
+    def shares(self, point: FixedPoint) -> bool:
+        """Return whether `snapshot(at=point)` can work."""
         ...
 
     def grants(self, contracts: Sequence[Contract] = ()) -> list[Grant]:

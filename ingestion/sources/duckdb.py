@@ -20,7 +20,7 @@ from ingestion.contracts.projection import RAW_PREFIX
 from ingestion.contracts.types import UnknownTypeError, arrow_type, duckdb_type
 from ingestion.contracts.window import FixedPoint, Window
 from ingestion.errors import Break, BrokenContractError, ConfigurationError, SourceUnavailableError
-from ingestion.sources.base import Grant
+from ingestion.sources.base import WHOLE, Chunk, Grant
 
 BATCH_BYTES = 16 * 1024 * 1024
 _PARTITION_FORMATS = {"day": "%Y-%m-%d", "month": "%Y-%m", "year": "%Y"}
@@ -42,8 +42,16 @@ class DuckDbSource:
     def grants(self, contracts: Sequence[Contract] = ()) -> list[Grant]:  # noqa: ARG002 - a file asks for none
         return []
 
+    def shares(self, point: FixedPoint) -> bool:  # noqa: ARG002 - a transaction is its connection's own
+        return False
+
     @contextmanager
-    def snapshot(self) -> Iterator[DuckDbSnapshot]:
+    def snapshot(self, at: FixedPoint | None = None) -> Iterator[DuckDbSnapshot]:
+        if at is not None:
+            raise ConfigurationError(
+                f"{self._system}: a DuckDB file is read in one transaction of one connection; another cannot join it. "
+                "Nothing was read. Read it in one session."
+            )
         with self._connect() as connection:
             connection.execute("begin transaction")
             moment = self._clock or datetime.now(UTC)
@@ -112,8 +120,17 @@ class DuckDbSnapshot:
         row = self._connection.execute(f"select count(*) from {_table(contract)} where {where}", binds).fetchone()
         return int(row[0]) if row else 0
 
+    def chunks(self, contract: Contract, *, rows: int) -> tuple[Chunk, ...]:  # noqa: ARG002 - one stream is the fastest
+        return (WHOLE,)
+
     def read(
-        self, contract: Contract, window: Window, *, found: tuple[FoundColumn, ...], keys: pa.Table | None = None
+        self,
+        contract: Contract,
+        window: Window,
+        *,
+        found: tuple[FoundColumn, ...],
+        keys: pa.Table | None = None,
+        chunk: Chunk = WHOLE,  # noqa: ARG002 - there is one only
     ) -> Iterator[pa.RecordBatch]:
         select, schema = _projection(contract, found)
         where, binds = _predicate(contract, window)

@@ -18,8 +18,9 @@ from ingestion.contracts.model import Column, Contract
 from ingestion.contracts.window import FixedPoint, Window
 from ingestion.errors import ConfigurationError
 from ingestion.settings import Connection
-from ingestion.sources.base import Grant
+from ingestion.sources.base import WHOLE, Chunk, Grant
 from ingestion.sources.oracle_catalog import FoundTable, quote
+from ingestion.sources.oracle_chunks import find_chunks, in_chunk
 from ingestion.sources.oracle_keys import with_keys
 from ingestion.sources.oracle_points import (
     DEGRADED,
@@ -59,6 +60,9 @@ class OracleSource:
         """Return the rights that reading takes, by trying them. Raises SourceUnavailableError, ConfigurationError."""
         with open_session(self._system, self._connection) as session:
             return list_grants(session, contracts, self._connection.login)
+
+    def shares(self, point: FixedPoint) -> bool:
+        return point.kind == "scn" and self._connection.extra.get("fixed_point") != "transaction"
 
     @contextmanager
     def snapshot(self, at: FixedPoint | None = None) -> Iterator[OracleSnapshot]:
@@ -114,10 +118,23 @@ class OracleSnapshot:
         ((count,),) = self._rows(contract, "COUNT(*)", where)
         return int(count)
 
+    def chunks(self, contract: Contract, *, rows: int) -> tuple[Chunk, ...]:
+        table = self._table(contract)
+        number = -(-self.count(contract, Window()) // rows)
+        if number < 2 or self._fixed_point.kind != "scn":
+            return (WHOLE,)
+        return find_chunks(self._session, contract, table, number, int(self._fixed_point.value))
+
     def read(
-        self, contract: Contract, window: Window, *, found: tuple[FoundColumn, ...], keys: pa.Table | None = None
+        self,
+        contract: Contract,
+        window: Window,
+        *,
+        found: tuple[FoundColumn, ...],
+        keys: pa.Table | None = None,
+        chunk: Chunk = WHOLE,
     ) -> Iterator[pa.RecordBatch]:
-        where = in_window(contract, window, found)
+        where = in_window(contract, window, found) & in_chunk(contract, chunk, found)
         chosen = [Condition()] if keys is None else with_keys(contract, found, keys)
         for condition in chosen:
             yield from self._stream(contract, None, found, where & condition)

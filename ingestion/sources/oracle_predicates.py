@@ -109,20 +109,28 @@ def bound(contract: Contract, source: FoundColumn, name: str, text: str) -> tupl
 
 
 def newest(contract: Contract, source: FoundColumn) -> str:
-    """Return the expression of the highest watermark as text: the source's digits, zoned in UTC, numbers floored."""
-    base, arguments = split_declaration(source.physical_type)
+    """Return the expression of the highest watermark as text, as `spelled` spells it; of a promised date, the day."""
     reference = f"MAX({quote(source.name)})"
+    base, _ = split_declaration(source.physical_type)
+    if pa.types.is_date(contract.column(contract.watermark or "").arrow_type) and base not in CHARACTERS:
+        return f"TO_CHAR({_utc(reference, base)},'{DAY}')"
+    return spelled(source, reference)
+
+
+def spelled(source: FoundColumn, reference: str) -> str:
+    """Return an expression over a column as the text that `bound` reads: its digits, zoned in UTC, numbers floored."""
+    base, arguments = split_declaration(source.physical_type)
     if base in NUMBERS:
         return f"TO_CHAR(FLOOR({reference}),'TM9')"
-    if base in ZONED:
-        reference = f"SYS_EXTRACT_UTC({reference})"
-    elif base not in ("DATE", "TIMESTAMP"):
+    if base not in ZONED | {"DATE", "TIMESTAMP"}:
         return reference
-    if pa.types.is_date(contract.column(contract.watermark or "").arrow_type):
-        return f"TO_CHAR({reference},'{DAY}')"
     digits = fraction_digits(base, arguments)
     format_ = f"{SECOND}.FF{max(digits, 6)}" if digits else SECOND
-    return f"TO_CHAR({reference},'{format_}')"
+    return f"TO_CHAR({_utc(reference, base)},'{format_}')"
+
+
+def _utc(reference: str, base: str) -> str:
+    return f"SYS_EXTRACT_UTC({reference})" if base in ZONED else reference
 
 
 def partition_label(contract: Contract, found: tuple[FoundColumn, ...]) -> str:
@@ -131,8 +139,7 @@ def partition_label(contract: Contract, found: tuple[FoundColumn, ...]) -> str:
         return "CAST(NULL AS VARCHAR2(10))"
     source = found_column(contract, contract.column(contract.reconcile.partition), found)
     base, _ = split_declaration(source.physical_type)
-    reference = f"SYS_EXTRACT_UTC({quote(source.name)})" if base in ZONED else quote(source.name)
-    return f"TO_CHAR({reference},'{_PARTITIONS[contract.reconcile.grain]}')"
+    return f"TO_CHAR({_utc(quote(source.name), base)},'{_PARTITIONS[contract.reconcile.grain]}')"
 
 
 def lanes(found: tuple[FoundColumn, ...]) -> list[Condition]:

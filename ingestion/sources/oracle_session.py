@@ -1,6 +1,7 @@
 """One session on an Oracle database. The only module that imports its driver, and the door its errors go through.
 
-Thin mode: no client libraries. Nothing but SELECT is ever sent, apart from settings of the session itself.
+Thin mode: no client libraries. No row is ever written: SELECT, settings of the session itself, and
+DBMS_PARALLEL_EXECUTE, which keeps the chunks it finds in its own dictionary until they are read.
 Driver and server texts may quote row values and statements, so errors carry a code and are never chained.
 
 A connection is oracle://user:password@host:1521/service. Its extras:
@@ -11,6 +12,7 @@ A connection is oracle://user:password@host:1521/service. Its extras:
     ssl_server_dn_match                 true (default) or false
     call_timeout_seconds                how long one round trip may take; default 600
     fixed_point                         scn (default), or transaction where the user may not read AS OF SCN
+    max_sessions                        how many sessions one load may hold at once; default 4
 """
 
 from __future__ import annotations
@@ -54,10 +56,10 @@ class Session:
         """Let a DBA see in V$SESSION which contract is being read."""
         self._connection.action = "" if contract is None else contract.id[:MAX_NAME_BYTES]
 
-    def execute(self, sql: str, contract: Contract | None = None) -> None:
-        """Run a statement that sets something of the session."""
-        with translated(self._system, contract), self._connection.cursor() as cursor:
-            cursor.execute(sql)
+    def execute(self, sql: str, binds: Mapping[str, Any] | None = None) -> None:
+        """Run a statement that has no answer."""
+        with translated(self._system), self._connection.cursor() as cursor:
+            cursor.execute(sql, self._bound(binds))
 
     def rows(
         self, sql: str, binds: Mapping[str, Any] | None = None, contract: Contract | None = None

@@ -65,7 +65,8 @@ def test_every_task_retries_with_growing_pauses_but_never_a_permanent_error(dags
         broken = task.retry_policy.evaluate(BrokenContractError("erp.customers", []), 1, 4)
         away = task.retry_policy.evaluate(SourceUnavailableError("erp: away"), 1, 4)
         assert (broken.action, away.action) == (RetryAction.FAIL, RetryAction.DEFAULT), task
-        assert task.retries >= 3, task
+        # a run goes on without the shared fixed point, so it is not waited for as long
+        assert task.retries >= (1 if task.task_id.endswith("fixed_point") else 3), task
         assert task.retry_exponential_backoff > 1, task
 
 
@@ -73,6 +74,8 @@ def test_a_task_that_reads_a_source_takes_a_slot_of_its_pool(dags: dict[str, Any
     pools = {f"{task.dag_id}.{task.task_id}": task.pool for dag in dags.values() for task in dag.tasks}
 
     assert {name: pool for name, pool in pools.items() if pool != "default_pool"} == {
+        "medallion_daily.source_erp.fixed_point": "source_erp",
+        "medallion_daily.source_shop.fixed_point": "source_shop",
         "medallion_daily.source_erp.load": "source_erp",
         "medallion_daily.source_shop.load": "source_shop",
         "medallion_daily.sync_gaps.erp": "source_erp",

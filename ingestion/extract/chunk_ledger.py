@@ -1,0 +1,123 @@
+"""What is read of a table already, chunk by chunk: lets a load that broke off go on at the same fixed point.
+
+A folder of staged files, `plan.json` with what is being read, and `chunk-<n>.json` per chunk whose files are whole.
+A cache: deleting the folder costs a new read and nothing else.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any
+
+import pyarrow.fs as pafs
+
+from ingestion.contracts.window import FixedPoint, Window
+from ingestion.extract.split import Tally
+from ingestion.extract.staging import ParquetFile, open_parquet
+
+
+@dataclass(frozen=True, slots=True)
+class Intake:
+    """What one read became: good rows in Bronze form (one file, perhaps empty), bad ones in quarantine form."""
+
+    arrived: ParquetFile
+    bad: ParquetFile | None
+    tally: Tally
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkPlan:
+    """
+    What a load reads, and as which rows: a load that goes on from another one's chunks stamps them alike.
+
+    `chunks` are the fields of `ingestion.sources.base.Chunk`. `ingested_at` is UTC.
+    """
+
+    fixed_point: FixedPoint
+    window: Window
+    ingested_at: datetime
+    chunks: tuple[tuple[str, str | None, str | None], ...]
+
+
+class ChunkLedger:
+    """The chunks of one batch of one table in one folder."""
+
+    def __init__(self, filesystem: pafs.FileSystem, folder: str) -> None:
+        self.filesystem = filesystem
+        self.folder = folder
+
+    def plan(self) -> ChunkPlan | None:
+        """Return what an earlier load had begun to read; None where there is nothing to go on from."""
+        found = self._read("plan")
+        if found is None:
+            return None
+        return ChunkPlan(
+            FixedPoint.from_dict(found["fixed_point"]),
+            Window(**found["window"]),
+            datetime.fromisoformat(found["ingested_at"]),
+            tuple(tuple(chunk) for chunk in found["chunks"]),
+        )
+
+    def begin(self, plan: ChunkPlan) -> None:
+        self._write(
+            "plan",
+            {
+                "fixed_point": plan.fixed_point.as_dict(),
+                "window": asdict(plan.window),
+                "ingested_at": plan.ingested_at.isoformat(),
+                "chunks": plan.chunks,
+            },
+        )
+
+    def finish(self, index: int, intake: Intake) -> None:
+        """Note that a chunk's files are whole. Comes last, so what is noted can be trusted."""
+        noted = {"arrived": _noted(intake.arrived), "bad": intake.bad and _noted(intake.bad)}
+        self._write(_chunk(index), {**noted, "tally": asdict(intake.tally)})
+
+    def finished(self, index: int) -> Intake | None:
+        """Return what a chunk became; None where it was not read to its end, or a file is gone or cut."""
+        noted = self._read(_chunk(index))
+        if noted is None:
+            return None
+        arrived = self._file(noted["arrived"])
+        bad = self._file(noted["bad"]) if noted["bad"] else None
+        if arrived is None or (noted["bad"] and bad is None):
+            return None
+        return Intake(arrived, bad, Tally(**noted["tally"]))
+
+    def clear(self) -> None:
+        """Forget everything, files included. Idempotent."""
+        if self.filesystem.get_file_info(self.folder).type == pafs.FileType.Directory:
+            self.filesystem.delete_dir(self.folder)
+
+    def _file(self, noted: Mapping[str, Any]) -> ParquetFile | None:
+        path = f"{self.folder}/{noted['name']}"
+        info = self.filesystem.get_file_info(path)
+        if info.type != pafs.FileType.File or info.size != noted["bytes"]:
+            return None
+        return open_parquet(self.filesystem, path)
+
+    def _read(self, name: str) -> Any:
+        path = f"{self.folder}/{name}.json"
+        if self.filesystem.get_file_info(path).type != pafs.FileType.File:
+            return None
+        with self.filesystem.open_input_stream(path) as stream:
+            return json.loads(stream.readall())
+
+    def _write(self, name: str, content: dict[str, Any]) -> None:
+        self.filesystem.create_dir(self.folder, recursive=True)
+        path = f"{self.folder}/{name}.json"
+        with self.filesystem.open_output_stream(path + ".new") as stream:
+            stream.write(json.dumps(content).encode())
+        self.filesystem.move(path + ".new", path)
+
+
+def _chunk(index: int) -> str:
+    return f"chunk-{index:06d}"
+
+
+def _noted(file: ParquetFile) -> dict[str, Any]:
+    return {"name": file.path.rsplit("/", 1)[-1], "bytes": file.bytes}
