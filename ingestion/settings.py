@@ -2,7 +2,8 @@
 
 LAKEHOUSE_ROOT      the lake: a folder or a URI; default `<project>/lake`
 LAKEHOUSE_PROJECT   the folder with data_contracts/ and dbt_project/; default: the nearest one above the current folder
-LAKEHOUSE_MEMORY    DuckDB's memory limit per process; default 1GB
+LAKEHOUSE_MEMORY    DuckDB's memory limit in a build or a query; default 1GB
+LAKEHOUSE_LOAD_MEMORY  the same in a load, repair or gap check, where Arrow needs as much again; default 256MB
 AIRFLOW_CONN_<SYSTEM>  a source's connection, as Airflow spells it: a URI or a JSON object
 """
 
@@ -51,6 +52,7 @@ class Settings:
     lake_root: str
     memory_limit: str = "1GB"
     connections: Mapping[str, Connection] = field(default_factory=dict)
+    load_memory: str = "256MB"
 
     @property
     def contracts(self) -> Path:
@@ -79,6 +81,7 @@ class Settings:
             project=project,
             lake_root=environ.get("LAKEHOUSE_ROOT") or str(project / "lake"),
             memory_limit=environ.get("LAKEHOUSE_MEMORY") or "1GB",
+            load_memory=environ.get("LAKEHOUSE_LOAD_MEMORY") or "256MB",
             connections={
                 name.removeprefix(CONNECTION_PREFIX).lower(): parse_connection(name, value)
                 for name, value in environ.items()

@@ -9,9 +9,9 @@ import threading
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from ingestion.bronze.rows import Stamp
-from ingestion.bronze.table import BronzeState, BronzeTable
 from ingestion.contracts.compare import FoundColumn
 from ingestion.contracts.model import Contract
 from ingestion.errors import IntegrityError
@@ -21,6 +21,9 @@ from ingestion.pipelines.intake import stage_rows
 from ingestion.settings import Connection
 from ingestion.sources import open_source
 from ingestion.sources.base import Chunk
+
+if TYPE_CHECKING:  # a worker imports this module, and needs neither engine nor lake
+    from ingestion.bronze.table import BronzeState, BronzeTable
 
 DEFAULT_CHUNK_ROWS = 500_000
 ROW_NUMBERS = 10**12  # `_row` of chunk n begins at n times this

@@ -53,7 +53,7 @@ def measure_gap(context: Context, contract: Contract) -> GapReport:
     bound = committed_watermark(context, table, state)
     with (
         context.source(contract).snapshot() as snapshot,
-        open_workbench(table, state, memory_limit=context.settings.memory_limit) as bench,
+        open_workbench(table, state, memory_limit=context.settings.load_memory) as bench,
     ):
         _keys(bench, contract, "in_flight", [] if bound is None else snapshot.read_keys(contract, Window(low=bound)))
         bench.table("lake_keys", census.lake_keys(contract))

@@ -108,7 +108,7 @@ def _load_at(
             row["fixed_point"] = snapshot.fixed_point.moment.isoformat()
             found = snapshot.catalog(contract)
             drifts = _check_drift(context, contract, found)
-            with open_batch(table, state, snapshot.fixed_point, memory_limit=context.settings.memory_limit) as batch:
+            with open_batch(table, state, snapshot.fixed_point, memory_limit=context.settings.load_memory) as batch:
                 if begun is not None:
                     batch.ingested_at = begun.ingested_at
                 load = _Load(context, contract, table, state, source, snapshot, found, batch, ledger, allow_deletes)

@@ -47,7 +47,7 @@ def repair_table(context: Context, contract_id: str, *, allow_deletes: bool = Fa
         with context.source(contract).snapshot() as snapshot:
             row["fixed_point"] = snapshot.fixed_point.moment.isoformat()
             found = snapshot.catalog(contract)
-            with open_batch(table, state, snapshot.fixed_point, memory_limit=context.settings.memory_limit) as batch:
+            with open_batch(table, state, snapshot.fixed_point, memory_limit=context.settings.load_memory) as batch:
                 batch.take([], op="R", news=None)
                 batch.set_source_keys(snapshot.read_keys(contract, Window()))
                 check_brake(contract, batch, allow_deletes=allow_deletes)
@@ -76,9 +76,9 @@ def replay_quarantine(context: Context, contract_id: str) -> LoadResult:
         now = datetime.now(UTC)
         marks: list[pa.RecordBatch] = []
         with (
-            duck.connect(memory_limit=context.settings.memory_limit) as reader,
+            duck.connect(memory_limit=context.settings.load_memory) as reader,
             open_batch(
-                table, state, FixedPoint("quarantine", "", now), memory_limit=context.settings.memory_limit
+                table, state, FixedPoint("quarantine", "", now), memory_limit=context.settings.load_memory
             ) as batch,
         ):
             duck.register(reader, "main", "quarantine", table.quarantine_uri, state.quarantine_version)
