@@ -41,7 +41,8 @@ class ParquetStage:
     """
     One Parquet file under way. Batches gather up to a row group's budget, then go to disk beside what comes next.
 
-    At most two row groups are in memory: the one that gathers and the one that is written. Use as a context manager: leaving it on an error deletes the file.
+    At most two row groups are in memory: the one that gathers and the one that is written.
+    Use as a context manager: leaving it on an error deletes the file.
     """
 
     def __init__(self, filesystem: pafs.FileSystem, path: str, schema: pa.Schema) -> None:
