@@ -16,6 +16,7 @@ from ingestion.contracts.odcs import lint as lint_folder
 from ingestion.contracts.versions import compare_versions
 from ingestion.errors import ConfigurationError, InvalidContractError
 from ingestion.pipelines.context import open_context
+from ingestion.pipelines.importing import import_contracts
 
 
 @click.group(cls=Group)
@@ -117,3 +118,26 @@ def accept(output: Output, table: str) -> None:
             soft_wrap=True,
         ),
     )
+
+
+@contract.command(name="import")
+@click.argument("system")
+@click.argument("name", metavar="SCHEMA[.TABLE]")
+@click.option("--timezone", help="Zone of the system's wall clocks, e.g. Europe/Berlin; known if it has a contract.")
+@click.option("--key", help="Columns of the key, by comma, where the catalog knows no primary key.")
+@with_output
+def import_(output: Output, system: str, name: str, timezone: str | None, key: str | None) -> None:
+    """Write a contract per table from the catalog of SYSTEM: types, keys, comments, a proposed watermark."""
+    result = import_contracts(settings(), system, name, timezone=timezone, key=tuple(key.split(",")) if key else ())
+
+    def render(console: Console) -> None:
+        for written in result.written:
+            console.print(f"{written.path}: written", markup=False, soft_wrap=True)
+            for note in written.notes:
+                console.print(f"  {note}", markup=False, soft_wrap=True)
+        for left in result.left_out:
+            console.print(left, markup=False, soft_wrap=True)
+        if result.written:
+            console.print("Read them through, then: lakehouse contract lint && lakehouse contract sources")
+
+    output.result(result.as_dict(), render)

@@ -2,37 +2,21 @@
 
 from __future__ import annotations
 
-import json
 import re
-import unicodedata
-from collections.abc import Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-import pyarrow as pa
 import yaml
 
 from ingestion.contracts.compare import Drift, DriftKind
 from ingestion.contracts.compile import examine
 from ingestion.contracts.document import Document, Steps, parse
 from ingestion.contracts.model import Contract
-from ingestion.contracts.names import name_fault
-from ingestion.contracts.types import UnknownTypeError, arrow_type, declared_type
+from ingestion.contracts.spelling import meaning, our_name, scalar
 from ingestion.errors import ConfigurationError, InvalidContractError
 
 _PROPERTIES: Steps = ("schema", 0, "properties")
 _TYPE_KINDS = (DriftKind.CHANGED_TYPE, DriftKind.NARROWED, DriftKind.WIDENED)
-_PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9_]*(?:\([0-9A-Za-z, ]+\))?(?: [A-Za-z]+)*|\d+\.\d+\.\d+")
-_LOGICAL = (
-    ("boolean", pa.types.is_boolean),
-    ("integer", pa.types.is_integer),
-    ("timestamp", pa.types.is_timestamp),
-    ("date", pa.types.is_date),
-    ("array", pa.types.is_binary),
-    ("number", pa.types.is_decimal),
-    ("number", pa.types.is_floating),
-)
-_YAML_WORDS = frozenset({"yes", "no", "on", "off", "true", "false", "null", "y", "n"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +94,7 @@ class _Editor:
             declared = (drift.declaration or drift.found) if drift else column.physical_type
             if drift is None or declared == column.physical_type:
                 continue
-            type_, logical = _meaning(self._contract.dialect, declared, column.logical_type)
+            type_, logical = meaning(self._contract.dialect, declared, column.logical_type)
             if drift.kind is DriftKind.WIDENED and type_ is None:
                 continue  # precision left open: the promise stays, each value is guarded
             self._replace((*_PROPERTIES, index, "physicalType"), declared)
@@ -125,7 +109,7 @@ class _Editor:
         new = [drift for drift in drifts if drift.kind is DriftKind.NEW_COLUMN and drift.column.casefold() not in known]
         blocks = []
         for drift in new:
-            name = _our_name(drift.column, taken)
+            name = our_name(drift.column, taken)
             taken.add(name)
             blocks.append(self._property(name, drift))
         if blocks:
@@ -148,10 +132,10 @@ class _Editor:
     def _property(self, name: str, drift: Drift) -> str:
         declared = drift.declaration or drift.found
         lines = [
-            f"- name: {_scalar(name)}",
-            f"  physicalName: {_scalar(drift.column)}",
-            f"  logicalType: {_meaning(self._contract.dialect, declared, None)[1]}",
-            f"  physicalType: {_scalar(declared)}",
+            f"- name: {scalar(name)}",
+            f"  physicalName: {scalar(drift.column)}",
+            f"  logicalType: {meaning(self._contract.dialect, declared, None)[1]}",
+            f"  physicalType: {scalar(declared)}",
             "  description: Accepted from the source; describe it.",
         ]
         indent = " " * self._properties.start_mark.column
@@ -161,7 +145,7 @@ class _Editor:
         node, block = self._document.node(steps), self._document.node(steps[:-1])
         if isinstance(node, yaml.ScalarNode) and node.value != value:
             in_flow = isinstance(block, yaml.CollectionNode) and bool(block.flow_style)
-            written = _scalar(value, in_flow=in_flow, style=node.style)
+            written = scalar(value, in_flow=in_flow, style=node.style)
             self._edits.append(_Edit(node.start_mark.index, node.end_mark.index, written))
 
     def _line_start(self, index: int) -> int:
@@ -175,38 +159,3 @@ class _Editor:
         end = len(self._text[: node.end_mark.index].rstrip())
         match = re.compile(r"[^\r\n]*(?:\r\n|\r|\n|$)").match(self._text, end)
         return match.end() if match else end
-
-
-def _meaning(dialect: str, declared: str, logical_type: str | None) -> tuple[pa.DataType | None, str]:
-    """
-    Return the Arrow type and the ODCS type of a declaration, keeping `logical_type` where it still fits.
-
-    A precision left open has no Arrow type of its own and is kept as exact text.
-    """
-    try:
-        type_ = declared_type(dialect, declared)
-    except UnknownTypeError:
-        type_ = pa.string()  # the finished text is examined, and says it better
-    if type_ is not None and logical_type is not None:
-        with suppress(UnknownTypeError):
-            return arrow_type(dialect, declared, logical_type), logical_type
-    logical = next((name for name, is_kind in _LOGICAL if type_ is not None and is_kind(type_)), "string")
-    return type_, logical
-
-
-def _our_name(source_name: str, taken: Iterable[str]) -> str:
-    """Return a column name made from the source's: plain lower case letters, not reserved, not taken."""
-    plain = unicodedata.normalize("NFKD", source_name.casefold()).encode("ascii", "ignore").decode()
-    name = re.sub(r"[^a-z0-9]+", "_", plain).strip("_") or "column"
-    if name_fault(name):
-        name = f"source_{name}"
-    candidates = (name if number == 1 else f"{name}_{number}" for number in range(1, 10_000))
-    return next(candidate for candidate in candidates if candidate not in taken)
-
-
-def _scalar(value: str, *, in_flow: bool = False, style: str | None = None) -> str:
-    """Return the value as a YAML scalar, in the quotes that stood there before, or in none where that is safe."""
-    if style in ("'", '"') and not {"'", '"', "\\"} & set(value):
-        return f"{style}{value}{style}"
-    is_plain = _PLAIN.fullmatch(value) is not None and value.casefold() not in _YAML_WORDS
-    return value if is_plain and not (in_flow and "," in value) else json.dumps(value, ensure_ascii=False)

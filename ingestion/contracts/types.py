@@ -135,6 +135,7 @@ _ORACLE: dict[str, _Rule] = {
     "INT": pa.decimal128(38, 0),
     "SMALLINT": pa.decimal128(38, 0),
     "FLOAT": lambda _: None,  # a decimal of up to 38 digits in disguise: state NUMBER(p,s) or keep it as text
+    "BOOLEAN": pa.bool_(),
     "BINARY_DOUBLE": pa.float64(),
     "BINARY_FLOAT": pa.float32(),
     "DATE": WALL_CLOCK,

@@ -10,6 +10,7 @@ from typing import NamedTuple, Protocol, runtime_checkable
 import pyarrow as pa
 
 from ingestion.contracts.compare import FoundColumn
+from ingestion.contracts.importing import TableFacts
 from ingestion.contracts.model import Contract
 from ingestion.contracts.window import FixedPoint, Window
 
@@ -150,6 +151,14 @@ class Source(Protocol):
 
     def grants(self, contracts: Sequence[Contract] = ()) -> list[Grant]:
         """Return the rights that reading these tables takes, by trying them. Raises as `snapshot` does."""
+        ...
+
+    def describe(self, schema: str, table: str | None = None) -> list[TableFacts]:
+        """
+        Return a table, or (None) all tables and views of a schema by name, as the catalog describes them to this user.
+
+        Names in the catalog's spelling, or in any case where only one spelling fits. Empty where there is none.
+        """
         ...
 
     def probe(self) -> str:

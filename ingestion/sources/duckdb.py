@@ -9,12 +9,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 
 import duckdb
 import pyarrow as pa
 
 from ingestion.contracts.compare import FoundColumn, match_columns
+from ingestion.contracts.importing import ColumnFacts, TableFacts
 from ingestion.contracts.model import Column, Contract
 from ingestion.contracts.projection import RAW_PREFIX
 from ingestion.contracts.types import UnknownTypeError, arrow_type, duckdb_type
@@ -23,6 +26,22 @@ from ingestion.errors import Break, BrokenContractError, ConfigurationError, Sou
 from ingestion.sources.base import WHOLE, Chunk, Grant
 
 BATCH_BYTES = 16 * 1024 * 1024
+_DESCRIBE = """
+select c.schema_name, c.table_name, k.constraint_column_names, t.comment,
+    c.column_name, c.data_type, c.is_nullable, c.comment
+from duckdb_columns() c
+left join (
+    select schema_name, table_name, comment from duckdb_tables() where database_name = current_database()
+    union all
+    select schema_name, view_name, comment from duckdb_views() where database_name = current_database()
+) t using (schema_name, table_name)
+left join duckdb_constraints() k
+    on k.database_name = c.database_name and k.schema_name = c.schema_name and k.table_name = c.table_name
+    and k.constraint_type = 'PRIMARY KEY'
+where c.database_name = current_database() and not c.internal
+    and lower(c.schema_name) = lower(?) and (? is null or lower(c.table_name) = lower(?))
+order by c.schema_name, c.table_name, c.column_index
+"""
 _PARTITION_FORMATS = {"day": "%Y-%m-%d", "month": "%Y-%m", "year": "%Y"}
 
 
@@ -41,6 +60,22 @@ class DuckDbSource:
 
     def grants(self, contracts: Sequence[Contract] = ()) -> list[Grant]:  # noqa: ARG002 - a file asks for none
         return []
+
+    def describe(self, schema: str, table: str | None = None) -> list[TableFacts]:
+        with self._connect() as connection:
+            rows = connection.execute(_DESCRIBE, [schema, table, table]).fetchall()
+        return [
+            TableFacts(
+                schema=name[0],
+                name=name[1],
+                columns=tuple(
+                    ColumnFacts(FoundColumn(c, t, _arrow(t), n, "duckdb"), m or "") for *_, c, t, n, m in own
+                ),
+                key=tuple(name[2] or ()),
+                comment=name[3] or "",
+            )
+            for name, own in groupby(rows, key=itemgetter(0, 1, 2, 3))
+        ]
 
     def shares(self, point: FixedPoint) -> bool:  # noqa: ARG002 - a transaction is its connection's own
         return False

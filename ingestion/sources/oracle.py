@@ -14,6 +14,7 @@ from typing import Any
 import pyarrow as pa
 
 from ingestion.contracts.compare import FoundColumn, match_columns
+from ingestion.contracts.importing import TableFacts
 from ingestion.contracts.model import Column, Contract
 from ingestion.contracts.window import FixedPoint, Window
 from ingestion.errors import ConfigurationError
@@ -21,6 +22,7 @@ from ingestion.settings import Connection
 from ingestion.sources.base import WHOLE, Chunk, Grant
 from ingestion.sources.oracle_catalog import FoundTable, quote
 from ingestion.sources.oracle_chunks import find_chunks, in_chunk
+from ingestion.sources.oracle_describe import describe
 from ingestion.sources.oracle_keys import with_keys
 from ingestion.sources.oracle_points import (
     DEGRADED,
@@ -60,6 +62,11 @@ class OracleSource:
         """Return the rights that reading takes, by trying them. Raises SourceUnavailableError, ConfigurationError."""
         with open_session(self._system, self._connection) as session:
             return list_grants(session, contracts, self._connection.login)
+
+    def describe(self, schema: str, table: str | None = None) -> list[TableFacts]:
+        """Raises SourceUnavailableError, ConfigurationError."""
+        with open_session(self._system, self._connection) as session:
+            return describe(session, schema, table) or describe(session, schema.upper(), table and table.upper())
 
     def shares(self, point: FixedPoint) -> bool:
         return point.kind == "scn" and self._connection.extra.get("fixed_point") != "transaction"

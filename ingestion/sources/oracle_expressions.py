@@ -103,6 +103,8 @@ def _as_number(
     reference: str, base: str, arguments: tuple[str, ...], promised: pa.DataType, text: str | None
 ) -> Expression | None:
     is_ = pa.types
+    if base == "BOOLEAN" and is_.is_boolean(promised):
+        return Expression(reference, promised, None, None)
     if base in NUMBERS and (is_.is_integer(promised) or is_.is_decimal(promised) or is_.is_boolean(promised)):
         fetched = pa.int64() if is_.is_boolean(promised) else promised
         guard = _number_guard(reference, *_digits(base, arguments), promised)
@@ -172,6 +174,7 @@ def _as_moment(
 _RENDERED: dict[str, Callable[[str], str]] = {
     **dict.fromkeys([*CHARACTERS, "CLOB", "NCLOB", "LONG"], lambda c: c),
     **dict.fromkeys(_BINARY_FLOATS, lambda c: f"TO_CHAR({c})"),
+    "BOOLEAN": lambda c: f"TO_CHAR({c})",
     "RAW": lambda c: f"RAWTOHEX({c})",
     "BLOB": lambda c: f"RAWTOHEX(DBMS_LOB.SUBSTR({c},{MAX_RAW_BYTES},1))",
     "ROWID": lambda c: f"ROWIDTOCHAR({c})",

@@ -179,6 +179,7 @@ def test_an_interval_arrives_as_text(oracle: OracleDesk) -> None:
         Golden("UROWID", "UROWID", "string", [("AAAAAAAAAAAAAAAAAA", "AAAAAAAAAAAAAAAAAA", None)], "CHARTOROWID(:v)"),
         Golden("XMLTYPE", "XMLTYPE", "string", [("<a>1</a>", "<a>1</a>", None)], "XMLTYPE(:v)"),
         Golden("JSON", "JSON", "string", [('{"a":1}', '{"a":1}', None)]),
+        Golden("BOOLEAN", "BOOLEAN", "boolean", [(True, True, None), (False, False, None), (None, None, None)]),
         Golden("NCLOB", "NCLOB", "string", fits(EMOJI * 1000)),
         Golden("BLOB", "BLOB", "string", [(b"\x00\xff", "00FF", None), (bytes(3000), None, ANY)]),
         Golden("LONG RAW", "LONG RAW", "array", fits(b"\x00\xff")),

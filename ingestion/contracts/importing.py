@@ -1,0 +1,154 @@
+"""Writes the first version of a contract from a source's catalog: what can be known is stated, the rest proposed."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+import pyarrow as pa
+
+from ingestion.contracts.compare import FoundColumn
+from ingestion.contracts.names import looks_personal
+from ingestion.contracts.spelling import meaning, our_name, scalar
+from ingestion.contracts.types import UnknownTypeError, declared_type
+
+OPEN_KEY = "NUMBER(18)"
+
+_SERVERS = {
+    "oracle": ("host: ${{{0}_HOST}}", "port: 1521", "serviceName: ${{{0}_SERVICE}}"),
+    "sqlserver": ("host: ${{{0}_HOST}}", "port: 1433", "database: ${{{0}_DATABASE}}"),
+    "duckdb": ("database: ${{{0}_FILE}}",),
+}
+_CHANGED = re.compile(
+    r"(?:^|_)(?:updated|modified|changed|last_?(?:update|modif|change)\w*|dt_?(?:alteracao|atualizacao))(?:_|$)"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnFacts:
+    """A column of the catalog and the comment that stands there."""
+
+    found: FoundColumn
+    comment: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TableFacts:
+    """
+    A table or view as its catalog describes it; columns in catalog order.
+
+    `key` holds the primary key's columns in key order, empty where the catalog knows none. `tracks_changes` says
+    that the database keeps a log of its changed keys.
+    """
+
+    schema: str
+    name: str
+    columns: tuple[ColumnFacts, ...]
+    key: tuple[str, ...] = ()
+    comment: str = ""
+    tracks_changes: bool = False
+
+
+@dataclass(slots=True)
+class Draft:
+    """A contract's text, and what a person should look at before anybody relies on it."""
+
+    entity: str
+    text: str
+    notes: list[str] = field(default_factory=list)
+
+
+def draft_contract(facts: TableFacts, *, system: str, timezone: str, entity: str | None = None) -> Draft:
+    """
+    Return a contract of a table.
+
+    Columns whose type no contract can use are left out, with a note. The watermark is the first required moment whose
+    name says change, or a rowversion; without one the table is compared whole. The table has a key.
+    """
+    entity = entity or our_name(facts.name, ())
+    dialect = facts.columns[0].found.dialect if facts.columns else "duckdb"
+    columns = [c for c in facts.columns if _is_usable(c.found)]
+    draft = Draft(entity, "")
+    draft.notes += [f"left out {c.found.name} ({c.found.physical_type}): no contract can use the type"
+                    for c in facts.columns if c not in columns]  # fmt: skip
+    names: dict[str, str] = {}
+    for column in columns:
+        names[column.found.name] = our_name(column.found.name, names.values())
+    lines = list(_head(facts, system, entity, dialect))
+    for column in columns:
+        position = facts.key.index(column.found.name) + 1 if column.found.name in facts.key else None
+        lines += _property(column, names[column.found.name], position, draft.notes)
+    lines += _lake_block(facts, columns, names, timezone, draft.notes)
+    draft.text = "\n".join(lines) + "\n"
+    return draft
+
+
+def _head(facts: TableFacts, system: str, entity: str, dialect: str) -> Iterator[str]:
+    yield from ("apiVersion: v3.1.0", "kind: DataContract", f"id: {system}.{entity}", "version: 1.0.0")
+    yield from ("status: draft", f"name: {scalar(f'{system} {entity}')}", f"domain: {system}", "", "description:")
+    purpose = facts.comment or f"Rows of {facts.schema}.{facts.name}; say what one of them stands for."
+    yield f"  purpose: {scalar(purpose)}"
+    yield from ("", "servers:", f"  - server: {system}", f"    type: {dialect}")
+    yield from (f"    {line.format(system.upper())}" for line in _SERVERS[dialect])
+    yield from ("", "schema:", f"  - name: {entity}", f"    physicalName: {scalar(f'{facts.schema}.{facts.name}')}")
+    yield from ("    logicalType: object", "    physicalType: table")
+    yield f"    description: {scalar(facts.comment or 'Describe it.')}"
+    yield "    properties:"
+
+
+def _property(column: ColumnFacts, name: str, position: int | None, notes: list[str]) -> Iterator[str]:
+    found = column.found
+    declared = found.physical_type
+    type_, logical = meaning(found.dialect, declared, None)
+    if type_ is None and position is not None:
+        declared, logical = OPEN_KEY, "integer"
+        notes.append(f"{name}: the source leaves its precision open; promised {OPEN_KEY}, because it is a key")
+    elif type_ is None:
+        notes.append(f"{name}: the source leaves its precision open; kept as exact text. Promise e.g. NUMBER(18,4)")
+    yield f"      - name: {scalar(name)}"
+    yield f"        physicalName: {scalar(found.name)}"
+    yield f"        logicalType: {logical}"
+    yield f"        physicalType: {scalar(declared)}"
+    if position is not None:
+        yield from ("        primaryKey: true", f"        primaryKeyPosition: {position}")
+    if position is not None or not found.nullable:
+        yield "        required: true"
+    if looks_personal(name):
+        yield "        classification: pii"
+        notes.append(f"{name}: looks personal, so it is marked as pii; Gold holds it hashed only")
+    yield f"        description: {scalar(column.comment or 'Describe it.')}"
+
+
+def _lake_block(
+    facts: TableFacts, columns: Sequence[ColumnFacts], names: dict[str, str], timezone: str, notes: list[str]
+) -> Iterator[str]:
+    watermark = _watermark(columns)
+    yield from ("", "customProperties:", "  - property: lake", "    value:", f"      timezone: {timezone}")
+    if facts.tracks_changes:
+        yield from ("      mode: changes", "      deletes: changes")
+    elif watermark is None:
+        yield from ("      mode: full", "      deletes: keys")
+        notes.append("no column looks like a watermark: each load reads the whole table and appends what differs")
+    else:
+        yield from ("      mode: incremental", f"      watermark: {names[watermark.name]}")
+        if not pa.types.is_integer(watermark.arrow_type or pa.null()):
+            yield "      overlap: PT2H"
+        yield "      deletes: keys"
+        notes.append(f"{names[watermark.name]}: proposed as the watermark. Make sure that every change moves it")
+
+
+def _watermark(columns: Sequence[ColumnFacts]) -> FoundColumn | None:
+    found = [column.found for column in columns if not column.found.nullable]
+    versions = [c for c in found if c.physical_type.lower() == "rowversion"]
+    moments = [c for c in found if c.arrow_type is not None and pa.types.is_timestamp(c.arrow_type)]
+    named = [c for c in moments if _CHANGED.search(our_name(c.name, ()))]
+    return next(iter([*versions, *named]), None)
+
+
+def _is_usable(found: FoundColumn) -> bool:
+    try:
+        declared_type(found.dialect, found.physical_type)
+    except UnknownTypeError:
+        return False
+    return True

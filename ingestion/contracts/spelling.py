@@ -1,0 +1,61 @@
+"""How names, types and texts of a source are spelled in a contract file."""
+
+from __future__ import annotations
+
+import json
+import re
+import unicodedata
+from collections.abc import Iterable
+from contextlib import suppress
+
+import pyarrow as pa
+
+from ingestion.contracts.names import name_fault
+from ingestion.contracts.types import UnknownTypeError, arrow_type, declared_type
+
+_PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9_]*(?:\([0-9A-Za-z, ]+\))?(?: [A-Za-z]+)*|\d+\.\d+\.\d+")
+_LOGICAL = (
+    ("boolean", pa.types.is_boolean),
+    ("integer", pa.types.is_integer),
+    ("timestamp", pa.types.is_timestamp),
+    ("date", pa.types.is_date),
+    ("array", pa.types.is_binary),
+    ("number", pa.types.is_decimal),
+    ("number", pa.types.is_floating),
+)
+_YAML_WORDS = frozenset({"yes", "no", "on", "off", "true", "false", "null", "y", "n"})
+
+
+def meaning(dialect: str, declared: str, logical_type: str | None) -> tuple[pa.DataType | None, str]:
+    """
+    Return the Arrow type and the ODCS type of a declaration, keeping `logical_type` where it still fits.
+
+    A precision left open has no Arrow type of its own and is kept as exact text.
+    """
+    try:
+        type_ = declared_type(dialect, declared)
+    except UnknownTypeError:
+        type_ = pa.string()  # the finished text is examined, and says it better
+    if type_ is not None and logical_type is not None:
+        with suppress(UnknownTypeError):
+            return arrow_type(dialect, declared, logical_type), logical_type
+    logical = next((name for name, is_kind in _LOGICAL if type_ is not None and is_kind(type_)), "string")
+    return type_, logical
+
+
+def our_name(source_name: str, taken: Iterable[str]) -> str:
+    """Return a column name made from the source's: plain lower case letters, not reserved, not taken."""
+    plain = unicodedata.normalize("NFKD", source_name.casefold()).encode("ascii", "ignore").decode()
+    name = re.sub(r"[^a-z0-9]+", "_", plain).strip("_") or "column"
+    if name_fault(name):
+        name = f"source_{name}"
+    candidates = (name if number == 1 else f"{name}_{number}" for number in range(1, 10_000))
+    return next(candidate for candidate in candidates if candidate not in taken)
+
+
+def scalar(value: str, *, in_flow: bool = False, style: str | None = None) -> str:
+    """Return the value as a YAML scalar, in the quotes that stood there before, or in none where that is safe."""
+    if style in ("'", '"') and not {"'", '"', "\\"} & set(value):
+        return f"{style}{value}{style}"
+    is_plain = _PLAIN.fullmatch(value) is not None and value.casefold() not in _YAML_WORDS
+    return value if is_plain and not (in_flow and "," in value) else json.dumps(value, ensure_ascii=False)

@@ -1,0 +1,50 @@
+"""Tables as Oracle's dictionary describes them, for contracts that are still to be written."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from itertools import groupby
+from operator import itemgetter
+from typing import Any
+
+from ingestion.contracts.importing import ColumnFacts, TableFacts
+from ingestion.sources.oracle_catalog import DictionaryRow, from_dictionary
+from ingestion.sources.oracle_session import Session
+
+_COLUMNS = (
+    "SELECT c.TABLE_NAME, m.COMMENTS, c.COLUMN_NAME, c.DATA_TYPE, c.DATA_LENGTH, c.DATA_PRECISION, c.DATA_SCALE, "
+    "c.NULLABLE, c.CHAR_LENGTH, c.CHAR_USED FROM ALL_TAB_COLUMNS c "
+    "LEFT JOIN ALL_COL_COMMENTS m ON m.OWNER = c.OWNER AND m.TABLE_NAME = c.TABLE_NAME "
+    "AND m.COLUMN_NAME = c.COLUMN_NAME WHERE c.OWNER = :owner{table} ORDER BY c.TABLE_NAME, c.COLUMN_ID"
+)
+_KEYS = (
+    "SELECT k.TABLE_NAME, k.COLUMN_NAME FROM ALL_CONSTRAINTS c JOIN ALL_CONS_COLUMNS k "
+    "ON k.OWNER = c.OWNER AND k.CONSTRAINT_NAME = c.CONSTRAINT_NAME AND k.TABLE_NAME = c.TABLE_NAME "
+    "WHERE c.CONSTRAINT_TYPE = 'P' AND c.OWNER = :owner ORDER BY k.TABLE_NAME, k.POSITION"
+)
+_COMMENTS = "SELECT TABLE_NAME, COMMENTS FROM ALL_TAB_COMMENTS WHERE OWNER = :owner"
+
+
+def describe(session: Session, owner: str, table: str | None) -> list[TableFacts]:
+    """Return the tables and views of an owner that the user may read, by name."""
+    only, binds = (" AND c.TABLE_NAME = :name", {"name": table}) if table else ("", {})
+    rows = session.rows(_COLUMNS.format(table=only), {"owner": owner, **binds})
+    keys = _grouped(session.rows(_KEYS, {"owner": owner}))
+    comments = dict(session.rows(_COMMENTS, {"owner": owner}))
+    return [
+        TableFacts(
+            owner,
+            name,
+            tuple(ColumnFacts(from_dictionary(DictionaryRow(*row[2:])), row[1] or "") for row in columns),
+            tuple(keys.get(name, ())),
+            comments.get(name) or "",
+        )
+        for name, columns in groupby(rows, key=itemgetter(0))
+    ]
+
+
+def _grouped(pairs: Iterable[tuple[Any, ...]]) -> dict[str, list[str]]:
+    grouped: dict[str, list[str]] = {}
+    for name, column in pairs:
+        grouped.setdefault(name, []).append(column)
+    return grouped
