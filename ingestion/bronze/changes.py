@@ -6,6 +6,8 @@ Tables the statements speak of:
     bronze        the Bronze table at the version this load began with
     events        enough of bronze to tell the newest event of every key (see `ingestion.bronze.checkpoint`)
     source_keys   keys that the source has at the fixed point
+    deleted_keys  keys that the source reports as deleted
+    gone_keys     live keys of the lake that either of the two says are gone
     refused_keys  keys of rows that this batch quarantined
     staged_bad, quarantine   bad rows of this batch, and those of earlier ones
 """
@@ -111,6 +113,14 @@ def vanished_keys(contract: Contract) -> str:
     )
 
 
+def reported_keys(contract: Contract) -> str:
+    """Return the live keys that the source reports as deleted, with `_newest`."""
+    return (
+        f"select l.* from ({live(contract)}) l where not l._deleted and exists "
+        f"(select 1 from deleted_keys k where {_same(contract.key_names, 'l', 'k')})"
+    )
+
+
 def count_live(contract: Contract) -> str:
     return f"select count(*) from ({live(contract)}) where not _deleted"
 
@@ -118,7 +128,7 @@ def count_live(contract: Contract) -> str:
 def delete_rows(
     contract: Contract, *, moment: datetime, sequence: int, batch: int, first_row: int, ingested_at: datetime
 ) -> str:
-    """Return one D row per vanished key: keys only, in force at the fixed point or just after the newest event."""
+    """Return one D row per gone key: keys only, in force at the fixed point or just after the newest event."""
     fields = []
     for column in contract.columns:
         value = f"v.{quote(column.name)}" if column.key_position is not None else "null"
@@ -129,7 +139,7 @@ def delete_rows(
         f"cast({sequence} as bigint) as _seq, cast({batch} as bigint) as _batch, "
         f"row_number() over () + {first_row - 1} as _row, {literal(contract.system)} as _source_system, "
         f"cast({literal(ingested_at.isoformat())} as timestamptz) as _ingested_at, "
-        f"{literal(contract.version)} as _contract_version from ({vanished_keys(contract)}) v"
+        f"{literal(contract.version)} as _contract_version from gone_keys v"
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import pyarrow.parquet as pq
@@ -27,6 +28,7 @@ class BronzeState:
     `batch` is the last committed one (0: none yet), `next_batch` the next free number of Bronze and
     quarantine together. `watermark` is the exclusive end of what is loaded by
     `watermark_column`, in source form; None where the log no longer tells or nothing was loaded.
+    `ingested_at` is when the last batch was made, by the loader's clock; None where the log no longer tells.
     """
 
     batch: int
@@ -35,6 +37,7 @@ class BronzeState:
     quarantine_version: int
     watermark: str | None
     watermark_column: str | None
+    ingested_at: datetime | None = None
 
     @property
     def is_empty(self) -> bool:
@@ -89,6 +92,7 @@ class BronzeTable:
             quarantine_version=self.engine.version(self.quarantine_uri),
             watermark=metadata.get("watermark"),
             watermark_column=metadata.get("watermark_column"),
+            ingested_at=datetime.fromisoformat(metadata["ingested_at"]) if "ingested_at" in metadata else None,
         )
 
     def newest_watermark(self, state: BronzeState) -> str | None:

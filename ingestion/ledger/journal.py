@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 import pyarrow as pa
@@ -36,13 +37,18 @@ class Journal:
         columns = [pa.array([row.get(field.name) for row in rows], field.type) for field in schema]
         self._engine.append(self._lake.uri("ops", table), pa.Table.from_arrays(columns, schema=schema))
 
-    def watermark(self, contract_id: str, batch: int) -> str | None:
-        """Return the watermark of a committed batch as the ledger remembers it, None if it does not."""
+    def watermark(self, contract_id: str, batch: int, *, since: datetime | None) -> str | None:
+        """
+        Return the newest watermark of the steps that ended with this batch as the newest; None where none is known.
+
+        Steps that ended before `since`, when the batch was made, spoke of another table that bore the same name.
+        """
         with self._connect() as connection:
             rows = connection.execute(
-                "select watermark from ops.runs where subject = ? and batch = ? and watermark is not null "
+                "select watermark from ops.runs where subject = ? and last_batch = ? and watermark is not null "
+                "and status <> 'failed' and (?::timestamptz is null or finished_at >= ?::timestamptz) "
                 "order by finished_at desc limit 1",
-                [contract_id, batch],
+                [contract_id, batch, since, since],
             ).fetchall()
         return str(rows[0][0]) if rows else None
 

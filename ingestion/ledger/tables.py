@@ -17,7 +17,8 @@ RUNS = pa.schema(
         ("status", pa.string()),  # ok, warning, failed
         ("started_at", _MOMENT),
         ("finished_at", _MOMENT),
-        ("batch", pa.int64()),
+        ("batch", pa.int64()),  # the one that the step committed
+        ("last_batch", pa.int64()),  # the newest one when the step ended, its own or an earlier one
         ("contract_version", pa.string()),
         ("rows_read", pa.int64()),
         ("rows_good", pa.int64()),

@@ -123,8 +123,8 @@ class Batch:
         self._pieces += [file for file in pieces if file.rows]
         return kept
 
-    def set_source_keys(self, batches: Iterable[pa.RecordBatch] | None) -> int:
-        """Make `source_keys` from a stream of keys, or (None) from what `take` has just read. Returns its rows."""
+    def set_source_keys(self, batches: Iterable[pa.RecordBatch] | None) -> None:
+        """Say which keys the source has: a stream of them, or (None) those that `take` has just read."""
         if batches is None:
             keys = ", ".join(duck.identifier(name) for name in self.contract.key_names)
             self._view_refused_keys()
@@ -132,18 +132,29 @@ class Batch:
                 f"create or replace view source_keys as "
                 f"select {keys} from staged union all select {keys} from refused_keys"
             )
-            return self._bench.scalar("select count(*) from source_keys")
+        else:
+            self._stage_keys("source_keys", batches)
+        self._find_gone(changes.vanished_keys(self.contract))
+
+    def set_deleted_keys(self, batches: Iterable[pa.RecordBatch]) -> None:
+        """Say which keys the source reports as deleted."""
+        self._stage_keys("deleted_keys", batches)
+        self._find_gone(changes.reported_keys(self.contract))
+
+    def _stage_keys(self, name: str, batches: Iterable[pa.RecordBatch]) -> None:
         schema = pa.schema([(column.name, column.arrow_type) for column in self.contract.keys])
         with ParquetStage(self._filesystem, self._path("keys"), schema) as stage:
             stage.write_all(batches)
-            file = stage.close()
-        self._view("source_keys", [file])
-        return file.rows
+            self._view(name, [stage.close()])
+
+    def _find_gone(self, statement: str) -> None:
+        self._bench.connection.execute(f"create or replace table gone_keys as {statement}")
 
     def vanished(self) -> tuple[int, int]:
-        """Return how many keys of the lake the source no longer has, and how many live ones the lake has."""
-        gone = self._bench.scalar(f"select count(*) from ({changes.vanished_keys(self.contract)})")
-        return gone, self._bench.scalar(changes.count_live(self.contract))
+        """Return how many live keys of the lake are gone from the source, and how many live ones the lake has."""
+        return self._bench.scalar("select count(*) from gone_keys"), self._bench.scalar(
+            changes.count_live(self.contract)
+        )
 
     def refresh_checkpoint(self) -> None:
         """Write the fold of the committed history beside the table, if folding it has become dear."""
@@ -158,7 +169,7 @@ class Batch:
         self._filesystem.move(file.path, f"{self.table.checkpoint_folder}/{number:08d}-{rows}.parquet")
 
     def delete_vanished(self) -> int:
-        """Stage a D row per vanished key."""
+        """Stage a D row per key that is gone."""
         statement = changes.delete_rows(
             self.contract,
             moment=self.fixed_point.moment,

@@ -3,27 +3,23 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from dataclasses import dataclass
 from typing import Any
 
 from ingestion.bronze import changes
 from ingestion.bronze.table import BronzeState, BronzeTable
-from ingestion.contracts.compare import Drift, FoundColumn, find_drift
-from ingestion.contracts.model import BronzeMode, Contract, Deletes, DriftAction, Mode
+from ingestion.contracts.compare import Drift, FoundColumn
+from ingestion.contracts.model import BronzeMode, Contract, Deletes, Mode
 from ingestion.contracts.window import FixedPoint, Window
 from ingestion.errors import (
-    Break,
-    BrokenContractError,
     ConfigurationError,
     IntegrityError,
     PermanentError,
-    QuarantineLimitError,
     SnapshotLostError,
 )
 from ingestion.extract.chunk_ledger import ChunkLedger, ChunkPlan
-from ingestion.extract.quality import MIN_ROWS_TO_JUDGE, Outcome, evaluate
 from ingestion.pipelines.batch import Batch, open_batch
+from ingestion.pipelines.checks import check_drift, judge_batch, record_quality
 from ingestion.pipelines.chunked import ROW_NUMBERS, ChunkWork, chunk_ledger, chunk_rows, read_chunks
 from ingestion.pipelines.context import Context
 from ingestion.pipelines.steps import (
@@ -36,7 +32,7 @@ from ingestion.pipelines.steps import (
     plan_for,
     result_of,
 )
-from ingestion.sources.base import Snapshot, Source
+from ingestion.sources.base import ChangeFeed, Snapshot, Source
 
 READS = 3  # of one table in one load, where the source gives fixed points up
 
@@ -107,7 +103,7 @@ def _load_at(
         with source.snapshot(at=point) as snapshot:
             row["fixed_point"] = snapshot.fixed_point.moment.isoformat()
             found = snapshot.catalog(contract)
-            drifts = _check_drift(context, contract, found)
+            drifts = check_drift(context, contract, found)
             with open_batch(table, state, snapshot.fixed_point, memory_limit=context.settings.load_memory) as batch:
                 if begun is not None:
                     batch.ingested_at = begun.ingested_at
@@ -118,6 +114,22 @@ def _load_at(
         raise
     ledger.clear()
     return result
+
+
+@dataclass(frozen=True, slots=True)
+class _ReadPlan:
+    """
+    What one load reads: a window, or (`since`) what changed after a version of the source's log of changes.
+
+    `watermark` is what the commit will say; `full` compares the whole table with the lake.
+    """
+
+    window: Window
+    full: bool
+    watermark: str | None = None
+    future: str | None = None
+    since: str | None = None
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
@@ -134,26 +146,15 @@ class _Load:
     allow_deletes: bool
 
     def run(self, *, full: bool, drifts: list[Drift]) -> LoadResult:
-        if self.contract.mode is Mode.CHANGES:
-            raise ConfigurationError(
-                f"{self.contract.id}: mode changes reads SQL Server's Change Tracking; this source has none. "
-                "No rows were read. Use mode incremental or full."
-            )
-        committed = None if full else committed_watermark(self.context, self.table, self.state)
-        watermark, window = None, Window()
-        if self.contract.mode is Mode.INCREMENTAL:
-            plan = plan_for(self.contract, self.snapshot, committed)
-            watermark, window = plan.next_low, plan.window
-            self._take(window, plan.future, full=full)
+        plan = self._plan(None if full else committed_watermark(self.context, self.table, self.state), full=full)
+        if plan.since is None:
+            self._take(plan)
         else:
-            self._take(window, None, full=full)
-        fetched = 0
-        if self.contract.deletes is Deletes.KEYS and not self.state.is_empty and self._appends:
-            fetched = self._compare_keys(window)
-            self.batch.refresh_checkpoint()
+            self._take_changes(plan.since)
+        fetched = self._settle_deletes(plan) if self._appends and not self.state.is_empty else 0
         self.batch.settle_quarantine()
-        outcomes, warnings = self._judge()
-        metadata = batch_metadata(self.context, self.contract, self.batch, watermark=watermark, window=window)
+        outcomes, warnings = judge_batch(self.context, self.batch)
+        metadata = batch_metadata(self.context, self.contract, self.batch, watermark=plan.watermark, window=plan.window)
         number = self.batch.commit(metadata)
         record_quality(self.context, self.contract, self.batch, outcomes)
         return result_of(
@@ -161,9 +162,9 @@ class _Load:
             self.contract,
             self.batch,
             number,
-            watermark,
+            plan.watermark,
             fetched=fetched,
-            warnings=warnings,
+            warnings=(*plan.warnings, *warnings),
             drifts=drifts,
         )
 
@@ -171,114 +172,104 @@ class _Load:
     def _appends(self) -> bool:
         return self.contract.bronze is not BronzeMode.OVERWRITE
 
-    def _take(self, window: Window, future: str | None, *, full: bool) -> None:
-        contract = self.contract
+    def _plan(self, committed: str | None, *, full: bool) -> _ReadPlan:
+        if self.contract.mode is Mode.FULL:
+            return _ReadPlan(Window(), full=full)
+        if self.contract.mode is Mode.CHANGES:
+            return self._plan_changes(committed)
+        plan = plan_for(self.contract, self.snapshot, committed)
+        return _ReadPlan(plan.window, full=full, watermark=plan.next_low, future=plan.future)
+
+    def _plan_changes(self, committed: str | None) -> _ReadPlan:
+        """Plan to read what changed; everything, where nothing is loaded yet or the log does not reach back so far."""
+        feed, watermark = self._feed(), self.snapshot.fixed_point.value
+        if committed is not None and feed.reaches_back(self.contract, committed):
+            return _ReadPlan(Window(), full=False, watermark=watermark, since=committed)
+        warnings = () if committed is None else (
+            f"the source no longer keeps changes back to version {committed}: the whole table was compared. "
+            "Load more often than changes are kept, or keep them longer",
+        )  # fmt: skip
+        return _ReadPlan(Window(), full=True, watermark=watermark, warnings=warnings)
+
+    def _feed(self) -> ChangeFeed:
+        snapshot = self.snapshot
+        if isinstance(snapshot, ChangeFeed) and snapshot.tracks_changes(self.contract):
+            return snapshot
+        raise ConfigurationError(
+            f"{self.contract.id}: promised by mode changes that the database keeps a log of the table's changed keys, "
+            "found none. No rows were read. Enable Change Tracking on it, or use mode incremental or full."
+        )
+
+    def _take(self, plan: _ReadPlan) -> None:
+        contract, window = self.contract, plan.window
         expected = self.snapshot.count(contract, window)
-        op = "R" if full or self.state.is_empty else "U"
-        news = self._news(window, full)
+        op = "R" if plan.full or self.state.is_empty else "U"
+        news = self._news(plan)
         if expected > chunk_rows(contract) and window.low is None and self.source.shares(self.snapshot.fixed_point):
-            self._take_chunks(window, future, op=op, news=news)
+            self._take_chunks(plan, op=op, news=news)
         else:
             rows = self.snapshot.read(contract, window, found=self.found)
-            self.batch.take(rows, op=op, news=news, future=future)
+            self.batch.take(rows, op=op, news=news, future=plan.future)
+        self._check_count(expected, "in the window")
+
+    def _take_changes(self, since: str) -> None:
+        feed = self._feed()
+        expected = feed.count_changes(self.contract, since)
+        rows = feed.read_changes(self.contract, since, found=self.found)
+        self.batch.take(rows, op="U", news=changes.changed_state(self.contract, self._content, op=None))
+        self._check_count(expected, f"changed since version {since}")
+
+    def _check_count(self, expected: int, where: str) -> None:
         if self.batch.tally.read != expected:
             raise IntegrityError(
-                f"{contract.id}: the source counts {expected} rows in the window, {self.batch.tally.read} were read. "
+                f"{self.contract.id}: the source counts {expected} rows {where}, {self.batch.tally.read} were read. "
                 "Nothing was committed. Run it again; if it comes back, check the driver's version."
             )
 
-    def _take_chunks(self, window: Window, future: str | None, *, op: str, news: str | None) -> None:
+    def _take_chunks(self, read: _ReadPlan, *, op: str, news: str | None) -> None:
         """Read chunks that several sessions share, those left out that an earlier attempt at this batch has read."""
         plan = self.ledger.plan()
-        if plan is None or plan.window != window:
+        if plan is None or plan.window != read.window:
             chunks = self.snapshot.chunks(self.contract, rows=chunk_rows(self.contract))
-            plan = ChunkPlan(self.snapshot.fixed_point, window, self.batch.ingested_at, chunks)
+            plan = ChunkPlan(self.snapshot.fixed_point, read.window, self.batch.ingested_at, chunks)
             self.ledger.begin(plan)
         connection = self.context.settings.connection(self.contract.system)
         stamp = self.batch.stamp(op)
         work = ChunkWork(
-            self.contract, connection, self.table.lake, self.ledger.folder, plan, self.found, stamp, future
+            self.contract, connection, self.table.lake, self.ledger.folder, plan, self.found, stamp, read.future
         )
         intakes = read_chunks(work, self.ledger)
         self.batch.admit(intakes, stamp=stamp, news=news, last_row=len(intakes) * ROW_NUMBERS + 1)
 
-    def _news(self, window: Window, full: bool) -> str | None:
+    def _news(self, plan: _ReadPlan) -> str | None:
         """Return the statement that finds what the lake lacks among the staged rows; None keeps all."""
         contract = self.contract
         if self.state.is_empty or not self._appends:
             return None
         if contract.mode is Mode.FULL:
-            return changes.changed_state(contract, contract.tracked_names, op="R" if full else None)
-        if full:
-            others = tuple(n for n in contract.arrow_schema.names if n not in contract.key_names)
-            return changes.changed_state(contract, others, op="R")
-        return changes.not_yet_loaded(contract, window.low)
+            return changes.changed_state(contract, contract.tracked_names, op="R" if plan.full else None)
+        if plan.full:
+            return changes.changed_state(contract, self._content, op="R")
+        return changes.not_yet_loaded(contract, plan.window.low)
 
-    def _compare_keys(self, window: Window) -> int:
-        """Stage deletes, and fetch what the window did not show. Returns the rows fetched."""
-        if window == Window():  # all rows were read: their states were compared already
-            self.batch.set_source_keys(None)
-            check_brake(self.contract, self.batch, allow_deletes=self.allow_deletes)
-            self.batch.delete_vanished()
+    @property
+    def _content(self) -> tuple[str, ...]:
+        return tuple(n for n in self.contract.arrow_schema.names if n not in self.contract.key_names)
+
+    def _settle_deletes(self, plan: _ReadPlan) -> int:
+        """Stage deletes, and fetch what the read did not show. Returns the rows fetched."""
+        if self.contract.deletes is Deletes.NONE:
             return 0
-        self.batch.set_source_keys(self.snapshot.read_keys(self.contract, Window()))
+        has_read_all = plan.since is None and plan.window == Window()
+        if plan.since is not None and self.contract.deletes is Deletes.CHANGES:
+            self.batch.set_deleted_keys(self._feed().read_deleted(self.contract, plan.since))
+        else:  # where all rows were read, their states were compared already
+            keys = None if has_read_all else self.snapshot.read_keys(self.contract, Window())
+            self.batch.set_source_keys(keys)
         check_brake(self.contract, self.batch, allow_deletes=self.allow_deletes)
-        lacking = self.batch.lacking_keys()
+        has_all_keys = not has_read_all and self.contract.deletes is Deletes.KEYS
+        lacking = self.batch.lacking_keys() if has_all_keys else None
         self.batch.delete_vanished()
-        return fetch(self.contract, self.snapshot, self.found, self.batch, lacking) if lacking.num_rows else 0
-
-    def _judge(self) -> tuple[list[Outcome], tuple[str, ...]]:
-        """Compare bad rows and quality checks with the contract's limits. Raises QuarantineLimitError."""
-        contract, batch = self.contract, self.batch
-        outcomes = evaluate(contract, batch.tally)
-        failed = [o for o in outcomes if o.outcome == "fail"]
-        judged = batch.tally.read - batch.counts.known_bad
-        percent = 100.0 * batch.counts.quarantined / judged if judged else 0.0
-        breaks = ", ".join(f"{mark} {count}" for mark, count in batch.broken_new().items())
-        if failed or (judged >= MIN_ROWS_TO_JUDGE and percent > contract.quarantine_fail_percent):
-            record_quality(self.context, contract, batch, outcomes)
-            finding = "; ".join(f"{o.check_id}: promised {o.promised}, found {o.found:g}" for o in failed) or (
-                f"promised at most {contract.quarantine_fail_percent:g} % bad rows, found {percent:.1f} % "
-                f"({batch.counts.quarantined} of {judged}): {breaks}"
-            )
-            raise QuarantineLimitError(
-                f"{contract.id}: {finding}. Nothing was committed, and the source still has every row. "
-                "Repair the source, or release a contract version that promises less."
-            )
-        warnings = [f"{o.check_id}: promised {o.promised}, found {o.found:g}" for o in outcomes if o.outcome == "warn"]
-        if batch.counts.quarantined and percent > contract.quarantine_warn_percent:
-            warnings.append(f"{batch.counts.quarantined} rows quarantined ({breaks})")
-        return outcomes, tuple(warnings)
-
-
-def record_quality(context: Context, contract: Contract, batch: Batch, outcomes: list[Outcome]) -> None:
-    """Append the outcome of every check of this batch to `ops.quality`."""
-    now = datetime.now(UTC)
-    common = {"run_id": context.run_id, "contract_id": contract.id, "checked_at": now, "batch": batch.state.next_batch}
-    context.journal.append("quality", [{**common, **asdict(outcome)} for outcome in outcomes])
-
-
-def _check_drift(context: Context, contract: Contract, found: tuple[FoundColumn, ...]) -> list[Drift]:
-    drifts = find_drift(contract, found)
-    now = datetime.now(UTC)
-    context.journal.append(
-        "drift",
-        [
-            {
-                "run_id": context.run_id,
-                "contract_id": contract.id,
-                "contract_version": contract.version,
-                "found_at": now,
-                "kind": drift.kind,
-                "column": drift.column,
-                "promised": drift.promised,
-                "found": drift.found,
-                "action": str(drift.action),
-            }
-            for drift in drifts
-        ],
-    )
-    failing = [Break(d.column, d.promised, d.found) for d in drifts if d.action is DriftAction.FAIL]
-    if failing:
-        raise BrokenContractError(contract.id, failing)
-    return drifts
+        fetched = fetch(self.contract, self.snapshot, self.found, self.batch, lacking) if lacking else 0
+        self.batch.refresh_checkpoint()
+        return fetched

@@ -16,10 +16,12 @@ from ingestion.pipelines.batch import Batch
 from ingestion.pipelines.context import Context
 from ingestion.sources.base import Snapshot
 
+CHANGE_LOG = "(change log)"
+
 
 @dataclass(frozen=True, slots=True)
 class LoadResult:
-    """What one load did. `batch` is None when nothing was committed to Bronze."""
+    """What one load did. `batch` is None when nothing was committed to Bronze; `last_batch` is the newest there."""
 
     contract_id: str
     run_id: str
@@ -34,6 +36,7 @@ class LoadResult:
     fetched: int
     watermark: str | None
     drift: tuple[str, ...] = ()
+    last_batch: int = 0
     warnings: tuple[str, ...] = ()
     breaks: dict[str, int] = field(default_factory=dict)
 
@@ -54,20 +57,31 @@ def committed_watermark(context: Context, table: BronzeTable, state: BronzeState
     """
     Return where the next window begins: from the commit, else the ledger, else the Bronze rows themselves.
 
-    The last is the newest loaded watermark, which is at or before the committed one: older is safe.
+    The last is the newest loaded watermark, which is at or before the committed one: older is safe. Mode changes goes
+    by versions of the source's log; there the ledger also knows loads that found nothing to commit.
     Raises ConfigurationError if the contract has another watermark column by now.
     """
     contract = table.contract
-    if state.is_empty or contract.mode is not Mode.INCREMENTAL:
+    if state.is_empty or contract.mode is Mode.FULL:
         return None
-    if state.watermark_column not in (None, contract.watermark):
+    named = watermark_name(contract)
+    if state.watermark_column not in (None, named):
         raise ConfigurationError(
             f"{contract.id}: the lake was loaded by the watermark {state.watermark_column}, the contract now names "
-            f"{contract.watermark}. No rows were read. Reload it once: lakehouse load --full {contract.id}"
+            f"{named}. No rows were read. Reload it once: lakehouse load --full {contract.id}"
         )
-    if state.watermark is not None:
-        return state.watermark
-    return context.journal.watermark(contract.id, state.batch) or table.newest_watermark(state)
+    noted = None
+    if state.watermark is None or contract.mode is Mode.CHANGES:
+        noted = context.journal.watermark(contract.id, state.batch, since=state.ingested_at)
+    if contract.mode is Mode.CHANGES:
+        versions = [int(text) for text in (noted, state.watermark) if text is not None]
+        return str(max(versions)) if versions else None
+    return state.watermark or noted or table.newest_watermark(state)
+
+
+def watermark_name(contract: Contract) -> str | None:
+    """Return what a table's loads go by: its watermark's column, or the log of changes."""
+    return CHANGE_LOG if contract.mode is Mode.CHANGES else contract.watermark
 
 
 def fetch(contract: Contract, snapshot: Snapshot, found: tuple[FoundColumn, ...], batch: Batch, keys: Any) -> int:
@@ -99,9 +113,10 @@ def batch_metadata(
     return {
         "run_id": context.run_id,
         "contract_version": contract.version,
-        "watermark_column": contract.watermark,
+        "watermark_column": watermark_name(contract),
         "watermark": watermark,
         "window": None if window is None else {"low": window.low, "high": window.high},
+        "ingested_at": batch.ingested_at.isoformat(),
         "fixed_point": batch.fixed_point.as_dict(),
         "counts": {"read": batch.tally.read, "good": batch.tally.good, "bad": batch.tally.bad, **asdict(batch.counts)},
     }
@@ -123,6 +138,7 @@ def result_of(
         contract_id=contract.id,
         run_id=context.run_id,
         batch=number,
+        last_batch=number or batch.state.batch,
         read=batch.tally.read,
         good=batch.tally.good,
         quarantined=counts.quarantined,
@@ -142,6 +158,7 @@ def ledger_columns(result: LoadResult) -> dict[str, Any]:
     """Return a load's columns of `ops.runs`."""
     return {
         "batch": result.batch,
+        "last_batch": result.last_batch,
         "rows_read": result.read,
         "rows_good": result.good,
         "rows_quarantined": result.quarantined,

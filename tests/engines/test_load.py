@@ -352,7 +352,7 @@ def test_a_watermark_that_the_log_forgot_is_recomputed_from_the_rows(
     load_table(company.context(), PEOPLE)
     monkeypatch.setattr(DeltaRs, "last_metadata", lambda *a: None)
     by_ledger = plan_load(company.context(), PEOPLE).committed
-    monkeypatch.setattr(Journal, "watermark", lambda *a: None)
+    monkeypatch.setattr(Journal, "watermark", lambda *_, **__: None)
     by_rows = plan_load(company.context(), PEOPLE).committed
 
     assert (by_ledger, by_rows) == ("2026-03-01 11:00:00.000001", "2026-03-01 11:00:00")

@@ -1,0 +1,70 @@
+"""What stands between reading and committing: drift of the source, bad rows and quality checks against their limits."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from datetime import UTC, datetime
+
+from ingestion.contracts.compare import Drift, FoundColumn, find_drift
+from ingestion.contracts.model import Contract, DriftAction
+from ingestion.errors import Break, BrokenContractError, QuarantineLimitError
+from ingestion.extract.quality import MIN_ROWS_TO_JUDGE, Outcome, evaluate
+from ingestion.pipelines.batch import Batch
+from ingestion.pipelines.context import Context
+
+
+def judge_batch(context: Context, batch: Batch) -> tuple[list[Outcome], tuple[str, ...]]:
+    """Compare bad rows and quality checks with the contract's limits. Raises QuarantineLimitError."""
+    contract = batch.contract
+    outcomes = evaluate(contract, batch.tally)
+    failed = [o for o in outcomes if o.outcome == "fail"]
+    judged = batch.tally.read - batch.counts.known_bad
+    percent = 100.0 * batch.counts.quarantined / judged if judged else 0.0
+    breaks = ", ".join(f"{mark} {count}" for mark, count in batch.broken_new().items())
+    if failed or (judged >= MIN_ROWS_TO_JUDGE and percent > contract.quarantine_fail_percent):
+        record_quality(context, contract, batch, outcomes)
+        finding = "; ".join(f"{o.check_id}: promised {o.promised}, found {o.found:g}" for o in failed) or (
+            f"promised at most {contract.quarantine_fail_percent:g} % bad rows, found {percent:.1f} % "
+            f"({batch.counts.quarantined} of {judged}): {breaks}"
+        )
+        raise QuarantineLimitError(
+            f"{contract.id}: {finding}. Nothing was committed, and the source still has every row. "
+            "Repair the source, or release a contract version that promises less."
+        )
+    warnings = [f"{o.check_id}: promised {o.promised}, found {o.found:g}" for o in outcomes if o.outcome == "warn"]
+    if batch.counts.quarantined and percent > contract.quarantine_warn_percent:
+        warnings.append(f"{batch.counts.quarantined} rows quarantined ({breaks})")
+    return outcomes, tuple(warnings)
+
+
+def record_quality(context: Context, contract: Contract, batch: Batch, outcomes: list[Outcome]) -> None:
+    """Append the outcome of every check of this batch to `ops.quality`."""
+    now = datetime.now(UTC)
+    common = {"run_id": context.run_id, "contract_id": contract.id, "checked_at": now, "batch": batch.state.next_batch}
+    context.journal.append("quality", [{**common, **asdict(outcome)} for outcome in outcomes])
+
+
+def check_drift(context: Context, contract: Contract, found: tuple[FoundColumn, ...]) -> list[Drift]:
+    drifts = find_drift(contract, found)
+    now = datetime.now(UTC)
+    context.journal.append(
+        "drift",
+        [
+            {
+                "run_id": context.run_id,
+                "contract_id": contract.id,
+                "contract_version": contract.version,
+                "found_at": now,
+                "kind": drift.kind,
+                "column": drift.column,
+                "promised": drift.promised,
+                "found": drift.found,
+                "action": str(drift.action),
+            }
+            for drift in drifts
+        ],
+    )
+    failing = [Break(d.column, d.promised, d.found) for d in drifts if d.action is DriftAction.FAIL]
+    if failing:
+        raise BrokenContractError(contract.id, failing)
+    return drifts
