@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import parse_qsl, unquote, urlsplit
 
@@ -32,6 +33,27 @@ class Connection:
     login: str = ""
     password: str = field(default="", repr=False)
     extra: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+    @property
+    def clock(self) -> datetime | None:
+        """
+        The moment that the database shows, UTC, where it is a copy of an earlier state (extra `clock`, ISO 8601).
+
+        Fixed points bear it in place of the server's own clock. Raises ConfigurationError.
+        """
+        text = self.extra.get("clock")
+        if not text:
+            return None
+        try:
+            moment = datetime.fromisoformat(text)
+        except ValueError:
+            moment = None
+        if moment is None or moment.tzinfo is None:
+            raise ConfigurationError(
+                "connection: the extra clock must be ISO 8601 with an offset, e.g. 2026-03-02T03:00:00+00:00. "
+                "Nothing was read. Correct or remove it."
+            )
+        return moment.astimezone(UTC)
 
     @property
     def max_sessions(self) -> int:

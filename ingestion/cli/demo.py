@@ -11,9 +11,16 @@ from ingestion.cli.base import Output, settings, with_output
 @click.command()
 @click.option("--scale", type=click.FloatRange(min=0.05), default=1.0, show_default=True, help="1 is 20,000 orders.")
 @click.option("--seed", type=int, default=7, show_default=True, help="Another seed makes another company.")
+@click.option(
+    "--sources",
+    type=click.Choice(["files", "wire"]),
+    default="files",
+    show_default=True,
+    help="wire: on the servers behind AIRFLOW_CONN_ERP (Oracle) and AIRFLOW_CONN_SHOP (SQL Server).",
+)
 @click.option("--env", is_flag=True, help="Print shell lines that point the product at the demo, and do nothing else.")
 @with_output
-def demo(output: Output, scale: float, seed: int, env: bool) -> None:
+def demo(output: Output, scale: float, seed: int, sources: str, env: bool) -> None:
     """Play two days of a retail company through the product, trouble included."""
     from ingestion.demo import show
 
@@ -23,5 +30,5 @@ def demo(output: Output, scale: float, seed: int, env: bool) -> None:
             click.echo(line)
         return
     console = Console(stderr=True) if output.as_json else output.console
-    story = show.tell(here, console, seed=seed, scale=scale)
+    story = show.tell(here, console, seed=seed, scale=scale, wire=sources == "wire")
     output.result(story.as_dict(), lambda shown: show.render(story, shown))

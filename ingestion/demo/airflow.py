@@ -32,6 +32,7 @@ import click
 
 from ingestion.contracts.odcs import list_contract_ids
 from ingestion.demo.clock import DAY_2
+from ingestion.demo.files import SourceFiles
 from ingestion.demo.show import SYSTEMS, demo_settings, initialise_demo, refuse_foreign_lake, world_folder
 from ingestion.demo.world import World, apply_day_2, create_day_1
 from ingestion.errors import ConfigurationError, LakehouseError
@@ -88,8 +89,8 @@ def prepare(settings: Settings) -> None:
     if not all((folder / f"{system}.duckdb").is_file() for system in SYSTEMS):
         folder.mkdir(parents=True, exist_ok=True)
         world = World()
-        create_day_1(world, folder)
-        apply_day_2(world, folder)
+        create_day_1(world, SourceFiles(folder))
+        apply_day_2(world, SourceFiles(folder))
     initialise_demo(settings)
 
 

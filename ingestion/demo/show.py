@@ -20,6 +20,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from rich.table import Table
 
 from ingestion.contracts.model import Contract
+from ingestion.demo.files import SourceFiles
+from ingestion.demo.servers import SourceServers
 from ingestion.demo.world import DAY_1, DAY_2, Trouble, World, apply_day_2, create_day_1
 from ingestion.errors import LakeError
 from ingestion.lake import duck
@@ -65,16 +67,13 @@ class Story:
         }
 
 
-def demo_settings(settings: Settings, moment: datetime) -> Settings:
-    """Return the settings with the two systems in the demo's files, as they stood at `moment`."""
-    connections = {
-        system: Connection(
-            type="duckdb",
-            schema=str(world_folder(settings) / f"{system}.duckdb").removeprefix("/"),
-            extra={"clock": moment.isoformat()},
-        )
-        for system in SYSTEMS
-    }
+def demo_settings(settings: Settings, moment: datetime, *, wire: bool = False) -> Settings:
+    """Return the settings with the two systems in the demo's files or (`wire`) on their servers, as of `moment`."""
+    connections = {}
+    for system in SYSTEMS:
+        file = str(world_folder(settings) / f"{system}.duckdb").removeprefix("/")
+        found = settings.connection(system) if wire else Connection(type="duckdb", schema=file)
+        connections[system] = replace(found, extra={**found.extra, "clock": moment.isoformat()})
     return replace(settings, connections={**settings.connections, **connections})
 
 
@@ -94,26 +93,30 @@ def exports(settings: Settings) -> list[str]:
     return lines
 
 
-def tell(settings: Settings, console: Console, *, seed: int = 7, scale: float = 1.0) -> Story:
+def tell(settings: Settings, console: Console, *, seed: int = 7, scale: float = 1.0, wire: bool = False) -> Story:
     """
     Play both days on a new lake; progress goes to the console.
 
-    An earlier demo's lake and files are replaced. Raises LakeError if the lake is not a demo's.
+    The systems are two files, or (`wire`) the servers behind their connections. An earlier demo's lake and sources are
+    replaced. Raises LakeError if the lake is not a demo's, ConfigurationError if a server's tables are not.
     """
     _clear(settings)
     world = World(seed=seed, scale=scale)
-    story = Story(lake=settings.lake_root, world=str(world_folder(settings)))
-    ids = [contract.id for contract in initialise_demo(settings)]
+    place = f"the files in {world_folder(settings)}"
+    story = Story(settings.lake_root, " and ".join(f"the server of {s}" for s in SYSTEMS) if wire else place)
+    contracts = initialise_demo(settings)
+    ids = [contract.id for contract in contracts]
+    sources = SourceServers(settings, {c.id: c for c in contracts}) if wire else SourceFiles(world_folder(settings))
     with _progress(console, total=5 * len(ids) + 6) as step:
         step("day 1: the source systems fill")
-        create_day_1(world, world_folder(settings))
-        first = open_context(demo_settings(settings, DAY_1))
+        create_day_1(world, sources)
+        first = open_context(demo_settings(settings, DAY_1, wire=wire))
         _load(first, story, 1, ids, step)
         step("day 1: Silver and Gold")
         build_layer(first, "all")
         step("day 2: the source systems change")
-        story.troubles = apply_day_2(world, world_folder(settings))
-        second = open_context(demo_settings(settings, DAY_2))
+        story.troubles = apply_day_2(world, sources)
+        second = open_context(demo_settings(settings, DAY_2, wire=wire))
         _load(second, story, 2, ids, step)
         story.before = _gaps(second, ids, step, "before repair")
         for contract_id, report in story.before.items():
@@ -207,7 +210,7 @@ def render(story: Story, console: Console) -> None:
     """Print the story for a person."""
     for table in (_planted(story), _loaded(story), _healed(story), _revenue(story)):
         console.print(table)
-    console.print(f"The lake is {story.lake}, its two source systems are the files in {story.world}.", soft_wrap=True)
+    console.print(f"The lake is {story.lake}, its two source systems are {story.world}.", soft_wrap=True)
     console.print(
         "Try next, in a shell that knows the demo's systems:\n"
         '  eval "$(.venv/bin/lakehouse demo --env)"\n'

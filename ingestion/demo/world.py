@@ -1,7 +1,7 @@
 """A retail company for the demo: an ERP and a shop, on day 1 and a real day later.
 
 The world is a function of seed and scale: same rows on every machine and date. `World` makes rows;
-`create_day_1` and `apply_day_2` keep them in two DuckDB files that stand for the two systems.
+`create_day_1` and `apply_day_2` put them where the two systems are: in two DuckDB files, or on servers.
 """
 
 from __future__ import annotations
@@ -9,14 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
-from typing import Literal
+from typing import Literal, Protocol
 
 import pyarrow as pa
 
 from ingestion.demo import chance, customers, orders, products, troubles
 from ingestion.demo.clock import DAY_1, DAY_2
-from ingestion.demo.files import SourceFiles
 from ingestion.demo.tables import NEW_COLUMNS, TABLES, Changes, SourceTable
 from ingestion.demo.troubles import Trouble
 from ingestion.lake import duck
@@ -86,21 +84,27 @@ class World:
         return connection
 
 
-def create_day_1(world: World, directory: Path) -> None:
-    """Write `erp.duckdb` and `shop.duckdb` as they stand at `DAY_1`; existing files are replaced."""
-    files = SourceFiles(directory)
-    files.replace((table, world.rows(table, 1)) for table in TABLES)
+class Sources(Protocol):
+    """Where the tables of the two systems are kept."""
+
+    def replace(self, tables: Iterable[tuple[SourceTable, pa.Table]]) -> None: ...
+
+    def apply(self, changes: Iterable[Changes]) -> None: ...
 
 
-def apply_day_2(world: World, directory: Path) -> list[Trouble]:
+def create_day_1(world: World, sources: Sources) -> None:
+    """Write both systems as they stand at `DAY_1`; an earlier demo's tables are replaced."""
+    sources.replace((table, world.rows(table, 1)) for table in TABLES)
+
+
+def apply_day_2(world: World, sources: Sources) -> list[Trouble]:
     """
-    Bring the files of day 1 to `DAY_2` and return what was planted. Doing it twice is doing it once.
+    Bring the systems of day 1 to `DAY_2` and return what was planted.
 
     Raises:
-        ConfigurationError: the files of day 1 are not there.
+        ConfigurationError: day 1 is not there.
     """
-    files = SourceFiles(directory)
-    files.apply(world.changes(table) for table in TABLES)
+    sources.apply(world.changes(table) for table in TABLES)
     return world.troubles()
 
 

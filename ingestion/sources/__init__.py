@@ -15,8 +15,7 @@ def open_source(system: str, connection: Connection) -> Source:
     if connection.type == "duckdb":
         from ingestion.sources.duckdb import DuckDbSource
 
-        # duckdb:///folder/file.duckdb: the path below the root arrives as the connection's schema
-        return DuckDbSource(system, f"{connection.host}/{connection.schema}", clock=connection.extra.get("clock"))
+        return DuckDbSource(system, connection)
     if connection.type == "oracle":
         with needs_extra(system, "oracle"):
             from ingestion.sources.oracle import OracleSource

@@ -1,7 +1,7 @@
 """Reads contracted tables from a DuckDB file. The only source module that imports duckdb.
 
 A file is read in one transaction of one read-only connection, so everything a batch reads is one state of it.
-The connection's extra `clock` (ISO 8601 with offset) says which moment the file shows; without it, now.
+A fixed point's moment is the connection's `clock`, for a file that shows an earlier state; else now.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from ingestion.contracts.projection import RAW_PREFIX
 from ingestion.contracts.types import UnknownTypeError, arrow_type, duckdb_type
 from ingestion.contracts.window import FixedPoint, Window
 from ingestion.errors import Break, BrokenContractError, ConfigurationError, SourceUnavailableError
+from ingestion.settings import Connection
 from ingestion.sources.base import WHOLE, Chunk, Grant
 
 BATCH_BYTES = 16 * 1024 * 1024
@@ -48,10 +49,11 @@ _PARTITION_FORMATS = {"day": "%Y-%m-%d", "month": "%Y-%m", "year": "%Y"}
 class DuckDbSource:
     """A DuckDB file under a system's name."""
 
-    def __init__(self, system: str, path: str, *, clock: str | None = None) -> None:
+    def __init__(self, system: str, connection: Connection) -> None:
         self._system = system
-        self._path = path
-        self._clock = _moment(system, clock)
+        # duckdb:///folder/file.duckdb: the path below the root arrives as the connection's schema
+        self._path = f"{connection.host}/{connection.schema}"
+        self._clock = connection.clock
 
     def probe(self) -> str:
         with self._connect() as connection:
@@ -284,18 +286,3 @@ def _table(contract: Contract) -> str:
 
 def _quote(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
-
-
-def _moment(system: str, clock: str | None) -> datetime | None:
-    if clock is None:
-        return None
-    try:
-        moment = datetime.fromisoformat(clock)
-    except ValueError:
-        moment = None
-    if moment is None or moment.tzinfo is None:
-        raise ConfigurationError(
-            f"{system}: the connection's `clock` must be ISO 8601 with an offset, e.g. 2026-03-02T03:00:00+00:00. "
-            "Nothing was read. Correct or remove it."
-        )
-    return moment.astimezone(UTC)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import pyarrow as pa
@@ -87,7 +88,9 @@ class OracleSource:
         with open_session(self._system, self._connection) as session:
             point = at or (newest_scn(session) if kind == "scn" else None)
             degraded = None if point is not None else DEGRADED
-            yield OracleSnapshot(session, point or read_only_transaction(session), self._connection.login, degraded)
+            point = point or read_only_transaction(session)
+            shown = replace(point, moment=self._connection.clock or point.moment)
+            yield OracleSnapshot(session, shown, self._connection.login, degraded)
 
 
 class OracleSnapshot:

@@ -12,6 +12,7 @@ A connection is oracle://user:password@host:1521/service. Its extras:
     ssl_server_dn_match                 true (default) or false
     call_timeout_seconds                how long one round trip may take; default 600
     fixed_point                         scn (default), or transaction where the user may not read AS OF SCN
+    clock                               the moment that a copy of an earlier state shows; default the server's clock
     max_sessions                        how many sessions one load may hold at once; default 4
 """
 
@@ -103,18 +104,24 @@ class Session:
 @contextmanager
 def open_session(system: str, connection: Connection) -> Iterator[Session]:
     """Log in, and log out at the end. Raises ConfigurationError, SourceUnavailableError."""
-    arguments, timeout = _arguments(system, connection)
-    with translated(system):
-        opened = oracledb.connect(**arguments)
+    opened = connect(system, connection)
     try:
-        opened.call_timeout = int(timeout * 1000)
-        opened.module = system[:MAX_NAME_BYTES]
         session = Session(system, opened)
         session.execute(_SETTINGS)
         yield session
     finally:
         with suppress(oracledb.Error):
             opened.close()
+
+
+def connect(system: str, connection: Connection) -> oracledb.Connection:
+    """Log in as the connection says. Raises ConfigurationError, SourceUnavailableError."""
+    arguments, timeout = _arguments(system, connection)
+    with translated(system):
+        opened = oracledb.connect(**arguments)
+    opened.call_timeout = int(timeout * 1000)
+    opened.module = system[:MAX_NAME_BYTES]
+    return opened
 
 
 @contextmanager

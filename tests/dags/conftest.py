@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from ingestion.demo.clock import DAY_1
+from ingestion.demo.files import SourceFiles
 from ingestion.demo.show import SYSTEMS
 from ingestion.demo.world import World, create_day_1
 from ingestion.pipelines.context import Context, initialise, open_context
@@ -85,7 +86,7 @@ class Project:
 @pytest.fixture(scope="session")
 def day_1(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("day-1")
-    create_day_1(World(scale=0.05), folder)
+    create_day_1(World(scale=0.05), SourceFiles(folder))
     return folder
 
 

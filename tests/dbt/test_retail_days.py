@@ -10,6 +10,7 @@ import duckdb
 import pytest
 
 from ingestion.demo import show
+from ingestion.demo.files import SourceFiles
 from ingestion.demo.tables import TABLES
 from ingestion.demo.world import DAY_1, DAY_2, Trouble, World, apply_day_2, create_day_1
 from ingestion.lake import duck
@@ -37,10 +38,10 @@ class Played:
         self.contracts = [contract.id for contract in show.initialise_demo(self.settings)]
         world = show.world_folder(self.settings)
         world.mkdir()
-        create_day_1(WORLD, world)
+        create_day_1(WORLD, SourceFiles(world))
         self.day_1 = self.load(self.context(1))
         build_layer(self.context(1), "all")
-        self.troubles: list[Trouble] = apply_day_2(WORLD, world)
+        self.troubles: list[Trouble] = apply_day_2(WORLD, SourceFiles(world))
         self.day_2 = self.load(self.context(2))
         self.before = self.gaps()
         for contract_id in ("shop.orders", "shop.order_items"):

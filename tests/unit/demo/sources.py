@@ -11,6 +11,7 @@ import duckdb
 import pyarrow as pa
 import yaml
 
+from ingestion.demo.files import SourceFiles
 from ingestion.demo.tables import CUSTOMERS, ORDER_ITEMS, ORDERS, PRODUCTS, SourceTable
 from ingestion.demo.world import DAY_1, DAY_2, Trouble, World, apply_day_2, create_day_1
 
@@ -31,9 +32,9 @@ class Sources:
 
     def __init__(self, folder: Path) -> None:
         world = world_of()
-        create_day_1(world, folder / "before")
-        create_day_1(world, folder / "after")
-        self.troubles = apply_day_2(world, folder / "after")
+        create_day_1(world, SourceFiles(folder / "before"))
+        create_day_1(world, SourceFiles(folder / "after"))
+        self.troubles = apply_day_2(world, SourceFiles(folder / "after"))
         self.connection = duckdb.connect()
         for system in ("erp", "shop"):
             self.connection.execute(f"attach '{folder / 'before' / system}.duckdb' as {system}_1 (read_only)")

@@ -6,6 +6,7 @@ import duckdb
 import pytest
 
 from ingestion.demo.clock import LOST_DAY
+from ingestion.demo.files import SourceFiles
 from ingestion.demo.tables import CUSTOMERS, ORDER_ITEMS, ORDERS, PRODUCTS, TABLES, SourceTable
 from ingestion.demo.world import apply_day_2, create_day_1
 from ingestion.errors import ConfigurationError
@@ -22,8 +23,8 @@ def test_changes_bring_the_files_to_the_state_of_day_2(sources: Sources, table: 
 
 def test_day_2_applied_twice_is_applied_once(tmp_path: Path) -> None:
     world = world_of()
-    create_day_1(world, tmp_path)
-    assert apply_day_2(world, tmp_path) == apply_day_2(world, tmp_path)
+    create_day_1(world, SourceFiles(tmp_path))
+    assert apply_day_2(world, SourceFiles(tmp_path)) == apply_day_2(world, SourceFiles(tmp_path))
     with duckdb.connect(tmp_path / "shop.duckdb", read_only=True) as connection:
         found = connection.sql("from dbo.order_items order by order_id, line_number").to_arrow_table()
     assert fingerprint(found) == fingerprint(world.rows(ORDER_ITEMS, 2))
@@ -31,7 +32,7 @@ def test_day_2_applied_twice_is_applied_once(tmp_path: Path) -> None:
 
 def test_day_2_without_day_1_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="Create day 1 first"):
-        apply_day_2(world_of(), tmp_path)
+        apply_day_2(world_of(), SourceFiles(tmp_path))
     assert list(tmp_path.iterdir()) == []
 
 

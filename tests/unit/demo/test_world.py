@@ -8,6 +8,7 @@ from typing import Any
 import duckdb
 import pytest
 
+from ingestion.demo.files import SourceFiles
 from ingestion.demo.tables import CUSTOMERS, ORDER_ITEMS, ORDERS, PRODUCTS, TABLES, SourceTable
 from ingestion.demo.world import World, apply_day_2, create_day_1
 from tests.unit.demo.sources import (
@@ -204,9 +205,9 @@ def test_the_newest_change_lies_shortly_before_the_end_of_the_day(
 
 def test_creating_day_1_again_replaces_the_files(tmp_path: Path) -> None:
     world = world_of()
-    create_day_1(world, tmp_path)
-    apply_day_2(world, tmp_path)
-    create_day_1(world, tmp_path)
+    create_day_1(world, SourceFiles(tmp_path))
+    apply_day_2(world, SourceFiles(tmp_path))
+    create_day_1(world, SourceFiles(tmp_path))
     with duckdb.connect(tmp_path / "erp.duckdb", read_only=True) as connection:
         assert fingerprint(
             connection.sql("from RETAIL.CUSTOMERS order by CUSTOMER_ID").to_arrow_table()
