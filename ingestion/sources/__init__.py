@@ -21,8 +21,13 @@ def open_source(system: str, connection: Connection) -> Source:
             from ingestion.sources.oracle import OracleSource
 
         return OracleSource(system, connection)
+    if connection.type in ("mssql", "sqlserver"):
+        with needs_extra(system, "sqlserver"):
+            from ingestion.sources.sqlserver import SqlServerSource
+
+        return SqlServerSource(system, connection)
     raise ConfigurationError(
-        f"{system}: connection type {connection.type!r} has no adapter; known are duckdb and oracle. "
+        f"{system}: connection type {connection.type!r} has no adapter; known are duckdb, mssql and oracle. "
         f"No rows were read. Correct AIRFLOW_CONN_{system.upper()}."
     )
 
@@ -36,4 +41,10 @@ def needs_extra(system: str, extra: str) -> Iterator[None]:
         raise ConfigurationError(
             f"{system}: promised a driver for {extra}, found no module {exc.name}. No rows were read. "
             f"Run: pip install lakehouse[{extra}]"
+        ) from None
+    except OSError as exc:  # a library of the system that the driver is linked with
+        library = str(exc).split(":", 1)[0]
+        raise ConfigurationError(
+            f"{system}: promised a driver for {extra}, found that the system lacks {library}. No rows were read. "
+            "Run: apt-get install unixodbc libltdl7 libkrb5-3 libgssapi-krb5-2"
         ) from None

@@ -24,6 +24,7 @@ from ingestion.sources.base import WHOLE, Chunk, Grant
 from ingestion.sources.oracle_catalog import FoundTable, quote
 from ingestion.sources.oracle_chunks import find_chunks, in_chunk
 from ingestion.sources.oracle_describe import describe
+from ingestion.sources.oracle_expressions import ORACLE
 from ingestion.sources.oracle_keys import with_keys
 from ingestion.sources.oracle_points import (
     DEGRADED,
@@ -41,9 +42,9 @@ from ingestion.sources.oracle_predicates import (
     partition_label,
     watermark_column,
 )
-from ingestion.sources.oracle_projection import project
 from ingestion.sources.oracle_session import Session, open_session
 from ingestion.sources.oracle_sizes import rows_per_fetch
+from ingestion.sources.projection import project
 
 _FIXED_POINTS = ("scn", "transaction")
 
@@ -169,7 +170,7 @@ class OracleSnapshot:
         self, contract: Contract, columns: tuple[Column, ...] | None, found: tuple[FoundColumn, ...], where: Condition
     ) -> Iterator[pa.RecordBatch]:
         """Yield rows of the columns (None: all, with misfit texts), large objects apart from the rest."""
-        projection = project(contract, found, columns)
+        projection = project(contract, found, ORACLE, columns)
         matches = match_columns(contract, found)
         names = [column.name for column in columns or contract.columns]
         sources = tuple(matches[name] for name in names if name in matches)

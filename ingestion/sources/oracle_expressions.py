@@ -1,18 +1,17 @@
 """How one Oracle column becomes one Arrow column: the expression, what guards it, and its exact text. Pure.
 
-A guard is a condition on the source's value, true where the promised type holds it; null for a null.
 No number passes through float, and what the driver cannot fetch or would cut is converted by the database.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import pyarrow as pa
 
 from ingestion.contracts.compare import FoundColumn
 from ingestion.sources.oracle_catalog import quote, split_declaration
+from ingestion.sources.projection import Dialect, Expression
 
 CHARACTERS = frozenset({"CHAR", "NCHAR", "VARCHAR", "VARCHAR2", "NVARCHAR2"})
 NUMBERS = frozenset({"NUMBER", "FLOAT"})
@@ -26,29 +25,6 @@ _BINARY_FLOATS = frozenset({"BINARY_FLOAT", "BINARY_DOUBLE"})
 _BYTES = frozenset({"RAW", "BLOB", "LONG RAW"})
 _SHORT = NUMBERS | _BINARY_FLOATS | ZONED | {"DATE", "TIMESTAMP"}
 _NEVER = "1 = 0"
-
-
-@dataclass(frozen=True, slots=True)
-class Expression:
-    """
-    What to select for one column.
-
-    `typed` is None where the kinds do not convert exactly: then every value is a misfit. `fetched` is the Arrow
-    type to ask the driver for. `guard` is None where every value fits. `text` spells any value exactly; it is
-    None where nothing can. `is_short` says that the text is brief and holds no `|`.
-    """
-
-    typed: str | None
-    fetched: pa.DataType
-    guard: str | None
-    text: str | None
-    is_short: bool = False
-
-    @property
-    def guarded(self) -> str | None:
-        if self.typed is None or self.guard is None:
-            return self.typed
-        return f"CASE WHEN {self.guard} THEN {self.typed} END"
 
 
 def expression(found: FoundColumn, promised: pa.DataType) -> Expression:
@@ -184,3 +160,5 @@ _RENDERED: dict[str, Callable[[str], str]] = {
     "XMLTYPE": lambda c: f"XMLSERIALIZE(CONTENT {c} AS CLOB)",
     "JSON": lambda c: f"JSON_SERIALIZE({c} RETURNING CLOB)",
 }
+
+ORACLE = Dialect(expression, " || ".join)

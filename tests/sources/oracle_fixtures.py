@@ -31,7 +31,7 @@ HOW = (
 
 true_server = pytest.mark.skipif(
     os.environ.get("LAKEHOUSE_TEST_SERVERS") != "true",
-    reason="only a true Oracle shows this: LAKEHOUSE_TEST_SERVERS=true",
+    reason="only a true server shows this: LAKEHOUSE_TEST_SERVERS=true",
 )
 
 EVERYTHING = Window()
@@ -39,13 +39,13 @@ EVERYTHING = Window()
 HEAD = """
 apiVersion: v3.1.0
 kind: DataContract
-id: erp.{entity}
+id: {system}.{entity}
 version: 1.0.0
 status: active
 name: {entity}
 domain: test
 description: {{purpose: Test.}}
-servers: [{{server: erp, type: oracle, host: "${{ERP_HOST}}", port: 1521, serviceName: "${{ERP_SERVICE}}"}}]
+servers: [{{server: {system}, type: {dialect}, host: "${{HOST}}"}}]
 schema:
   - name: {entity}
     physicalName: {table}
@@ -72,13 +72,14 @@ class Promise:
     logical: str = "string"
     key: int | None = None
     required: bool = False
+    source: str = ""
 
     @property
     def line(self) -> str:
         key = f", primaryKey: true, primaryKeyPosition: {self.key}" if self.key else ""
         required = ", required: true" if self.key or self.required else ""
         return (
-            f"      - {{name: {self.name}, physicalName: {self.name.upper()}, logicalType: {self.logical}, "
+            f"      - {{name: {self.name}, physicalName: {self.source or self.name.upper()}, logicalType: {self.logical}, "
             f'physicalType: "{self.physical}", description: Test.{key}{required}}}\n'
         )
 
@@ -86,10 +87,12 @@ class Promise:
 ID = Promise("id", "NUMBER(12)", "integer", key=1)
 
 
-def contract_text(entity: str, table: str, promises: Sequence[Promise], **lake: str) -> str:
+def contract_text(
+    entity: str, table: str, promises: Sequence[Promise], *, system: str = "erp", dialect: str = "oracle", **lake: str
+) -> str:
     lines = "".join(f"      {key}: {value}\n" for key, value in ({"mode": "full"} | lake).items())
     return (
-        HEAD.format(entity=entity, table=table).lstrip()
+        HEAD.format(entity=entity, table=table, system=system, dialect=dialect).lstrip()
         + "".join(promise.line for promise in promises)
         + LAKE.format(entity=entity).lstrip("\n")
         + lines

@@ -20,10 +20,10 @@ from ingestion.errors import (
 )
 from ingestion.sources.oracle_catalog import DictionaryRow, candidates, declaration, quote
 from ingestion.sources.oracle_errors import error_of
-from ingestion.sources.oracle_expressions import expression
+from ingestion.sources.oracle_expressions import ORACLE, expression
 from ingestion.sources.oracle_keys import with_keys
 from ingestion.sources.oracle_predicates import in_window, lanes
-from ingestion.sources.oracle_projection import project
+from ingestion.sources.projection import project
 from ingestion.sources.oracle_sizes import MAX_ROWS, rows_per_fetch
 
 INSTANT = pa.timestamp("us", "UTC")
@@ -120,12 +120,12 @@ def test_a_type_that_no_sql_can_spell_breaks_the_contract_instead_of_losing_valu
     promise = contract(column("id", "NUMBER(12)", pa.int64(), 1), column("c", "VARCHAR2(20)", pa.string()))
 
     with pytest.raises(BrokenContractError, match="SDO_GEOMETRY, which cannot be read"):
-        project(promise, (found("NUMBER(12)", "ID"), found("SDO_GEOMETRY")))
+        project(promise, (found("NUMBER(12)", "ID"), found("SDO_GEOMETRY")), ORACLE)
 
 
 def test_columns_of_different_lengths_are_never_taken_for_rows() -> None:
     promise = contract(column("id", "NUMBER(12)", pa.int64(), 1), column("c", "VARCHAR2(20)", pa.string()))
-    projection = project(promise, (found("NUMBER(12)", "ID"), found("VARCHAR2(20)")))
+    projection = project(promise, (found("NUMBER(12)", "ID"), found("VARCHAR2(20)")), ORACLE)
 
     with pytest.raises(IntegrityError, match="different lengths"):
         projection.batch([pa.array([1, 2]), pa.array(["a"])])
@@ -137,7 +137,7 @@ def test_many_guarded_columns_share_few_texts_of_a_length_that_oracle_allows() -
         *(column(f"n{at}", "NUMBER(5)", pa.int64()) for at in range(100)),
     ]
     projection = project(
-        contract(*columns), (found("NUMBER(12)", "ID"), *(found("NUMBER", f"N{at}") for at in range(100)))
+        contract(*columns), (found("NUMBER(12)", "ID"), *(found("NUMBER", f"N{at}") for at in range(100))), ORACLE
     )
 
     assert len(projection.select) == 101 + 3

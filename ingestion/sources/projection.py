@@ -6,7 +6,7 @@ column, null where every value fits: a null per guarded column and row costs up 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import pyarrow as pa
@@ -16,10 +16,41 @@ from ingestion.contracts.compare import FoundColumn, match_columns
 from ingestion.contracts.model import Column, Contract
 from ingestion.contracts.projection import RAW_PREFIX
 from ingestion.errors import Break, BrokenContractError, IntegrityError
-from ingestion.sources.oracle_expressions import Expression, expression
 
 _SEPARATOR = "|"
-_TEXTS_PER_COLUMN = 40  # of at most 100 bytes each: a text in Oracle's SQL may end at 4000 bytes
+_TEXTS_PER_COLUMN = 40  # of at most 100 bytes each: a text in SQL may end at 4000 bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Expression:
+    """
+    What to select for one column.
+
+    `typed` is None where the kinds do not convert exactly: then every value is a misfit. `fetched` is the Arrow
+    type to ask the driver for. `guard` is None where every value fits; it is true where the value does, null for
+    a null. `text` spells any value exactly; it is None where nothing can. `is_short` says that the text is brief and
+    holds no `|`.
+    """
+
+    typed: str | None
+    fetched: pa.DataType
+    guard: str | None
+    text: str | None
+    is_short: bool = False
+
+    @property
+    def guarded(self) -> str | None:
+        if self.typed is None or self.guard is None:
+            return self.typed
+        return f"CASE WHEN {self.guard} THEN {self.typed} END"
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """How a database spells a column as a promised type, and texts joined to one (nulls as nothing)."""
+
+    expression: Callable[[FoundColumn, pa.DataType], Expression]
+    joined: Callable[[Sequence[str]], str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +66,7 @@ class Projection:
     """What is selected, what the driver is asked for, and the schema of the batches that come of it."""
 
     contract_id: str
+    dialect: Dialect
     select: list[str] = field(default_factory=list)
     _fetched: list[pa.DataType] = field(default_factory=list)
     _fields: list[pa.Field] = field(default_factory=list)
@@ -54,7 +86,7 @@ class Projection:
         if len(arrays) != len(self.select) or len(lengths) != 1:
             raise IntegrityError(
                 f"{self.contract_id}: the driver delivered columns of different lengths. "
-                "Nothing was committed. Check the driver's version with `lakehouse doctor`: oracledb 26.1.0 or newer."
+                "Nothing was committed. Check the driver's version with `lakehouse doctor`: is it the pinned one?"
             )
         rows = lengths.pop()
         parts: dict[int, pa.Array | None] = {}
@@ -84,7 +116,8 @@ class Projection:
     def add_shared(self, names_and_expressions: list[tuple[str, Expression]]) -> None:
         """Add delivered columns of misfit texts that share one selected column."""
         misfits = " OR ".join(f"NOT ({e.guard})" for _, e in names_and_expressions)
-        texts = f" || '{_SEPARATOR}' || ".join(raw_text(e) for _, e in names_and_expressions)
+        parts = [part for _, e in names_and_expressions for part in (f"'{_SEPARATOR}'", raw_text(e))]
+        texts = self.dialect.joined(parts[1:])
         index = self._add_selected(f"CASE WHEN {misfits} THEN {texts} END", pa.string())
         for part, (name, _) in enumerate(names_and_expressions):
             self._fields.append(pa.field(name, pa.string()))
@@ -96,7 +129,9 @@ class Projection:
         return len(self.select) - 1
 
 
-def project(contract: Contract, found: tuple[FoundColumn, ...], columns: Sequence[Column] | None = None) -> Projection:
+def project(
+    contract: Contract, found: tuple[FoundColumn, ...], dialect: Dialect, columns: Sequence[Column] | None = None
+) -> Projection:
     """
     Return how the contract's columns are read from the found ones.
 
@@ -104,14 +139,14 @@ def project(contract: Contract, found: tuple[FoundColumn, ...], columns: Sequenc
     drift policy let it pass. Raises BrokenContractError for a column that no SQL can spell.
     """
     matches = match_columns(contract, found)
-    projection = Projection(contract.id)
+    projection = Projection(contract.id, dialect)
     guarded: list[tuple[str, Expression]] = []
     for column in contract.columns if columns is None else columns:
         source = matches.get(column.name)
         if source is None:
             projection.add(column.name, column.arrow_type, None)
             continue
-        how = expression(source, column.arrow_type)
+        how = dialect.expression(source, column.arrow_type)
         if how.guard is not None and how.text is None:
             break_ = Break(column.name, column.physical_type, f"{source.physical_type}, which cannot be read")
             raise BrokenContractError(contract.id, [break_])
