@@ -21,7 +21,7 @@ A connection is mssql://user:password@host:1433/database. Its extras:
 from __future__ import annotations
 
 import platform
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,7 @@ import arrow_odbc
 import pyarrow as pa
 from arrow_odbc import TextEncoding
 from mssql_python_odbc import get_libs_dir
+from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_fixed
 
 from ingestion.contracts.model import Contract
 from ingestion.errors import ConfigurationError, IntegrityError, LakehouseError, SourceUnavailableError
@@ -37,6 +38,7 @@ from ingestion.settings import Connection
 from ingestion.sources.sqlserver_errors import diagnose, error_of, no_driver
 
 PROGRAM = "lakehouse"
+MOST_SECONDS_BUSY = 30
 
 _PASSED_ON = (
     "TrustServerCertificate",
@@ -46,7 +48,7 @@ _PASSED_ON = (
     "MultiSubnetFailover",
     "Authentication",
 )
-_BRACED = frozenset("{}[](),;?*=!@")
+_BRACED = frozenset("{}[]();?*=!@")
 _SHORT_ANSWER = 1_000
 _SHORT_TEXT = 4_000
 # what texts mean must not depend on the login's language, and an error must end what it met
@@ -67,7 +69,7 @@ class Session:
         """Run statements that set something of the session."""
         self._reader = None
         with translated(self._system):
-            self._connection.execute(sql, query_timeout_sec=self._query_timeout)
+            _when_free(self._connection.execute, query=sql, query_timeout_sec=self._query_timeout)
 
     def rows(self, sql: str, binds: Sequence[str] = (), contract: Contract | None = None) -> list[tuple[Any, ...]]:
         """Return all rows of a short answer whose texts are short too. Raises what `error_of` returns."""
@@ -96,8 +98,9 @@ class Session:
         seen = 0
         with translated(self._system, contract):
             self._reader = None  # one statement at a time: this ends the one before
-            self._reader = self._connection.read_arrow_batches(
-                f"{statement}; SELECT ROWCOUNT_BIG() AS [rows]",
+            self._reader = _when_free(
+                self._connection.read_arrow_batches,
+                query=f"{statement}; SELECT ROWCOUNT_BIG() AS [rows]",
                 batch_size=size,
                 parameters=parameters,
                 max_text_size=longest,
@@ -217,6 +220,17 @@ def _distribution() -> str:
         return "debian_ubuntu"
     names = {"alpine": "alpine", "suse": "suse", "rhel": "rhel", "fedora": "rhel", "centos": "rhel"}
     return next((folder for name, folder in names.items() if name in family), "debian_ubuntu")
+
+
+def _when_free(call: Callable[..., Any], **arguments: Any) -> Any:
+    """Call the driver, and wait until it has let go of a statement that was ended before its last row."""
+    patient = Retrying(
+        retry=retry_if_exception(lambda exc: isinstance(exc, arrow_odbc.Error) and diagnose(str(exc)).is_busy),
+        wait=wait_fixed(0.02),
+        stop=stop_after_delay(MOST_SECONDS_BUSY),
+        reraise=True,
+    )
+    return patient(call, **arguments)
 
 
 def _statement(sql: str, binds: Sequence[str]) -> tuple[str, list[str | None]]:

@@ -23,8 +23,8 @@ from ingestion.sources.oracle_errors import error_of
 from ingestion.sources.oracle_expressions import ORACLE, expression
 from ingestion.sources.oracle_keys import with_keys
 from ingestion.sources.oracle_predicates import in_window, lanes
-from ingestion.sources.projection import project
 from ingestion.sources.oracle_sizes import MAX_ROWS, rows_per_fetch
+from ingestion.sources.projection import project
 
 INSTANT = pa.timestamp("us", "UTC")
 
