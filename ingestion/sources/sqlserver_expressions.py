@@ -120,7 +120,8 @@ def _decimal_guard(reference: str, precision: int, scale: int, promised: pa.Data
     promised_scale = promised.scale if pa.types.is_decimal(promised) else 0
     conditions = []
     if scale > promised_scale:
-        conditions.append(f"{reference} = ROUND({reference}, {promised_scale})")
+        # cut, not rounded: what is rounded up may have a digit more than its type, and that is an error
+        conditions.append(f"{reference} = ROUND({reference}, {promised_scale}, 1)")
     if pa.types.is_decimal(promised):
         room = promised.precision - promised_scale
         if precision - scale > room:  # so the bound has no more digits than the column
