@@ -5,7 +5,8 @@ A schema that holds tables of these names is touched only if an earlier demo mad
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from itertools import groupby
@@ -61,10 +62,13 @@ class SourceServers:
         if connection.type == "oracle":
             from ingestion.sources.oracle_session import connect
 
-            # the driver takes Arrow as it is
-            dialect = _Dialect("oracle", '"{}"', lambda n: f":{n}", _ORACLE_TABLES, lambda rows: rows)
             with closing(connect(system, connection)) as opened:
-                yield _Writer(system, opened, dialect)
+                yield OracleWriter(system, opened)
+            return
+        if connection.type in ("mssql", "sqlserver"):
+            from ingestion.sources.sqlserver_session import connect as connect_sqlserver
+
+            yield SqlServerWriter(system, connect_sqlserver(system, connection))
             return
         raise ConfigurationError(
             f"{system}: the demo's servers are Oracle and SQL Server, found a connection of type {connection.type}. "
@@ -72,33 +76,22 @@ class SourceServers:
         )
 
 
-_ORACLE_TABLES = "SELECT COUNT(*) FROM ALL_TABLES WHERE OWNER = :1 AND TABLE_NAME = :2"
+class _Writer(ABC):
+    """One connection of one system, and how its database spells things."""
 
-
-@dataclass(frozen=True, slots=True)
-class _Dialect:
-    """How a database spells names and binds, whether a table (schema, name) is there, and what rows it takes."""
-
-    name: str
+    dialect: str
     quoted: str
-    bind: Callable[[int], str]
-    count_tables: str
-    rows: Callable[[pa.Table], Any]
+    number: str
 
-
-@dataclass(frozen=True, slots=True)
-class _Writer:
-    """One connection (DB-API) of one system."""
-
-    system: str
-    connection: Any
-    dialect: _Dialect
+    def __init__(self, system: str, connection: Any) -> None:
+        self.system = system
+        self.connection = connection
 
     def claim(self, tables: Sequence[SourceTable]) -> None:
         """Drop what an earlier demo left and set the marker. Raises ConfigurationError for tables of somebody else."""
         schema = tables[0].schema
-        is_ours = self._exists(schema, MARKER)
-        found = [table for table in tables if self._exists(schema, table.name)]
+        is_ours = self.exists(schema, MARKER)
+        found = [table for table in tables if self.exists(schema, table.name)]
         if found and not is_ours:
             names = ", ".join(f"{table.schema}.{table.name}" for table in found)
             raise ConfigurationError(
@@ -106,29 +99,63 @@ class _Writer:
                 "made. Nothing was touched. Use a connection to another database for the demo."
             )
         for table in found:
-            self._execute(f"DROP TABLE {self._name(table.schema, table.name)}")
+            self.execute(f"DROP TABLE {self.name(table.schema, table.name)}")
         if not is_ours:
-            number = "NUMBER(1)" if self.dialect.name == "oracle" else "int"
-            self._execute(f"CREATE TABLE {self._name(schema, MARKER)} ({self._quote('VERSION')} {number})")
+            self.execute(f"CREATE TABLE {self.name(schema, MARKER)} ({self.quote('VERSION')} {self.number})")
 
     def create(self, table: SourceTable, columns: Sequence[tuple[str, str]]) -> None:
-        listed = ", ".join(f"{self._quote(name)} {type_}" for name, type_ in columns)
-        self._execute(f"CREATE TABLE {self._name(table.schema, table.name)} ({listed})")
+        listed = ", ".join(f"{self.quote(name)} {type_}" for name, type_ in columns)
+        self.execute(f"CREATE TABLE {self.name(table.schema, table.name)} ({listed})")
 
     def add_column(self, table: SourceTable, name: str, type_: pa.DataType) -> None:
-        declared = declaration(self.dialect.name, type_)
-        self._execute(f"ALTER TABLE {self._name(table.schema, table.name)} ADD {self._quote(name)} {declared}")
+        declared = declaration(self.dialect, type_)
+        self.execute(f"ALTER TABLE {self.name(table.schema, table.name)} ADD {self.quote(name)} {declared}")
 
-    def insert(self, table: SourceTable, rows: pa.Table) -> None:
-        names = ", ".join(self._quote(name) for name in rows.column_names)
-        binds = ", ".join(self.dialect.bind(n) for n in range(1, rows.num_columns + 1))
-        self._each(f"INSERT INTO {self._name(table.schema, table.name)} ({names}) VALUES ({binds})", rows)
+    def name(self, schema: str, name: str) -> str:
+        return f"{self.quote(schema)}.{self.quote(name)}"
 
+    def quote(self, name: str) -> str:
+        return self.quoted.format(name)
+
+    @abstractmethod
+    def exists(self, schema: str, name: str) -> bool: ...
+
+    @abstractmethod
+    def execute(self, sql: str) -> None: ...
+
+    @abstractmethod
+    def insert(self, table: SourceTable, rows: pa.Table) -> None: ...
+
+    @abstractmethod
     def delete(self, table: SourceTable, rows: pa.Table) -> None:
         """Delete the rows that bear the keys of these."""
-        keys = rows.select(list(table.keys))
-        where = " AND ".join(f"{self._quote(k)} = {self.dialect.bind(n)}" for n, k in enumerate(table.keys, start=1))
-        self._each(f"DELETE FROM {self._name(table.schema, table.name)} WHERE {where}", keys)
+
+    @abstractmethod
+    def commit(self) -> None: ...
+
+
+class OracleWriter(_Writer):
+    """The driver takes Arrow as it is."""
+
+    dialect, quoted, number = "oracle", '"{}"', "NUMBER(1)"
+
+    def exists(self, schema: str, name: str) -> bool:
+        with closing(self.connection.cursor()) as cursor:
+            cursor.execute("SELECT COUNT(*) FROM ALL_TABLES WHERE OWNER = :1 AND TABLE_NAME = :2", [schema, name])
+            return bool(cursor.fetchone()[0])
+
+    def execute(self, sql: str) -> None:
+        with closing(self.connection.cursor()) as cursor:
+            cursor.execute(sql)
+
+    def insert(self, table: SourceTable, rows: pa.Table) -> None:
+        names = ", ".join(self.quote(name) for name in rows.column_names)
+        binds = ", ".join(f":{n}" for n in range(1, rows.num_columns + 1))
+        self._each(f"INSERT INTO {self.name(table.schema, table.name)} ({names}) VALUES ({binds})", rows)
+
+    def delete(self, table: SourceTable, rows: pa.Table) -> None:
+        where = " AND ".join(f"{self.quote(key)} = :{n}" for n, key in enumerate(table.keys, start=1))
+        self._each(f"DELETE FROM {self.name(table.schema, table.name)} WHERE {where}", rows.select(list(table.keys)))
 
     def commit(self) -> None:
         self.connection.commit()
@@ -136,19 +163,42 @@ class _Writer:
     def _each(self, sql: str, rows: pa.Table) -> None:
         with closing(self.connection.cursor()) as cursor:
             for start in range(0, rows.num_rows, ROWS_AT_ONCE):
-                cursor.executemany(sql, self.dialect.rows(rows.slice(start, ROWS_AT_ONCE)))
+                cursor.executemany(sql, rows.slice(start, ROWS_AT_ONCE))
 
-    def _exists(self, schema: str, name: str) -> bool:
-        with closing(self.connection.cursor()) as cursor:
-            cursor.execute(self.dialect.count_tables, [schema, name])
-            return bool(cursor.fetchone()[0])
 
-    def _execute(self, sql: str) -> None:
-        with closing(self.connection.cursor()) as cursor:
-            cursor.execute(sql)
+class SqlServerWriter(_Writer):
+    """Arrow goes in bulk; every statement commits by itself. Keys to delete go through a table of their own."""
 
-    def _name(self, schema: str, name: str) -> str:
-        return f"{self._quote(schema)}.{self._quote(name)}"
+    dialect, quoted, number = "sqlserver", "[{}]", "int"
 
-    def _quote(self, name: str) -> str:
-        return self.dialect.quoted.format(name)
+    def exists(self, schema: str, name: str) -> bool:
+        answer = self.connection.read_arrow_batches(
+            "SELECT COUNT(*) AS n FROM INFORMATION_SCHEMA.TABLES WHERE TABLE_SCHEMA = ? AND TABLE_NAME = ?",
+            parameters=[schema, name],
+            fetch_concurrently=False,
+        )
+        return bool(sum(batch.column(0)[0].as_py() for batch in answer))
+
+    def execute(self, sql: str) -> None:
+        self.connection.execute(sql)
+
+    def insert(self, table: SourceTable, rows: pa.Table) -> None:
+        if rows.num_rows:
+            self.connection.from_table_to_db(rows, f"{table.schema}.{table.name}", chunk_size=ROWS_AT_ONCE)
+
+    def delete(self, table: SourceTable, rows: pa.Table) -> None:
+        if not rows.num_rows:
+            return
+        keys = rows.select(list(table.keys))
+        doomed, name = f"{table.name}_doomed", self.name(table.schema, table.name)
+        columns = ", ".join(f"{self.quote(f.name)} {declaration(self.dialect, f.type)}" for f in keys.schema)
+        same = " AND ".join(f"d.{self.quote(key)} = {name}.{self.quote(key)}" for key in table.keys)
+        self.execute(f"CREATE TABLE {self.name(table.schema, doomed)} ({columns})")
+        self.connection.from_table_to_db(keys, f"{table.schema}.{doomed}", chunk_size=ROWS_AT_ONCE)
+        self.execute(
+            f"DELETE FROM {name} WHERE EXISTS (SELECT 1 FROM {self.name(table.schema, doomed)} AS d WHERE {same})"
+        )
+        self.execute(f"DROP TABLE {self.name(table.schema, doomed)}")
+
+    def commit(self) -> None:
+        """Nothing is left to do."""

@@ -33,13 +33,15 @@ class ChunkPlan:
     """
     What a load reads, and as which rows: a load that goes on from another one's chunks stamps them alike.
 
-    `chunks` are the fields of `ingestion.sources.base.Chunk`. `ingested_at` is UTC.
+    `chunks` are the fields of `ingestion.sources.base.Chunk`. `ingested_at` is UTC. `watermark` is what the batch
+    commits.
     """
 
     fixed_point: FixedPoint
     window: Window
     ingested_at: datetime
     chunks: tuple[tuple[str, str | None, str | None], ...]
+    watermark: str | None = None
 
 
 class ChunkLedger:
@@ -59,6 +61,7 @@ class ChunkLedger:
             Window(**found["window"]),
             datetime.fromisoformat(found["ingested_at"]),
             tuple(tuple(chunk) for chunk in found["chunks"]),
+            found["watermark"],
         )
 
     def begin(self, plan: ChunkPlan) -> None:
@@ -69,6 +72,7 @@ class ChunkLedger:
                 "window": asdict(plan.window),
                 "ingested_at": plan.ingested_at.isoformat(),
                 "chunks": plan.chunks,
+                "watermark": plan.watermark,
             },
         )
 

@@ -1,4 +1,8 @@
-"""Reads a big table chunk by chunk, in processes that share one fixed point, and goes on where a load broke off."""
+"""Reads a big table chunk by chunk, in processes, and goes on where a load broke off.
+
+The processes share one fixed point where the source has one to share. Where each session has its own, a first load may
+still be read so if the source tells afterwards what changed since the load began: the next load makes it one state.
+"""
 
 from __future__ import annotations
 
@@ -73,8 +77,9 @@ def read_chunks(work: ChunkWork, ledger: ChunkLedger) -> list[Intake]:
 
 def read_chunk(work: ChunkWork, index: int) -> None:
     """Read one chunk into files and note it in the ledger."""
-    filesystem, contract = work.lake.filesystem, work.contract
-    with open_source(contract.system, work.connection).snapshot(at=work.plan.fixed_point) as snapshot:
+    filesystem, contract, point = work.lake.filesystem, work.contract, work.plan.fixed_point
+    source = open_source(contract.system, work.connection)
+    with source.snapshot(at=point if source.shares(point) else None) as snapshot:
         chunk = Chunk(*work.plan.chunks[index])
         intake = stage_rows(
             contract,

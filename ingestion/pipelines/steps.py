@@ -21,7 +21,10 @@ CHANGE_LOG = "(change log)"
 
 @dataclass(frozen=True, slots=True)
 class LoadResult:
-    """What one load did. `batch` is None when nothing was committed to Bronze; `last_batch` is the newest there."""
+    """What one load did. `batch` is None when nothing was committed to Bronze; `last_batch` is the newest there.
+
+    `must_catch_up`: the rows are of several states, each no older than the fixed point; the next load makes them one.
+    """
 
     contract_id: str
     run_id: str
@@ -37,6 +40,7 @@ class LoadResult:
     watermark: str | None
     drift: tuple[str, ...] = ()
     last_batch: int = 0
+    must_catch_up: bool = False
     warnings: tuple[str, ...] = ()
     breaks: dict[str, int] = field(default_factory=dict)
 
@@ -132,6 +136,7 @@ def result_of(
     fetched: int = 0,
     warnings: tuple[str, ...] = (),
     drifts: list[Drift] | None = None,
+    must_catch_up: bool = False,
 ) -> LoadResult:
     counts = batch.counts
     return LoadResult(
@@ -139,6 +144,7 @@ def result_of(
         run_id=context.run_id,
         batch=number,
         last_batch=number or batch.state.batch,
+        must_catch_up=must_catch_up,
         read=batch.tally.read,
         good=batch.tally.good,
         quarantined=counts.quarantined,

@@ -145,10 +145,8 @@ class Session:
 @contextmanager
 def open_session(system: str, connection: Connection) -> Iterator[Session]:
     """Log in, and log out at the end. Raises ConfigurationError, SourceUnavailableError."""
-    login, query, lock = (_seconds(system, connection, *of) for of in _TIMEOUTS)
-    text = connection_string(system, connection)
-    with translated(system):
-        opened = arrow_odbc.connect(text, login_timeout_sec=login)
+    _, query, lock = (_seconds(system, connection, *of) for of in _TIMEOUTS)
+    opened = connect(system, connection)
     session = Session(system, opened, query)
     try:
         session.execute(_SETTINGS.format(milliseconds=lock * 1000))
@@ -157,6 +155,13 @@ def open_session(system: str, connection: Connection) -> Iterator[Session]:
         with suppress(LakehouseError):
             session.execute("IF @@TRANCOUNT > 0 ROLLBACK")
         del opened
+
+
+def connect(system: str, connection: Connection) -> arrow_odbc.Connection:
+    """Log in as the connection says; statements commit by themselves. Raises as `open_session` does."""
+    text = connection_string(system, connection)
+    with translated(system):
+        return arrow_odbc.connect(text, login_timeout_sec=_seconds(system, connection, *_TIMEOUTS[0]))
 
 
 _TIMEOUTS = (("login_timeout_seconds", 15), ("query_timeout_seconds", 600), ("lock_timeout_seconds", 60))

@@ -6,6 +6,7 @@ import pytest
 
 from ingestion.errors import ConfigurationError, SourceUnavailableError
 from ingestion.lake import duck
+from ingestion.pipelines import chunked
 from ingestion.pipelines.context import Context, initialise, open_context
 from ingestion.pipelines.gaps import record_sync_gap
 from ingestion.pipelines.importing import import_contracts
@@ -125,7 +126,7 @@ def test_a_load_that_found_nothing_moves_on_all_the_same(desk: Desk, monkeypatch
     table, contract_id, context = tracked(desk)
     load_table(context, contract_id)
     desk.sql(f"UPDATE dbo.{table} SET N = N")  # the log names every key, but no row differs
-    load_table(context, contract_id)
+    idle = load_table(context, contract_id)
     asked: list[str] = []
     honest = SqlServerSnapshot.reaches_back
 
@@ -137,7 +138,7 @@ def test_a_load_that_found_nothing_moves_on_all_the_same(desk: Desk, monkeypatch
     result = load_table(context, contract_id)
 
     assert (result.read, result.batch) == (0, None)
-    assert asked == [result.watermark]
+    assert (idle.batch, asked) == (None, [idle.watermark])
 
 
 def test_a_log_that_no_longer_reaches_back_makes_the_load_compare_everything(
@@ -215,3 +216,77 @@ def test_an_imported_table_is_loaded_as_it_is(desk: Desk) -> None:
     assert contract.watermark == "rv"
     assert load_table(context, contract.id).good == 1
     assert load_table(context, contract.id).batch is None
+
+
+@pytest.mark.parametrize("by", ["changes", "rowversion"])
+def test_a_big_first_load_is_read_in_chunks_and_catches_up_with_what_changed_meanwhile(
+    desk: Desk, by: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = desk.table("ID bigint PRIMARY KEY, N int, RV rowversion")
+    promises = [ID, Promise("n", "int", "integer")]
+    lake_block = {"mode": "changes"}
+    if by == "changes":
+        desk.track(table)
+    else:
+        promises.append(Promise("rv", "rowversion", "integer", required=True))
+        lake_block = {"mode": "incremental", "watermark": "rv", "deletes": "keys"}
+    desk.sql(f"INSERT INTO dbo.{table} (ID, N) SELECT value, 1 FROM GENERATE_SERIES(1, 1000)")
+    contract = desk.contract(table, *promises, chunkRows="300", **lake_block)
+    context = desk.context()
+    honest, read = chunked.read_chunk, []
+
+    def meanwhile(work: chunked.ChunkWork, index: int) -> None:
+        read.append(index)
+        if index == 1:  # the first chunk is read already, the second is not
+            desk.sql(
+                f"UPDATE dbo.{table} SET N = 2 WHERE ID IN (1, 900)", f"DELETE FROM dbo.{table} WHERE ID IN (2, 901)",
+                f"INSERT INTO dbo.{table} (ID, N) VALUES (0, 3), (5000, 3)",
+            )  # fmt: skip
+        honest(work, index)
+
+    monkeypatch.setattr(chunked, "read_chunk", meanwhile)
+    monkeypatch.setattr(chunked.os, "cpu_count", lambda: 1)
+    result = load_table(context, contract.id)
+
+    assert read == [0, 1, 2, 3]
+    assert result.last_batch == 2
+    assert live(context, contract.id) == [
+        (0, 3), (1, 2), *((n, 1) for n in range(3, 900)), (900, 2), *((n, 1) for n in range(902, 1001)), (5000, 3)
+    ]  # fmt: skip
+    assert load_table(context, contract.id).batch is None
+
+
+def test_a_first_load_in_chunks_that_broke_off_goes_on_and_still_catches_up(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table, contract_id, context = tracked(desk, 1000, chunkRows="300")
+    honest, read = chunked.read_chunk, []
+
+    def broken(work: chunked.ChunkWork, index: int) -> None:
+        if index == 2:
+            raise SourceUnavailableError("gone")
+        honest(work, index)
+
+    def watched(work: chunked.ChunkWork, index: int) -> None:
+        read.append(index)
+        honest(work, index)
+
+    monkeypatch.setattr(chunked.os, "cpu_count", lambda: 1)
+    monkeypatch.setattr(chunked, "read_chunk", broken)
+    with pytest.raises(SourceUnavailableError):
+        load_table(context, contract_id)
+    desk.sql(f"UPDATE dbo.{table} SET N = 2 WHERE ID = 1", f"DELETE FROM dbo.{table} WHERE ID = 2")
+    monkeypatch.setattr(chunked, "read_chunk", watched)
+    load_table(context, contract_id)
+
+    assert read == [2, 3]
+    assert live(context, contract_id) == [(1, 2), *((n, 1) for n in range(3, 1001))]
+
+
+def test_a_first_load_with_a_clock_for_a_watermark_is_one_stream(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    table = desk.table("ID bigint PRIMARY KEY, CHANGED_AT datetime2(6) NOT NULL")
+    desk.sql(f"INSERT INTO dbo.{table} SELECT value, '2026-03-01' FROM GENERATE_SERIES(1, 1000)")
+    contract = desk.contract(table, ID, PROMISES[3], mode="incremental", watermark="changed_at", chunkRows="300")
+    monkeypatch.setattr(chunked, "read_chunk", None)
+
+    assert load_table(desk.context(), contract.id).good == 1000
