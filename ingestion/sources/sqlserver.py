@@ -23,9 +23,9 @@ from ingestion.sources.base import WHOLE, Chunk, Grant, cut
 from ingestion.sources.projection import project
 from ingestion.sources.sqlserver_catalog import FoundTable, quote, split_declaration
 from ingestion.sources.sqlserver_describe import describe
-from ingestion.sources.sqlserver_expressions import CHARACTERS, ROWVERSION, SQLSERVER
+from ingestion.sources.sqlserver_expressions import DECIMALS, INTEGERS, MOMENTS, MONEY, ROWVERSION, SQLSERVER
 from ingestion.sources.sqlserver_keys import with_keys
-from ingestion.sources.sqlserver_points import State, begin, find_table, is_tracked, list_grants
+from ingestion.sources.sqlserver_points import State, begin, find_table, is_tracked, list_grants, primary_key
 from ingestion.sources.sqlserver_predicates import (
     LARGE_OBJECT_BYTES,
     Condition,
@@ -36,12 +36,15 @@ from ingestion.sources.sqlserver_predicates import (
     is_large,
     lanes,
     newest,
+    object_length,
     partition_label,
     spelled,
     watermark_column,
 )
 from ingestion.sources.sqlserver_session import Session, open_session
 from ingestion.sources.sqlserver_sizes import rows_per_fetch
+
+CHUNKED = frozenset({*INTEGERS, *DECIMALS, *MONEY, *MOMENTS, "DATETIMEOFFSET"})
 
 _FIXED_POINTS = ("snapshot", "statement")
 
@@ -129,8 +132,8 @@ class SqlServerSnapshot:
         table = self._table(contract)
         source = found_column(contract, contract.keys[0], table.columns)
         number = -(-self.count(contract, Window()) // rows)
-        if number < 2 or split_declaration(source.physical_type)[0] in CHARACTERS | {"UNIQUEIDENTIFIER"}:
-            return (WHOLE,)  # texts sort by collation, and not as the lake does
+        if number < 2 or split_declaration(source.physical_type)[0] not in CHUNKED:
+            return (WHOLE,)  # texts sort by collation, and not as the lake does; bits and binaries have no bound
         key = quote(source.name)
         tiles = f"SELECT {key}, NTILE({int(number)}) OVER (ORDER BY {key}) AS tile FROM {table.sql}"
         bounds = self._session.rows(
@@ -177,7 +180,23 @@ class SqlServerSnapshot:
         )
 
     def tracks_changes(self, contract: Contract) -> bool:
-        return self.fixed_point.kind == "change_tracking" and is_tracked(self._session, self._table(contract))
+        """Raises ConfigurationError where the log is there, but cannot be read as the contract asks."""
+        table = self._table(contract)
+        if not is_tracked(self._session, table):
+            return False
+        if self.fixed_point.kind != "change_tracking":
+            raise ConfigurationError(
+                f"{contract.id}: mode changes reads log and rows in one snapshot, found the fixed point "
+                f"{self.fixed_point.kind}. Nothing was read. Remove the connection's extra fixed_point, or the mode."
+            )
+        known = primary_key(self._session, table)
+        keys = [found_column(contract, column, table.columns).name for column in contract.keys]
+        if sorted(known) != sorted(keys):
+            raise ConfigurationError(
+                f"{contract.id}: mode changes goes by the primary key ({', '.join(known)}), found that the contract's "
+                f"key is {', '.join(keys)}. Nothing was read. Name the same columns, or use another mode."
+            )
+        return True
 
     def reaches_back(self, contract: Contract, since: str) -> bool:
         """The log also knows nothing of what came before it was enabled anew, or before a TRUNCATE."""
@@ -200,23 +219,19 @@ class SqlServerSnapshot:
 
     def read_deleted(self, contract: Contract, since: str) -> Iterator[pa.RecordBatch]:
         found = self._table(contract).columns
-        log = self._log(contract)
-        where = Condition("t.[SYS_CHANGE_OPERATION] = N'D'", ())
-        yield from self._stream(
-            contract, contract.keys, found, where, origin=f"{log} AS t", first_binds=(str(int(since)),)
-        )
+        where = Condition("t.[SYS_CHANGE_OPERATION] = N'D'")
+        yield from self._stream(contract, contract.keys, found, where, origin=f"{self._log(contract, since)} AS t")
 
     def _changed(self, contract: Contract, since: str, which: str) -> Condition:
         """Return the condition of rows whose key the log names after a version."""
         table = self._table(contract)
         keys = [quote(found_column(contract, column, table.columns).name) for column in contract.keys]
         same = " AND ".join(f"c.{key} = {table.sql}.{key}" for key in keys)
-        return Condition(
-            f"EXISTS (SELECT 1 FROM {self._log(contract)} AS c WHERE {same} AND {which})", (str(int(since)),)
-        )
+        return Condition(f"EXISTS (SELECT 1 FROM {self._log(contract, since)} AS c WHERE {same} AND {which})")
 
-    def _log(self, contract: Contract) -> str:
-        return f"CHANGETABLE(CHANGES {self._table(contract).sql}, CAST(? AS bigint))"
+    def _log(self, contract: Contract, since: str) -> str:
+        # a constant: the function takes no expression, and a bound text would have to be converted by one
+        return f"CHANGETABLE(CHANGES {self._table(contract).sql}, {int(since)})"
 
     def _stream(
         self,
@@ -226,7 +241,6 @@ class SqlServerSnapshot:
         where: Condition,
         *,
         origin: str | None = None,
-        first_binds: tuple[str, ...] = (),
     ) -> Iterator[pa.RecordBatch]:
         """Yield rows of the columns (None: all, with misfit texts), large objects apart from the rest."""
         projection = project(contract, found, SQLSERVER, columns)
@@ -237,12 +251,12 @@ class SqlServerSnapshot:
         table = origin or self._table(contract).sql
         for lane, size in zip(lanes(sources), rows_per_fetch(sources), strict=True):
             condition = where & lane
-            longest = LARGE_OBJECT_BYTES if size > 1 else self._longest(contract, sources, table, condition)
+            longest = 2 * LARGE_OBJECT_BYTES if size > 1 else self._longest(contract, sources, table, condition)
             if longest is None:
                 continue
             for arrays in self._session.batches(
                 f"SELECT {select} FROM {table} WHERE {condition.sql}",
-                (*first_binds, *condition.binds),
+                condition.binds,
                 requested=projection.requested,
                 size=size,
                 longest=longest,
@@ -254,9 +268,9 @@ class SqlServerSnapshot:
         self, contract: Contract, sources: tuple[FoundColumn, ...], table: str, where: Condition
     ) -> int | None:
         """Return the bytes of the longest large object among rows, 0 for null; None where there is no row."""
-        lengths = [f"MAX(DATALENGTH({quote(column.name)}))" for column in sources if is_large(column)]
+        lengths = [f"MAX({object_length(column)})" for column in sources if is_large(column)]
         if not lengths:
-            return LARGE_OBJECT_BYTES
+            return 2 * LARGE_OBJECT_BYTES
         select = ", ".join(f"CAST({length} AS bigint) AS n{at}" for at, length in enumerate(lengths))
         rows = self._session.rows(
             f"SELECT COUNT_BIG(*) AS n, {select} FROM {table} WHERE {where.sql}", where.binds, contract

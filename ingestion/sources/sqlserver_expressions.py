@@ -34,6 +34,7 @@ _TYPES = {
     pa.float64(): "float(53)",
 }
 _SHORT = {*INTEGERS, *DECIMALS, *MONEY, *FLOATS, *MOMENTS, "BIT", "TIME", "DATETIMEOFFSET", ROWVERSION}
+_SELF_STYLED = (*MONEY, *FLOATS, *sorted(MOMENTS), "TIME", "DATETIMEOFFSET")
 _NEVER = "1 = 0"
 _EMPTY = "''"
 
@@ -42,7 +43,7 @@ def expression(found: FoundColumn, promised: pa.DataType) -> Expression:
     """Return how a found column is fetched as the promised type."""
     base, arguments = split_declaration(found.physical_type)
     reference = quote(found.name)
-    text = exact_text(reference, base)
+    text = exact_text(reference, base, arguments)
     return (
         _as_text(reference, base, promised, text)
         or _as_number(reference, base, arguments, promised, text)
@@ -51,10 +52,27 @@ def expression(found: FoundColumn, promised: pa.DataType) -> Expression:
     )
 
 
-def exact_text(reference: str, base: str) -> str | None:
+def exact_text(reference: str, base: str, arguments: tuple[str, ...] = ()) -> str | None:
     """Return the expression that spells any value of the column, None where SQL cannot."""
+    if base in ("BINARY", "VARBINARY") and arguments != ("max",):
+        digits = 2 * int(arguments[0] if arguments else 1)
+        return f"CONVERT(varchar({digits if digits <= 8000 else 'max'}), {reference}, 2)"
+    if base == "SQL_VARIANT":
+        return _variant_text(reference)
     rendered = _RENDERED.get(base)
     return None if rendered is None else rendered(reference)
+
+
+def _variant_text(reference: str) -> str:
+    """Return the text of a value whose type it says itself; a plain cast would round numbers and cut moments."""
+    cases = [
+        f"WHEN '{kind}' THEN {_RENDERED[base](f'CAST({reference} AS {kind})')}"
+        for base, kind in (
+            (name, name.lower()) for name in (*MONEY, *FLOATS, *sorted(MOMENTS), "TIME", "DATETIMEOFFSET")
+        )
+    ]
+    kind = f"CAST(SQL_VARIANT_PROPERTY({reference}, 'BaseType') AS varchar(30))"
+    return f"CASE {kind} {' '.join(cases)} ELSE CAST({reference} AS nvarchar(4000)) END"
 
 
 def fraction_digits(base: str, arguments: tuple[str, ...]) -> int:
@@ -82,6 +100,8 @@ def _as_text(reference: str, base: str, promised: pa.DataType, text: str | None)
         return Expression(f"CAST({reference} AS {kind})" if kind else reference, promised, None, None)
     if not pa.types.is_string(promised):
         return None
+    if base == "SQL_VARIANT":  # a longer text would be cut
+        return Expression(text, pa.string(), f"DATALENGTH({reference}) < 4000", text)
     return Expression(text, pa.string(), None if text else _NEVER, text)
 
 
@@ -95,7 +115,9 @@ def _as_number(
         return Expression(f"CAST({reference} AS bigint)", promised, None, text, is_short=True)
     if base in FLOATS and is_.is_floating(promised):
         narrows = base == "FLOAT" and promised == pa.float32() and not (arguments and int(arguments[0]) <= 24)
-        guard = f"CAST(TRY_CAST({reference} AS real) AS float(53)) = {reference}" if narrows else None
+        # a value beyond real becomes null, which must count as false, not as unknown
+        same = f"CAST(TRY_CAST({reference} AS real) AS float(53)) = {reference}"
+        guard = f"CASE WHEN {same} THEN 1 WHEN {reference} IS NOT NULL THEN 0 END = 1" if narrows else None
         return Expression(f"CAST({reference} AS {_TYPES[promised]})", promised, guard, text, is_short=True)
     if not (is_.is_integer(promised) or is_.is_decimal(promised) or is_.is_boolean(promised)):
         return None
@@ -125,7 +147,8 @@ def _decimal_guard(reference: str, precision: int, scale: int, promised: pa.Data
     if pa.types.is_decimal(promised):
         room = promised.precision - promised_scale
         if precision - scale > room:  # so the bound has no more digits than the column
-            conditions.append(f"ABS({reference}) < {10**room}.")
+            # not ABS: the least money has no opposite
+            conditions.append(f"{reference} > -{10**room}. AND {reference} < {10**room}.")
     else:
         low, high = _range(promised)
         if 10 ** (precision - scale) - 1 > high:
@@ -191,7 +214,6 @@ _RENDERED: dict[str, Callable[[str], str]] = {
     "NTEXT": lambda c: f"CAST({c} AS nvarchar(max))",
     "UNIQUEIDENTIFIER": lambda c: f"CONVERT(char(36), {c})",
     "XML": lambda c: f"CAST({c} AS nvarchar(max))",
-    "SQL_VARIANT": lambda c: f"CAST({c} AS nvarchar(4000))",
     **dict.fromkeys(["BINARY", "VARBINARY"], lambda c: f"CONVERT(varchar(max), {c}, 2)"),
     "IMAGE": lambda c: f"CONVERT(varchar(max), CAST({c} AS varbinary(max)), 2)",
 }

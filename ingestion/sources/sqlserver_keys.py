@@ -46,6 +46,8 @@ def with_keys(contract: Contract, found: tuple[FoundColumn, ...], keys: pa.Table
 
 
 def _key_bind(base: str, arguments: tuple[str, ...]) -> str:
+    if base in ("DATETIME", "SMALLDATETIME"):  # these read no text of six digits
+        return f"CAST(CONVERT(datetime2(7), ?, 121) AS {base.lower()})"
     if base in MOMENTS or base == "DATETIMEOFFSET":
         return moment_bind(base, arguments)
     if base in DECIMALS:

@@ -28,6 +28,12 @@ _NOW = (
 _VERSION = "SELECT CHANGE_TRACKING_CURRENT_VERSION()"
 _TRACKED = "SELECT COUNT(*) FROM sys.change_tracking_tables WHERE object_id = {}"
 
+_PRIMARY_KEY = (
+    "SELECT CAST(c.name AS nvarchar(128)) FROM sys.indexes i JOIN sys.index_columns k ON k.object_id = i.object_id "
+    "AND k.index_id = i.index_id JOIN sys.columns c ON c.object_id = k.object_id AND c.column_id = k.column_id "
+    "WHERE i.is_primary_key = 1 AND i.object_id = {} ORDER BY k.key_ordinal"
+)
+
 
 @dataclass(frozen=True, slots=True)
 class State:
@@ -75,6 +81,11 @@ def find_table(session: Session, contract: Contract) -> FoundTable:
 def is_tracked(session: Session, table: FoundTable) -> bool:
     ((count,),) = session.rows(_TRACKED.format(table.object_id))
     return bool(count)
+
+
+def primary_key(session: Session, table: FoundTable) -> list[str]:
+    """Return the columns that the change log knows a row by."""
+    return [name for (name,) in session.rows(_PRIMARY_KEY.format(table.object_id))]
 
 
 def list_grants(session: Session, contracts: Sequence[Contract]) -> list[Grant]:

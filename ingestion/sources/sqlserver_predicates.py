@@ -33,6 +33,11 @@ from ingestion.sources.sqlserver_expressions import (
 
 LARGE_OBJECT_BYTES = 32 * 1024
 
+_CALENDARS = {
+    "DATETIME": (datetime(1753, 1, 1), datetime.max),
+    "SMALLDATETIME": (datetime(1900, 1, 1), datetime(2079, 6, 6, 23, 59)),
+}
+
 _PARTITION_CHARACTERS = {"day": 10, "month": 7, "year": 4}
 
 
@@ -140,6 +145,8 @@ def newest(contract: Contract, source: FoundColumn) -> str:
     """Return the expression of the highest watermark as text; of a promised date, the day."""
     highest = f"MAX({quote(source.name)})"
     base, _ = split_declaration(source.physical_type)
+    if base == ROWVERSION:  # has no MAX of its own
+        return f"CONVERT(varchar(20), MAX(CAST({quote(source.name)} AS bigint)))"
     if pa.types.is_date(contract.column(contract.watermark or "").arrow_type) and base not in CHARACTERS:
         value = utc(highest) if base == "DATETIMEOFFSET" else wall_clock(highest, base)
         return f"CONVERT(varchar(10), CAST({value} AS date), 23)"
@@ -162,13 +169,20 @@ def is_large(column: FoundColumn) -> bool:
     return base in ("TEXT", "NTEXT", "IMAGE", "XML") or "max" in arguments
 
 
+def object_length(column: FoundColumn) -> str:
+    """Return the expression of a large object's bytes as it is sent: xml is kept shorter than its text."""
+    base, _ = split_declaration(column.physical_type)
+    name = quote(column.name)
+    return f"DATALENGTH(CAST({name} AS nvarchar(max)))" if base == "XML" else f"DATALENGTH({name})"
+
+
 def lanes(found: tuple[FoundColumn, ...]) -> list[Condition]:
     """
     Return disjoint conditions that together match every row: rows of small large objects, then the others.
 
     One condition that matches all where there are no large objects.
     """
-    lengths = [f"DATALENGTH({quote(column.name)})" for column in found if is_large(column)]
+    lengths = [object_length(column) for column in found if is_large(column)]
     if not lengths:
         return [Condition()]
     small = " AND ".join(f"ISNULL({length}, 0) <= {LARGE_OBJECT_BYTES}" for length in lengths)
@@ -211,6 +225,11 @@ def _ceiling(text: str, base: str, arguments: tuple[str, ...]) -> str | None:
         moment += step
     except OverflowError:
         return None
+    first, last = _CALENDARS.get(base, (datetime.min, datetime.max))
+    if moment > last:
+        return None
+    if moment < first:
+        moment, number = first, 0
     if base == "DATE":
         return moment.date().isoformat()
     shown = f".{number:0{digits}d}" if digits else ""

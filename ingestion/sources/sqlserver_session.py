@@ -244,7 +244,10 @@ def _statement(sql: str, binds: Sequence[str]) -> tuple[str, list[str | None]]:
         return sql, list(binds)
     parts = sql.split("?")
     if len(parts) != len(binds) + 1:
-        raise ValueError("a name of the source holds a question mark")
+        raise ConfigurationError(
+            "a name of the source holds a question mark beside characters beyond ASCII, which cannot be bound. "
+            "Nothing was read. Read the table through a view with other names."
+        )
     named = "".join(part + (f"@p{at}" if at < len(binds) else "") for at, part in enumerate(parts))
     declared = ", ".join(f"@p{at} nvarchar(max)" for at in range(len(binds)))
     if not binds:

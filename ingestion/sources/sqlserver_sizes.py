@@ -28,7 +28,7 @@ def _width(column: FoundColumn) -> int:
     """Return the bytes that the driver keeps for a value: texts as UTF-16."""
     base, arguments = split_declaration(column.physical_type)
     if is_large(column):
-        return 2 * LARGE_OBJECT_BYTES
+        return 4 * LARGE_OBJECT_BYTES
     if (base in CHARACTERS or base in BYTES) and arguments:
-        return max(_FIXED_WIDTH, 2 * int(arguments[0]))
+        return max(_FIXED_WIDTH, (4 if base in BYTES else 2) * int(arguments[0]))
     return 8000 if base == "SQL_VARIANT" else _FIXED_WIDTH

@@ -60,7 +60,7 @@ def test_a_table_is_loaded_exactly_and_then_only_what_changed(desk: Desk) -> Non
     assert (again.batch, again.known, again.known_bad) == (None, 2, 1)
     assert (second.batch, second.appended, second.deleted) == (2, 1, 1)
     assert lake(
-        context, f"select id, amount::double, length(note), _op, _seq > 0 from bronze.{view} order by _batch, id, _op"
+        context, f"select id, amount::double, length(note), _op, _seq >= 0 from bronze.{view} order by _batch, id, _op"
     ) == [
         (1, 1.25, 70_000, "R", True),
         (2, 2.0, 70_000, "R", True),
