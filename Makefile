@@ -3,13 +3,21 @@ PYTHON ?= python3
 BIN := .venv/bin
 WORKERS ?= auto
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
-.PHONY: demo test check format build contract-diff airflow constraints clean
+.PHONY: demo test check format test-sources build contract-diff airflow bench-history bench-load bench-gaps constraints clean
 
 demo: .venv/base  ## both days of the retail world, source to Gold
 	$(BIN)/lakehouse demo $(DEMO)
 
 test: .venv/dev  ## every test; needs no network and no server
 	$(BIN)/pytest -n $(WORKERS) --dist loadgroup $(TESTS)
+
+test-sources: .venv/dev  ## the source tests against a true Oracle and SQL Server; needs Docker
+	@set -e; export TEST_PASSWORD="Aa1$$($(PYTHON) -c 'import secrets; print(secrets.token_hex(12))')"; \
+	compose="docker compose -f tests/sources/compose.yml"; trap "$$compose down -v" EXIT; $$compose up -d --wait; \
+	export LAKEHOUSE_TEST_SERVERS=true; \
+	export AIRFLOW_CONN_ORACLE_TEST="oracle://lake:$$TEST_PASSWORD@127.0.0.1:15210/FREEPDB1"; \
+	export AIRFLOW_CONN_SQLSERVER_TEST="mssql://sa:$$TEST_PASSWORD@127.0.0.1:14330/lake?TrustServerCertificate=yes"; \
+	$(BIN)/python -m tests.sources.prepare_sqlserver; $(BIN)/pytest tests/sources $(TESTS)
 
 check: .venv/dev  ## what a pull request must pass besides the tests
 	$(BIN)/ruff check
@@ -36,12 +44,21 @@ format: .venv/dev
 airflow: .venv/dev  ## Airflow's UI on this machine, with the demo world behind it
 	$(BIN)/python -m ingestion.demo.airflow
 
+bench-history: .venv/base .venv-bench/done  ## how fast history is kept, beside dbt snapshot, SQLMesh and the floor
+	BENCH_PYTHON=$(CURDIR)/.venv-bench/bin/python $(BIN)/python -m tests.bench.history $(BENCH)
+
+bench-load: .venv/dev .venv-bench/done  ## how fast tables are loaded, beside the driver's raw fetch, dlt and pandas
+	BENCH_PYTHON=$(CURDIR)/.venv-bench/bin/python $(BIN)/python -m tests.bench.load $(or $(BENCH),--rows 1000000 --rows 4000000)
+
+bench-gaps: .venv/dev .venv-bench/done  ## what finding ten differences in five million rows costs, beside reladiff
+	$(BIN)/python -m tests.bench.gaps --others .venv-bench/bin/python $(BENCH)
+
 constraints: .venv/base  ## resolve every pin anew from pyproject.toml
 	$(BIN)/uv pip compile -q --universal --all-extras --no-header --no-annotate --no-emit-index-url --upgrade \
 		pyproject.toml -o constraints.txt
 
 clean:
-	rm -rf .venv lake demo-world airflow dbt_project/target dbt_project/logs
+	rm -rf .venv .venv-bench lake demo-world airflow dbt_project/target dbt_project/logs
 
 .venv/uv:
 	$(PYTHON) -m venv .venv
@@ -54,4 +71,9 @@ clean:
 
 .venv/dev: .venv/base
 	$(BIN)/uv pip install -q -p .venv -c constraints.txt -e ".[airflow,cloud,oracle,sqlserver,dev]"
+	touch $@
+
+.venv-bench/done: tests/bench/requirements.txt  # packages that would pull ours apart live in a room of their own
+	$(PYTHON) -m venv .venv-bench
+	.venv-bench/bin/pip install -q -r tests/bench/requirements.txt
 	touch $@

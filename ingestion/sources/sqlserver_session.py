@@ -242,6 +242,8 @@ def _statement(sql: str, binds: Sequence[str]) -> tuple[str, list[str | None]]:
     """Return what to send: the driver takes a statement's own text as ASCII, but a bound one as UTF-16."""
     if sql.isascii():
         return sql, list(binds)
+    if not binds:
+        return "EXEC sp_executesql ?", [sql]
     parts = sql.split("?")
     if len(parts) != len(binds) + 1:
         raise ConfigurationError(
@@ -250,8 +252,6 @@ def _statement(sql: str, binds: Sequence[str]) -> tuple[str, list[str | None]]:
         )
     named = "".join(part + (f"@p{at}" if at < len(binds) else "") for at, part in enumerate(parts))
     declared = ", ".join(f"@p{at} nvarchar(max)" for at in range(len(binds)))
-    if not binds:
-        return "EXEC sp_executesql ?", [named]
     return f"EXEC sp_executesql ?, N'{declared}'{', ?' * len(binds)}", [named, *binds]
 
 

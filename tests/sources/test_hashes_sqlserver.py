@@ -23,9 +23,11 @@ from ingestion.reconcile.leaves import Finding
 from ingestion.reconcile.ports import duckdb_lake, source_side
 from ingestion.reconcile.sql_side import SqlSide
 from ingestion.reconcile.vectors import TypeThere, verify_vectors
-from ingestion.settings import parse_connection
+from ingestion.sources.sqlserver_session import Session, open_session
+from tests.sources.sqlserver_fixtures import Desk, desk
 
-VARIABLE = "AIRFLOW_CONN_SQLSERVER_TEST"
+__all__ = ["desk"]
+
 IS_TRUE = os.environ.get("LAKEHOUSE_TEST_SERVERS") == "true"
 DIALECT = DIALECTS["sqlserver"]
 DECIMALS = {
@@ -73,37 +75,21 @@ COLUMNS = {
 
 
 @pytest.fixture
-def server() -> Iterator[Any]:
-    value = os.environ.get(VARIABLE)
-    if not value:
-        pytest.skip(f"set {VARIABLE}=mssql://user:password@host:1433/database (one that tests may fill)")
-    mssql_python = pytest.importorskip("mssql_python")
-    settings = parse_connection(VARIABLE, value)
-    options = "".join(f"{name}={option};" for name, option in settings.extra.items())
-    opened = mssql_python.connect(
-        f"Server={settings.host},{settings.port or 1433};Database={settings.schema};"
-        f"UID={settings.login};PWD={{{settings.password}}};{options}",
-        autocommit=True,
-    )
-    yield opened
-    opened.close()
+def server(desk: Desk) -> Iterator[Session]:
+    with open_session("shop", desk.connection) as session:
+        yield session
 
 
-def rows_of(server: Any, query: str) -> list[Any]:
-    cursor = server.cursor()
-    try:
-        cursor.execute(query)
-        return [tuple(row) for row in cursor.fetchall()]
-    finally:
-        cursor.close()
+def rows_of(server: Session, query: str) -> list[Any]:
+    return server.rows(query)
 
 
 @pytest.mark.parametrize("there", TYPES, ids=lambda there: f"{there.type.kind}-{there.physical}")
-def test_sql_server_hashes_every_type_as_defined(server: Any, there: TypeThere) -> None:
+def test_sql_server_hashes_every_type_as_defined(server: Session, there: TypeThere) -> None:
     assert verify_vectors(lambda query: rows_of(server, query), DIALECT, [there]) == frozenset()
 
 
-def test_what_needs_utf8_is_hashed_as_defined_or_said_to_be_unverified(server: Any) -> None:
+def test_what_needs_utf8_is_hashed_as_defined_or_said_to_be_unverified(server: Session) -> None:
     unverified = verify_vectors(lambda query: rows_of(server, query), DIALECT, NEED_UTF8)
 
     assert unverified <= (frozenset() if IS_TRUE else set(NEED_UTF8))
@@ -130,7 +116,7 @@ def contract(table: str) -> Contract:
     )
 
 
-def filled(server: Any, lake: duckdb.DuckDBPyConnection) -> Contract:
+def filled(server: Session, lake: duckdb.DuckDBPyConnection) -> Contract:
     table = f"t_{uuid.uuid4().hex[:10]}"
     declared = ", ".join(f"[{name}] {declared}" for name, (declared, _) in COLUMNS.items())
     rows_ = []
@@ -143,12 +129,10 @@ def filled(server: Any, lake: duckdb.DuckDBPyConnection) -> Contract:
         rows_.append(
             (n, n % 4, status, "BRL", fee, price, bool(n % 2), moment.date(), moment, moment.replace(tzinfo=UTC), mark)
         )
-    cursor = server.cursor()
-    cursor.execute(f"CREATE TABLE dbo.{table} ({declared})")
+    server.execute(f"CREATE TABLE dbo.{table} ({declared})")
     for start in range(0, len(rows_), 40):
         values = ", ".join(f"({', '.join(_constant(v) for v in row)})" for row in rows_[start : start + 40])
-        cursor.execute(f"INSERT INTO dbo.{table} VALUES {values}")
-    cursor.close()
+        server.execute(f"INSERT INTO dbo.{table} VALUES {values}")
     promised = contract(table)
     arrived = pa.Table.from_pylist(
         [dict(zip(promised.arrow_schema.names, row, strict=True)) for row in rows_], promised.arrow_schema
@@ -171,7 +155,7 @@ def _constant(value: Any) -> str:
     )
 
 
-def sides(server: Any, promised: Contract, lake: duckdb.DuckDBPyConnection) -> tuple[SqlSide, SqlSide]:
+def sides(server: Session, promised: Contract, lake: duckdb.DuckDBPyConnection) -> tuple[SqlSide, SqlSide]:
     found = tuple(
         FoundColumn(c.source_name, c.physical_type, c.arrow_type, True, "sqlserver") for c in promised.columns
     )
@@ -185,7 +169,7 @@ def sides(server: Any, promised: Contract, lake: duckdb.DuckDBPyConnection) -> t
     return source_side(promised, found, plan, run, relation=relation), duckdb_lake(promised, plan, lake, rows="lake")
 
 
-def test_a_table_of_sql_server_equals_its_copy(server: Any) -> None:
+def test_a_table_of_sql_server_equals_its_copy(server: Session) -> None:
     with duckdb.connect() as lake:
         promised = filled(server, lake)
 
@@ -195,7 +179,7 @@ def test_a_table_of_sql_server_equals_its_copy(server: Any) -> None:
         assert found.source.newest == found.lake.newest
 
 
-def test_what_differs_from_sql_server_is_found_by_key(server: Any) -> None:
+def test_what_differs_from_sql_server_is_found_by_key(server: Session) -> None:
     with duckdb.connect() as lake:
         promised = filled(server, lake)
         lake.execute("delete from lake where id = 7")

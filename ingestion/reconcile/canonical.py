@@ -1,0 +1,101 @@
+"""What every engine must compute, in Python: the text of a value, of a row, its hash and its two lanes.
+
+This is the definition; `ingestion.reconcile.vectors` holds each server to it.
+
+    null              nothing; of a text or bytes `:`
+    whole number      digits, `-` before a negative one
+    decimal           as many digits after the point as its scale, at least one before it
+    boolean           1, 0
+    date              YYYY-MM-DD
+    moment            YYYY-MM-DD HH:MM:SS, and .fffffffff unless that is zero; instants in UTC
+    float             the 16 hexadecimal digits of its IEEE 754 double, NaN as 7FF8000000000000
+    text              length in bytes of UTF-8, `:`, the text; CHAR without its trailing blanks, UUIDs in lower case
+    bytes             as a text of hexadecimal digits in upper case
+
+Each is followed by `|`. A digested value stands as the MD5 of its text (without length) or bytes, in upper case.
+What concatenation makes of nulls suits it: databases pass over them, so no column costs a comparison with null.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import struct
+from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from typing import Any
+
+from ingestion.reconcile.hashes import WITH_LENGTH, HashColumn, HashType, Kind, RowPlan
+
+END = "|"
+_DECIMAL_DIGITS = str.maketrans("89ABCDEF", "01234567")
+
+
+def field_text(type_: HashType, value: Any) -> str:
+    """Return a value's part of the row's text."""
+    has_length = type_.kind in WITH_LENGTH and not type_.digested
+    if value is None or (type_.empty_is_null and value == ""):
+        return ":" if has_length else ""
+    if type_.digested:
+        return _md5(value if type_.kind is Kind.BINARY else value.encode())
+    text = _SPELLINGS[type_.kind](type_, value)
+    return f"{len(text.encode())}:{text}" if has_length else text
+
+
+def row_hash(plan: RowPlan, row: Mapping[str, Any]) -> str:
+    """Return a row's MD5, 32 hexadecimal digits in upper case."""
+    texts = [_joined(group, row) for group in plan.groups]
+    return _md5((texts[0] if len(texts) == 1 else "".join(_md5(text.encode()) for text in texts)).encode())
+
+
+def key_hash(plan: RowPlan, row: Mapping[str, Any]) -> str:
+    """Return the MD5 of a row's key, whose first digits name its bucket."""
+    return _md5(_joined(plan.key_columns, row).encode())
+
+
+def lanes(row_hash: str) -> tuple[int, int]:
+    """Return the two numbers that a group of rows sums up."""
+    digits = row_hash.upper().translate(_DECIMAL_DIGITS)
+    return int(digits[:16]), int(digits[16:])
+
+
+def _joined(columns: Iterable[HashColumn], row: Mapping[str, Any]) -> str:
+    return "".join(field_text(column.type, row[column.name]) + END for column in columns)
+
+
+def _md5(data: bytes) -> str:
+    return hashlib.md5(data, usedforsecurity=False).hexdigest().upper()
+
+
+def _fixed(type_: HashType, value: Any) -> str:
+    return f"{Decimal(value):.{type_.scale}f}"
+
+
+def _moment(_: HashType, value: datetime) -> str:
+    at = value if value.tzinfo is None else value.astimezone(UTC).replace(tzinfo=None)
+    whole = at.isoformat(sep=" ", timespec="seconds")
+    return f"{whole}.{at.microsecond:06}000" if at.microsecond else whole
+
+
+def _day(_: HashType, value: date) -> str:
+    return value.isoformat()
+
+
+def _bits(_: HashType, value: float) -> str:
+    return "7FF8000000000000" if math.isnan(value) else struct.pack(">d", value).hex().upper()
+
+
+_SPELLINGS: Mapping[Kind, Callable[[HashType, Any], str]] = {
+    Kind.INTEGER: lambda _, value: str(int(value)),
+    Kind.DECIMAL: _fixed,
+    Kind.BOOLEAN: lambda _, value: str(int(value)),
+    Kind.DATE: _day,
+    Kind.TIMESTAMP: _moment,
+    Kind.INSTANT: _moment,
+    Kind.FLOAT: _bits,
+    Kind.TEXT: lambda _, value: value,
+    Kind.CHAR: lambda _, value: value.rstrip(" "),
+    Kind.UUID: lambda _, value: value.lower(),
+    Kind.BINARY: lambda _, value: value.hex().upper(),
+}

@@ -1,0 +1,80 @@
+"""What a comparison may cost, and what it says. Values only; keys are kept for the repair, never printed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import IntEnum, StrEnum
+
+import pyarrow as pa
+
+from ingestion.reconcile.leaves import Finding
+from ingestion.reconcile.sides import Summary
+
+
+class Rung(IntEnum):
+    """How deep a comparison goes. Counts disprove equality; only checksums prove it."""
+
+    COUNTS = 1
+    PARTITIONS = 2
+    CHECKSUMS = 3
+    BISECT = 4
+    LEAVES = 5
+
+
+class Outcome(StrEnum):
+    """`partial`: it ended before every difference was found or equality was proved; `why` says what ended it."""
+
+    EQUAL = "equal"
+    DIFFERENT = "different"
+    PARTIAL = "partial"
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """What a comparison may cost: queries sent to both sides, rows fetched from both, seconds (between queries)."""
+
+    queries: int = 40
+    rows: int = 1_000_000
+    seconds: float = 1_800.0
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    queries: int = 0
+    rows: int = 0
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class PartitionCounts:
+    """A partition whose rows or contents differ. Its content is unknown to differ where only counts were seen."""
+
+    partition: str | None
+    source_rows: int
+    lake_rows: int
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """
+    What is known at the end.
+
+    `keys` holds the key columns of what was found, by kind; every key in it is certain. `unresolved_rows` are rows (of
+    the larger side) of groups that differ and were not looked into.
+    """
+
+    outcome: Outcome
+    rung: Rung
+    source: Summary
+    lake: Summary
+    partitions: tuple[PartitionCounts, ...] = ()
+    keys: Mapping[Finding, pa.Table] = field(default_factory=dict)
+    unresolved_rows: int = 0
+    why: str = ""
+    cost: Cost = field(default_factory=Cost)
+
+    @property
+    def counts(self) -> dict[Finding, int]:
+        """Return how many keys of each kind were found."""
+        return {kind: self.keys[kind].num_rows if kind in self.keys else 0 for kind in Finding}

@@ -1,0 +1,121 @@
+"""What a dialect must spell, and what all of them share: the text of a row, its hash, sums, buckets, scopes. Pure SQL.
+
+A dialect never runs anything. `Origin` says where a column's value comes from on that side.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+from ingestion.reconcile.canonical import END
+from ingestion.reconcile.hashes import WITH_LENGTH, HashColumn, HashType, RowPlan
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """A column on one side: the SQL that refers to it, and its declared type; None: the one the lake gives its kind."""
+
+    sql: str
+    physical: str | None = None
+
+
+class Dialect(ABC):
+    """The SQL of one engine. `upper_hex`: in which case it spells hashes."""
+
+    name: str
+    upper_hex = True
+    inner_hint = ""
+    """What keeps the engine from computing an inner query's hash once per lane."""
+    no_text = "CAST(NULL AS VARCHAR(1))"
+
+    @abstractmethod
+    def quote(self, name: str) -> str:
+        """Quote a name."""
+
+    @abstractmethod
+    def literal(self, type_: HashType, physical: str | None, value: Any) -> str:
+        """Return a value as a constant of a declared type; for golden vectors and partition bounds, never for rows."""
+
+    @abstractmethod
+    def spelled(self, type_: HashType, origin: Origin) -> str:
+        """Return the canonical text of a value; null for a null."""
+
+    @abstractmethod
+    def byte_length(self, type_: HashType, origin: Origin, /) -> str:
+        """Return the length of a value's canonical text in bytes of UTF-8; null for a null."""
+
+    @abstractmethod
+    def joined(self, parts: Sequence[str]) -> str:
+        """Concatenate texts, passing over nulls."""
+
+    @abstractmethod
+    def hash_hex(self, text: str) -> str:
+        """Return the MD5 of a text as hexadecimal digits, in its own case."""
+
+    @abstractmethod
+    def digest(self, type_: HashType, origin: Origin) -> str:
+        """Return the MD5 of a whole value as hexadecimal digits in upper case; null for a null."""
+
+    @abstractmethod
+    def lane(self, hash_: str, first: int) -> str:
+        """Return the number in 16 digits of a hash (as `hash_value` gives it) from position `first`."""
+
+    @abstractmethod
+    def exact_text(self, number: str) -> str:
+        """Return a whole number of up to 38 digits as text: no driver may round it."""
+
+    @abstractmethod
+    def whole(self, column: str, low: int, width: int) -> str:
+        """Return how many times `width` fits between `low` and a whole number, rounded down."""
+
+    @abstractmethod
+    def partition_text(self, type_: HashType, origin: Origin, /, grain: str) -> str:
+        """Return the partition of a date or moment: `YYYY[-MM[-DD]]`."""
+
+    @abstractmethod
+    def day(self, day: date) -> str:
+        """Return a day as a constant."""
+
+    def leading_digits(self, text: str, digits: int) -> str:
+        """Return the first hexadecimal digits of a text's hash, in the dialect's own case."""
+        return f"SUBSTR({self.hash_hex(text)}, 1, {digits})"
+
+    def hash_value(self, text: str) -> str:
+        """Return the hash in the form that `with_lanes` reads."""
+        return self.hash_hex(text)
+
+    def upper_hash(self, text: str) -> str:
+        return self.hash_hex(text)
+
+    def parts(self, column: HashColumn, origin: Origin) -> list[str]:
+        """Return the texts that a column adds to the row's; some are null for a null."""
+        if column.type.digested:
+            return [self.digest(column.type, origin)]
+        text = self.spelled(column.type, origin)
+        return [self.byte_length(column.type, origin), "':'", text] if column.type.kind in WITH_LENGTH else [text]
+
+    def row_text(self, plan: RowPlan, origins: Mapping[str, Origin]) -> str:
+        texts = [self.fields(group, origins) for group in plan.groups]
+        return texts[0] if len(texts) == 1 else self.joined([self.upper_hash(text) for text in texts])
+
+    def key_text(self, plan: RowPlan, origins: Mapping[str, Origin]) -> str:
+        return self.fields(plan.key_columns, origins)
+
+    def fields(self, columns: Sequence[HashColumn], origins: Mapping[str, Origin]) -> str:
+        """Return the text of some columns of a row, never null."""
+        parts = [[*self.parts(column, origins[column.name]), f"'{END}'"] for column in columns]
+        return self.joined([part for column in parts for part in column])
+
+    def with_lanes(self, inner: str, passed: Sequence[str]) -> str:
+        """Return `passed`, `lane_1` and `lane_2` of a query that yields `passed` and a hash `h`."""
+        lanes = [f"{self.lane('h', 1)} AS lane_1", f"{self.lane('h', 17)} AS lane_2"]
+        return f"SELECT {', '.join([*passed, *lanes])} FROM ({inner}) hashed"
+
+
+def text_literal(text: str) -> str:
+    """Return a text constant as standard SQL writes it."""
+    return "'" + text.replace("'", "''") + "'"

@@ -1,0 +1,165 @@
+"""Canonical texts, hashes and lanes in T-SQL (SQL Server 2019 or newer: UTF-8 collations)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime
+from typing import Any
+
+from ingestion.reconcile.declared import arguments_of, base_of, digits_of
+from ingestion.reconcile.dialects.base import Dialect, Origin, text_literal
+from ingestion.reconcile.hashes import WITH_LENGTH, HashColumn, HashType, Kind
+
+_UTF8 = "Latin1_General_100_BIN2_UTF8"
+_TYPES = {
+    Kind.INTEGER: "BIGINT",
+    Kind.BOOLEAN: "BIT",
+    Kind.DATE: "DATE",
+    Kind.TIMESTAMP: "DATETIME2(6)",
+    Kind.INSTANT: "DATETIMEOFFSET(7)",
+    Kind.FLOAT: "FLOAT",
+    Kind.TEXT: "NVARCHAR(4000)",
+    Kind.CHAR: "NCHAR(40)",
+    Kind.UUID: "UNIQUEIDENTIFIER",
+    Kind.BINARY: "VARBINARY(8000)",
+}
+_GRAINS = {"day": 10, "month": 7, "year": 4}
+_NATIONAL = frozenset({"NCHAR", "NVARCHAR"})
+_SCALES = {"MONEY": "DECIMAL(19,4)", "SMALLMONEY": "DECIMAL(10,4)"}
+
+
+class SqlServerDialect(Dialect):
+    name = "sqlserver"
+
+    def quote(self, name: str) -> str:
+        return "[" + name.replace("]", "]]") + "]"
+
+    def literal(self, type_: HashType, physical: str | None, value: Any) -> str:
+        declared = physical or self._declared(type_)
+        if value is None:
+            return f"CAST(NULL AS {declared})"
+        return f"CAST({self._constant(type_, declared, value)} AS {declared})"
+
+    def _constant(self, type_: HashType, declared: str, value: Any) -> str:
+        kind = type_.kind
+        if kind is Kind.BINARY:
+            return f"0x{value.hex().upper()}"
+        if isinstance(value, datetime):
+            text = value.replace(
+                tzinfo=None
+            ).isoformat()  # without a fraction that is zero: DATETIME takes no six digits
+            return f"'{text}+00:00'" if kind is Kind.INSTANT else f"'{text}'"
+        if isinstance(value, date):
+            return f"'{value.isoformat()}'"
+        if isinstance(value, str):
+            code_page = "" if base_of(declared) in _NATIONAL else " COLLATE Latin1_General_100_CI_AS"
+            return f"N{text_literal(value)}{code_page}" if kind is not Kind.UUID else text_literal(value)
+        if kind is Kind.FLOAT:
+            return f"'{value!r}'"
+        return format(value, "f") if kind is Kind.DECIMAL else str(int(value))
+
+    def _declared(self, type_: HashType) -> str:
+        if type_.kind is Kind.DECIMAL:
+            return f"DECIMAL({type_.precision},{type_.scale})"
+        return _TYPES[type_.kind]
+
+    def spelled(self, type_: HashType, origin: Origin) -> str:
+        physical = origin.physical or self._declared(type_)
+        base, sql = base_of(physical), origin.sql
+        kind = type_.kind
+        if kind in (Kind.TEXT, Kind.CHAR):
+            return self._text(type_, sql, physical)
+        if kind is Kind.DECIMAL:
+            return self._decimal(type_, sql, physical)
+        if kind is Kind.INTEGER:
+            whole = f"CAST({sql} AS BIGINT)" if base in ("ROWVERSION", "TIMESTAMP") else sql
+            return f"CAST({whole} AS VARCHAR(41))"
+        if kind in (Kind.TIMESTAMP, Kind.INSTANT):
+            return self._moment(sql, physical)
+        if kind is Kind.DATE:
+            day = f"CONVERT(VARCHAR(10), {sql}, 23)"
+            moment = self._moment(sql, physical) if base != "DATE" else ""
+            return f"CASE WHEN CAST({sql} AS DATE) = {sql} THEN {day} ELSE {moment} END" if moment else day
+        return self._other(kind, sql, physical)
+
+    def _other(self, kind: Kind, sql: str, physical: str) -> str:
+        if kind is Kind.UUID:
+            return f"LOWER(CAST({sql} AS VARCHAR(36)))"
+        if kind is Kind.FLOAT:
+            return f"CONVERT(VARCHAR(16), CAST(CAST({sql} AS FLOAT) AS BINARY(8)), 2)"
+        if kind is Kind.BINARY:
+            length = digits_of(physical, 8_000)
+            return f"CONVERT(VARCHAR({2 * length if length <= 4_000 else 'MAX'}), {sql}, 2)"
+        return f"CAST({sql} AS VARCHAR(20))"
+
+    def _text(self, type_: HashType, sql: str, physical: str) -> str:
+        """Convert to UTF-8 by way of UTF-16: code page to UTF-8 at once would keep the length in bytes and cut."""
+        length = digits_of(physical, 8_000)
+        wide = sql
+        if base_of(physical) not in _NATIONAL:
+            wide = f"CAST({sql} AS NVARCHAR({length if length <= 4_000 else 'MAX'}))"
+        utf8 = f"CAST({wide} COLLATE {_UTF8} AS VARCHAR({3 * length if 3 * length <= 8_000 else 'MAX'}))"
+        return f"RTRIM({utf8})" if type_.kind is Kind.CHAR else utf8
+
+    def _decimal(self, type_: HashType, sql: str, physical: str) -> str:
+        declared = self._declared(type_)
+        arguments = arguments_of(_SCALES.get(base_of(physical), physical)) or ["18", "0"]
+        precision, scale = int(arguments[0]), int(arguments[1]) if len(arguments) > 1 else 0
+        if scale <= type_.scale and precision - scale <= type_.precision - type_.scale:
+            return f"CAST(CAST({sql} AS {declared}) AS VARCHAR(41))"
+        cast = f"TRY_CAST({sql} AS {declared})"
+        return f"CASE WHEN {cast} = {sql} THEN CAST({cast} AS VARCHAR(41)) ELSE CAST({sql} AS VARCHAR(41)) END"
+
+    def _moment(self, sql: str, physical: str) -> str:
+        base = base_of(physical)
+        if base == "DATETIMEOFFSET":
+            utc = f"CONVERT(VARCHAR(27), CAST(SWITCHOFFSET({sql}, '+00:00') AS DATETIME2(7)), 121)"
+            return f"REPLACE({utc} + '00', '.000000000', '')"
+        digits = {"DATETIME": 3, "SMALLDATETIME": 0, "DATE": 0}.get(base, digits_of(physical, 7))
+        if digits == 0:
+            return f"CONVERT(VARCHAR(19), CAST({sql} AS DATETIME2(0)), 120)"
+        # style 121 spells as many digits as the type has; a datetime's thirds of a millisecond are rounded to three
+        text = f"CONVERT(VARCHAR({20 + digits}), {sql}, 121) + '{'0' * (9 - digits)}'"
+        return f"REPLACE({text}, '.000000000', '')"
+
+    def byte_length(self, type_: HashType, origin: Origin) -> str:
+        return f"CAST(DATALENGTH({self.spelled(type_, origin)}) AS VARCHAR(20))"
+
+    def joined(self, parts: Sequence[str]) -> str:
+        return f"CONCAT({', '.join(parts)})"
+
+    def fields(self, columns: Sequence[HashColumn], origins: Mapping[str, Origin]) -> str:
+        """Concatenate as VARCHAR(MAX) where the texts may come to more than 8,000 bytes: they would be cut."""
+        text = super().fields(columns, origins)
+        most = sum(_most_bytes(column.type, origins[column.name].physical) for column in columns)
+        return text if most <= 8_000 else text.replace("CONCAT(", "CONCAT(CAST('' AS VARCHAR(MAX)), ", 1)
+
+    def hash_hex(self, text: str) -> str:
+        return f"CONVERT(CHAR(32), HASHBYTES('MD5', {text}), 2)"
+
+    def digest(self, type_: HashType, origin: Origin) -> str:
+        return self.hash_hex(origin.sql if type_.kind is Kind.BINARY else self.spelled(type_, origin))
+
+    def lane(self, hash_: str, first: int) -> str:
+        return f"CAST(TRANSLATE(SUBSTRING({hash_}, {first}, 16), '89ABCDEF', '01234567') AS DECIMAL(38,0))"
+
+    def leading_digits(self, text: str, digits: int) -> str:
+        return f"CONVERT(CHAR({digits}), LEFT({self.hash_hex(text)}, {digits}))"
+
+    def exact_text(self, number: str) -> str:
+        return f"CAST({number} AS VARCHAR(40))"
+
+    def whole(self, column: str, low: int, width: int) -> str:
+        return f"(CAST({column} AS BIGINT) - CAST({low} AS BIGINT)) / CAST({width} AS BIGINT)"
+
+    def partition_text(self, type_: HashType, origin: Origin, grain: str) -> str:
+        at = f"SWITCHOFFSET({origin.sql}, '+00:00')" if type_.kind is Kind.INSTANT else origin.sql
+        return f"LEFT(CONVERT(VARCHAR(10), {at}, 23), {_GRAINS[grain]})"
+
+    def day(self, day: date) -> str:
+        return f"CONVERT(DATE, '{day.isoformat()}', 23)"
+
+
+def _most_bytes(type_: HashType, physical: str | None) -> int:
+    """Return the most bytes that a column adds to a row's text."""
+    return 3 * digits_of(physical or "", 8_000) + 10 if type_.kind in WITH_LENGTH else 50

@@ -1,0 +1,203 @@
+"""The portable row hash as a plan: which columns count, how their values are spelled, how long a text may get. Pure.
+
+A row becomes one canonical text, its MD5 becomes two lanes of 16 decimal digits, and a group of rows is the sum of
+each lane: the same numbers on every engine, in any order of the rows. The spelling is defined, in Python, by
+`ingestion.reconcile.canonical`; `ingestion.reconcile.dialects` writes it as SQL. Only hashes leave a database.
+
+A lane is half of the hash's hexadecimal digits, each less 8 where it is 8 or more: every engine turns such a text into
+a number, and two lanes of it hold 96 bits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+
+import pyarrow as pa
+
+from ingestion.contracts.compare import FoundColumn, match_columns
+from ingestion.contracts.model import Column, Contract
+from ingestion.reconcile.declared import base_of, digits_of, most_bytes
+
+GROUP_BYTES = 3_900
+"""A text in Oracle's SQL ends at 4,000 bytes: longer rows are hashed in groups, and the hashes are hashed."""
+DIGESTED_BYTES = 1_000
+"""Values of Oracle that may be longer stand in the row as their own hash."""
+
+
+class Kind(StrEnum):
+    """What a value is, whatever the database calls its type."""
+
+    INTEGER = "integer"
+    DECIMAL = "decimal"
+    BOOLEAN = "boolean"
+    DATE = "date"
+    TIMESTAMP = "timestamp"
+    INSTANT = "instant"
+    FLOAT = "float"
+    TEXT = "text"
+    CHAR = "char"
+    UUID = "uuid"
+    BINARY = "binary"
+
+
+TEXTS = frozenset({Kind.TEXT, Kind.CHAR, Kind.UUID})
+WITH_LENGTH = TEXTS | {Kind.BINARY}
+"""Kinds whose length stands before them: they may be empty, and may hold what ends a field."""
+
+
+@dataclass(frozen=True, slots=True)
+class HashType:
+    """
+    How a column's values are spelled.
+
+    `precision` and `scale` belong to decimals. `empty_is_null`: the source cannot tell an empty text from a null.
+    `digested`: the value stands in the row's text as its own MD5.
+    """
+
+    kind: Kind
+    precision: int = 0
+    scale: int = 0
+    empty_is_null: bool = False
+    digested: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class HashColumn:
+    """A column of the row hash. `size` is the most bytes that its part of the row's text takes; 0: nobody counts."""
+
+    name: str
+    type: HashType
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class RowPlan:
+    """
+    What both sides hash, in this order.
+
+    More than one group: the row's text is the groups' hashes. `excluded` says why a column is not compared; where a
+    key is among them, equal checksums prove nothing (`can_prove`).
+    """
+
+    keys: tuple[str, ...]
+    columns: tuple[HashColumn, ...]
+    excluded: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def groups(self) -> tuple[tuple[HashColumn, ...], ...]:
+        groups: list[list[HashColumn]] = [[]]
+        for column in self.columns:
+            if groups[-1] and sum(c.size + 1 for c in groups[-1]) + column.size > GROUP_BYTES:
+                groups.append([])
+            groups[-1].append(column)
+        return tuple(tuple(group) for group in groups)
+
+    @property
+    def key_columns(self) -> tuple[HashColumn, ...]:
+        by_name = {column.name: column for column in self.columns}
+        return tuple(by_name[name] for name in self.keys if name in by_name)
+
+    @property
+    def can_prove(self) -> bool:
+        return not any(name in self.excluded for name in self.keys)
+
+    def without(self, names: Collection[str], reason: str) -> RowPlan:
+        """Return the plan that leaves these columns out for a reason, e.g. `unverified`."""
+        kept = tuple(column for column in self.columns if column.name not in names)
+        dropped = {column.name: reason for column in self.columns if column.name in names}
+        return replace(self, columns=kept, excluded=self.excluded | dropped)
+
+
+def plan_row(contract: Contract, found: Sequence[FoundColumn] = ()) -> RowPlan:
+    """
+    Return what of a contract's columns can be hashed alike on its source and in the lake.
+
+    `found` is the source's catalog: a column wider there than promised needs more room, one that it lacks is left out.
+    """
+    sources = match_columns(contract, tuple(found)) if found else {}
+    columns, excluded = [], {}
+    for column in contract.columns:
+        source = sources.get(column.name)
+        if found and source is None:
+            excluded[column.name] = "not in the source"
+            continue
+        physical = column.physical_type
+        if source is not None and source.dialect == contract.dialect:
+            physical = source.physical_type
+        planned = _plan_column(contract.dialect, column, physical)
+        if isinstance(planned, str):
+            excluded[column.name] = planned
+        else:
+            columns.append(planned)
+    return RowPlan(contract.key_names, tuple(columns), excluded)
+
+
+def hash_type(dialect: str, column: Column, physical: str) -> HashType | None:
+    """Return how a column's values are spelled, None where databases do not agree on a spelling."""
+    base = base_of(physical)
+    kind = _text_kind(dialect, base) if pa.types.is_string(column.arrow_type) else _kind(column.arrow_type)
+    if kind is None:
+        return None
+    if kind is Kind.DECIMAL:
+        return HashType(kind, column.arrow_type.precision, column.arrow_type.scale)
+    return HashType(kind, empty_is_null=kind in (Kind.TEXT, Kind.CHAR) and dialect == "oracle")
+
+
+def _plan_column(dialect: str, column: Column, physical: str) -> HashColumn | str:
+    """Return how a column is hashed, or why it is not."""
+    base = base_of(physical)
+    if base in _LARGE.get(dialect, ()):
+        return f"{base} cannot be hashed by the database"
+    type_ = hash_type(dialect, column, physical)
+    if type_ is None:
+        return f"{base} has no spelling that all databases share"
+    if dialect != "oracle":
+        return HashColumn(column.name, type_, 0)
+    size = _size(type_, base, physical)
+    if size > DIGESTED_BYTES and type_.kind in (Kind.TEXT, Kind.BINARY):
+        return HashColumn(column.name, replace(type_, digested=True), 32)
+    return HashColumn(column.name, type_, size)
+
+
+def _size(type_: HashType, base: str, physical: str) -> int:
+    if type_.kind is Kind.BINARY:
+        return 2 * digits_of(physical, 2_000) + len("4000:")
+    if type_.kind in TEXTS and base in _CHARACTERS:
+        return min(most_bytes(physical), 2_000 if type_.kind is Kind.CHAR else 40_000) + len("4000:")
+    return _SIZES.get(type_.kind, 70)  # all digits of a number, even where they are more than promised
+
+
+def _text_kind(dialect: str, base: str) -> Kind | None:
+    if base in _UUIDS:
+        return Kind.UUID
+    if base in _PADDED.get(dialect, ()):
+        return Kind.CHAR
+    return Kind.TEXT if base in _CHARACTERS or base in _EXACT_NUMBERS.get(dialect, ()) else None
+
+
+def _kind(type_: pa.DataType) -> Kind | None:
+    is_ = pa.types
+    if is_.is_timestamp(type_):
+        return Kind.TIMESTAMP if type_.tz is None else Kind.INSTANT
+    tests = (
+        (is_.is_integer, Kind.INTEGER),
+        (is_.is_decimal, Kind.DECIMAL),
+        (is_.is_boolean, Kind.BOOLEAN),
+        (is_.is_date, Kind.DATE),
+        (is_.is_floating, Kind.FLOAT),
+        (is_.is_binary, Kind.BINARY),
+    )
+    return next((kind for test, kind in tests if test(type_)), None)
+
+
+_SIZES = {Kind.DATE: 30, Kind.TIMESTAMP: 35, Kind.INSTANT: 35, Kind.FLOAT: 16}
+_CHARACTERS = frozenset({"CHAR", "NCHAR", "VARCHAR", "VARCHAR2", "NVARCHAR2", "NVARCHAR", "STRING", "TEXT"})
+_PADDED = {"oracle": {"CHAR", "NCHAR"}, "sqlserver": {"CHAR", "NCHAR"}}
+_UUIDS = frozenset({"UNIQUEIDENTIFIER", "UUID"})
+_EXACT_NUMBERS = {"oracle": {"NUMBER", "FLOAT", "NUMERIC", "DECIMAL", "INTEGER", "INT", "SMALLINT"}}
+_LARGE = {
+    "oracle": {"CLOB", "NCLOB", "BLOB", "LONG", "LONG RAW", "XMLTYPE", "JSON"},
+    "sqlserver": {"TEXT", "NTEXT", "IMAGE", "XML", "SQL_VARIANT"},
+}

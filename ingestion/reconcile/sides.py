@@ -1,0 +1,113 @@
+"""What a comparison asks of one side, and in which words it is answered. An adapter answers for one database.
+
+Both sides show one table at the same bound, less the keys in flight; what a side leaves out is handed to its adapter.
+Rows with a null in their key belong to no key: they are counted apart and left out of everything else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Protocol
+
+import pyarrow as pa
+
+KEY_HASH, ROW_HASH = "_key_hash", "_row_hash"
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """
+    One side as a whole.
+
+    `low` and `high` bound the first key column where it is a whole number, floored; `newest` is the highest change
+    mark as the row hash spells it, None where the contract names none.
+    """
+
+    rows: int
+    unkeyed: int = 0
+    low: int | None = None
+    high: int | None = None
+    newest: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Checksum:
+    """
+    Rows of one group and the sums of their hashes' lanes: equal for equal rows, in any order.
+
+    `low` and `high` as in `Summary`; told of partitions only.
+    """
+
+    rows: int
+    lane_1: int
+    lane_2: int
+    low: int | None = field(default=None, compare=False)
+    high: int | None = field(default=None, compare=False)
+
+
+class Cut(StrEnum):
+    """What cuts a table into groups: the partition, ranges of the first key column, or digits of the key's hash."""
+
+    PARTITION = "partition"
+    RANGE = "range"
+    DIGITS = "digits"
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """
+    How rows are put into groups.
+
+    A range group is named by a whole number n and holds `low + n * width <= key < low + (n + 1) * width`; a group of
+    digits by the first `digits` hexadecimal digits (upper case) of the key's hash.
+    """
+
+    cut: Cut
+    low: int = 0
+    width: int = 1
+    digits: int = 0
+
+
+BY_PARTITION = Split(Cut.PARTITION)
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """Which rows are asked about: those of some partitions and of some groups of a split; None: of all."""
+
+    partitions: frozenset[str | None] | None = None
+    split: Split | None = None
+    groups: frozenset[str] | None = None
+
+
+EVERYTHING = Scope()
+
+
+class Side(Protocol):
+    """One table in one database. Each method is one query."""
+
+    @property
+    def partitioned(self) -> bool:
+        """Whether the contract names a partition."""
+        ...
+
+    @property
+    def whole_keys(self) -> bool:
+        """Whether the first key column is a whole number, so that ranges of it are slices of the table."""
+        ...
+
+    def summary(self) -> Summary: ...
+
+    def partitions(self) -> Mapping[str | None, int]:
+        """Count the rows of every partition (`YYYY[-MM[-DD]]`; None: rows without one), their contents unseen."""
+        ...
+
+    def checksums(self, split: Split, scope: Scope = EVERYTHING) -> Mapping[str | None, Checksum]:
+        """Return the checksum of every group that has rows."""
+        ...
+
+    def leaves(self, scope: Scope) -> pa.Table:
+        """Return every row's key columns (typed by the contract), `_key_hash` and `_row_hash`, in upper case."""
+        ...

@@ -1,0 +1,167 @@
+"""A side that is a table in a database with a dialect: every answer is one SELECT. Runs nothing itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ingestion.reconcile.dialects import Dialect, Origin
+from ingestion.reconcile.hashes import HashType, Kind, RowPlan
+from ingestion.reconcile.scopes import group_condition, group_expression, partition_condition
+from ingestion.reconcile.sides import (
+    EVERYTHING,
+    KEY_HASH,
+    ROW_HASH,
+    Checksum,
+    Cut,
+    Scope,
+    Split,
+    Summary,
+)
+
+Run = Callable[[str, pa.Schema], pa.Table]
+"""Runs one query, adding whatever binds its relation needs, and returns exactly that schema (columns by position)."""
+
+_ROWS = pa.int64()
+
+
+class TypedColumn(NamedTuple):
+    """A column that need not be part of the row hash."""
+
+    type: HashType
+    origin: Origin
+
+
+@dataclass(frozen=True, slots=True)
+class SqlTable:
+    """
+    A table as one side's SQL refers to it.
+
+    `relation` may be a subquery in brackets; it gets the alias t. `origins` are its quoted columns by the contract's
+    names. `where` is a condition on them, e.g. the bound. `newest` is the column of change marks, `partition` the
+    reconcile partition.
+    """
+
+    dialect: Dialect
+    relation: str
+    origins: Mapping[str, Origin]
+    key_schema: pa.Schema
+    where: str = ""
+    newest: TypedColumn | None = None
+    partition: TypedColumn | None = None
+    grain: str = "month"
+
+
+class SqlSide:
+    """Implements `ingestion.reconcile.sides.Side`."""
+
+    def __init__(self, table: SqlTable, plan: RowPlan, run: Run) -> None:
+        self._table = table
+        self._plan = plan
+        self._run = run
+        self._dialect = table.dialect
+        self._types = {column.name: column.type for column in plan.columns}
+        self._first_key = table.origins[plan.keys[0]].sql
+
+    @property
+    def partitioned(self) -> bool:
+        return self._table.partition is not None
+
+    @property
+    def whole_keys(self) -> bool:
+        type_ = self._types.get(self._plan.keys[0])
+        return type_ is not None and type_.kind is Kind.INTEGER
+
+    def summary(self) -> Summary:
+        nulls = " OR ".join(f"{self._table.origins[name].sql} IS NULL" for name in self._plan.keys)
+        low, high = self._ends(self._first_key)
+        select = f"COUNT(*), COUNT(CASE WHEN {nulls} THEN 1 END), {low}, {high}, {self._newest()}"
+        where = f" WHERE {self._table.where}" if self._table.where else ""
+        names = ("rows", "unkeyed", "low", "high", "newest")
+        schema = pa.schema(list(zip(names, (_ROWS, _ROWS, pa.string(), pa.string(), pa.string()), strict=True)))
+        (row,) = self._run(f"SELECT {select} FROM {self._table.relation} t{where}", schema).to_pylist()
+        return Summary(row["rows"] - row["unkeyed"], row["unkeyed"], _int(row["low"]), _int(row["high"]), row["newest"])
+
+    def partitions(self) -> Mapping[str | None, int]:
+        inner = self._select(f"{self._label()} AS g", EVERYTHING)
+        schema = pa.schema([("g", pa.string()), ("rows", _ROWS)])
+        found = self._run(f"SELECT g, COUNT(*) FROM ({inner}) labelled GROUP BY g", schema)
+        return {row["g"]: row["rows"] for row in found.to_pylist()}
+
+    def checksums(self, split: Split, scope: Scope = EVERYTHING) -> Mapping[str | None, Checksum]:
+        dialect = self._dialect
+        hash_ = dialect.hash_value(dialect.row_text(self._plan, self._table.origins))
+        passed, ends = ["g"], [dialect.no_text, dialect.no_text]
+        select = f"{self._group(split)} AS g, {hash_} AS h"
+        if split.cut is Cut.PARTITION and self.whole_keys:
+            passed, ends, select = ["g", "k"], list(self._ends("k")), f"{select}, {self._first_key} AS k"
+        laned = dialect.with_lanes(self._select(select, scope, hint=dialect.inner_hint), passed)
+        name = dialect.exact_text("g") if split.cut is Cut.RANGE else "g"
+        sums = [dialect.exact_text(f"SUM({lane})") for lane in ("lane_1", "lane_2")]
+        query = f"SELECT {', '.join([name, 'COUNT(*)', *sums, *ends])} FROM ({laned}) laned GROUP BY g"
+        texts = [(column, pa.string()) for column in ("one", "two", "low", "high")]
+        found = self._run(query, pa.schema([("g", pa.string()), ("rows", _ROWS), *texts])).to_pylist()
+        is_hex = split.cut is Cut.DIGITS
+        return {
+            (row["g"].upper() if is_hex else row["g"]): Checksum(
+                row["rows"], int(row["one"]), int(row["two"]), _int(row["low"]), _int(row["high"])
+            )
+            for row in found
+        }
+
+    def leaves(self, scope: Scope) -> pa.Table:
+        dialect, origins = self._dialect, self._table.origins
+        keys = [f"t.{origins[name].sql}" for name in self._plan.keys]
+        hashes = [dialect.hash_hex(self._key_text), dialect.hash_hex(dialect.row_text(self._plan, origins))]
+        names = [dialect.quote(name) for name in (*self._plan.keys, KEY_HASH, ROW_HASH)]
+        select = ", ".join(f"{sql} AS {name}" for sql, name in zip([*keys, *hashes], names, strict=True))
+        schema = self._table.key_schema
+        for name in (KEY_HASH, ROW_HASH):
+            schema = schema.append(pa.field(name, pa.string()))
+        found = self._run(self._select(select, scope), schema)
+        for name in (KEY_HASH, ROW_HASH):
+            at = found.schema.get_field_index(name)
+            found = found.set_column(at, name, pc.utf8_upper(found.column(at)))
+        return found
+
+    @property
+    def _key_text(self) -> str:
+        return self._dialect.key_text(self._plan, self._table.origins)
+
+    def _select(self, select: str, scope: Scope, hint: str = "") -> str:
+        where = [f"{self._table.origins[name].sql} IS NOT NULL" for name in self._plan.keys]
+        partition = self._table.partition
+        if scope.partitions is not None and partition is not None:
+            where.append(partition_condition(self._dialect, *partition, self._table.grain, scope.partitions))
+        group = group_condition(self._dialect, scope, self._first_key, self._key_text)
+        conditions = [*where, *(part for part in (group, self._table.where) if part)]
+        return f"SELECT {hint}{select} FROM {self._table.relation} t WHERE {' AND '.join(conditions)}"
+
+    def _group(self, split: Split) -> str:
+        if split.cut is Cut.PARTITION:
+            return self._label()
+        return group_expression(self._dialect, split, self._first_key, self._key_text)
+
+    def _label(self) -> str:
+        partition = self._table.partition
+        return self._dialect.partition_text(*partition, self._table.grain) if partition else self._dialect.no_text
+
+    def _ends(self, key: str) -> tuple[str, str]:
+        if not self.whole_keys:
+            return self._dialect.no_text, self._dialect.no_text
+        low, high = (self._dialect.exact_text(self._dialect.whole(f"{end}({key})", 0, 1)) for end in ("MIN", "MAX"))
+        return low, high
+
+    def _newest(self) -> str:
+        newest = self._table.newest
+        if newest is None:
+            return self._dialect.no_text
+        return self._dialect.spelled(newest.type, Origin(f"MAX({newest.origin.sql})", newest.origin.physical))
+
+
+def _int(text: str | None) -> int | None:
+    return None if text is None else int(text)

@@ -1,0 +1,89 @@
+"""Golden vectors: does this server spell and hash every type as defined? Ask it before it is believed.
+
+A type that fails on a server is unverified there: its columns are left out of the hash, and reported as such. They are
+never reported as a difference.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from ingestion.reconcile import canonical
+from ingestion.reconcile.dialects import Dialect, Origin
+from ingestion.reconcile.hashes import HashColumn, HashType, Kind, RowPlan
+from ingestion.reconcile.vector_values import vectors
+
+RunSql = Callable[[str], Sequence[Sequence[Any]]]
+"""Runs one query and returns its rows; raises what its driver raises."""
+
+
+class TypeThere(NamedTuple):
+    """A hash type and how one side declares it (None: as the lake does)."""
+
+    type: HashType
+    physical: str | None = None
+
+
+class Expected(NamedTuple):
+    """What a server must answer for one value. Lanes are texts, as no driver may round them."""
+
+    number: int
+    hash: str
+    lane_1: str
+    lane_2: str
+
+
+def verify_vectors(run_sql: RunSql, dialect: Dialect, types: Iterable[TypeThere]) -> frozenset[TypeThere]:
+    """
+    Return the types that this server does not hash as defined, or cannot hash at all.
+
+    One query per type, of constants only: no table is read. Raises what the driver raises where not even a whole
+    number can be asked for.
+    """
+    return frozenset(type_ for type_ in types if not _holds(run_sql, dialect, type_))
+
+
+def unverified_columns(
+    run_sql: RunSql, dialect: Dialect, plan: RowPlan, origins: Mapping[str, Origin]
+) -> frozenset[str]:
+    """Return the columns of a plan whose types are unverified on this server."""
+    there = {column.name: TypeThere(column.type, origins[column.name].physical) for column in plan.columns}
+    failing = verify_vectors(run_sql, dialect, set(there.values()))
+    return frozenset(name for name, type_ in there.items() if type_ in failing)
+
+
+def _holds(run_sql: RunSql, dialect: Dialect, there: TypeThere) -> bool:
+    values = vectors(there.type, there.physical)
+    try:
+        rows = run_sql(vector_query(dialect, there, values))
+    except Exception:
+        run_sql(vector_query(dialect, TypeThere(HashType(Kind.INTEGER)), [1]))  # a server that is gone is no answer
+        return False
+    answers = {Expected(int(n), str(h).upper(), str(one), str(two)) for n, h, one, two in rows}
+    return answers == set(expected(there.type, values))
+
+
+def vector_query(dialect: Dialect, there: TypeThere, values: Sequence[Any]) -> str:
+    """Return the query that hashes each value: its number, the hash and both lanes."""
+    plan = _plan(there.type)
+    from_nowhere = " FROM DUAL" if dialect.name == "oracle" else ""
+    constants = " UNION ALL ".join(
+        f"SELECT {n} AS n, {dialect.literal(there.type, there.physical, value)} AS v{from_nowhere}"
+        for n, value in enumerate(values)
+    )
+    text = dialect.row_text(plan, {"v": Origin("v", there.physical)})
+    hashed = f"SELECT n, {dialect.hash_hex(text)} AS x, {dialect.hash_value(text)} AS h FROM ({constants}) vectors"
+    lanes = [dialect.exact_text(lane) for lane in ("lane_1", "lane_2")]
+    return f"SELECT n, x, {', '.join(lanes)} FROM ({dialect.with_lanes(hashed, ('n', 'x'))}) laned"
+
+
+def expected(type_: HashType, values: Sequence[Any]) -> list[Expected]:
+    """Return what the definition says of these values."""
+    plan = _plan(type_)
+    hashes = [canonical.row_hash(plan, {"v": value}) for value in values]
+    return [Expected(n, h, *(str(lane) for lane in canonical.lanes(h))) for n, h in enumerate(hashes)]
+
+
+def _plan(type_: HashType) -> RowPlan:
+    return RowPlan(("v",), (HashColumn("v", type_, 0),))
