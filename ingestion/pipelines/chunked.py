@@ -29,7 +29,7 @@ from ingestion.sources.base import Chunk
 if TYPE_CHECKING:  # a worker imports this module, and needs neither engine nor lake
     from ingestion.bronze.table import BronzeState, BronzeTable
 
-DEFAULT_CHUNK_ROWS = 500_000
+DEFAULT_CHUNK_ROWS = 1_000_000
 ROW_NUMBERS = 10**12  # `_row` of chunk n begins at n times this
 
 
