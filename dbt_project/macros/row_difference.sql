@@ -1,10 +1,13 @@
 {#
-    The rows by which `fresh` and `stale` differ, with `_op`: I only in fresh, D only in stale, U in both with another
-    value in `columns`. Both are names of CTEs or relations with the unique column `key`.
+    The rows by which `fresh` and `stale` differ, with `_change`: I only in fresh, D only in stale, U in both with another
+    value in `columns`. Both are names of CTEs or relations with the unique column `key`; `stale` also tells the place
+    of its rows, `_file` and `_pos`.
 #}
 {% macro row_difference(fresh, stale, key, columns) -%}
 select
-    case when stale_rows.{{ key }} is null then 'I' when fresh_rows.{{ key }} is null then 'D' else 'U' end as _op,
+    case when stale_rows.{{ key }} is null then 'I' when fresh_rows.{{ key }} is null then 'D' else 'U' end as _change,
+    stale_rows._file,
+    stale_rows._pos,
     coalesce(fresh_rows.{{ key }}, stale_rows.{{ key }}) as {{ key }},
     {%- for column in columns %}
     fresh_rows.{{ adapter.quote(column) }}{{ ',' if not loop.last }}

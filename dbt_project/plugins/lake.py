@@ -1,25 +1,32 @@
 """Opens the lake to dbt-duckdb: every Delta table is a view; models are written by delta-rs.
 
-Every table is read at the version it had when dbt connected, so a build sees one state of the lake.
+Every table is read at the version it had when dbt connected, so a build sees one state of the lake. With
+LAKEHOUSE_AS_OF, Bronze is that of another lake, up to a batch per table; what is written stays in LAKEHOUSE_ROOT.
 """
 
 from __future__ import annotations
 
+import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import duckdb
 from dbt.adapters.duckdb.plugins import BasePlugin
 from dbt.adapters.duckdb.utils import TargetConfig
 
+from ingestion.errors import LakeError
 from ingestion.lake import duck
 from ingestion.lake.base import Commit
 from ingestion.lake.delta_rs import DeltaRs
 from ingestion.lake.layout import Lake, LakeTable, open_lake
+from ingestion.lake.rebuild import rebuild
+from ingestion.lake.rewrite import apply_difference
 
 DEFAULT_ROOT = Path(__file__).resolve().parents[2] / "lake"
 SALT = "LAKEHOUSE_MASK_SALT"
-BATCH_ROWS = 64 * 1024
+AS_OF = "LAKEHOUSE_AS_OF"  # JSON: `lake`, the root that Bronze is read from, and `batches`, the newest known per view
 
 
 class Plugin(BasePlugin):
@@ -37,11 +44,16 @@ class Plugin(BasePlugin):
         self._lake = open_lake(os.environ.get("LAKEHOUSE_ROOT") or DEFAULT_ROOT)
         duck.prepare(conn, self._lake)
         conn.execute(
-            "create table main.lake_state "
-            "(schema varchar, name varchar, version bigint, batch bigint, fingerprint varchar)"
+            "create table main.lake_state (schema varchar, name varchar, version bigint, batch bigint, "
+            "fingerprint varchar, append_only boolean, scan varchar, computed_from varchar)"
         )
+        known = json.loads(os.environ.get(AS_OF) or "null")
+        bronze = self._lake if known is None else open_lake(known["lake"])
+        for table in bronze.tables():
+            if table.schema == "bronze":
+                self._remember(conn, table, known and known["batches"].get(table.name))
         for table in self._lake.tables():
-            if table.schema in ("bronze", "silver", "gold"):
+            if table.schema in ("silver", "gold"):
                 self._remember(conn, table)
 
     def configure_cursor(self, cursor: duck.Connection) -> None:
@@ -55,46 +67,91 @@ class Plugin(BasePlugin):
 
     def store(self, target_config: TargetConfig) -> None:
         """
-        Write a model by `query`: the difference (with `_op`) to merge into version `merge_into`, or, where that is
-        none, all rows of the table.
+        Write a model by `query`: the difference to apply to version `change_version`, or, where that is none, all rows
+        of the table.
 
-        The config further holds the merge `key`, `partition_by`, `unindexed` columns (no statistics of them), the
-        model's `fingerprint` and the Bronze `batch` it was computed up to. An empty difference makes no commit.
+        The config further holds `partition_by`, `order_by` of new files, `unindexed` columns (no statistics of them),
+        the model's `fingerprint`, the Bronze `batch` it was computed up to, and what it was `computed_from`, if it
+        wants to know the next time. An empty difference makes no commit.
         Raises ConcurrentWriteError if another process committed to the table since dbt connected.
         """
         config, relation = target_config.config, target_config.relation
         table = LakeTable(relation.schema, relation.identifier, self._lake.uri(relation.schema, relation.identifier))
-        commit = Commit(f"{table.schema}/{table.name}", config["batch"], {"fingerprint": config["fingerprint"]})
+        noted = {name: config[name] for name in ("fingerprint", "computed_from") if config.get(name) is not None}
+        commit = Commit(f"{table.schema}/{table.name}", config["batch"], noted)
         with self._connection.cursor() as cursor:
             self.configure_cursor(cursor)
-            rows = cursor.execute(config["query"]).to_arrow_reader(BATCH_ROWS)
-            if config["merge_into"] is not None:
-                self._engine.merge(
-                    table.uri, rows, key=config["key"], commit=commit, expected_version=config["merge_into"]
+            if config["change_version"] is not None:
+                apply_difference(
+                    self._engine,
+                    cursor,
+                    self._engine.snapshot(table.uri, expected_version=config["change_version"]),
+                    config["query"],
+                    commit=commit,
+                    order_by=config["order_by"],
                 )
             else:
-                self._engine.overwrite(
+                rebuild(
+                    self._engine,
+                    cursor,
                     table.uri,
-                    rows,
-                    schema=rows.schema,
+                    config["query"],
                     commit=commit,
                     unindexed=config["unindexed"],
                     partition_by=config["partition_by"],
+                    order_by=config["order_by"],
                 )
         with self._connection.cursor() as cursor:
             self._remember(cursor, table)
 
-    def _remember(self, connection: duck.Connection, table: LakeTable) -> None:
-        """Point the table's view at its newest version and note that version in `lake_state`."""
+    def _remember(self, connection: duck.Connection, table: LakeTable, known_batch: int | None = None) -> None:
+        """
+        Point the table's view at its newest version and note that version in `lake_state`.
+
+        Of a Bronze table only rows up to `known_batch` are shown, if that is given.
+        """
         app_id = f"{table.schema}/{table.name.replace('__', '/') if table.schema == 'bronze' else table.name}"
         # the batch before the version: a load that commits in between must not pass for read
         batch = self._engine.transaction_version(table.uri, app_id)
         version = self._engine.version(table.uri)
-        written = None if table.schema == "bronze" else self._engine.last_metadata(table.uri, app_id)
-        fingerprint = (written or {}).get("fingerprint")
+        written = (None if table.schema == "bronze" else self._engine.last_metadata(table.uri, app_id)) or {}
         duck.register(connection, table.schema, table.name, table.uri, version)
+        if known_batch is not None:
+            batch = min(batch or 0, known_batch)
+            view = f"{duck.identifier(table.schema)}.{duck.identifier(table.name)}"
+            rows = duck.scan(table.uri, version)
+            connection.execute(f"create or replace view {view} as select * from {rows} where _batch <= {int(batch)}")
         connection.execute("delete from main.lake_state where schema = ? and name = ?", [table.schema, table.name])
+        append_only = self._engine.properties(table.uri).get("delta.appendOnly") == "true"
         connection.execute(
-            "insert into main.lake_state values (?, ?, ?, ?, ?)",
-            [table.schema, table.name, version, batch or 0, fingerprint],
+            "insert into main.lake_state values (?, ?, ?, ?, ?, ?, ?, ?)",
+            [
+                table.schema,
+                table.name,
+                version,
+                batch or 0,
+                written.get("fingerprint"),
+                append_only,
+                duck.scan(table.uri, version),
+                self._still_readable(connection, written.get("computed_from")),
+            ],
         )
+
+    def _still_readable(self, connection: duck.Connection, noted: Mapping[str, Any] | None) -> str | None:
+        """
+        Return as JSON what a table was computed from, with a scan per input at the version of that time.
+
+        None where log clean-up or vacuum has taken a part of one: a footer of every file is read.
+        """
+        if not noted:
+            return None
+        scans = {}
+        for name, version in noted["inputs"].items():
+            uri = self._lake.uri(*name.split("."))
+            scans[name] = duck.scan(uri, version)
+            try:
+                if version != self._engine.version(uri):
+                    connection.execute(f"select count(distinct filename) from {scans[name]}")
+            except (duckdb.Error, LakeError):
+                return None
+        return json.dumps({"sql": noted["sql"], "scans": scans})

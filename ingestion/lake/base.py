@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 import pyarrow as pa
 
-from ingestion.errors import LakeError
+from ingestion.errors import IntegrityError, LakeError
 
 WRITER_FEATURES = frozenset({"appendOnly", "invariants", "checkConstraints", "changeDataFeed", "timestampNtz"})
 READER_FEATURES = frozenset({"timestampNtz"})
@@ -44,6 +44,33 @@ class StagedFile:
     bytes: int
     statistics: str
     partition_values: Mapping[str, str | None] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class LiveFile:
+    """A Parquet file that a version of a table consists of. `rows` is None where the log does not tell."""
+
+    path: str
+    rows: int | None
+    bytes: int
+    partition_values: Mapping[str, str | None]
+
+    @property
+    def name(self) -> str:
+        """The last part of the path. Unique in a table, and the same however a reader spells the folders."""
+        return self.path.rsplit("/", 1)[-1]
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """One version of a table: its columns, what carries statistics (`indexed`), and the files of its rows."""
+
+    uri: str
+    version: int
+    schema: pa.Schema
+    partition_by: tuple[str, ...]
+    indexed: tuple[str, ...]
+    files: tuple[LiveFile, ...]
 
 
 class Engine(Protocol):
@@ -92,17 +119,40 @@ class Engine(Protocol):
         """Append a small table, as ledgers do."""
         ...
 
+    def snapshot(self, uri: str, *, expected_version: int) -> Snapshot:
+        """
+        Return the newest version. Raises ConcurrentWriteError unless it is `expected_version`, LakeError if one of
+        the engines could not write it.
+        """
+        ...
+
     def overwrite(
         self,
         uri: str,
-        rows: pa.RecordBatchReader,
+        files: Sequence[StagedFile],
         *,
         schema: pa.Schema,
         commit: Commit,
         unindexed: Sequence[str] = (),
         partition_by: Sequence[str] = (),
     ) -> int:
-        """Create the table or replace all of it, its columns included. Returns the new version."""
+        """Create the table or replace all of it, its columns included, in one commit. Returns the new version."""
+        ...
+
+    def replace(
+        self,
+        uri: str,
+        removed: Sequence[LiveFile],
+        added: Sequence[StagedFile],
+        *,
+        commit: Commit,
+        expected_version: int,
+    ) -> int:
+        """
+        Swap files in one commit; the rest of the table is left alone. Returns the new version.
+
+        Raises ConcurrentWriteError if anybody committed anything after `expected_version`.
+        """
         ...
 
     def merge(
@@ -118,9 +168,10 @@ class Engine(Protocol):
         """
         Apply a difference in one commit: I inserts, U updates or inserts, D deletes the row of that key.
 
-        The letter stands in the column `op`, which is not stored. Returns the new version, None
-        (no commit) for an empty difference. Raises ConcurrentWriteError unless the table is still
-        at `expected_version`.
+        The letter stands in the column `op`, which is not stored. Only files that hold a changed row are
+        written anew. Returns the new version, None (no commit) for an empty difference. Raises
+        ConcurrentWriteError unless the table is still at `expected_version`, IntegrityError if a
+        key comes twice.
         """
         ...
 
@@ -133,3 +184,24 @@ def check_features(uri: str, readers: Sequence[str], writers: Sequence[str]) -> 
             f"{uri}: promised only Delta features that both engines know, found {', '.join(unknown)}. "
             "Nothing was written. Remove the feature (ALTER TABLE ... DROP FEATURE) or rewrite the table."
         )
+
+
+def check_partition(uri: str, partition_by: Sequence[str], files: Sequence[StagedFile]) -> None:
+    """Raise IntegrityError unless every file tells its value of every partition column: Delta would read a null."""
+    if any({*file.partition_values} != {*partition_by} for file in files):
+        raise IntegrityError(
+            f"{uri}: promised files that hold one value of {', '.join(partition_by) or 'no column'} each, found one "
+            "that does not tell it. Nothing was committed. This is a fault of the program; report it."
+        )
+
+
+def newest_metadata(history: Sequence[Mapping[str, Any]], app_id: str) -> dict[str, Any] | None:
+    """Return the metadata that `app_id` gave its newest commit in `history`, newest first; None where there is none."""
+    for entry in history:
+        try:
+            found = json.loads(entry.get(METADATA_KEY) or "null")
+        except ValueError:
+            continue
+        if isinstance(found, dict) and found.get("app") == app_id:
+            return found
+    return None

@@ -2,28 +2,47 @@
 
 from __future__ import annotations
 
-import json
+import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
+from urllib.parse import unquote
 
 import pyarrow as pa
 from deltalake import CommitProperties, DeltaTable, Field, Schema, Transaction, write_deltalake
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
-from deltalake.transaction import AddAction, RemoveAction
+from deltalake.transaction import AddAction, RemoveAction, create_table_with_add_actions
 
 from ingestion.errors import ConcurrentWriteError, IntegrityError, LakeError
-from ingestion.lake.base import METADATA_KEY, OP, Commit, StagedFile, check_features
+from ingestion.lake import duck
+from ingestion.lake.base import (
+    METADATA_KEY,
+    OP,
+    Commit,
+    LiveFile,
+    Snapshot,
+    StagedFile,
+    check_features,
+    check_partition,
+    newest_metadata,
+)
+from ingestion.lake.locate import located
+from ingestion.lake.rewrite import apply_difference
 from ingestion.lake.statistics import indexed_columns
 
 LOG_RETENTION = "interval 3650 days"  # commit metadata holds the watermarks; clean-up would take them away
 
 
 class DeltaRs:
-    """Implements `ingestion.lake.base.Engine`. Stateless but for the storage options."""
+    """
+    Implements `ingestion.lake.base.Engine`. Stateless but for the storage options.
 
-    def __init__(self, storage_options: Mapping[str, str] | None = None) -> None:
+    `memory_limit` is DuckDB's while it merges; what exceeds it spills to the system's temporary folder.
+    """
+
+    def __init__(self, storage_options: Mapping[str, str] | None = None, memory_limit: str = "1GB") -> None:
         self._options = dict(storage_options or {})
+        self._memory_limit = memory_limit
 
     def exists(self, uri: str) -> bool:
         return DeltaTable.is_deltatable(uri, self._options)
@@ -43,7 +62,7 @@ class DeltaRs:
     def last_metadata(self, uri: str, app_id: str) -> dict[str, Any] | None:
         table = self._open(uri)
         for limit in (20, 400, None):
-            found = _newest_metadata(table.history(limit), app_id)
+            found = newest_metadata(table.history(limit), app_id)
             if found is not None:
                 return found
         return None
@@ -77,13 +96,10 @@ class DeltaRs:
         table = self._writable(uri)
         if self._is_applied(table, commit):
             return None
-        now = int(time.time() * 1000)
-        actions: list[AddAction | RemoveAction] = [
-            AddAction(file.path, file.bytes, dict(file.partition_values), now, True, file.statistics) for file in files
-        ]
+        check_partition(uri, table.metadata().partition_columns, files)
         try:
             table.create_write_transaction(
-                actions,
+                list(_add_actions(files)),
                 "overwrite" if overwrite else "append",
                 table.schema(),
                 partition_by=table.metadata().partition_columns or None,
@@ -110,45 +126,68 @@ class DeltaRs:
         except CommitFailedError as exc:
             raise _lost_race(uri) from exc
 
+    def snapshot(self, uri: str, *, expected_version: int) -> Snapshot:
+        table = self._at(uri, expected_version)
+        metadata, schema = table.metadata(), _arrow_schema(table)
+        indexed = metadata.configuration.get("delta.dataSkippingStatsColumns")
+        return Snapshot(
+            uri=uri,
+            version=table.version(),
+            schema=schema,
+            partition_by=tuple(metadata.partition_columns),
+            indexed=tuple(indexed_columns(schema) if indexed is None else indexed.split(",")),
+            files=tuple(_live_files(table)),
+        )
+
     def overwrite(
         self,
         uri: str,
-        rows: pa.RecordBatchReader,
+        files: Sequence[StagedFile],
         *,
         schema: pa.Schema,
         commit: Commit,
         unindexed: Sequence[str] = (),
         partition_by: Sequence[str] = (),
     ) -> int:
-        exists = self.exists(uri)
-        if not exists or self._indexes_too_much(uri, schema, unindexed):
+        try:
             # no set_table_properties: it adds the feature variantType to every table with timestampNtz
-            DeltaTable.create(
+            create_table_with_add_actions(
                 uri,
-                schema,
-                mode="overwrite" if exists else "error",
-                partition_by=list(partition_by) or None,
+                Schema.from_arrow(schema),
+                _add_actions(files),
+                mode="overwrite",
+                partition_by=list(partition_by),
                 configuration=_configuration(schema, unindexed=unindexed),
                 storage_options=self._options,
-            )
-        table = self._writable(uri)
-        try:
-            write_deltalake(
-                table,
-                rows.cast(schema),
-                mode="overwrite",
-                schema_mode=None if _arrow_schema(table).equals(schema) else "overwrite",
-                partition_by=list(partition_by) or None,
                 commit_properties=_properties(commit),
             )
         except CommitFailedError as exc:
             raise _lost_race(uri) from exc
         return self._open(uri).version()
 
-    def _indexes_too_much(self, uri: str, schema: pa.Schema, unindexed: Sequence[str]) -> bool:
-        """Tell if the table gathers statistics of a column that must have none; one without some is no harm."""
-        indexed = self.properties(uri).get("delta.dataSkippingStatsColumns", "").split(",")
-        return bool({*indexed} & {*schema.names} - {*indexed_columns(schema, unindexed)})
+    def replace(
+        self,
+        uri: str,
+        removed: Sequence[LiveFile],
+        added: Sequence[StagedFile],
+        *,
+        commit: Commit,
+        expected_version: int,
+    ) -> int:
+        table = self._at(uri, expected_version)
+        now = int(time.time() * 1000)
+        removals = [RemoveAction(f.path, True, now, f.bytes, dict(f.partition_values)) for f in removed]
+        try:
+            table.create_write_transaction(
+                [*removals, *_add_actions(added)],
+                "append",
+                table.schema(),
+                partition_by=table.metadata().partition_columns or None,
+                commit_properties=_properties(commit, retries=0),  # a retry would let other commits in between
+            )
+        except CommitFailedError as exc:
+            raise _lost_race(uri) from exc
+        return expected_version + 1
 
     def merge(
         self,
@@ -160,32 +199,14 @@ class DeltaRs:
         expected_version: int,
         op: str = OP,
     ) -> int | None:
-        table = self._writable(uri)
-        if table.version() != expected_version:
-            raise _lost_race(uri)
-        source = _unless_empty(rows)
-        if source is None:
-            return None
+        table = self.snapshot(uri, expected_version=expected_version)
         keys = [key] if isinstance(key, str) else list(key)
-        values = {f"`{name}`": f"s.`{name}`" for name in source.schema.names if name != op}
-        try:
-            (
-                table.merge(
-                    source,
-                    " and ".join(f"t.`{name}` = s.`{name}`" for name in keys),
-                    source_alias="s",
-                    target_alias="t",
-                    streamed_exec=True,  # statistics of the source would prune files by rounded decimals
-                    commit_properties=_properties(commit),
-                )
-                .when_matched_delete(f"s.`{op}` = 'D'")
-                .when_matched_update(values, predicate=f"s.`{op}` = 'U'")
-                .when_not_matched_insert(values, predicate=f"s.`{op}` <> 'D'")
-                .execute()
-            )
-        except CommitFailedError as exc:
-            raise _lost_race(uri) from exc
-        return table.version()
+        with (
+            tempfile.TemporaryDirectory(prefix="lakehouse-") as spill,
+            duck.connect(memory_limit=self._memory_limit, spill=spill) as connection,
+        ):
+            difference = located(connection, table, rows, keys, op)
+            return apply_difference(self, connection, table, difference, commit=commit)
 
     def _open(self, uri: str) -> DeltaTable:
         try:
@@ -205,6 +226,12 @@ class DeltaRs:
         table = self._open(uri)
         protocol = table.protocol()
         check_features(uri, protocol.reader_features or [], protocol.writer_features or [])
+        return table
+
+    def _at(self, uri: str, expected_version: int) -> DeltaTable:
+        table = self._writable(uri)
+        if table.version() != expected_version:
+            raise _lost_race(uri)
         return table
 
     @staticmethod
@@ -230,34 +257,34 @@ def _configuration(schema: pa.Schema, *, append_only: bool = False, unindexed: S
     return configuration
 
 
-def _properties(commit: Commit) -> CommitProperties:
+def _add_actions(files: Sequence[StagedFile]) -> list[AddAction]:
+    now = int(time.time() * 1000)
+    return [AddAction(f.path, f.bytes, dict(f.partition_values), now, True, f.statistics) for f in files]
+
+
+def _live_files(table: DeltaTable) -> Iterator[LiveFile]:
+    actions = pa.table(table.get_add_actions())
+    partitioned = "partition" in actions.column_names
+    for action in actions.select(["path", "num_records", "size_bytes", *(["partition"] * partitioned)]).to_pylist():
+        # the log spells paths as URLs do; an action is made from the path itself
+        values = action.get("partition") or {}
+        yield LiveFile(unquote(action["path"]), action["num_records"], action["size_bytes"], _spelled(values))
+
+
+def _spelled(values: Mapping[str, Any]) -> dict[str, str | None]:
+    """Return partition values as the log spells them."""
+    return {
+        name: None if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+        for name, value in values.items()
+    }
+
+
+def _properties(commit: Commit, retries: int | None = None) -> CommitProperties:
     return CommitProperties(
         custom_metadata={METADATA_KEY: commit.to_json()},
+        max_commit_retries=retries,
         app_transactions=[] if commit.version is None else [Transaction(commit.app_id, commit.version)],
     )
-
-
-def _newest_metadata(history: Sequence[Mapping[str, Any]], app_id: str) -> dict[str, Any] | None:
-    for entry in history:
-        try:
-            found = json.loads(entry.get(METADATA_KEY) or "null")
-        except ValueError:
-            continue
-        if isinstance(found, dict) and found.get("app") == app_id:
-            return found
-    return None
-
-
-def _unless_empty(rows: pa.RecordBatchReader) -> pa.RecordBatchReader | None:
-    first = next((batch for batch in rows if batch.num_rows), None)
-    if first is None:
-        return None
-
-    def batches() -> Iterator[pa.RecordBatch]:
-        yield first
-        yield from rows
-
-    return pa.RecordBatchReader.from_batches(rows.schema, batches())
 
 
 def _lost_race(uri: str) -> ConcurrentWriteError:

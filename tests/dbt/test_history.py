@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -30,6 +31,7 @@ class _Facts(dict):  # type: ignore[type-arg]
     __getattr__ = dict.__getitem__
 
 
+PLACED = "(select *, 'silver' as _file, rowid as _pos from silver)"
 BASE = datetime(2026, 1, 1, tzinfo=UTC)
 COLUMNS = "id, part, colour, size::varchar, note, valid_from, valid_to, is_current, is_deleted"
 DDL = (
@@ -109,14 +111,25 @@ def fold(log: list[Event]) -> list[tuple[Any, ...]]:
     return sorted(rows, key=lambda r: (r[0], r[1], r[5]))
 
 
+@dataclass(frozen=True)
+class Sql:
+    """The project's SQL for one table: its whole history, and what `target` lacks since a batch."""
+
+    full: str
+    macros: Mapping[str, Callable[..., str]]
+
+    def difference(self, connection: duckdb.DuckDBPyConnection, since: int, target: str = PLACED) -> str | None:
+        """Return the difference as the materialization asks for it; None where no batch after `since` has rows."""
+        news = connection.execute(self.macros["scd2_news"]("bronze", since)).fetchone()
+        if news is None or news[0] == 0:
+            return None
+        return self.macros["scd2_difference"]("bronze", target, _Facts(FACTS), since, news[1])
+
+
 @pytest.fixture(scope="module")
-def sql() -> dict[str, Any]:
+def sql() -> Sql:
     macros = load_macros()
-    facts = _Facts(FACTS)
-    return {
-        "full": macros["scd2_history"]("bronze", facts),
-        "difference": lambda since: macros["scd2_difference"]("bronze", "silver", facts, since),
-    }
+    return Sql(macros["scd2_history"]("bronze", _Facts(FACTS)), macros)
 
 
 def insert(connection: duckdb.DuckDBPyConnection, batch: list[Event]) -> None:
@@ -125,11 +138,15 @@ def insert(connection: duckdb.DuckDBPyConnection, batch: list[Event]) -> None:
         connection.execute("insert into bronze values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", values)
 
 
-def apply(connection: duckdb.DuckDBPyConnection, difference: str) -> int:
-    """Apply a difference to `silver` as the engine's merge does; return its rows."""
+def apply(connection: duckdb.DuckDBPyConnection, difference: str | None) -> int:
+    """Apply a difference to `silver` by the keys of its rows; return how many they are."""
+    if difference is None:
+        return 0
     connection.execute(f"create or replace temp table difference as {difference}")
-    connection.execute("delete from silver where sk in (select sk from difference where _op <> 'I')")
-    connection.execute("insert into silver by name select * exclude (_op) from difference where _op <> 'D'")
+    connection.execute("delete from silver where sk in (select sk from difference where _change <> 'I')")
+    connection.execute(
+        "insert into silver by name select * exclude (_change, _file, _pos) from difference where _change <> 'D'"
+    )
     return len(connection.execute("from difference").fetchall())
 
 
@@ -140,36 +157,36 @@ def history(connection: duckdb.DuckDBPyConnection, source: str) -> list[tuple[An
 @settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(log=logs, again=st.lists(st.integers(0, 9), max_size=2), pause=st.integers(1, 3))
 def test_incremental_run_rebuild_and_fold_give_the_same_history(
-    sql: dict[str, Any], log: list[list[Event]], again: list[int], pause: int
+    sql: Sql, log: list[list[Event]], again: list[int], pause: int
 ) -> None:
     batches = numbered(log, again)
     with duckdb.connect() as connection:
         connection.execute("set timezone = 'UTC'")
         connection.execute(DDL)
-        connection.execute(f"create table silver as {sql['full']}")
+        connection.execute(f"create table silver as {sql.full}")
         since = 0
         for number, batch in enumerate(batches, 1):
             insert(connection, batch)
             if number % pause and number < len(batches):
                 continue  # several batches between two builds
-            apply(connection, sql["difference"](since))
-            assert apply(connection, sql["difference"](since)) == 0, "a second run of the same range found a difference"
+            apply(connection, sql.difference(connection, since))
+            assert apply(connection, sql.difference(connection, since)) == 0, (
+                "a second run of the same range found a difference"
+            )
             since = number
 
         expected = fold([event for batch in batches for event in batch])
-        assert history(connection, f"({sql['full']})") == expected
+        assert history(connection, f"({sql.full})") == expected
         assert history(connection, "silver") == expected
         stored = connection.execute("select sk, row_hash from silver order by sk").fetchall()
-        assert stored == connection.execute(f"select sk, row_hash from ({sql['full']}) order by sk").fetchall()
+        assert stored == connection.execute(f"select sk, row_hash from ({sql.full}) order by sk").fetchall()
 
 
 @settings(
     max_examples=max(20, EXAMPLES // 10), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(log=logs, seed=st.randoms(use_true_random=False))
-def test_the_order_in_which_rows_lie_in_the_log_does_not_matter(
-    sql: dict[str, Any], log: list[list[Event]], seed: Any
-) -> None:
+def test_the_order_in_which_rows_lie_in_the_log_does_not_matter(sql: Sql, log: list[list[Event]], seed: Any) -> None:
     rows = [event for batch in numbered(log, []) for event in batch]
     found = []
     for _ in range(2):
@@ -177,7 +194,7 @@ def test_the_order_in_which_rows_lie_in_the_log_does_not_matter(
             connection.execute("set timezone = 'UTC'")
             connection.execute(DDL)
             insert(connection, rows)
-            found.append(history(connection, f"({sql['full']})"))
+            found.append(history(connection, f"({sql.full})"))
         seed.shuffle(rows)
 
     assert found[0] == found[1]

@@ -1,25 +1,32 @@
 {#
-    Hand a model to the lake plugin: `rows` (all of it) and `difference` (with `_op`) are queries; the plugin merges the
-    difference, or overwrites where there is no table, another fingerprint, a full refresh or a `rebuild`. Returns the
-    relation; dbt's result tells what became of the table.
+    Hand a model to the lake plugin: `rows` (all of it) and `difference` (see `row_difference`; none where nothing can
+    differ) are queries. The plugin writes the files that a difference touches, or all of them where there is no table,
+    another fingerprint, a full refresh or a `rebuild`. New files are sorted by `order_by`. Returns the relation; dbt's
+    result tells what became of the table.
 #}
-{% macro store_in_lake(rows, difference, key, fingerprint, batch=none, partition_by=[], unindexed=[], rebuild=false) %}
+{% macro store_in_lake(
+    rows, difference, fingerprint, batch=none, partition_by=[], order_by=[], unindexed=[], rebuild=false,
+    computed_from=none
+) %}
     {% set relation = this.incorporate(type='view') %}
     {% set before = lake_state(this.schema, this.identifier) %}
     {% set rebuild = rebuild or should_full_refresh() or not before or before.fingerprint != fingerprint %}
     {% do adapter.commit() %}
-    {% do adapter.store_relation(
-        'lake', relation, [], '', 'delta',
-        {
-            'query': rows if rebuild else difference,
-            'key': key,
-            'fingerprint': fingerprint,
-            'batch': batch,
-            'partition_by': partition_by,
-            'unindexed': unindexed,
-            'merge_into': none if rebuild else before.version,
-        }
-    ) %}
+    {% if rebuild or difference is not none %}
+        {% do adapter.store_relation(
+            'lake', relation, [], '', 'delta',
+            {
+                'query': rows if rebuild else difference,
+                'fingerprint': fingerprint,
+                'computed_from': computed_from,
+                'batch': batch,
+                'partition_by': partition_by,
+                'order_by': order_by,
+                'unindexed': unindexed,
+                'change_version': none if rebuild else before.version,
+            }
+        ) %}
+    {% endif %}
     {% set after = lake_state(this.schema, this.identifier) %}
     {% set code = 'OVERWRITE' if rebuild else 'UNCHANGED' if after.version == before.version else 'MERGE' %}
     {% do store_raw_result('main', message=code ~ ' at version ' ~ after.version, code=code, rows_affected=none) %}

@@ -1,13 +1,15 @@
 {#
-    What a history lacks against its log: rows to insert (I), update (U) and delete (D) in `target`.
+    What a history lacks against its log: rows to insert (I), update (U) and delete (D) in `target`, which tells the
+    place of its rows as `_file` and `_pos`. A new current version takes the place of the one that it ends.
 
-    Only keys with events of batches after `since` are touched, and of those only what begins at the newest live
-    version before their first new event: from there on the fold has all the state it needs, so the result is the
-    one a rebuild would give.
+    Only keys with events of batches after `since` are touched, and of those only what is in force at their first new
+    event or later. The version before that event stands for all that happened before, so neither older events nor
+    older versions are read: `oldest`, the first moment of all new events in microseconds since 1970, is a constant
+    that lets a reader leave out files of Bronze and of closed history.
 #}
-{% macro scd2_difference(events, target, facts, since) -%}
+{% macro scd2_difference(events, target, facts, since, oldest) -%}
 {%- set key = quoted(facts.key) -%}
-{%- set stored = facts.columns + ['valid_from', 'valid_to', 'is_current', 'is_deleted', 'row_hash'] -%}
+{%- set state = ['valid_from', 'valid_to', 'is_current', 'is_deleted', 'row_hash'] -%}
 with
 
 affected as (
@@ -24,20 +26,49 @@ affected as (
 
 ),
 
-cut as (
+stale as (
 
-    select
-        {{ quoted(facts.key, 'affected') }},
-        max(history.valid_from) as _from
+    select history.*
 
-    from affected
+    from {{ target }} as history
 
-    left join {{ target }} as history
-        on {{ same_key(facts.key, 'affected', 'history') }}
-        and history.valid_from < affected._first
-        and not history.is_deleted
+    inner join affected on {{ same_key(facts.key, 'history', 'affected') }}
 
-    group by {{ quoted(facts.key, 'affected') }}
+    where history.is_current
+
+    union all
+
+    select history.*
+
+    from {{ target }} as history
+
+    inner join affected on {{ same_key(facts.key, 'history', 'affected') }}
+
+    where not history.is_current and history.valid_to is null
+
+    union all
+
+    select history.*
+
+    from {{ target }} as history
+
+    inner join affected
+        on {{ same_key(facts.key, 'history', 'affected') }}
+        and history.valid_to >= affected._first
+
+    where not history.is_current and history.valid_to >= {{ instant_of(oldest) }}
+
+),
+
+seeds as (
+
+    select stale.*
+
+    from stale
+
+    inner join affected
+        on {{ same_key(facts.key, 'stale', 'affected') }}
+        and stale.valid_from < affected._first
 
 ),
 
@@ -47,29 +78,48 @@ events_since as (
 
     from {{ events }} as events
 
-    inner join cut
-        on {{ same_key(facts.key, 'events', 'cut') }}
-        and (cut._from is null or events._eff >= cut._from)
+    inner join affected
+        on {{ same_key(facts.key, 'events', 'affected') }}
+        and events._eff >= affected._first
+
+    where events._eff >= {{ instant_of(oldest) }}
 
 ),
 
 fresh as (
 
-    {{ scd2_history('events_since', facts) | indent(4) }}
+    {{ scd2_history('events_since', facts, seeds='seeds') | indent(4) }}
 
 ),
 
-stale as (
+ended as (
 
-    select history.*
+    select
+        {{ key }},
+        _file,
+        _pos
 
-    from {{ target }} as history
+    from stale
 
-    inner join cut
-        on {{ same_key(facts.key, 'history', 'cut') }}
-        and (cut._from is null or history.valid_from >= cut._from)
+    where is_current
+
+),
+
+difference as (
+
+    {{ row_difference('fresh', 'stale', 'sk', facts.columns + state) | indent(4) }}
 
 )
 
-{{ row_difference('fresh', 'stale', 'sk', stored) }}
+select
+    difference._change,
+    case when difference._change = 'I' and difference.is_current then ended._file else difference._file end as _file,
+    case when difference._change = 'I' and difference.is_current then ended._pos else difference._pos end as _pos,
+    {%- for column in facts.columns + ['sk'] + state %}
+    difference.{{ adapter.quote(column) }}{{ ',' if not loop.last }}
+    {%- endfor %}
+
+from difference
+
+left join ended on {{ same_key(facts.key, 'difference', 'ended') }}
 {%- endmacro %}

@@ -5,9 +5,10 @@
     An event that changes neither a tracked column nor the deletion opens no version; a delete of a key that was never
     there is dropped. A deleted version carries the last known values.
 
-    `events` is a relation or a subquery in brackets with Bronze's columns.
+    `events` is a relation or a subquery in brackets with Bronze's columns. `seeds`, of the same kind, are versions of a
+    history: at most one per key, older than all events of that key. They stand for what happened before.
 #}
-{% macro scd2_history(events, facts) -%}
+{% macro scd2_history(events, facts, seeds=none) -%}
 {%- set key = quoted(facts.key) -%}
 {%- set others = facts.columns | reject('in', facts.key) | list -%}
 with
@@ -31,11 +32,25 @@ states as (
         {{ quoted(facts.columns) }},
         _eff,
         _op = 'D' as is_deleted,
-        case when _op <> 'D' then {{ hash_hex(sparse_text(facts.tracked, facts.types)) }} end as row_hash
+        case when _op <> 'D' then {{ hash_hex(sparse_text(facts.tracked, facts.types)) }} end as row_hash,
+        false as _is_seed
 
     from ranked
 
     where _copy = 1
+    {%- if seeds %}
+
+    union all
+
+    select
+        {{ quoted(facts.columns) }},
+        valid_from as _eff,
+        is_deleted,
+        row_hash,
+        true as _is_seed
+
+    from {{ seeds }}
+    {%- endif %}
 
 ),
 
@@ -57,7 +72,8 @@ versions as (
     from compared
 
     where
-        (_was_deleted is null and not is_deleted)
+        _is_seed
+        or (_was_deleted is null and not is_deleted)
         or is_deleted <> _was_deleted
         or (not is_deleted and row_hash <> _was_hash)
 
@@ -71,7 +87,7 @@ final as (
         {%- endfor %}
         {%- for column in others %}
         case
-            when is_deleted then lag({{ adapter.quote(column) }}) over (partition by {{ key }} order by _eff)
+            when is_deleted and not _is_seed then lag({{ adapter.quote(column) }}) over (partition by {{ key }} order by _eff)
             else {{ adapter.quote(column) }}
         end as {{ adapter.quote(column) }},
         {%- endfor %}

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -13,6 +14,7 @@ from ingestion.errors import ConcurrentWriteError, IntegrityError, LakeError
 from ingestion.lake import duck
 from ingestion.lake.base import Commit, StagedFile
 from ingestion.lake.delta_rs import DeltaRs
+from ingestion.lake.rebuild import rebuild
 from ingestion.lake.statistics import file_statistics, indexed_columns
 
 SCHEMA = pa.schema([("id", pa.int64()), ("name", pa.string())])
@@ -30,6 +32,12 @@ def people(*ids: int) -> pa.Table:
     return pa.table({"id": list(ids), "name": [f"n{i}" for i in ids]}, schema=SCHEMA)
 
 
+def overwrite(uri: str, rows: pa.Table, **options: Any) -> None:
+    with duck.connect() as connection:
+        connection.register("given", rows)
+        rebuild(ENGINE, connection, uri, "select * from given", commit=Commit("x", None), **options)
+
+
 @pytest.fixture
 def table(tmp_path: Path) -> Path:
     path = tmp_path / "people"
@@ -44,6 +52,15 @@ def test_a_batch_published_twice_is_written_once(table: Path) -> None:
 
     assert (first, second) == (1, None)
     assert DeltaTable(table).count() == 2
+
+
+def test_a_file_that_does_not_tell_its_partition_is_not_published(tmp_path: Path) -> None:
+    """Delta takes partition values from the commit alone: the column would read null."""
+    uri = str(tmp_path / "parted")
+    ENGINE.create(uri, SCHEMA, partition_by=["name"])
+
+    with pytest.raises(IntegrityError, match="Nothing was committed"):
+        ENGINE.publish(uri, [staged(tmp_path / "parted", "a.parquet", people(1))], commit=Commit("x", 1))
 
 
 def test_two_writers_with_one_batch_number_leave_one_copy(table: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -116,7 +133,7 @@ def test_moments_within_one_millisecond_are_found_by_their_microseconds(tmp_path
 
 def test_a_merge_inserts_updates_and_deletes_in_one_commit(tmp_path: Path) -> None:
     uri = str(tmp_path / "t")
-    ENGINE.overwrite(uri, people(1, 2).to_reader(), schema=SCHEMA, commit=Commit("x", 1))
+    overwrite(uri, people(1, 2))
     version = ENGINE.version(uri)
     changes = pa.table({"_op": ["U", "D", "I"], "id": [1, 2, 3], "name": ["new", None, "n3"]})
 
@@ -129,7 +146,7 @@ def test_a_merge_inserts_updates_and_deletes_in_one_commit(tmp_path: Path) -> No
 
 def test_an_empty_merge_makes_no_commit(tmp_path: Path) -> None:
     uri = str(tmp_path / "t")
-    ENGINE.overwrite(uri, people(1).to_reader(), schema=SCHEMA, commit=Commit("x", 1))
+    overwrite(uri, people(1))
     version = ENGINE.version(uri)
     nothing = pa.table(
         {"_op": pa.array([], pa.string()), "id": pa.array([], pa.int64()), "name": pa.array([], pa.string())}
@@ -141,7 +158,7 @@ def test_an_empty_merge_makes_no_commit(tmp_path: Path) -> None:
 
 def test_a_merge_on_a_table_that_moved_on_is_refused(tmp_path: Path) -> None:
     uri = str(tmp_path / "t")
-    ENGINE.overwrite(uri, people(1).to_reader(), schema=SCHEMA, commit=Commit("x", 1))
+    overwrite(uri, people(1))
     version = ENGINE.version(uri)
     ENGINE.append(uri, people(2))
     changes = people(1).append_column("_op", pa.array(["U"]))
@@ -188,10 +205,10 @@ def test_a_table_overwritten_with_other_columns_can_still_be_written(tmp_path: P
     """Setting table properties would add a protocol feature that the other engine does not know."""
     uri = str(tmp_path / "t")
     before = pa.table({"id": [1], "wall": pa.array([0], pa.timestamp("us")), "email": ["a@b"]})
-    ENGINE.overwrite(uri, before.to_reader(), schema=before.schema, commit=Commit("x", 1))
+    overwrite(uri, before)
     after = before.drop_columns(["wall"])
 
-    ENGINE.overwrite(uri, after.to_reader(), schema=after.schema, commit=Commit("x", 2), unindexed=["email"])
+    overwrite(uri, after, unindexed=["email"])
     ENGINE.append(uri, after)
 
     assert DeltaTable(uri).count() == 2

@@ -1,0 +1,102 @@
+{#  What the materialization `fact` knows of its inputs.  #}
+
+{#  The models that a fact is computed from.  #}
+{% macro fact_inputs() %}
+    {{ return(config.require('rows_of') + (config.get('members_of', {}).values() | list)) }}
+{% endmacro %}
+
+{#  The version of each input, by the name of its table.  #}
+{% macro input_versions() %}
+    {% set found = {} %}
+    {% for model_name in fact_inputs() %}
+        {% set input = ref(model_name) %}
+        {% do found.update({input.schema ~ '.' ~ input.identifier: lake_state(input.schema, input.identifier).version}) %}
+    {% endfor %}
+    {{ return(found) }}
+{% endmacro %}
+
+{#  The columns of a fact and their types, as one text.  #}
+{% macro fact_fingerprint(relation, key) %}
+    {% set described = [] %}
+    {% for column in adapter.get_columns_in_relation(relation) %}
+        {% do described.append([column.name, column.data_type]) %}
+    {% endfor %}
+    {{ return(local_md5(tojson([key, described]))) }}
+{% endmacro %}
+
+{#  Rows in brackets, those of touched facts only.  #}
+{% macro only_touched(rows, touched) %}
+    {%- set per = config.require('computed_per') -%}
+    {{ return('(select * from ' ~ rows ~ ' where ' ~ per ~ ' in (select ' ~ per ~ ' from ' ~ touched ~ '))') }}
+{% endmacro %}
+
+{#  The model's SQL, reading of its rows those of touched facts only.  #}
+{% macro sql_of_touched(sql, touched) %}
+    {% set changed = namespace(sql=sql) %}
+    {% for model_name in config.require('rows_of') %}
+        {% set input = ref(model_name) | string %}
+        {% set changed.sql = changed.sql | replace(input, only_touched(input, touched)) %}
+    {% endfor %}
+    {{ return(changed.sql) }}
+{% endmacro %}
+
+{#  The query of all touched values of `computed_per`; none where the difference to what `known` was computed from is not known.  #}
+{% macro touched_query(sql, known) %}
+    {% set then = known.computed_from %}
+    {% if not then or then.sql != local_md5(sql) %}{{ return(none) }}{% endif %}
+    {% set rows, members, unlike = [], [], [] %}
+    {% for model_name in config.require('rows_of') %}
+        {% set change = input_change(ref(model_name), then) %}
+        {% if not change %}
+            {% do unlike.append(model_name) %}
+        {% elif change.files.gone or change.files.come %}
+            {% do rows.append(changed_rows(change.scans, change.files, change.columns, 'gone')) %}
+            {% do rows.append(changed_rows(change.scans, change.files, change.columns, 'come')) %}
+        {% endif %}
+    {% endfor %}
+    {% for key, model_name in config.get('members_of', {}).items() %}
+        {% set change = input_change(ref(model_name), then) %}
+        {% if not change %}
+            {% do unlike.append(model_name) %}
+        {% elif change.files.gone or change.files.come %}
+            {% do members.append({
+                'key': key,
+                'gone': changed_rows(change.scans, change.files, change.columns, 'gone'),
+                'now': ref(model_name),
+                'columns': change.columns | reject('equalto', key) | list,
+            }) %}
+        {% endif %}
+    {% endfor %}
+    {% if unlike %}{{ return(none) }}{% endif %}
+    {{ return(touched_facts(this, config.require('computed_per'), config.require('moment'), rows, members)) }}
+{% endmacro %}
+
+{#
+    How an input differs from what it was: `scans` of both versions, the `files` that only one of them has, `columns`.
+    None where it had other columns or no table.
+#}
+{% macro input_change(input, then) %}
+    {% set was = then.scans.get(input.schema ~ '.' ~ input.identifier) %}
+    {% set scans = {'gone': was, 'come': lake_state(input.schema, input.identifier).scan} %}
+    {% if was is none or was == scans.come %}
+        {{ return(none if was is none else {'files': {'gone': '', 'come': ''}}) }}
+    {% endif %}
+    {% set columns = {} %}
+    {% for side, scan in scans.items() %}
+        {% set found = run_query('describe select * from ' ~ scan) %}
+        {% do columns.update({side: zip(found.columns['column_name'].values(), found.columns['column_type'].values()) | list}) %}
+    {% endfor %}
+    {% if columns.gone != columns.come %}{{ return(none) }}{% endif %}
+    {% set files = {} %}
+    {% for side, other in [('gone', 'come'), ('come', 'gone')] %}
+        {% set only_here %}
+            select distinct filename from {{ scans[side] }} except select distinct filename from {{ scans[other] }}
+        {% endset %}
+        {% set names = [] %}
+        {% for name in run_query(only_here).columns[0].values() %}
+            {% do names.append("'" ~ name | replace("'", "''") ~ "'") %}
+        {% endfor %}
+        {% do files.update({side: names | join(', ')}) %}
+    {% endfor %}
+    {{ return({'scans': scans, 'files': files, 'columns': columns.come | map('first') | list}) }}
+{% endmacro %}

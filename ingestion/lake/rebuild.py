@@ -1,0 +1,56 @@
+"""Writes a whole table from a query: Parquet files by DuckDB, sorted, and one commit that names them."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import pyarrow as pa
+
+from ingestion.lake.base import Commit, Engine
+from ingestion.lake.duck import Connection, literal
+from ingestion.lake.files import FileWriter, casts
+from ingestion.lake.rewrite import write_partitioned
+from ingestion.lake.statistics import indexed_columns
+
+
+def rebuild(
+    engine: Engine,
+    connection: Connection,
+    uri: str,
+    query: str,
+    *,
+    commit: Commit,
+    unindexed: Sequence[str] = (),
+    partition_by: Sequence[str] = (),
+    order_by: Sequence[str] = (),
+) -> int:
+    """
+    Create the table or replace all of it by the rows and columns of `query`; return the new version.
+
+    Files are sorted by `order_by` within each partition. Rows of a partitioned table go through a
+    temporary file in DuckDB's spill folder, so that the query runs once.
+    """
+    schema = connection.execute(f"select * from ({query}) limit 0").to_arrow_table().schema
+    schema = pa.schema([(field.name, field.type) for field in schema])
+    writer = FileWriter(connection, uri, schema, partition_by, indexed_columns(schema, unindexed))
+    if partition_by:
+        with tempfile.TemporaryDirectory(prefix="lakehouse-", dir=_spill(connection)) as folder:
+            staged = literal(f"{folder}/rows.parquet")
+            connection.execute(
+                f"copy (select {casts(schema)} from ({query})) to {staged} (format parquet, compression lz4)"
+            )
+            files = write_partitioned(writer, f"select * from read_parquet({staged})", partition_by, order_by)
+    else:
+        files = write_partitioned(writer, query, (), order_by)
+    return engine.overwrite(uri, files, schema=schema, commit=commit, unindexed=unindexed, partition_by=partition_by)
+
+
+def _spill(connection: Connection) -> Path | None:
+    setting = connection.execute("select current_setting('temp_directory')").fetchone()
+    if setting is None or not setting[0]:
+        return None
+    folder = Path(setting[0])
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
