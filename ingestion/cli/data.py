@@ -13,6 +13,7 @@ from rich.table import Table
 from ingestion.cli.base import Group, Output, settings, table, with_output
 from ingestion.errors import ConfigurationError
 from ingestion.lake import duck
+from ingestion.pipelines.as_of import build_as_of
 from ingestion.pipelines.build import build_layer
 from ingestion.pipelines.context import Context, open_context
 from ingestion.pipelines.day import DayResult, raise_if_red, run_day, verdict
@@ -99,9 +100,27 @@ def print_loads(console: Console, results: Sequence[LoadResult]) -> None:
 @click.argument("layer", type=click.Choice(["silver", "gold", "all"]), default="all")
 @click.option("--full-refresh", is_flag=True, help="Rebuild the tables from Bronze; history comes out the same.")
 @click.option("--unit-tests", is_flag=True, help="Run dbt's unit tests too.")
+@click.option(
+    "--as-of",
+    multiple=True,
+    metavar="WHEN",
+    help="Rebuild what was known at a moment (UTC), after a run, or at TABLE=BATCH (repeatable). Needs --into.",
+)
+@click.option("--into", metavar="FOLDER", help="Where --as-of builds: a lake of its own. This one is only read.")
 @with_output
-def build(output: Output, layer: str, full_refresh: bool, unit_tests: bool) -> None:
-    """Build Silver, Gold or both with dbt, tests included."""
+def build(
+    output: Output, *, layer: str, full_refresh: bool, unit_tests: bool, as_of: tuple[str, ...], into: str | None
+) -> None:
+    """Build Silver, Gold or both with dbt, tests included.
+
+    \b
+    lakehouse build --as-of 2026-03-02T06:00 --into ./as-of
+    """
+    if bool(as_of) != bool(into):
+        raise ConfigurationError("build: --as-of and --into promise a rebuild together: give both. Nothing was built.")
+    if as_of and into:
+        _build_as_of(output, layer, unit_tests, as_of, into)
+        return
     result = build_layer(open_context(settings()), layer, full_refresh=full_refresh, unit_tests=unit_tests)
     output.result(
         result.as_dict(),
@@ -109,6 +128,23 @@ def build(output: Output, layer: str, full_refresh: bool, unit_tests: bool) -> N
             f"{layer}: {len(result.models)} models built, {result.tests} tests passed in {result.seconds:.1f} s."
         ),
     )
+
+
+def _build_as_of(output: Output, layer: str, unit_tests: bool, as_of: Sequence[str], into: str) -> None:
+    rebuilt = build_as_of(open_context(settings()), as_of, into, layer=layer, unit_tests=unit_tests)
+
+    def render(console: Console) -> None:
+        columns = ("table", "known up to batch")
+        console.print(table(None, columns, list(rebuilt.batches.items()), numbers=columns[1:]))
+        result = rebuilt.build
+        console.print(
+            f"{layer}: {len(result.models)} models built, {result.tests} tests passed in {result.seconds:.1f} s.\n"
+            f'Query it: LAKEHOUSE_ROOT="{rebuilt.root}" lakehouse sql "..."',
+            soft_wrap=True,
+            markup=False,
+        )
+
+    output.result({**rebuilt.build.as_dict(), "root": rebuilt.root, "batches": dict(rebuilt.batches)}, render)
 
 
 @click.command()

@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -50,16 +50,29 @@ def build_layer(
     if layer not in (*LAYERS, "all"):
         raise ConfigurationError(f"{layer}: promised a layer, known are silver, gold and all. Nothing was built.")
     with context.recorded(layer, "dbt") as row:
-        target = Path(tempfile.mkdtemp(prefix="lakehouse-dbt-"))
-        try:
-            arguments = _arguments(layer, full_refresh=full_refresh, without=without, unit_tests=unit_tests)
-            code, output = _run_dbt(context, arguments, target)
-            result = _read_results(context, layer, target, code, output)
-        finally:
-            shutil.rmtree(target, ignore_errors=True)
+        result = run_build(context, layer, full_refresh=full_refresh, without=without, unit_tests=unit_tests)
         row["message"] = "; ".join(result.warnings) or f"{len(result.models)} models, {result.tests} tests"
         row["status"] = "warning" if result.warnings else "ok"
         return result
+
+
+def run_build(
+    context: Context,
+    layer: str,
+    environment: Mapping[str, str] | None = None,
+    *,
+    full_refresh: bool = False,
+    without: Sequence[str] = (),
+    unit_tests: bool = False,
+) -> BuildResult:
+    """Do what `build_layer` does, under further environment variables, and write nothing into the ledger."""
+    target = Path(tempfile.mkdtemp(prefix="lakehouse-dbt-"))
+    try:
+        arguments = _arguments(layer, full_refresh=full_refresh, without=without, unit_tests=unit_tests)
+        code, output = _run_dbt(context, arguments, target, environment)
+        return _read_results(context, layer, target, code, output)
+    finally:
+        shutil.rmtree(target, ignore_errors=True)
 
 
 def generate_docs(context: Context, folder: Path) -> None:
@@ -82,7 +95,9 @@ def _arguments(layer: str, *, full_refresh: bool, without: Sequence[str], unit_t
     return arguments
 
 
-def _run_dbt(context: Context, arguments: Sequence[str], target: Path) -> tuple[int, str]:
+def _run_dbt(
+    context: Context, arguments: Sequence[str], target: Path, further: Mapping[str, str] | None = None
+) -> tuple[int, str]:
     dbt = Path(sys.executable).with_name("dbt")
     if not dbt.exists():
         raise ConfigurationError(
@@ -100,6 +115,7 @@ def _run_dbt(context: Context, arguments: Sequence[str], target: Path) -> tuple[
         "DBT_LOG_PATH": str(target / "logs"),
         "DBT_PROJECT_DIR": str(project),
         "DBT_PROFILES_DIR": str(project),
+        **(further or {}),
     }
     command = [str(dbt), "--no-use-colors", *arguments]
     done = subprocess.run(command, cwd=project, env=environment, capture_output=True, text=True, check=False)

@@ -139,7 +139,16 @@ def test_docs_know_every_table_and_show_answers(built: Warehouse) -> None:
         "show", "--inline", "select count(*) as lines from {{ ref('fact_sales') }}", "--output", "json"
     )
 
+    described = docs.artifact("manifest.json")["nodes"]
+    undescribed = [
+        f"{name}.{column}"
+        for name, table in catalog["nodes"].items()
+        for column in table["columns"]
+        if not described[name]["columns"].get(column, {}).get("description")
+    ]
+
     assert sorted(node["metadata"]["name"] for node in catalog["nodes"].values()) == sorted(SILVER + GOLD)
+    assert undescribed == []
     assert len(catalog["sources"]) == len(built.contracts)
     assert '"lines": 3' in shown.printed
 

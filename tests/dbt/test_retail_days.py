@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import shutil
+from collections import defaultdict
+from decimal import Decimal
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +17,8 @@ from ingestion.demo.files import SourceFiles
 from ingestion.demo.tables import TABLES
 from ingestion.demo.world import DAY_1, DAY_2, Trouble, World, apply_day_2, create_day_1
 from ingestion.lake import duck
+from ingestion.lake.layout import open_lake
+from ingestion.pipelines.as_of import build_as_of
 from ingestion.pipelines.build import build_layer
 from ingestion.pipelines.context import Context, open_context
 from ingestion.pipelines.gaps import record_sync_gap
@@ -22,10 +27,13 @@ from ingestion.pipelines.repair import repair_table
 from ingestion.pipelines.steps import LoadResult
 from ingestion.reconcile.gap import GapReport
 from ingestion.settings import Settings
+from tests.dbt.test_gold_calendar import counted_off
+from tests.docs.queries import read_queries
 
 pytestmark = pytest.mark.xdist_group("retail")
 ROOT = Path(__file__).parents[2]
 WORLD = World(seed=11, scale=0.3)
+QUERIES = read_queries()
 
 
 class Played:
@@ -41,6 +49,7 @@ class Played:
         create_day_1(WORLD, SourceFiles(world))
         self.day_1 = self.load(self.context(1))
         build_layer(self.context(1), "all")
+        self.known_on_day_1 = self.content(self.settings.lake_root)
         self.troubles: list[Trouble] = apply_day_2(WORLD, SourceFiles(world))
         self.day_2 = self.load(self.context(2))
         self.before = self.gaps()
@@ -64,6 +73,14 @@ class Played:
     def lake(self, query: str) -> list[tuple[Any, ...]]:
         with duck.connect(self.context(2).lake) as connection:
             return connection.execute(query).fetchall()
+
+    @staticmethod
+    def content(root: str) -> dict[str, list[tuple[Any, ...]]]:
+        """Return all rows of Silver and Gold in the lake at `root`."""
+        lake = open_lake(root)
+        names = [f"{t.schema}.{t.name}" for t in lake.tables() if t.schema in ("silver", "gold")]
+        with duck.connect(lake) as connection:
+            return {name: connection.execute(f"from {name} order by all").fetchall() for name in names}
 
     def versions(self) -> dict[str, int]:
         context = self.context(2)
@@ -143,14 +160,23 @@ def test_gold_is_what_the_generators_rows_say_to_the_cent(played: Played) -> Non
 
 
 def test_a_full_refresh_gives_the_same_silver_and_gold(played: Played) -> None:
-    tables = [t for t in played.context(2).lake.tables() if t.schema in ("silver", "gold")]
-    reads = {f"{t.schema}.{t.name}": f"select * from {t.schema}.{t.name} order by all" for t in tables}
-    incremental = {name: played.lake(query) for name, query in reads.items()}
+    incremental = played.content(played.settings.lake_root)
 
     build_layer(played.context(2), "all", full_refresh=True)
 
-    assert {name: played.lake(query) for name, query in reads.items()} == incremental
+    assert played.content(played.settings.lake_root) == incremental
     assert len(incremental) == 8
+
+
+def test_what_was_known_on_day_1_is_built_again_after_day_2(played: Played, tmp_path: Path) -> None:
+    [(run_id,)] = played.lake("select run_id from ops.runs where step = 'load' order by finished_at limit 1")
+    before = played.versions()
+
+    rebuilt = build_as_of(played.context(2), [run_id], str(tmp_path / "day 1"))
+
+    assert played.content(rebuilt.root) == played.known_on_day_1 != played.content(played.settings.lake_root)
+    assert rebuilt.batches == dict.fromkeys(played.contracts, 1)
+    assert played.versions() == before
 
 
 def test_no_personal_value_is_in_a_delta_log(played: Played) -> None:
@@ -161,6 +187,92 @@ def test_no_personal_value_is_in_a_delta_log(played: Played) -> None:
 
     assert len(logs) > 20
     assert not [text for text in logs if name in text or email in text]
+
+
+def test_the_queries_of_the_documents_answer_by_month_and_segment(played: Played) -> None:
+    generated = [
+        (month // 100, month % 100, segment, net, units) for month, segment, net, units, _ in from_the_generator()
+    ]
+
+    assert played.lake(QUERIES["What did each segment bring in, month by month?"]) == generated
+
+
+def test_the_queries_of_the_documents_answer_by_category(played: Played) -> None:
+    answer = played.lake(QUERIES["Which categories earn their keep?"])
+
+    generated = from_the_generator()
+    assert sum(net for _, net, *_ in answer) == sum(net for _, _, net, _, _ in generated)
+    assert sum(profit for _, _, profit, *_ in answer) == sum(profit for *_, profit in generated)
+    assert {category for category, *_ in answer} == {"Electronics", "Home", "Toys", "Sports", "Fashion", "Grocery"}
+    assert all(
+        float(margin) == round(100 * float(profit / (net - blind)), 1) for _, net, profit, margin, blind in answer
+    )
+
+
+def test_the_queries_of_the_documents_answer_by_cancellations(played: Played) -> None:
+    orders = dict(played.lake("select order_id, (channel, status) from silver.stg_orders where is_current"))
+    lines = played.lake(
+        "select order_id, quantity * unit_price - discount from silver.stg_order_items where is_current"
+    )
+    sold: dict[str, set[int]] = defaultdict(set)
+    cancelled: dict[str, set[int]] = defaultdict(set)
+    lost: dict[str, Decimal] = defaultdict(Decimal)
+    for order_id, amount in lines:
+        channel, status = orders.get(order_id, ("UNKNOWN", "UNKNOWN"))
+        sold[channel].add(order_id)
+        if status == "CANCELLED":
+            cancelled[channel].add(order_id)
+            lost[channel] += amount
+
+    answer = played.lake(QUERIES["What do cancellations cost, by channel?"])
+
+    assert answer == [(c, len(sold[c]), len(cancelled[c]), lost[c]) for c in sorted(sold)]
+    assert sum(count for _, _, count, _ in answer) > 100
+
+
+def test_the_queries_of_the_documents_answer_by_the_segment_of_now(played: Played) -> None:
+    versions: dict[int, list[tuple[Any, ...]]] = defaultdict(list)
+    for row in played.lake(
+        "select customer_id, valid_from, valid_to, segment, is_deleted from silver.stg_customers order by 1, 2"
+    ):
+        versions[row[0]].append(row)
+    placed = dict(
+        played.lake(
+            "select order_id, (customer_id, ordered_at at time zone 'UTC', status) from silver.stg_orders where is_current"
+        )
+    )
+    expected: dict[tuple[str, str], Decimal] = defaultdict(Decimal)
+    for order_id, amount in played.lake(
+        "select order_id, quantity * unit_price - discount from silver.stg_order_items where is_current"
+    ):
+        customer_id, moment, status = placed.get(order_id, (None, None, None))
+        known = versions.get(customer_id, []) if customer_id else []
+        was = [row[3] for row in known[:1] + [row for row in known if row[1] <= moment]][-1:] or ["Unknown"]
+        now = ["Gone" if row[4] else row[3] for row in known[-1:]] or ["Unknown"]
+        expected[was[0], now[0]] += 0 if status == "CANCELLED" else amount
+
+    answer = played.lake(QUERIES["What if every customer had always been in today's segment?"])
+
+    assert {(was, now): net for was, now, net in answer} == expected
+    assert any(was != now != "Gone" for was, now, _ in answer)
+
+
+def test_the_queries_of_the_documents_answer_by_retail_period(played: Played) -> None:
+    calendar = counted_off(1, 1, [4, 4, 5])
+    status = dict(played.lake("select order_id, status from silver.stg_orders where is_current"))
+    units: dict[tuple[int, int], int] = defaultdict(int)
+    for order_id, day, quantity in played.lake(
+        "select order_id, order_date, quantity from silver.stg_order_items where is_current"
+    ):
+        year, _, period, _ = calendar[day]
+        units[year, period] += 0 if status.get(order_id) == "CANCELLED" else quantity
+
+    answer = played.lake(QUERIES["How does this retail period compare with the one before?"])
+
+    periods = sorted(units)
+    changes = [None, *(units[b] - units[a] for a, b in pairwise(periods))]
+    assert answer == [(*period, units[period], change) for period, change in zip(periods, changes, strict=True)]
+    assert len(answer) > 5
 
 
 def from_the_generator() -> list[tuple[Any, ...]]:

@@ -4,21 +4,24 @@ import re
 from pathlib import Path
 
 import pytest
+import yaml
 
 from ingestion.cli import cli
+from tests.docs.queries import read_queries
 
 ROOT = Path(__file__).parents[2]
+PROMISING = [ROOT / "docs" / name for name in ("guarantees.md", "history.md", "gold.md", "queries.md")]
 TESTS = "\n".join(path.read_text() for path in (ROOT / "tests").rglob("*.py"))
 
 
 def named_tests() -> list[str]:
-    found = re.findall(r"`(test_\w+)…?`", (ROOT / "docs" / "guarantees.md").read_text())
+    found = {name for file in PROMISING for name in re.findall(r"`(test_\w+)…?`", file.read_text())}
     assert found
-    return found
+    return sorted(found)
 
 
 @pytest.mark.parametrize("name", named_tests())
-def test_every_test_that_a_guarantee_names_exists(name: str) -> None:
+def test_every_test_that_a_document_names_exists(name: str) -> None:
     assert re.search(rf"def {name}", TESTS)
 
 
@@ -47,3 +50,38 @@ def test_every_word_of_the_glossary_is_explained_once() -> None:
     words = re.findall(r"^\| ([^|]+) \|", (ROOT / "GLOSSARY.md").read_text(), re.MULTILINE)
 
     assert len(words) == len(set(words)) > 20
+
+
+def test_every_invariant_is_in_the_table_with_the_test_that_holds_it() -> None:
+    text = (ROOT / "docs" / "history.md").read_text()
+    rows = re.findall(r"^\| (\d+) \| .* \| (.*) \|$", text, re.MULTILINE)
+    generic = {path.stem for path in (ROOT / "dbt_project" / "tests" / "generic").glob("*.sql")}
+
+    assert [int(number) for number, _ in rows] == list(range(1, 13))
+    assert {name for _, held in rows for name in re.findall(r"data test `(\w+)`", held)} == generic
+
+
+def test_every_query_of_the_documents_is_run() -> None:
+    retail = (ROOT / "tests" / "dbt" / "test_retail_days.py").read_text()
+
+    assert len(read_queries()) == 5
+    assert [heading for heading in read_queries() if f'QUERIES["{heading}"]' not in retail] == []
+
+
+def test_variables_that_the_documents_name_are_the_projects() -> None:
+    project = yaml.safe_load((ROOT / "dbt_project" / "dbt_project.yml").read_text())
+    documents = "\n".join(file.read_text() for file in PROMISING)
+
+    assert [name for name in project["vars"] if f"`{name}`" not in documents] == []
+
+
+def test_every_column_of_every_model_is_described() -> None:
+    models = [
+        model
+        for file in (ROOT / "dbt_project" / "models").rglob("*.yml")
+        for model in yaml.safe_load(file.read_text()).get("models", [])
+    ]
+
+    assert len(models) == len([*(ROOT / "dbt_project" / "models").rglob("*.sql")])
+    assert [model["name"] for model in models if not model.get("description")] == []
+    assert [f"{m['name']}.{c['name']}" for m in models for c in m["columns"] if not c.get("description")] == []

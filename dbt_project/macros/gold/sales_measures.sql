@@ -1,6 +1,6 @@
 {#
     The measures of a sale, defined here and nowhere else. A cancelled order sold nothing: its lines stay, at zero.
-    Money has two decimals; cost is unknown (null) where the product is.
+    Money has two decimals; cost is unknown (null) where the product is, or where it is told in another currency.
 #}
 {% macro units_sold(quantity, is_cancelled) -%}
     case when {{ is_cancelled }} then 0 else {{ quantity }} end
@@ -19,4 +19,13 @@
 
 {% macro cost_of_sales(quantity, unit_cost, is_cancelled) -%}
     cast({{ units_sold(quantity, is_cancelled) }} * {{ unit_cost }} as decimal(18, 2))
+{%- endmacro %}
+
+{% macro gross_profit(net_revenue, cost_of_sales) -%}
+    cast({{ net_revenue }} - {{ cost_of_sales }} as decimal(18, 2))
+{%- endmacro %}
+
+{#  The cost of one unit in the currency of the sale; null where it is told in another one.  #}
+{% macro comparable_cost(unit_cost, cost_currency, currency) -%}
+    case when {{ cost_currency }} <> {{ currency }} then null else {{ unit_cost }} end
 {%- endmacro %}

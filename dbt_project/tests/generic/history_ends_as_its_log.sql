@@ -1,6 +1,6 @@
 {#
-    The last event of every key in Bronze and the end of its history say the same: there or deleted, and with one row
-    hash. Returns one row per key that differs.
+    Invariant 11: the last event of a key in Bronze and the end of its history say the same: there or deleted, and with one
+    row hash. Returns one row per key that differs.
 #}
 {% test history_ends_as_its_log(model, source_name, table_name) %}
 {%- set facts = lake_facts(source_name, table_name) -%}
@@ -15,7 +15,7 @@ moments as (
             order by _seq desc, case when _op = 'D' then 1 else 0 end desc, _batch desc, _row desc
         ) as _copy
 
-    from {{ source(source_name, table_name) }}
+    from {{ tested_rows(source(source_name, table_name), model, source_name, table_name) }} as events
 
 ),
 
@@ -47,7 +47,7 @@ log_end as (
 
 history_end as (
 
-    select * from {{ model }} where valid_to is null
+    select * from {{ tested_rows(model, model, source_name, table_name) }} as history where valid_to is null
 
 )
 

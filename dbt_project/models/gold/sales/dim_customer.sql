@@ -54,7 +54,9 @@ inferred as (
 
     from orders
 
-    where not exists (select 1 from customers where customers.customer_id = orders.customer_id)
+    where
+        orders.customer_id >= 1
+        and not exists (select 1 from customers where customers.customer_id = orders.customer_id)
 
     group by orders.customer_id
 

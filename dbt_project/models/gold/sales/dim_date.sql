@@ -1,6 +1,11 @@
 {{ config(unique_key='date_key') }}
 
 {%- set start = var('fiscal_year_start_month') | int %}
+{%- set pattern = var('retail_weeks_per_period') %}
+{%- set possible_days = [var('first_possible_day'), var('last_possible_day')] %}
+{%- if pattern | length != 3 or pattern | sum != 13 %}
+    {{ exceptions.raise_compiler_error('retail_weeks_per_period: promised three numbers of weeks that make 13, such as [4, 4, 5]') }}
+{%- endif %}
 
 with
 
@@ -10,13 +15,29 @@ order_items as (
 
 ),
 
+orders as (
+
+    select * from {{ ref('stg_orders') }}
+
+),
+
+events as (
+
+    select order_date as date_day from order_items
+    union all
+    select cast(valid_from as date) as date_day from orders where status = 'CANCELLED'
+
+),
+
 span as (
 
     select
-        cast(date_trunc('year', min(order_date)) as date) as first_day,
-        cast(date_trunc('year', max(order_date)) + interval 1 year - interval 1 day as date) as last_day
+        cast(date_trunc('year', min(date_day)) as date) as first_day,
+        cast(date_trunc('year', max(date_day)) + interval 1 year - interval 1 day as date) as last_day
 
-    from order_items
+    from events
+
+    where {{ is_possible_day('date_day', possible_days) }}
 
 ),
 
@@ -28,10 +49,30 @@ days as (
 
 ),
 
+weeks as (
+
+    select
+        date_day,
+        {{ mid_week('date_day', var('retail_week_starts_on') | int) }} as mid_week
+
+    from days
+
+),
+
+retail as (
+
+    select
+        *,
+        {{ retail_week('mid_week', start) }} as retail_week
+
+    from weeks
+
+),
+
 calendar as (
 
     select
-        cast(year(date_day) * 10000 + month(date_day) * 100 + day(date_day) as integer) as date_key,
+        {{ date_key('date_day') }} as date_key,
         date_day,
         cast(year(date_day) as integer) as calendar_year,
         cast(quarter(date_day) as integer) as calendar_quarter,
@@ -40,13 +81,16 @@ calendar as (
         cast({{ iso_weekday('date_day') }} as integer) as iso_day_of_week,
         cast(weekofyear(date_day) as integer) as iso_week,
         cast({{ iso_year('date_day') }} as integer) as iso_year,
-        cast(year(date_day) + case when {{ start }} > 1 and month(date_day) >= {{ start }} then 1 else 0 end as integer)
-            as fiscal_year,
+        {{ fiscal_year('date_day', start) }} as fiscal_year,
         cast((month(date_day) - {{ start }} + 12) % 12 + 1 as integer) as fiscal_period,
+        {{ fiscal_year('mid_week', start) }} as retail_year,
+        {{ retail_quarter('retail_week') }} as retail_quarter,
+        {{ retail_period('retail_week', pattern) }} as retail_period,
+        retail_week,
         {{ iso_weekday('date_day') }} >= 6 as is_weekend,
         'Day' as member
 
-    from days
+    from retail
 
 ),
 
@@ -56,15 +100,12 @@ fixed as (
     select
         cast({{ key }} as integer) as date_key,
         cast(null as date) as date_day,
-        cast(null as integer) as calendar_year,
-        cast(null as integer) as calendar_quarter,
-        cast(null as integer) as calendar_month,
-        cast(null as integer) as day_of_month,
-        cast(null as integer) as iso_day_of_week,
-        cast(null as integer) as iso_week,
-        cast(null as integer) as iso_year,
-        cast(null as integer) as fiscal_year,
-        cast(null as integer) as fiscal_period,
+        {%- for column in [
+            'calendar_year', 'calendar_quarter', 'calendar_month', 'day_of_month', 'iso_day_of_week', 'iso_week',
+            'iso_year', 'fiscal_year', 'fiscal_period', 'retail_year', 'retail_quarter', 'retail_period', 'retail_week'
+        ] %}
+        cast(null as integer) as {{ column }},
+        {%- endfor %}
         cast(null as boolean) as is_weekend,
         '{{ label }}' as member
     {{ 'union all' if not loop.last }}

@@ -58,7 +58,9 @@ inferred as (
 
     from order_items
 
-    where not exists (select 1 from products where products.product_id = order_items.product_id)
+    where
+        order_items.product_id >= 1
+        and not exists (select 1 from products where products.product_id = order_items.product_id)
 
     group by order_items.product_id
 

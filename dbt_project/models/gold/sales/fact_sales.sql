@@ -1,4 +1,14 @@
-{{ config(unique_key='sales_sk') }}
+{{ config(
+    materialized='fact',
+    unique_key='sales_sk',
+    order_by=['order_date_key', 'order_id'],
+    computed_per='order_id',
+    moment='ordered_at',
+    rows_of=['stg_order_items', 'stg_orders'],
+    members_of={'customer_sk': 'dim_customer', 'product_sk': 'dim_product'},
+) }}
+
+{%- set possible_days = [var('first_possible_day'), var('last_possible_day')] %}
 
 with
 
@@ -11,6 +21,20 @@ order_items as (
 orders as (
 
     select * from {{ ref('stg_orders') }} where is_current
+
+),
+
+cancellations as (
+
+    select
+        order_id,
+        cast(min(valid_from) as date) as cancelled_on
+
+    from {{ ref('stg_orders') }}
+
+    where status = 'CANCELLED'
+
+    group by order_id
 
 ),
 
@@ -36,51 +60,33 @@ lines as (
         order_items.quantity,
         order_items.unit_price,
         order_items.discount,
+        orders.order_id is not null as has_header,
         orders.customer_id,
         coalesce(orders.status, 'UNKNOWN') as order_status,
         coalesce(orders.channel, 'UNKNOWN') as channel,
         orders.currency,
         coalesce(orders.status = 'CANCELLED', false) as is_cancelled,
+        cancellations.cancelled_on,
         {{ as_utc('coalesce(orders.ordered_at, cast(order_items.order_date as ' ~ wall_clock_type() ~ '))') }} as ordered_at
 
     from order_items
 
     left join orders on order_items.order_id = orders.order_id
 
+    left join cancellations on order_items.order_id = cancellations.order_id
+
 ),
 
-final as (
+placed as (
 
     select
-        ---------- keys
-        {{ hash_hex("cast(lines.order_id as string) || '|' || cast(lines.line_number as string)") }} as sales_sk,
-        coalesce(customers.customer_sk, '-1') as customer_sk,
-        coalesce(products.product_sk, '-1') as product_sk,
-        cast(
-            year(lines.order_date) * 10000 + month(lines.order_date) * 100 + day(lines.order_date) as integer
-        ) as order_date_key,
-
-        ---------- degenerate dimensions
-        lines.order_id,
-        lines.line_number,
-        lines.order_status,
-        lines.channel,
-        lines.currency,
-        lines.is_cancelled,
-        lines.ordered_at,
-
-        ---------- measures
-        lines.quantity,
-        lines.unit_price,
-        lines.discount,
-        {{ units_sold('lines.quantity', 'lines.is_cancelled') }} as units_sold,
-        {{ gross_revenue('lines.quantity', 'lines.unit_price', 'lines.is_cancelled') }} as gross_revenue,
-        {{ net_revenue('lines.quantity', 'lines.unit_price', 'lines.discount', 'lines.is_cancelled') }} as net_revenue,
-        {{ cost_of_sales('lines.quantity', 'products.unit_cost', 'lines.is_cancelled') }} as cost_of_sales,
-        cast(
-            {{ net_revenue('lines.quantity', 'lines.unit_price', 'lines.discount', 'lines.is_cancelled') }}
-            - {{ cost_of_sales('lines.quantity', 'products.unit_cost', 'lines.is_cancelled') }} as decimal(18, 2)
-        ) as gross_profit
+        lines.*,
+        case
+            when lines.has_header then {{ member_key('customers.customer_sk', 'lines.customer_id') }}
+            else '-1'
+        end as customer_sk,
+        {{ member_key('products.product_sk', 'lines.product_id') }} as product_sk,
+        {{ comparable_cost('products.unit_cost', 'products.currency', 'lines.currency') }} as unit_cost
 
     from lines
 
@@ -91,6 +97,52 @@ final as (
     left join products
         on lines.product_id = products.product_id
         and {{ in_force_at('products', 'lines.ordered_at') }}
+
+),
+
+measured as (
+
+    select
+        *,
+        {{ units_sold('quantity', 'is_cancelled') }} as units_sold,
+        {{ gross_revenue('quantity', 'unit_price', 'is_cancelled') }} as gross_revenue,
+        {{ net_revenue('quantity', 'unit_price', 'discount', 'is_cancelled') }} as net_revenue,
+        {{ cost_of_sales('quantity', 'unit_cost', 'is_cancelled') }} as cost_of_sales
+
+    from placed
+
+),
+
+final as (
+
+    select
+        ---------- keys
+        {{ hash_hex("cast(order_id as string) || '|' || cast(line_number as string)") }} as sales_sk,
+        customer_sk,
+        product_sk,
+        {{ date_member('order_date', possible_days) }} as order_date_key,
+        case when is_cancelled then {{ date_member('cancelled_on', possible_days) }} else -2 end as cancelled_date_key,
+
+        ---------- degenerate dimensions
+        order_id,
+        line_number,
+        order_status,
+        channel,
+        currency,
+        is_cancelled,
+        ordered_at,
+
+        ---------- measures
+        quantity,
+        unit_price,
+        discount,
+        units_sold,
+        gross_revenue,
+        net_revenue,
+        cost_of_sales,
+        {{ gross_profit('net_revenue', 'cost_of_sales') }} as gross_profit
+
+    from measured
 
 )
 
