@@ -16,7 +16,9 @@ from ingestion.contracts.model import BronzeMode, Contract, DriftAction
 from ingestion.errors import Break, BrokenContractError, ConcurrentWriteError
 from ingestion.lake import duck
 from ingestion.lake.base import Commit, Engine, StagedFile
+from ingestion.lake.files import FileWriter
 from ingestion.lake.layout import Lake
+from ingestion.lake.rewrite import write_partitioned
 from ingestion.lake.statistics import file_statistics, indexed_columns
 
 
@@ -127,6 +129,13 @@ class BronzeTable:
         name = f"part-{batch:08d}-{uuid.uuid4()}.parquet"
         self.lake.filesystem.move(path, f"{self.lake.path_of(uri)}/{name}")
         return StagedFile(name, int(footer.num_rows), size, file_statistics(footer, indexed_columns(schema, unindexed)))
+
+    def write_partitions(self, connection: duck.Connection, rows: str) -> list[StagedFile]:
+        """Write the rows of a query into new files of one partition each, as Delta asks, and describe them."""
+        schema = bronze_schema(self.contract)
+        partition = [self.contract.partition] if self.contract.partition else []
+        indexed = [c for c in indexed_columns(schema, unindexed_columns(self.contract)) if c not in partition]
+        return write_partitioned(FileWriter(connection, self.uri, schema, partition, indexed), rows, partition, ())
 
     def publish(self, uri: str, files: Sequence[StagedFile], *, batch: int, metadata: Mapping[str, Any]) -> int:
         """

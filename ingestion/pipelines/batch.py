@@ -23,7 +23,7 @@ from ingestion.extract.rules import DUPLICATE_RULE, TYPE_RULE
 from ingestion.extract.split import Tally
 from ingestion.extract.staging import ParquetFile, ParquetStage
 from ingestion.lake import duck
-from ingestion.lake.base import Commit
+from ingestion.lake.base import Commit, StagedFile
 from ingestion.pipelines.intake import new_path, stage_rows
 from ingestion.pipelines.workbench import Workbench, open_workbench
 
@@ -225,9 +225,22 @@ class Batch:
             return self._merge(metadata)
         if not self._pieces:
             return None
-        files = [self.table.adopt(f.path, f.footer, f.bytes, batch=number, uri=self.table.uri) for f in self._pieces]
-        self.table.publish(self.table.uri, files, batch=number, metadata=metadata)
+        self.table.publish(self.table.uri, self._bronze_files(number), batch=number, metadata=metadata)
         return number
+
+    def _bronze_files(self, number: int) -> list[StagedFile]:
+        table = self.table
+        if self.contract.partition is None:
+            return [table.adopt(f.path, f.footer, f.bytes, batch=number, uri=table.uri) for f in self._pieces]
+        self._view("pieces", self._pieces)
+        files = table.write_partitions(self._bench.connection, "select * from pieces")
+        staged, written = sum(piece.rows for piece in self._pieces), sum(file.rows for file in files)
+        if staged != written:
+            raise IntegrityError(
+                f"{self.contract.id}: {staged} rows were staged, {written} are in the files of their partitions. "
+                "Nothing was committed. This is a fault of the program; report it."
+            )
+        return files
 
     def _merge(self, metadata: dict[str, Any]) -> int | None:
         if not self._pieces:

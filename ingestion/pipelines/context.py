@@ -109,5 +109,5 @@ def new_run_id() -> str:
 
 
 def _context(settings: Settings, lake: Lake, run_id: str | None) -> Context:
-    engine = DeltaRs(lake.storage_options)
+    engine = DeltaRs(lake.storage_options, settings.memory_limit)
     return Context(settings, lake, engine, Journal(lake, engine), run_id or new_run_id())

@@ -12,9 +12,10 @@ from ingestion.errors import (
     QuarantineLimitError,
     SourceUnavailableError,
 )
+from ingestion.pipelines.context import initialise
 from ingestion.pipelines.load import load_table
 from ingestion.pipelines.plan import plan_load
-from tests.engines.conftest import Company
+from tests.engines.conftest import HEAD, Company
 
 PEOPLE = "crm.people"
 
@@ -420,3 +421,35 @@ def test_a_table_with_an_odd_name_loads(company: Company) -> None:
 
     assert result.appended == 1
     assert company.lake("select id, name from bronze.crm__odd") == [(1, "x")]
+
+
+def test_a_partitioned_table_keeps_the_value_that_it_is_partitioned_by(company: Company) -> None:
+    company.sql(
+        "create table visits (id bigint, day date)",
+        "insert into visits values (1, '2026-03-01'), (2, '2026-03-02'), (3, null)",
+    )
+    company.contract(
+        "visits",
+        HEAD.format(entity="visits", table="visits")
+        + """
+      - {name: id, physicalName: id, logicalType: integer, physicalType: BIGINT, primaryKey: true, primaryKeyPosition: 1, required: true, description: Key.}
+      - {name: day, physicalName: day, logicalType: date, physicalType: DATE, description: Day.}
+customProperties:
+  - property: lake
+    value: {timezone: UTC, mode: full, deletes: keys, maxDeletePercent: 100, silver: stg_visits, partition: day}
+""",
+    )
+    initialise(company.settings)
+    load_table(company.context(), "crm.visits")
+    company.sql("update visits set day = '2026-03-05' where id = 2", "delete from visits where id = 1")
+    load_table(company.context(), "crm.visits")
+
+    rows = company.lake("select id, day::varchar, _op from bronze.crm__visits order by _batch, id")
+    assert rows == [
+        (1, "2026-03-01", "R"),
+        (2, "2026-03-02", "R"),
+        (3, None, "R"),
+        (1, None, "D"),
+        (2, "2026-03-05", "U"),
+    ]
+    assert load_table(company.context(), "crm.visits").batch is None
