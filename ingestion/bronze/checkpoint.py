@@ -9,7 +9,9 @@ Nothing depends on a checkpoint: without a fitting one the whole log is folded, 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
 
 import pyarrow.fs as pafs
 
@@ -35,12 +37,21 @@ class Checkpoint:
 
 def find_checkpoint(filesystem: pafs.FileSystem, folder: str, *, up_to: int) -> Checkpoint | None:
     """Return the newest checkpoint of a batch not after `up_to`."""
-    found = []
+    found = [checkpoint for checkpoint, _ in _checkpoints(filesystem, folder) if checkpoint.batch <= up_to]
+    return max(found, key=lambda checkpoint: checkpoint.batch, default=None)
+
+
+def stale_checkpoints(filesystem: pafs.FileSystem, folder: str, before: datetime) -> list[str]:
+    """Return the paths of all checkpoints but the newest that were written before a moment."""
+    known = sorted(_checkpoints(filesystem, folder), key=lambda found: found[0].batch)
+    return [checkpoint.path for checkpoint, written in known[:-1] if written < before]
+
+
+def _checkpoints(filesystem: pafs.FileSystem, folder: str) -> Iterator[tuple[Checkpoint, datetime]]:
     for info in filesystem.get_file_info(pafs.FileSelector(folder, allow_not_found=True)):
         match = _NAME.fullmatch(info.base_name)
-        if match and int(match[1]) <= up_to:
-            found.append(Checkpoint(info.path, int(match[1]), int(match[2])))
-    return max(found, key=lambda checkpoint: checkpoint.batch, default=None)
+        if match:
+            yield Checkpoint(info.path, int(match[1]), int(match[2])), info.mtime
 
 
 def create_events_view(connection: duck.Connection, checkpoint: Checkpoint | None, location: str) -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from ingestion.cli.around import doctor, init, status
+from ingestion.cli.around import doctor, init, maintain, status
 from ingestion.cli.base import cli
 from ingestion.cli.contracts import contract
 from ingestion.cli.data import build, gaps, load, plan, quarantine, repair, run, sql
 from ingestion.cli.demo import demo
 
-for command in (init, doctor, status, plan, load, build, run, gaps, repair, sql, contract, quarantine, demo):
+for command in (init, doctor, status, maintain, plan, load, build, run, gaps, repair, sql, contract, quarantine, demo):
     cli.add_command(command)
 
 

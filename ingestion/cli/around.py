@@ -1,12 +1,16 @@
-"""Commands around the data: init, doctor, status."""
+"""Commands around the data: init, doctor, status, maintain."""
 
 from __future__ import annotations
+
+from datetime import timedelta
 
 import click
 from rich.console import Console
 
 from ingestion.cli.base import Output, settings, table, with_output
 from ingestion.pipelines.context import initialise, open_context
+from ingestion.pipelines.maintenance import KEEP
+from ingestion.pipelines.maintenance import maintain as maintain_tables
 from ingestion.pipelines.status import examine, table_statuses
 
 
@@ -54,3 +58,21 @@ def status(output: Output) -> None:
         console.print(table(None, columns, rows, numbers=("batch", "age (h)", "quarantined", "gap")))
 
     output.result([s.as_dict() for s in statuses], render)
+
+
+@click.command()
+@click.argument("tables", nargs=-1)
+@click.option(
+    "--keep-days", type=float, default=KEEP.days, show_default=True, help="Files that versions of these days name stay."
+)
+@with_output
+def maintain(output: Output, tables: tuple[str, ...], keep_days: float) -> None:
+    """Compact small files of TABLES (e.g. bronze.erp__customers; default: all), delete what no version needs."""
+    done = maintain_tables(open_context(settings()), tables, keep=timedelta(days=keep_days))
+
+    def render(console: Console) -> None:
+        rows = [(m.table, m.compacted, m.deleted, "busy, left as it is" if m.busy else "") for m in done]
+        names = ("table", "files compacted", "files deleted", "")
+        console.print(table(None, names, rows, numbers=names[1:3]))
+
+    output.result([m.as_dict() for m in done], render)

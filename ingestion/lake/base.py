@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any, Protocol
 
 import pyarrow as pa
@@ -147,10 +148,12 @@ class Engine(Protocol):
         *,
         commit: Commit,
         expected_version: int,
+        rearranges: bool = False,
     ) -> int:
         """
         Swap files in one commit; the rest of the table is left alone. Returns the new version.
 
+        `rearranges` promises the same rows in other files: append-only tables allow no other swap.
         Raises ConcurrentWriteError if anybody committed anything after `expected_version`.
         """
         ...
@@ -172,6 +175,23 @@ class Engine(Protocol):
         written anew. Returns the new version, None (no commit) for an empty difference. Raises
         ConcurrentWriteError unless the table is still at `expected_version`, IntegrityError if a
         key comes twice.
+        """
+        ...
+
+    def compact(self, uri: str, *, order_by: Sequence[str] = ()) -> int:
+        """
+        Put the rows of small files into few, sorted by `order_by`; the table's rows stay what they are.
+
+        Returns how many files were replaced; 0 (no commit) where there are not enough small ones. Raises
+        ConcurrentWriteError if anybody committed meanwhile, so that twins cannot double a row.
+        """
+        ...
+
+    def vacuum(self, uri: str, *, keep: timedelta) -> int:
+        """
+        Delete the files that no version of the last `keep` names, those of attempts never committed included.
+
+        Returns how many. Older versions can no longer be read, the newest is left alone.
         """
         ...
 

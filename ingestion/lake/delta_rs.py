@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import timedelta
 from typing import Any
 from urllib.parse import unquote
 
@@ -26,6 +27,7 @@ from ingestion.lake.base import (
     check_partition,
     newest_metadata,
 )
+from ingestion.lake.compaction import compact_files
 from ingestion.lake.locate import located
 from ingestion.lake.rewrite import apply_difference
 from ingestion.lake.statistics import indexed_columns
@@ -173,13 +175,14 @@ class DeltaRs:
         *,
         commit: Commit,
         expected_version: int,
+        rearranges: bool = False,
     ) -> int:
         table = self._at(uri, expected_version)
-        now = int(time.time() * 1000)
-        removals = [RemoveAction(f.path, True, now, f.bytes, dict(f.partition_values)) for f in removed]
+        now, is_change = int(time.time() * 1000), not rearranges
+        removals = [RemoveAction(f.path, is_change, now, f.bytes, dict(f.partition_values)) for f in removed]
         try:
             table.create_write_transaction(
-                [*removals, *_add_actions(added)],
+                [*removals, *_add_actions(added, is_change)],
                 "append",
                 table.schema(),
                 partition_by=table.metadata().partition_columns or None,
@@ -207,6 +210,19 @@ class DeltaRs:
         ):
             difference = located(connection, table, rows, keys, op)
             return apply_difference(self, connection, table, difference, commit=commit)
+
+    def compact(self, uri: str, *, order_by: Sequence[str] = ()) -> int:
+        table = self.snapshot(uri, expected_version=self.version(uri))
+        with (
+            tempfile.TemporaryDirectory(prefix="lakehouse-") as spill,
+            duck.connect(memory_limit=self._memory_limit, spill=spill) as connection,
+        ):
+            return compact_files(self, connection, table, order_by)
+
+    def vacuum(self, uri: str, *, keep: timedelta) -> int:
+        hours = int(keep.total_seconds() // 3600)
+        deleted = self._writable(uri).vacuum(hours, dry_run=False, enforce_retention_duration=False, full=True)
+        return len(deleted)
 
     def _open(self, uri: str) -> DeltaTable:
         try:
@@ -257,9 +273,9 @@ def _configuration(schema: pa.Schema, *, append_only: bool = False, unindexed: S
     return configuration
 
 
-def _add_actions(files: Sequence[StagedFile]) -> list[AddAction]:
+def _add_actions(files: Sequence[StagedFile], is_change: bool = True) -> list[AddAction]:
     now = int(time.time() * 1000)
-    return [AddAction(f.path, f.bytes, dict(f.partition_values), now, True, f.statistics) for f in files]
+    return [AddAction(f.path, f.bytes, dict(f.partition_values), now, is_change, f.statistics) for f in files]
 
 
 def _live_files(table: DeltaTable) -> Iterator[LiveFile]:

@@ -1,0 +1,91 @@
+"""Keeps the lake's tables quick to read: few files, no litter. Changes no row and forgets no batch.
+
+Bronze, quarantine and ledger grow by a file per commit and are compacted. Silver and Gold write what they change into
+the files that have it, so they are not: a fact compares their files to tell what changed.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pyarrow.fs as pafs
+
+from ingestion.bronze.checkpoint import stale_checkpoints
+from ingestion.errors import ConcurrentWriteError, ConfigurationError
+from ingestion.lake.layout import LakeTable
+from ingestion.pipelines.context import Context
+
+logger = logging.getLogger("lakehouse")
+
+KEEP = timedelta(days=7)
+_COMPACTED = {"bronze": ("_batch", "_row"), "quarantine": ("_batch", "_row"), "ops": ()}
+
+
+@dataclass(frozen=True, slots=True)
+class Maintained:
+    """What was done to one table. `busy`: another writer committed meanwhile, so it was left as it is."""
+
+    table: str
+    compacted: int = 0
+    deleted: int = 0
+    busy: bool = False
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def maintain(context: Context, names: tuple[str, ...] = (), *, keep: timedelta = KEEP) -> list[Maintained]:
+    """
+    Compact tables (all, or those named `schema.table`), and delete files that nobody needs.
+
+    Files that versions of the last `keep` name stay, and so do chunks of a load that broke off
+    within it. Safe beside loads and builds. Raises ConfigurationError for a `keep` under an hour or an unknown table.
+    """
+    if keep < timedelta(hours=1):
+        raise ConfigurationError(
+            "maintain: promised to keep what running loads and queries read, found less than an hour. "
+            "Nothing was done. Keep 1 hour or more; 7 days are usual."
+        )
+    known = {f"{table.schema}.{table.name}": table for table in context.lake.tables()}
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        raise ConfigurationError(
+            f"maintain: the lake has no table {', '.join(unknown)}. Nothing was done. It has: {', '.join(known)}"
+        )
+    with context.recorded("maintain", "lake") as row:
+        done = [_maintain(context, known[name], name, keep) for name in names or known]
+        busy = [each.table for each in done if each.busy]
+        row["status"] = "warning" if busy else "ok"
+        row["message"] = f"busy: {', '.join(busy)}" if busy else None
+        return done
+
+
+def _maintain(context: Context, table: LakeTable, name: str, keep: timedelta) -> Maintained:
+    compacted, busy = 0, False
+    if table.schema in _COMPACTED:
+        try:
+            compacted = context.engine.compact(table.uri, order_by=_COMPACTED[table.schema])
+        except ConcurrentWriteError:
+            busy = True  # the other writer was first; the next maintenance comes
+    deleted = context.engine.vacuum(table.uri, keep=keep)
+    if table.schema == "bronze":
+        deleted += _sweep(context, context.lake.path_of(table.uri), datetime.now(UTC) - keep)
+    logger.info("step=maintain subject=%s compacted=%s deleted=%s busy=%s", name, compacted, deleted, busy)
+    return Maintained(name, compacted, deleted, busy)
+
+
+def _sweep(context: Context, folder: str, before: datetime) -> int:
+    """Delete attempts in `_staging` that rest since `before`, and checkpoints that newer ones replace; count files."""
+    filesystem, deleted = context.lake.filesystem, 0
+    for attempt in filesystem.get_file_info(pafs.FileSelector(f"{folder}/_staging", allow_not_found=True)):
+        inside = filesystem.get_file_info(pafs.FileSelector(attempt.path, recursive=True, allow_not_found=True))
+        if all(info.mtime is not None and info.mtime < before for info in (attempt, *inside)):
+            filesystem.delete_dir(attempt.path)
+            deleted += sum(info.is_file for info in inside)
+    for path in stale_checkpoints(filesystem, f"{folder}/_live", before):
+        filesystem.delete_file(path)
+        deleted += 1
+    return deleted

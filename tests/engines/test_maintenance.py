@@ -1,0 +1,132 @@
+"""Maintenance between loads: the same rows, the same next load, and no litter."""
+
+from __future__ import annotations
+
+import os
+import threading
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from ingestion.bronze import checkpoint
+from ingestion.errors import ConfigurationError
+from ingestion.lake import compaction
+from ingestion.pipelines.load import load_table
+from ingestion.pipelines.maintenance import maintain
+from tests.engines.conftest import Company
+
+PEOPLE = "crm.people"
+LOG = "select id, name, score, _op, _eff, _batch, _row from bronze.crm__people order by all"
+
+
+@pytest.fixture(autouse=True)
+def eager(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compaction, "ENOUGH", 2)
+
+
+def days(company: Company, first: int, last: int) -> None:
+    for number in range(first, last + 1):
+        company.sql(f"update people set name = 'A{number}', changed_at = '2026-03-01 11:{number:02}:00' where id = 1")
+        load_table(company.context(), PEOPLE)
+
+
+def files(company: Company, table: str = "bronze/crm/people") -> list[Path]:
+    return sorted((company.folder / "lake" / table).glob("*.parquet"))
+
+
+def test_a_table_maintained_between_loads_holds_what_it_would_otherwise(company: Company) -> None:
+    load_table(company.context(), PEOPLE)
+    days(company, 10, 12)
+    before = company.lake(LOG)
+
+    done = {each.table: each for each in maintain(company.context())}
+
+    assert done["bronze.crm__people"].compacted == 4
+    assert company.lake(LOG) == before
+    days(company, 13, 13)
+    assert company.lake("select id, name from bronze.crm__people where _batch = 5") == [(1, "A13")]
+
+
+def test_what_was_known_before_can_be_told_after_compaction_and_vacuum(company: Company) -> None:
+    load_table(company.context(), PEOPLE)
+    days(company, 10, 11)
+    for path in (company.folder / "lake").rglob("*.parquet"):
+        os.utime(path, (0, 0))
+
+    maintain(company.context(), keep=timedelta(hours=1))
+
+    names = company.lake("select _batch, name from bronze.crm__people where id = 1 order by 1")
+    assert names == [(1, "Ada"), (2, "A10"), (3, "A11")]
+
+
+def test_the_ledger_is_compacted_and_tells_of_it(company: Company) -> None:
+    load_table(company.context(), PEOPLE)
+    days(company, 10, 12)
+    before = company.lake("select count(*) from ops.runs")
+
+    maintain(company.context(), ("ops.runs",))
+
+    assert company.lake("select count(*) from ops.runs where step <> 'maintain'") == before
+    assert company.lake("select subject, status from ops.runs where step = 'maintain'") == [("lake", "ok")]
+
+
+def test_attempts_that_rest_are_swept_and_younger_ones_kept(company: Company) -> None:
+    staging = company.folder / "lake/bronze/crm/people/_staging"
+    for name in ("old", "young"):
+        (staging / name).mkdir(parents=True)
+        (staging / name / "arrived.parquet").touch()
+    for path in (staging / "old" / "arrived.parquet", staging / "old"):
+        os.utime(path, (0, 0))
+
+    done = maintain(company.context(), ("bronze.crm__people",))
+
+    assert [each.deleted for each in done] == [1]
+    assert [path.name for path in staging.iterdir()] == ["young"]
+
+
+def test_checkpoints_that_newer_ones_replace_are_swept(company: Company, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checkpoint, "MIN_EVENTS", 0)
+    monkeypatch.setattr(checkpoint, "WORTH_IT", 1.2)
+    load_table(company.context(), PEOPLE)
+    days(company, 10, 13)
+    kept = sorted((company.folder / "lake/bronze/crm/people/_live").iterdir())
+    assert len(kept) > 1
+    for path in kept:
+        os.utime(path, (0, 0))
+
+    maintain(company.context(), ("bronze.crm__people",))
+
+    assert list(kept[-1].parent.iterdir()) == kept[-1:]
+
+
+def test_loads_and_maintenance_at_once_lose_and_double_nothing(company: Company) -> None:
+    load_table(company.context(), PEOPLE)
+    ended = threading.Event()
+
+    def keep_maintaining() -> None:
+        while not ended.is_set():
+            maintain(company.context(), ("bronze.crm__people",))
+
+    beside = threading.Thread(target=keep_maintaining)
+    beside.start()
+    try:
+        days(company, 10, 17)
+    finally:
+        ended.set()
+        beside.join()
+
+    names = [f"A{number}" for number in range(10, 18)]
+    assert [name for (name,) in company.lake("select name from bronze.crm__people where id = 1 order by _batch")] == [
+        "Ada",
+        *names,
+    ]
+
+
+@pytest.mark.parametrize(
+    ("tables", "keep", "said"),
+    [(("bronze.nobody",), 24, "has no table bronze.nobody"), ((), 0.5, "found less than an hour")],
+)
+def test_what_cannot_be_done_is_said(company: Company, tables: tuple[str, ...], keep: float, said: str) -> None:
+    with pytest.raises(ConfigurationError, match=said):
+        maintain(company.context(), tables, keep=timedelta(hours=keep))
