@@ -2,6 +2,10 @@
 PYTHON ?= python3
 BIN := .venv/bin
 WORKERS ?= auto
+EXTRAS := airflow,cloud,oracle,sqlserver,dev
+ifneq ($(shell command -v java),)
+EXTRAS := $(EXTRAS),spark
+endif
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 .PHONY: demo test check format test-sources build contract-diff airflow bench-history bench-load bench-gaps constraints clean
 
@@ -70,7 +74,7 @@ clean:
 	touch $@
 
 .venv/dev: .venv/base
-	$(BIN)/uv pip install -q -p .venv -c constraints.txt -e ".[airflow,cloud,oracle,sqlserver,dev]"
+	$(BIN)/uv pip install -q -p .venv -c constraints.txt -e ".[$(EXTRAS)]"
 	touch $@
 
 .venv-bench/done: tests/bench/requirements.txt  # packages that would pull ours apart live in a room of their own
