@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from tests.dbt.gold import config_of, lake_facts, render
 from tests.dbt.macros import load_macros
 
-EXAMPLES = max(20, int(os.environ.get("LAKEHOUSE_EXAMPLES", "300")) // 10)
+EXAMPLES = max(20, int(os.environ.get("LAKEHOUSE_EXAMPLES", "2000")) // 60)
 SILVER = {
     "stg_customers": "erp.customers",
     "stg_products": "erp.products",

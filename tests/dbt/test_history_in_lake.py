@@ -41,7 +41,7 @@ def files(uri: str) -> dict[str, Any]:
 
 
 @settings(
-    max_examples=max(25, EXAMPLES // 10), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=max(25, EXAMPLES // 60), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(log=logs, again=st.lists(st.integers(0, 9), max_size=1), first=st.integers(0, 3))
 def test_files_rewritten_batch_by_batch_hold_what_a_rebuild_would(

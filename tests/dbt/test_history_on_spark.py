@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import random
-import shutil
-import warnings
 from collections import Counter
-from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -15,14 +12,13 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
-import pytest
 
 from ingestion.lake.files import FileWriter
 from tests.dbt.macros import load_macros
 from tests.dbt.test_history import _Facts
+from tests.spark.session import NEEDS_SPARK
 
-pytest.importorskip("pyspark")
-pytestmark = pytest.mark.skipif(shutil.which("java") is None, reason="Spark needs Java")
+pytestmark = NEEDS_SPARK
 
 SCHEMA = pa.schema(
     [
@@ -74,7 +70,7 @@ def log(seed: int = 5, length: int = 300) -> pa.Table:
     return pa.Table.from_pylist(rows, schema=SCHEMA)
 
 
-def test_spark_and_duckdb_tell_the_same_history(tmp_path: Path) -> None:
+def test_spark_and_duckdb_tell_the_same_history(spark: Any, tmp_path: Path) -> None:
     columns = "sk, row_hash, is_current, is_deleted, id, part, text, amount, day, flag"
     file = str(tmp_path / "log.parquet")
     pq.write_table(log(), file)
@@ -83,11 +79,14 @@ def test_spark_and_duckdb_tell_the_same_history(tmp_path: Path) -> None:
         told = load_macros("duckdb")["scd2_history"](f"read_parquet('{file}')", FACTS)
         expected = connection.execute(f"select {columns} from ({told}) order by sk").fetchall()
 
-    assert told_by_spark(file, columns) == expected
+    spark.read.parquet(file).createOrReplaceTempView("log")
+    told = load_macros("spark")["scd2_history"]("log", FACTS)
+
+    assert [tuple(row) for row in spark.sql(f"select {columns} from ({told}) order by sk").collect()] == expected
     assert len(expected) > 50
 
 
-def test_spark_reads_what_duckdb_writes(tmp_path: Path) -> None:
+def test_spark_reads_what_duckdb_writes(spark: Any, tmp_path: Path) -> None:
     """DuckDB's files have encodings that not every reader knows."""
     known = log().drop_columns([name for name in SCHEMA.names if name.startswith("_")])
     with duckdb.connect() as connection:
@@ -96,33 +95,6 @@ def test_spark_reads_what_duckdb_writes(tmp_path: Path) -> None:
         writer = FileWriter(connection, str(tmp_path / "table"), known.schema, (), ())
         [file] = writer.write("select * from given", partition_values={})
 
-    rows = read_by_spark(str(tmp_path / "table" / file.path), known.schema.names)
+    rows = spark.read.parquet(str(tmp_path / "table" / file.path)).select(*known.schema.names).collect()
 
-    assert Counter(rows) == Counter(tuple(row.values()) for row in known.to_pylist())
-
-
-def read_by_spark(file: str, columns: list[str]) -> list[tuple[Any, ...]]:
-    return in_spark(lambda spark: spark.read.parquet(file).select(*columns).collect())
-
-
-def told_by_spark(file: str, columns: str) -> list[tuple[Any, ...]]:
-    def tell(spark: Any) -> Any:
-        spark.read.parquet(file).createOrReplaceTempView("log")
-        told = load_macros("spark")["scd2_history"]("log", FACTS)
-        return spark.sql(f"select {columns} from ({told}) order by sk").collect()
-
-    return in_spark(tell)
-
-
-def in_spark(question: Callable[[Any], Any]) -> list[tuple[Any, ...]]:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Spark's own
-        from pyspark.sql import SparkSession
-
-        session = SparkSession.builder.master("local[1]").config("spark.ui.enabled", "false")
-        session = session.config("spark.sql.session.timeZone", "UTC").config("spark.sql.shuffle.partitions", "1")
-        spark = session.getOrCreate()
-        try:
-            return [tuple(row) for row in question(spark)]
-        finally:
-            spark.stop()
+    assert Counter(map(tuple, rows)) == Counter(tuple(row.values()) for row in known.to_pylist())

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from tests.dbt.gold import lake_facts
 from tests.dbt.macros import PROJECT, load_macros
 
-EXAMPLES = max(20, int(os.environ.get("LAKEHOUSE_EXAMPLES", "300")) // 6)
+EXAMPLES = max(20, int(os.environ.get("LAKEHOUSE_EXAMPLES", "2000")) // 40)
 GENERIC = PROJECT / "tests" / "generic"
 FACTS = lake_facts("erp.products")
 MACROS = load_macros()
