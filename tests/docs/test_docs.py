@@ -7,10 +7,11 @@ import pytest
 import yaml
 
 from ingestion.cli import cli
+from ingestion.contracts.types import UnknownTypeError, arrow_type
 from tests.docs.queries import read_queries
 
 ROOT = Path(__file__).parents[2]
-PROMISING = [ROOT / "docs" / name for name in ("guarantees.md", "history.md", "gold.md", "queries.md")]
+PROMISING = [ROOT / "docs" / name for name in ("guarantees.md", "history.md", "gold.md", "queries.md", "sources.md")]
 TESTS = "\n".join(path.read_text() for path in (ROOT / "tests").rglob("*.py"))
 
 
@@ -85,3 +86,18 @@ def test_every_column_of_every_model_is_described() -> None:
     assert len(models) == len([*(ROOT / "dbt_project" / "models").rglob("*.sql")])
     assert [model["name"] for model in models if not model.get("description")] == []
     assert [f"{m['name']}.{c['name']}" for m in models for c in m["columns"] if not c.get("description")] == []
+
+
+def documented_types() -> list[tuple[str, str, str]]:
+    text = (ROOT / "docs" / "sources.md").read_text()
+    return re.findall(r"^\| (oracle|sqlserver) \| `(.*?)` \| (.*?) \|", text, re.MULTILINE)
+
+
+@pytest.mark.parametrize(("dialect", "declared", "becomes"), documented_types())
+def test_types_become_what_the_document_says(dialect: str, declared: str, becomes: str) -> None:
+    try:
+        found = str(arrow_type(dialect, declared))
+    except UnknownTypeError:
+        found = "refused"
+
+    assert found == becomes
