@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+import pyarrow as pa
+
 from ingestion.bronze import changes
 from ingestion.bronze.table import BronzeState, BronzeTable
 from ingestion.contracts.compare import Drift, FoundColumn
 from ingestion.contracts.model import Contract, Mode
 from ingestion.contracts.window import Window
-from ingestion.errors import ConfigurationError, DeleteBrakeError
+from ingestion.errors import ConfigurationError, DeleteBrakeError, IntegrityError
 from ingestion.extract import windows
 from ingestion.pipelines.batch import Batch
 from ingestion.pipelines.context import Context
@@ -88,13 +90,26 @@ def watermark_name(contract: Contract) -> str | None:
     return CHANGE_LOG if contract.mode is Mode.CHANGES else contract.watermark
 
 
-def fetch(contract: Contract, snapshot: Snapshot, found: tuple[FoundColumn, ...], batch: Batch, keys: Any) -> int:
-    """Read rows by key and stage them as R, later than anything the lake knows of their key."""
+def fetch(contract: Contract, snapshot: Snapshot, found: tuple[FoundColumn, ...], batch: Batch, keys: pa.Table) -> int:
+    """
+    Read rows by key and stage them as R, later than anything the lake knows of their key; return how many are kept.
+
+    Raises IntegrityError if fewer rows come than the same state of the source showed keys.
+    """
     future = windows.future_limit(contract, snapshot.fixed_point) if contract.mode is Mode.INCREMENTAL else None
     others = tuple(n for n in contract.arrow_schema.names if n not in contract.key_names)
+    before = batch.tally.read
     rows = snapshot.read(contract, Window(), found=found, keys=keys)
     kept = batch.take(rows, op="R", news=changes.changed_state(contract, others, op="R"), future=future)
     batch.counts.fetched += kept
+    wanted = keys.drop_null().group_by(list(contract.key_names)).aggregate([]).num_rows
+    came = batch.tally.read - before
+    if came < wanted and snapshot.fixed_point.kind != "statement":  # where rows may go between two statements
+        raise IntegrityError(
+            f"{contract.id}: the source showed {wanted} keys that are to be read, and {came} rows when asked for them. "
+            "Nothing was committed. A key that its own type cannot spell is the likely cause: compare the contract's "
+            "key types with the source's."
+        )
     return kept
 
 

@@ -34,25 +34,26 @@ def with_keys(contract: Contract, found: tuple[FoundColumn, ...], keys: pa.Table
     at_once = min(KEYS_PER_STATEMENT, MAX_BINDS // len(columns))
     for start in range(0, chosen.num_rows, at_once):
         rows = [tuple(row.values()) for row in chosen.slice(start, at_once).to_pylist()]
-        one = ", ".join(_key_bind(base, arguments) for base, arguments in types)
-        binds = tuple(_key_text(value) for row in rows for value in row)
+        texts = [[_key_text(value) for value in row] for row in rows]
+        marks = [", ".join(_key_bind(*type_, text) for type_, text in zip(types, row, strict=True)) for row in texts]
+        binds = tuple(text for row in texts for text in row)
         if len(columns) == 1:
-            yield Condition(f"{names[0]} IN ({', '.join([one] * len(rows))})", binds)
+            yield Condition(f"{names[0]} IN ({', '.join(marks)})", binds)
             continue
-        values = ", ".join([f"({one})"] * len(rows))
+        values = ", ".join(f"({mark})" for mark in marks)
         listed = ", ".join(f"k{at}" for at in range(len(columns)))
         same = " AND ".join(f"k.k{at} = {name}" for at, name in enumerate(names))
         yield Condition(f"EXISTS (SELECT 1 FROM (VALUES {values}) AS k({listed}) WHERE {same})", binds)
 
 
-def _key_bind(base: str, arguments: tuple[str, ...]) -> str:
+def _key_bind(base: str, arguments: tuple[str, ...], text: str) -> str:
     if base in ("DATETIME", "SMALLDATETIME"):  # these read no text of six digits
         return f"CAST(CONVERT(datetime2(7), ?, 121) AS {base.lower()})"
     if base in MOMENTS or base == "DATETIMEOFFSET":
         return moment_bind(base, arguments)
     if base in DECIMALS:
         return f"CAST(? AS decimal({','.join(arguments) or '18'}))"
-    return _BINDS.get(base) or text_bind(base)
+    return _BINDS.get(base) or text_bind(base, text)
 
 
 def _key_text(value: Any) -> str:

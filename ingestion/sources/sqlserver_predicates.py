@@ -98,7 +98,7 @@ def compared(contract: Contract, source: FoundColumn, operator: str, text: str) 
     if base in DECIMALS or base in MONEY:
         return Condition(f"{name} {operator} CAST(? AS decimal(38,0))", (str(int(text)),))
     if base in CHARACTERS:
-        return Condition(f"{name} {operator} {text_bind(base)}", (text,))
+        return Condition(f"{name} {operator} {text_bind(base, text)}", (text,))
     if base not in MOMENTS and base != "DATETIMEOFFSET":
         raise BrokenContractError(
             contract.id, [Break(source.name, "a column that can be compared", source.physical_type)]
@@ -190,9 +190,15 @@ def lanes(found: tuple[FoundColumn, ...]) -> list[Condition]:
     return [Condition(small), Condition(f"({large})")]
 
 
-def text_bind(base: str) -> str:
-    # a varchar column compared with nvarchar would be converted row by row
-    return "CAST(? AS nvarchar(4000))" if base.startswith("N") else "CAST(? AS varchar(8000))"
+def text_bind(base: str, text: str) -> str:
+    """
+    Return the placeholder of a text. Beside a varchar column it is varchar, or each row would be converted.
+
+    Letters beyond ASCII stay nvarchar: in varchar they would go through the database's code page, which
+    need not be the column's.
+    """
+    is_national = base.startswith("N") or not text.isascii()
+    return "CAST(? AS nvarchar(4000))" if is_national else "CAST(? AS varchar(8000))"
 
 
 def moment_bind(base: str, arguments: tuple[str, ...]) -> str:

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from typing import Any
 
+import pyarrow as pa
 import pytest
 
 from ingestion.errors import (
@@ -15,6 +17,7 @@ from ingestion.errors import (
 from ingestion.pipelines.context import initialise
 from ingestion.pipelines.load import load_table
 from ingestion.pipelines.plan import plan_load
+from ingestion.sources.duckdb import DuckDbSnapshot
 from tests.engines.conftest import HEAD, Company
 
 PEOPLE = "crm.people"
@@ -85,6 +88,21 @@ def test_a_row_behind_the_overlap_is_fetched_by_its_key(company: Company) -> Non
 
     assert result.fetched == 1
     assert events(company)[3:] == [(4, "R")]
+
+
+def test_a_key_that_cannot_be_found_again_stops_the_load(company: Company, monkeypatch: pytest.MonkeyPatch) -> None:
+    load_table(company.context(), PEOPLE)
+    company.sql("insert into people values (4, 'Dee', 4, '2020-01-01')")
+    read = DuckDbSnapshot.read
+
+    def forgetful(self: DuckDbSnapshot, *given: Any, keys: pa.Table | None = None, **named: Any) -> Iterator[Any]:
+        return read(self, *given, keys=None if keys is None else keys.slice(1), **named)
+
+    monkeypatch.setattr(DuckDbSnapshot, "read", forgetful)
+
+    with pytest.raises(IntegrityError, match="showed 1 keys that are to be read, and 0 rows"):
+        load_table(company.context(), PEOPLE)
+    assert company.versions() == 1
 
 
 def test_a_vanished_key_becomes_a_delete_at_the_fixed_point(company: Company) -> None:
@@ -279,8 +297,6 @@ def test_an_unknown_table_names_the_near_ones(company: Company) -> None:
 def test_rows_that_get_lost_between_source_and_program_stop_the_load(
     company: Company, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from ingestion.sources.duckdb import DuckDbSnapshot
-
     honest = DuckDbSnapshot.count
     monkeypatch.setattr(DuckDbSnapshot, "count", lambda *a, **k: honest(*a, **k) + 1)
 

@@ -62,6 +62,20 @@ def test_keys_of_the_old_moments_are_bound_through_a_type_that_reads_their_digit
     assert condition.sql == f"[K] IN (CAST(CONVERT(datetime2(7), ?, 121) AS {declared}))"
 
 
+def test_text_keys_beyond_ascii_are_not_bound_through_the_databases_code_page(desk: Desk) -> None:
+    table = desk.table("K varchar(10) PRIMARY KEY")
+    desk.sql(f"INSERT INTO dbo.{table} VALUES ('plain'), (N'ação')")
+    contract = desk.contract(table, Promise("k", "varchar(10)", key=1))
+    keys = pa.table({"k": ["plain", "ação"]})
+
+    with SqlServerSource("shop", desk.connection).snapshot() as snapshot:
+        (condition,) = with_keys(contract, snapshot.catalog(contract), keys)
+        found = {row["k"] for row in rows(snapshot, contract, keys=keys)}
+
+    assert condition.sql == "[K] IN (CAST(? AS varchar(8000)), CAST(? AS nvarchar(4000)))"
+    assert found == {"plain", "ação"}
+
+
 @pytest.mark.parametrize(
     ("declared", "window", "expected"),
     [
