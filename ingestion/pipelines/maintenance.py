@@ -1,7 +1,7 @@
 """Keeps the lake's tables quick to read: few files, no litter. Changes no row and forgets no batch.
 
-Bronze, quarantine and ledger grow by a file per commit and are compacted. Silver and Gold write what they change into
-the files that have it, so they are not: a fact compares their files to tell what changed.
+Bronze, quarantine, ledger and the closed versions of Silver grow by a file per commit and are compacted. Gold writes
+what it changes into the files that have it, so it is not.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from ingestion.pipelines.context import Context
 logger = logging.getLogger("lakehouse")
 
 KEEP = timedelta(days=7)
-_COMPACTED = {"bronze": ("_batch", "_row"), "quarantine": ("_batch", "_row"), "ops": ()}
+_ORDER: dict[str, tuple[str, ...]] = {"bronze": ("_batch", "_row"), "quarantine": ("_batch", "_row"), "ops": ()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,18 +56,22 @@ def maintain(context: Context, names: tuple[str, ...] = (), *, keep: timedelta =
             f"maintain: the lake has no table {', '.join(unknown)}. Nothing was done. It has: {', '.join(known)}"
         )
     with context.recorded("maintain", "lake") as row:
-        done = [_maintain(context, known[name], name, keep) for name in names or known]
+        orders = {f"silver.{c.silver_model}": ("valid_to", *c.key_names) for c in context.contracts()}
+        orders |= {name: _ORDER[table.schema] for name, table in known.items() if table.schema in _ORDER}
+        done = [_maintain(context, known[name], name, orders.get(name), keep) for name in names or known]
         busy = [each.table for each in done if each.busy]
         row["status"] = "warning" if busy else "ok"
         row["message"] = f"busy: {', '.join(busy)}" if busy else None
         return done
 
 
-def _maintain(context: Context, table: LakeTable, name: str, keep: timedelta) -> Maintained:
+def _maintain(
+    context: Context, table: LakeTable, name: str, order_by: tuple[str, ...] | None, keep: timedelta
+) -> Maintained:
     compacted, busy = 0, False
-    if table.schema in _COMPACTED:
+    if order_by is not None:
         try:
-            compacted = context.engine.compact(table.uri, order_by=_COMPACTED[table.schema])
+            compacted = context.engine.compact(table.uri, order_by=order_by)
         except ConcurrentWriteError:
             busy = True  # the other writer was first; the next maintenance comes
     deleted = context.engine.vacuum(table.uri, keep=keep)

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from ingestion.lake import duck
+from ingestion.lake import compaction, duck
 from tests.dbt.test_dbt_commands import customer, fill, line, order, product
 from tests.dbt.warehouse import PROJECT, Warehouse, at
 
@@ -104,6 +104,23 @@ def test_facts_whose_dimensions_were_built_later_are_found(copied: Warehouse) ->
     computed(copied, "-s", "dim_customer", "fact_sales")
 
     assert before == [{"customer_sk": "-1"}]
+    assert_whole(copied)
+
+
+def test_silver_that_was_compacted_is_the_same_and_touches_no_facts(
+    copied: Warehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(compaction, "ENOUGH", 2)
+    for day in (3, 4):
+        copied.append("erp.products", [product(1, f"2026-02-0{day}", unit_cost=day)])
+        computed(copied)
+    before = copied.query("select * from silver.stg_products order by sk")
+
+    replaced = copied.engine.compact(copied.lake.uri("silver", "stg_products"), order_by=["valid_to", "product_id"])
+
+    assert replaced == 2
+    assert copied.query("select * from silver.stg_products order by sk") == before
+    assert computed(copied) == "0 touched values of order_id"
     assert_whole(copied)
 
 
