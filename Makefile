@@ -6,13 +6,18 @@ EXTRAS := airflow,cloud,oracle,sqlserver,dev
 ifneq ($(shell command -v java),)
 EXTRAS := $(EXTRAS),spark
 endif
+BASE := .
+ifneq ($(findstring ://,$(LAKEHOUSE_ROOT)),)
+BASE := .[cloud]
+endif
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
-.PHONY: demo test check format test-sources build contract-diff airflow bench-history bench-load bench-gaps constraints clean
+.PHONY: demo test check format test-sources test-spark build contract-diff airflow
+.PHONY: bench-history bench-load bench-gaps bench-spark constraints clean
 
 demo: .venv/base  ## both days of the retail world, source to Gold
 	$(BIN)/lakehouse demo $(DEMO)
 
-test: .venv/dev  ## every test; needs no network and no server
+test: .venv/dev .venv/azurite  ## every test; needs no network and no server
 	$(BIN)/pytest -n $(WORKERS) --dist loadgroup $(TESTS)
 
 test-sources: .venv/dev  ## the source tests against a true Oracle and SQL Server; needs Docker
@@ -22,6 +27,9 @@ test-sources: .venv/dev  ## the source tests against a true Oracle and SQL Serve
 	export AIRFLOW_CONN_ORACLE_TEST="oracle://lake:$$TEST_PASSWORD@127.0.0.1:15210/FREEPDB1"; \
 	export AIRFLOW_CONN_SQLSERVER_TEST="mssql://sa:$$TEST_PASSWORD@127.0.0.1:14330/lake?TrustServerCertificate=yes"; \
 	$(BIN)/python -m tests.sources.prepare_sqlserver; $(BIN)/pytest tests/sources $(TESTS)
+
+test-spark: .venv/dev  ## the tests on Spark alone; needs Java 17+
+	$(BIN)/pytest tests/spark $(TESTS)
 
 check: .venv/dev  ## what a pull request must pass besides the tests
 	$(BIN)/ruff check
@@ -57,6 +65,9 @@ bench-load: .venv/dev .venv-bench/done  ## how fast tables are loaded, beside th
 bench-gaps: .venv/dev .venv-bench/done  ## what finding ten differences in five million rows costs, beside reladiff
 	$(BIN)/python -m tests.bench.gaps --others .venv-bench/bin/python $(BENCH)
 
+bench-spark: .venv/dev  ## load and build at 5 and 20 million rows on both engines
+	$(BIN)/python -m tests.bench.spark $(BENCH)
+
 constraints: .venv/base  ## resolve every pin anew from pyproject.toml
 	$(BIN)/uv pip compile -q --universal --all-extras --no-header --no-annotate --no-emit-index-url --upgrade \
 		pyproject.toml -o constraints.txt
@@ -70,12 +81,15 @@ clean:
 	touch $@
 
 .venv/base: .venv/uv pyproject.toml constraints.txt
-	$(BIN)/uv pip install -q -p .venv -c constraints.txt -e .
+	$(BIN)/uv pip install -q -p .venv -c constraints.txt -e "$(BASE)"
 	touch $@
 
 .venv/dev: .venv/base
 	$(BIN)/uv pip install -q -p .venv -c constraints.txt -e ".[$(EXTRAS)]"
 	touch $@
+
+.venv/azurite: .venv/uv  # Azure's emulator, the last that runs on Node 20; without npm its tests are skipped
+	@if command -v npm >/dev/null; then npm install --silent --no-audit --no-fund --prefix $@ azurite@3.35.0; fi
 
 .venv-bench/done: tests/bench/requirements.txt  # packages that would pull ours apart live in a room of their own
 	$(PYTHON) -m venv .venv-bench

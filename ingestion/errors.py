@@ -12,11 +12,13 @@ The tree is the retry policy, and each leaf has its own exit code:
     │   ├── LakeError                 15    the lake folder is not ours, or not whole
     │   ├── IntegrityError            16    a count or a schema did not come out as it must
     │   ├── BuildError                17    dbt did not build all that was planned
-    │   └── RunFailedError            18    a run ended with something red in the ledger
+    │   ├── RunFailedError            18    a run ended with something red in the ledger
+    │   └── ApprovalNeededError       19    a repair would write more than the contract lets it write by itself
     └── TransientError                      retry; nothing has to change
         ├── SourceUnavailableError    20    the database did not answer
         │   └── SnapshotLostError     22    the database no longer has the fixed point
-        └── ConcurrentWriteError      21    another writer committed first
+        ├── ConcurrentWriteError      21    another writer committed first
+        └── LakeUnavailableError      23    the lake's storage did not answer
 
 A message says subject, promise against finding, consequence and next step.
 It never holds a row value or a secret.
@@ -148,6 +150,12 @@ class RunFailedError(PermanentError):
     exit_code = 18
 
 
+class ApprovalNeededError(PermanentError):
+    """A repair would write more than the contract lets it write without somebody's approval."""
+
+    exit_code = 19
+
+
 class SourceUnavailableError(TransientError):
     """The source database did not answer."""
 
@@ -164,3 +172,9 @@ class ConcurrentWriteError(TransientError):
     """Another writer committed to the same table first; nothing of this attempt was kept."""
 
     exit_code = 21
+
+
+class LakeUnavailableError(TransientError):
+    """The lake's storage did not answer, or not in time."""
+
+    exit_code = 23

@@ -1,6 +1,7 @@
 """The environment as frozen values, read once at the edge.
 
 LAKEHOUSE_ROOT      the lake: a folder or a URI; default `<project>/lake`
+LAKEHOUSE_ENGINE    who reads sources and writes the lake: embedded (this process, the default) or spark
 LAKEHOUSE_PROJECT   the folder with data_contracts/ and dbt_project/; default: the nearest one above the current folder
 LAKEHOUSE_MEMORY    DuckDB's memory limit in a build or a query; default 1GB
 LAKEHOUSE_LOAD_MEMORY  the same in a load, repair or gap check, where Arrow needs as much again; default 256MB
@@ -20,6 +21,7 @@ from ingestion.errors import ConfigurationError
 
 CONNECTION_PREFIX = "AIRFLOW_CONN_"
 DEFAULT_MAX_SESSIONS = 4
+ENGINES = ("embedded", "spark")
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +77,7 @@ class Settings:
     memory_limit: str = "1GB"
     connections: Mapping[str, Connection] = field(default_factory=dict)
     load_memory: str = "256MB"
+    engine: str = "embedded"
 
     @property
     def contracts(self) -> Path:
@@ -104,12 +107,21 @@ class Settings:
             lake_root=environ.get("LAKEHOUSE_ROOT") or str(project / "lake"),
             memory_limit=environ.get("LAKEHOUSE_MEMORY") or "1GB",
             load_memory=environ.get("LAKEHOUSE_LOAD_MEMORY") or "256MB",
+            engine=_engine(environ.get("LAKEHOUSE_ENGINE") or "embedded"),
             connections={
                 name.removeprefix(CONNECTION_PREFIX).lower(): parse_connection(name, value)
                 for name, value in environ.items()
                 if name.startswith(CONNECTION_PREFIX) and value
             },
         )
+
+
+def _engine(name: str) -> str:
+    if name not in ENGINES:
+        raise ConfigurationError(
+            f"LAKEHOUSE_ENGINE: promised one of {', '.join(ENGINES)}, found {name!r}. Nothing was done. Correct it."
+        )
+    return name
 
 
 def _project(environ: Mapping[str, str], cwd: Path) -> Path:

@@ -20,6 +20,7 @@ from ingestion.lake.files import FileWriter
 from ingestion.lake.layout import Lake
 from ingestion.lake.rewrite import write_partitioned
 from ingestion.lake.statistics import file_statistics, indexed_columns
+from ingestion.lake.storage_files import move
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +101,7 @@ class BronzeTable:
     def newest_watermark(self, state: BronzeState) -> str | None:
         """Return the highest watermark among the Bronze rows, in source form as far as Bronze kept it."""
         column = duck.identifier(self.contract.watermark or "")
-        with duck.connect() as connection:
+        with duck.connect(at=self.uri) as connection:
             row = connection.execute(
                 f"select cast(max({column}) as varchar) from {duck.scan(self.uri, state.version)} where _op <> 'D'"
             ).fetchone()
@@ -108,7 +109,7 @@ class BronzeTable:
 
     def count_open_quarantine(self, state: BronzeState) -> int:
         """Return how many quarantined rows were never replayed."""
-        with duck.connect() as connection:
+        with duck.connect(at=self.uri) as connection:
             scan = duck.scan(self.quarantine_uri, state.quarantine_version)
             row = connection.execute(f"select count(*) from {scan} where _replayed_in is null").fetchone()
         return int(row[0]) if row else 0
@@ -127,7 +128,7 @@ class BronzeTable:
         schema = bronze_schema(self.contract) if uri == self.uri else quarantine_schema(self.contract)
         unindexed = unindexed_columns(self.contract) if uri == self.uri else self.contract.arrow_schema.names
         name = f"part-{batch:08d}-{uuid.uuid4()}.parquet"
-        self.lake.filesystem.move(path, f"{self.lake.path_of(uri)}/{name}")
+        move(self.lake.filesystem, path, f"{self.lake.path_of(uri)}/{name}")
         return StagedFile(name, int(footer.num_rows), size, file_statistics(footer, indexed_columns(schema, unindexed)))
 
     def write_partitions(self, connection: duck.Connection, rows: str) -> list[StagedFile]:

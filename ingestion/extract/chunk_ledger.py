@@ -17,6 +17,7 @@ import pyarrow.fs as pafs
 from ingestion.contracts.window import FixedPoint, Window
 from ingestion.extract.split import Tally
 from ingestion.extract.staging import ParquetFile, open_parquet
+from ingestion.lake.storage_files import make_folder, move
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,11 +113,11 @@ class ChunkLedger:
             return json.loads(stream.readall())
 
     def _write(self, name: str, content: dict[str, Any]) -> None:
-        self.filesystem.create_dir(self.folder, recursive=True)
+        make_folder(self.filesystem, self.folder)
         path = f"{self.folder}/{name}.json"
         with self.filesystem.open_output_stream(path + ".new") as stream:
             stream.write(json.dumps(content).encode())
-        self.filesystem.move(path + ".new", path)
+        move(self.filesystem, path + ".new", path)
 
 
 def _chunk(index: int) -> str:

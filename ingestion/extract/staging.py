@@ -12,6 +12,7 @@ import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 
 from ingestion.errors import IntegrityError
+from ingestion.lake.storage_files import make_folder
 
 ROW_GROUP_BYTES = 32 * 1024 * 1024
 ROW_GROUP_ROWS = 256 * 1024
@@ -53,7 +54,7 @@ class ParquetStage:
         self._waiting_bytes = 0
         self._waiting_rows = 0
         self._written = 0
-        filesystem.create_dir(path.rsplit("/", 1)[0], recursive=True)
+        make_folder(filesystem, path.rsplit("/", 1)[0])
         self._sink = filesystem.open_output_stream(path)
         self._writer = pq.ParquetWriter(
             self._sink,

@@ -10,12 +10,14 @@ from typing import Any, Protocol
 
 import pyarrow as pa
 
-from ingestion.errors import IntegrityError, LakeError
+from ingestion.errors import ConcurrentWriteError, IntegrityError, LakeError
+from ingestion.lake.statistics import indexed_columns
 
 WRITER_FEATURES = frozenset({"appendOnly", "invariants", "checkConstraints", "changeDataFeed", "timestampNtz"})
 READER_FEATURES = frozenset({"timestampNtz"})
 METADATA_KEY = "userMetadata"  # the one key that Spark's writer option can set as well
 OP = "_op"
+LOG_RETENTION = "interval 3650 days"  # commit metadata holds the watermarks; clean-up would take them away
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +78,9 @@ class Snapshot:
 
 class Engine(Protocol):
     """Creates, commits, merges and reads Delta tables. Every write is one commit or none."""
+
+    name: str
+    """embedded or spark: what else a load does where this engine writes."""
 
     def exists(self, uri: str) -> bool: ...
 
@@ -194,6 +199,28 @@ class Engine(Protocol):
         Returns how many. Older versions can no longer be read, the newest is left alone.
         """
         ...
+
+
+def table_properties(
+    schema: pa.Schema,
+    *,
+    append_only: bool = False,
+    unindexed: Sequence[str] = (),
+    partition_by: Sequence[str] = (),
+) -> dict[str, str]:
+    """Return what every table of ours is created with. Columns in `unindexed` and partitions get no statistics."""
+    properties = {
+        "delta.dataSkippingStatsColumns": ",".join(indexed_columns(schema, (*unindexed, *partition_by))),
+        "delta.logRetentionDuration": LOG_RETENTION,
+    }
+    return properties | ({"delta.appendOnly": "true"} if append_only else {})
+
+
+def lost_race(uri: str) -> ConcurrentWriteError:
+    return ConcurrentWriteError(
+        f"{uri}: promised one writer at a time, found that another one committed first. "
+        "Nothing of this attempt was kept. Run it again."
+    )
 
 
 def check_features(uri: str, readers: Sequence[str], writers: Sequence[str]) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from ingestion.errors import IntegrityError
 from ingestion.lake.base import Commit, Engine, LiveFile, Snapshot, StagedFile
-from ingestion.lake.duck import Connection, identifier, literal
+from ingestion.lake.duck import Connection, identifier, literal, location
 from ingestion.lake.files import FileWriter
 from ingestion.lake.rewrite import MANY
 
@@ -48,7 +48,7 @@ def _small_files(table: Snapshot) -> list[list[LiveFile]]:
 
 def _rows_of(table: Snapshot, files: Sequence[LiveFile]) -> str:
     """Return the query of all rows of some files, with the columns that are younger than they are."""
-    paths = ", ".join(literal(f"{table.uri}/{file.path}") for file in files)
+    paths = ", ".join(literal(f"{location(table.uri)}/{file.path}") for file in files)
     nothing = ", ".join(f"null as {identifier(name)}" for name in table.schema.names if name not in table.partition_by)
     return (
         f"select {nothing} where false union all by name "

@@ -14,7 +14,7 @@ from deltalake import CommitProperties, DeltaTable, Field, Schema, Transaction, 
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 from deltalake.transaction import AddAction, RemoveAction, create_table_with_add_actions
 
-from ingestion.errors import ConcurrentWriteError, IntegrityError, LakeError
+from ingestion.errors import IntegrityError, LakeError
 from ingestion.lake import duck
 from ingestion.lake.base import (
     METADATA_KEY,
@@ -25,14 +25,15 @@ from ingestion.lake.base import (
     StagedFile,
     check_features,
     check_partition,
+    lost_race,
     newest_metadata,
+    table_properties,
 )
 from ingestion.lake.compaction import compact_files
 from ingestion.lake.locate import located
 from ingestion.lake.rewrite import apply_difference
 from ingestion.lake.statistics import indexed_columns
-
-LOG_RETENTION = "interval 3650 days"  # commit metadata holds the watermarks; clean-up would take them away
+from ingestion.lake.storage_errors import reaching
 
 
 class DeltaRs:
@@ -41,6 +42,8 @@ class DeltaRs:
 
     `memory_limit` is DuckDB's while it merges; what exceeds it spills to the system's temporary folder.
     """
+
+    name = "embedded"
 
     def __init__(self, storage_options: Mapping[str, str] | None = None, memory_limit: str = "1GB") -> None:
         self._options = dict(storage_options or {})
@@ -83,7 +86,9 @@ class DeltaRs:
             schema,
             mode="ignore",
             partition_by=list(partition_by) or None,
-            configuration=_configuration(schema, append_only=append_only, unindexed=unindexed),
+            configuration=table_properties(
+                schema, append_only=append_only, unindexed=unindexed, partition_by=partition_by
+            ),
             storage_options=self._options,
         )
 
@@ -108,7 +113,7 @@ class DeltaRs:
                 commit_properties=_properties(commit),
             )
         except CommitFailedError as exc:
-            raise _lost_race(uri) from exc
+            raise lost_race(uri) from exc
         return self._open(uri).version()
 
     def append(self, uri: str, rows: pa.Table, *, commit: Commit | None = None) -> None:
@@ -126,7 +131,7 @@ class DeltaRs:
                 table, rows, mode="append", commit_properties=None if commit is None else _properties(commit)
             )
         except CommitFailedError as exc:
-            raise _lost_race(uri) from exc
+            raise lost_race(uri) from exc
 
     def snapshot(self, uri: str, *, expected_version: int) -> Snapshot:
         table = self._at(uri, expected_version)
@@ -159,12 +164,12 @@ class DeltaRs:
                 _add_actions(files),
                 mode="overwrite",
                 partition_by=list(partition_by),
-                configuration=_configuration(schema, unindexed=unindexed),
+                configuration=table_properties(schema, unindexed=unindexed, partition_by=partition_by),
                 storage_options=self._options,
                 commit_properties=_properties(commit),
             )
         except CommitFailedError as exc:
-            raise _lost_race(uri) from exc
+            raise lost_race(uri) from exc
         return self._open(uri).version()
 
     def replace(
@@ -189,7 +194,7 @@ class DeltaRs:
                 commit_properties=_properties(commit, retries=0),  # a retry would let other commits in between
             )
         except CommitFailedError as exc:
-            raise _lost_race(uri) from exc
+            raise lost_race(uri) from exc
         return expected_version + 1
 
     def merge(
@@ -206,7 +211,7 @@ class DeltaRs:
         keys = [key] if isinstance(key, str) else list(key)
         with (
             tempfile.TemporaryDirectory(prefix="lakehouse-") as spill,
-            duck.connect(memory_limit=self._memory_limit, spill=spill) as connection,
+            duck.connect(at=uri, memory_limit=self._memory_limit, spill=spill) as connection,
         ):
             difference = located(connection, table, rows, keys, op)
             return apply_difference(self, connection, table, difference, commit=commit)
@@ -215,7 +220,7 @@ class DeltaRs:
         table = self.snapshot(uri, expected_version=self.version(uri))
         with (
             tempfile.TemporaryDirectory(prefix="lakehouse-") as spill,
-            duck.connect(memory_limit=self._memory_limit, spill=spill) as connection,
+            duck.connect(at=uri, memory_limit=self._memory_limit, spill=spill) as connection,
         ):
             return compact_files(self, connection, table, order_by)
 
@@ -226,7 +231,8 @@ class DeltaRs:
 
     def _open(self, uri: str) -> DeltaTable:
         try:
-            return DeltaTable(uri, storage_options=self._options)
+            with reaching(uri):
+                return DeltaTable(uri, storage_options=self._options)
         except TableNotFoundError as exc:
             raise LakeError(
                 f"{uri}: promised a Delta table, found none. Nothing was written. Run `lakehouse init`."
@@ -247,7 +253,7 @@ class DeltaRs:
     def _at(self, uri: str, expected_version: int) -> DeltaTable:
         table = self._writable(uri)
         if table.version() != expected_version:
-            raise _lost_race(uri)
+            raise lost_race(uri)
         return table
 
     @staticmethod
@@ -261,16 +267,6 @@ class DeltaRs:
 
 def _arrow_schema(table: DeltaTable) -> pa.Schema:
     return pa.schema(table.schema().to_arrow())
-
-
-def _configuration(schema: pa.Schema, *, append_only: bool = False, unindexed: Sequence[str] = ()) -> dict[str, str]:
-    configuration = {
-        "delta.dataSkippingStatsColumns": ",".join(indexed_columns(schema, unindexed)),
-        "delta.logRetentionDuration": LOG_RETENTION,
-    }
-    if append_only:
-        configuration["delta.appendOnly"] = "true"
-    return configuration
 
 
 def _add_actions(files: Sequence[StagedFile], is_change: bool = True) -> list[AddAction]:
@@ -300,11 +296,4 @@ def _properties(commit: Commit, retries: int | None = None) -> CommitProperties:
         custom_metadata={METADATA_KEY: commit.to_json()},
         max_commit_retries=retries,
         app_transactions=[] if commit.version is None else [Transaction(commit.app_id, commit.version)],
-    )
-
-
-def _lost_race(uri: str) -> ConcurrentWriteError:
-    return ConcurrentWriteError(
-        f"{uri}: promised one writer at a time, found that another one committed first. "
-        "Nothing of this attempt was kept. Run it again."
     )

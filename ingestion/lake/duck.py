@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib
 import os
+import uuid
+from collections.abc import Collection
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -12,16 +14,33 @@ from duckdb import DuckDBPyConnection as Connection
 
 from ingestion.errors import ConfigurationError
 from ingestion.lake.layout import LAYERS, Lake
+from ingestion.lake.storage import is_remote, redacted
+from ingestion.lake.storage_duck import extensions, location, secret
+from ingestion.lake.storage_errors import reaching
 
-__all__ = ["Connection", "connect", "identifier", "literal", "load_extension", "prepare", "register", "scan", "select"]
+__all__ = [
+    "Connection",
+    "connect",
+    "identifier",
+    "literal",
+    "load_extension",
+    "location",
+    "prepare",
+    "reach",
+    "register",
+    "scan",
+    "select",
+]
 
 
-def connect(lake: Lake | None = None, *, memory_limit: str | None = None, spill: str | None = None) -> Connection:
+def connect(
+    lake: Lake | None = None, *, at: str = "", memory_limit: str | None = None, spill: str | None = None
+) -> Connection:
     """
     Return an in-memory connection that can read Delta; with a lake, its tables are views.
 
-    Session time zone is UTC. `memory_limit` is DuckDB's (e.g. "400MB"); what exceeds it
-    spills to the folder `spill`.
+    Without one, `at` is any URI in the storage that it is to reach. Session time zone is UTC. `memory_limit` is
+    DuckDB's (e.g. "400MB"); what exceeds it spills to the folder `spill`.
     """
     connection = duckdb.connect(":memory:")
     if memory_limit is not None:
@@ -31,6 +50,7 @@ def connect(lake: Lake | None = None, *, memory_limit: str | None = None, spill:
     if lake is None:
         load_extension(connection, "delta")
         connection.execute("set timezone = 'UTC'")
+        reach(connection, at)
     else:
         prepare(connection, lake)
     return connection
@@ -45,35 +65,61 @@ def select(connection: Connection, query: str) -> tuple[list[str], list[tuple[ob
         result = connection.execute(statements[0])
         return [column[0] for column in result.description or []], result.fetchall()
     except duckdb.Error as exc:
-        raise ConfigurationError(f"sql: the query cannot be answered. {exc}\nNothing was changed.") from exc
+        told = redacted(str(exc), os.environ)
+        raise ConfigurationError(f"sql: the query cannot be answered. {told}\nNothing was changed.") from None
 
 
-def prepare(connection: Connection, lake: Lake) -> None:
-    """Load the delta extension and (re)create the schemas and one view per lake table. Idempotent."""
+def prepare(connection: Connection, lake: Lake, layers: Collection[str] = LAYERS) -> None:
+    """Load the delta extension and (re)create the schemas and one view per table of some layers. Idempotent."""
     load_extension(connection, "delta")
-    scheme = lake.root.split("://", 1)[0] if "://" in lake.root else ""
-    if scheme in ("s3", "gs", "gcs"):
-        load_extension(connection, "httpfs")
-    elif scheme in ("abfs", "abfss", "az"):
-        load_extension(connection, "azure")
+    reach(connection, lake.root)
     connection.execute("set timezone = 'UTC'")
     for layer in LAYERS:
         connection.execute(f"create schema if not exists {identifier(layer)}")
-    for table in lake.tables():
-        register(connection, table.schema, table.name, table.uri)
+    with reaching(lake.root):
+        for table in lake.tables():
+            if table.schema in layers:
+                register(connection, table.schema, table.name, table.uri)
+
+
+def reach(connection: Connection, uri: str) -> None:
+    """
+    Let a connection and its cursors reach the storage of a URI; a local path needs nothing. Idempotent.
+
+    Raises ConfigurationError, LakeError where the login cannot be found. No message repeats DuckDB's words.
+    """
+    if not is_remote(uri):
+        return
+    login = secret(uri, os.environ)
+    for name in extensions(login):
+        load_extension(connection, name)
+    try:
+        connection.execute(login.statement, dict(login.values))
+    except duckdb.Error as exc:
+        raise ConfigurationError(
+            f"{uri}: promised a login for the lake's storage, found none that DuckDB can use ({type(exc).__name__}, "
+            f"{login.provider}). Nothing was read or written. Set the store's variables (docs/storage.md)."
+        ) from None
 
 
 def register(connection: Connection, schema: str, name: str, uri: str, version: int | None = None) -> None:
     """Create or replace the view of a Delta table, pinned to `version` if given (0 is a version)."""
-    connection.execute(
-        f"create or replace view {identifier(schema)}.{identifier(name)} as select * from {scan(uri, version)}"
-    )
+    rows = _attached(connection, uri, version) if is_remote(uri) else scan(uri, version)
+    connection.execute(f"create or replace view {identifier(schema)}.{identifier(name)} as select * from {rows}")
+
+
+def _attached(connection: Connection, uri: str, version: int | None) -> str:
+    """Return a table that reads its Delta log once per connection; a scan does at each mention, file by file."""
+    name = identifier(f"lake_{uuid.uuid4().hex}")
+    pinned = "" if version is None else f", version {int(version)}"
+    connection.execute(f"attach {literal(location(uri))} as {name} (type delta, pin_snapshot{pinned})")
+    return name
 
 
 def scan(uri: str, version: int | None = None) -> str:
     """Return the table function that reads a Delta table."""
     pinned = "" if version is None else f", version => {int(version)}"
-    return f"delta_scan({literal(uri)}{pinned})"
+    return f"delta_scan({literal(location(uri))}{pinned})"
 
 
 def load_extension(connection: Connection, name: str) -> None:

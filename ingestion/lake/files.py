@@ -7,13 +7,13 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
 import pyarrow as pa
-import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 
 from ingestion.errors import IntegrityError
 from ingestion.lake.base import StagedFile
-from ingestion.lake.duck import Connection, identifier, literal
+from ingestion.lake.duck import Connection, identifier, literal, location
 from ingestion.lake.statistics import file_statistics
+from ingestion.lake.storage_files import make_folder, open_files
 
 ROW_GROUP_ROWS = 122_880  # what DuckDB scans as one piece of work
 ROW_GROUPS_PER_FILE = 2  # a file is what a change makes us write anew; see docs/decisions/0005
@@ -41,18 +41,19 @@ class FileWriter:
     ) -> None:
         self.connection = connection
         self._uri = uri
+        self._place = location(uri)
         self._stored = pa.schema([field for field in schema if field.name not in partition_by])
         self._indexed = indexed
-        self._filesystem, self._folder = pafs.FileSystem.from_uri(uri)
+        self._filesystem, self._folder = open_files(uri)
 
     def write(
         self, rows: str, *, partition_values: Mapping[str, str | None], order_by: Sequence[str] = ()
     ) -> list[StagedFile]:
         """Write what the query `rows` gives into as many files as its size asks for, sorted through all of them."""
-        self._filesystem.create_dir(self._folder, recursive=True)
+        make_folder(self._filesystem, self._folder)
         order = f" order by {', '.join(identifier(name) for name in order_by)}" if order_by else ""
         written = self.connection.execute(
-            f"copy (select {casts(self._stored)} from ({rows}){order}) to {literal(self._uri)} ({self._options()}, "
+            f"copy (select {casts(self._stored)} from ({rows}){order}) to {literal(self._place)} ({self._options()}, "
             f"row_groups_per_file {ROW_GROUPS_PER_FILE}, filename_pattern 'part-{{uuid}}', overwrite_or_ignore, "
             "return_files)"
         ).fetchone()
@@ -63,7 +64,7 @@ class FileWriter:
     def write_one(self, rows: str, *, partition_values: Mapping[str, str | None]) -> StagedFile | None:
         """Write one file in the order of the rows; None where there is none."""
         name = f"part-{uuid.uuid4()}.parquet"
-        target = literal(f"{self._uri}/{name}")
+        target = literal(f"{self._place}/{name}")
         self.connection.execute(f"copy (select {casts(self._stored)} from ({rows})) to {target} ({self._options()})")
         return self._describe(name, partition_values)
 

@@ -2,12 +2,13 @@
 
 <root>/_lakehouse.json            marker with the format version
 <root>/bronze/<system>/<entity>   and quarantine/ likewise
-<root>/silver/<model>, gold/<model>, ops/<table>
+<root>/silver/<model>, gold/<model>, audit/<model>, ops/<table>
 """
 
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -16,11 +17,15 @@ from pathlib import Path
 import pyarrow.fs as pafs
 
 from ingestion.errors import LakeError
+from ingestion.lake.storage import forget_empty, is_remote, storage_options
+from ingestion.lake.storage_duck import location
+from ingestion.lake.storage_errors import missing, reaching
+from ingestion.lake.storage_files import make_folder, open_files
 
 MARKER = "_lakehouse.json"
 FORMAT_VERSION = 1
 TWO_LEVEL_LAYERS = ("bronze", "quarantine")
-ONE_LEVEL_LAYERS = ("silver", "gold", "ops")
+ONE_LEVEL_LAYERS = ("silver", "gold", "audit", "ops")
 LAYERS = (*TWO_LEVEL_LAYERS, *ONE_LEVEL_LAYERS)
 
 
@@ -35,10 +40,14 @@ class LakeTable:
 
 @dataclass(frozen=True)
 class Lake:
-    """One root folder or bucket. `root` is an absolute local path or a URI without trailing slash."""
+    """
+    One root folder or bucket. `root` is an absolute local path or a URI without trailing slash.
+
+    `storage_options` are what delta-rs needs to reach it, and hold secrets.
+    """
 
     root: str
-    storage_options: Mapping[str, str] = field(default_factory=dict)
+    storage_options: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     @cached_property
     def filesystem(self) -> pafs.FileSystem:
@@ -47,8 +56,7 @@ class Lake:
 
     @cached_property
     def _resolved(self) -> tuple[pafs.FileSystem, str]:
-        filesystem, path = pafs.FileSystem.from_uri(self.root)
-        return filesystem, path
+        return open_files(self.root)
 
     def uri(self, layer: str, *parts: str) -> str:
         """Return the URI of a table, e.g. `uri("bronze", "erp", "customers")`."""
@@ -63,8 +71,8 @@ class Lake:
         return self.path(uri.removeprefix(self.root).lstrip("/"))
 
     def location(self, path: str) -> str:
-        """Return what DuckDB calls a path on `filesystem`: the path itself, or a URI of the root's scheme."""
-        return path if "://" not in self.root else f"{self.root.split('://', 1)[0]}://{path}"
+        """Return what DuckDB calls a path on `filesystem`: the path itself, or a URI."""
+        return location(self.root) + path.removeprefix(self._resolved[1])
 
     def tables(self) -> list[LakeTable]:
         """Return every Delta table of the lake, ordered by schema and name."""
@@ -89,52 +97,75 @@ class Lake:
         return bool(info.type == pafs.FileType.Directory)
 
 
-def lake_at(root: str | Path, storage_options: Mapping[str, str] | None = None) -> Lake:
-    """Return the lake at a local path or URI without looking at it."""
+def lake_at(root: str | Path) -> Lake:
+    """Return the lake at a local path or URI without looking at it. Raises ConfigurationError for a login cut short."""
     text = str(root).rstrip("/")
     if text.startswith("file://"):
         text = text.removeprefix("file://")
-    if "://" not in text:
+    if is_remote(text):
+        forget_empty(os.environ)
+    else:
         text = str(Path(text).expanduser().absolute())
-    return Lake(text, dict(storage_options or {}))
+    return Lake(text, storage_options(text, os.environ))
 
 
-def open_lake(root: str | Path, storage_options: Mapping[str, str] | None = None) -> Lake:
+def open_lake(root: str | Path) -> Lake:
     """
     Return the lake at `root` after reading its marker.
 
     Raises:
-        LakeError: there is no lake yet, the folder holds something else, or a newer format.
+        LakeError: there is no lake yet, the folder holds something else, or a newer format; or no bucket, or no access.
+        LakeUnavailableError: its storage did not answer.
     """
-    lake = lake_at(root, storage_options)
-    if _read_marker(lake) is None:
-        raise LakeError(
-            f"{lake.root}: promised a lake, found none (no {MARKER}). Nothing was read or written. "
-            "Create it with `lakehouse init`, or set LAKEHOUSE_ROOT to an existing lake."
-        )
+    lake = lake_at(root)
+    with reaching(lake.root):
+        if _read_marker(lake) is None:
+            _check_bucket(lake)
+            raise LakeError(
+                f"{lake.root}: promised a lake, found none (no {MARKER}). Nothing was read or written. "
+                "Create it with `lakehouse init`, or set LAKEHOUSE_ROOT to an existing lake."
+            )
     return lake
 
 
-def create_lake(root: str | Path, storage_options: Mapping[str, str] | None = None) -> Lake:
+def create_lake(root: str | Path) -> Lake:
     """
     Return the lake at `root`, writing the marker if the folder is new or empty. Idempotent.
 
+    A bucket is never made: how it is kept is not ours to decide.
+
     Raises:
-        LakeError: the folder holds files of somebody else, or a newer format.
+        LakeError: the folder holds files of somebody else, or a newer format; or no bucket, or no access.
+        LakeUnavailableError: its storage did not answer.
     """
-    lake = lake_at(root, storage_options)
-    if _read_marker(lake) is not None:
-        return lake
-    inside = lake.filesystem.get_file_info(pafs.FileSelector(lake.path(), allow_not_found=True))
-    if inside:
-        raise LakeError(
-            f"{lake.root}: promised an empty folder or a lake, found {len(inside)} other entries and no {MARKER}. "
-            "Nothing was written. Choose another folder (LAKEHOUSE_ROOT) or empty this one."
-        )
-    lake.filesystem.create_dir(lake.path(), recursive=True)
-    with lake.filesystem.open_output_stream(lake.path(MARKER)) as stream:
-        stream.write(json.dumps({"format": FORMAT_VERSION}).encode())
+    lake = lake_at(root)
+    with reaching(lake.root):
+        if _read_marker(lake) is not None:
+            return lake
+        _check_bucket(lake)
+        inside = lake.filesystem.get_file_info(pafs.FileSelector(lake.path(), allow_not_found=True))
+        if inside:
+            raise LakeError(
+                f"{lake.root}: promised an empty folder or a lake, found {len(inside)} other entries and no {MARKER}. "
+                "Nothing was written. Choose another folder (LAKEHOUSE_ROOT) or empty this one."
+            )
+        make_folder(lake.filesystem, lake.path())
+        with lake.filesystem.open_output_stream(lake.path(MARKER)) as stream:
+            stream.write(json.dumps({"format": FORMAT_VERSION}).encode())
     return lake
+
+
+def _check_bucket(lake: Lake) -> None:
+    """Raise LakeError where the bucket itself is missing: its files are then only "not found"."""
+    if not is_remote(lake.root):
+        return
+    try:
+        with reaching(lake.root):
+            found = lake.filesystem.get_file_info(lake.path().split("/", 1)[0])
+    except LakeError:
+        return  # a login for one prefix may see that and not the bucket
+    if found.type == pafs.FileType.NotFound:
+        raise missing(lake.root)
 
 
 def _read_marker(lake: Lake) -> int | None:

@@ -2,7 +2,8 @@
 
 delta-rs writes decimal minima and maxima as JSON doubles: above 15 digits they are rounded, and
 then a filter or a join skips the file that holds the row. Such columns get no statistics at all.
-Floats are left out (NaN has no place in an order), as are long texts and personal data.
+Floats are left out (NaN has no place in an order), as are booleans (Spark refuses tables that ask for them), long texts
+and personal data.
 """
 
 from __future__ import annotations
@@ -34,7 +35,6 @@ def _may_carry(type_: pa.DataType) -> bool:
         is_.is_integer(type_)
         or is_.is_date(type_)
         or is_.is_timestamp(type_)
-        or is_.is_boolean(type_)
         or is_.is_string(type_)
         or is_.is_large_string(type_)
     )

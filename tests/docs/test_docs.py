@@ -11,7 +11,10 @@ from ingestion.contracts.types import UnknownTypeError, arrow_type
 from tests.docs.queries import read_queries
 
 ROOT = Path(__file__).parents[2]
-PROMISING = [ROOT / "docs" / name for name in ("guarantees.md", "history.md", "gold.md", "queries.md", "sources.md")]
+PROMISING = [
+    ROOT / "docs" / name
+    for name in ("guarantees.md", "history.md", "gold.md", "queries.md", "sources.md", "storage.md")
+]
 TESTS = "\n".join(path.read_text() for path in (ROOT / "tests").rglob("*.py"))
 
 

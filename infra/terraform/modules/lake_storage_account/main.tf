@@ -1,0 +1,46 @@
+# An ADLS Gen2 account with one container for a lake, and who may write and read there.
+# No rule deletes blobs: what a lake no longer needs, `lakehouse maintain` knows and nobody else.
+
+resource "azurerm_storage_account" "lake" {
+  name                            = var.name
+  resource_group_name             = var.resource_group_name
+  location                        = var.location
+  account_tier                    = "Standard"
+  account_kind                    = "StorageV2"
+  account_replication_type        = var.replication
+  is_hns_enabled                  = true
+  https_traffic_only_enabled      = true
+  min_tls_version                 = "TLS1_2"
+  allow_nested_items_to_be_public = false
+  shared_access_key_enabled       = false
+  tags                            = var.tags
+
+  blob_properties {
+    delete_retention_policy {
+      days = var.undo_days
+    }
+    container_delete_retention_policy {
+      days = var.undo_days
+    }
+  }
+}
+
+resource "azurerm_storage_container" "lake" {
+  name                  = var.container
+  storage_account_id    = azurerm_storage_account.lake.id
+  container_access_type = "private"
+}
+
+resource "azurerm_role_assignment" "writer" {
+  for_each             = var.writers
+  scope                = azurerm_storage_container.lake.id
+  role_definition_name = "Storage Blob Data Contributor"
+  principal_id         = each.value
+}
+
+resource "azurerm_role_assignment" "reader" {
+  for_each             = var.readers
+  scope                = azurerm_storage_container.lake.id
+  role_definition_name = "Storage Blob Data Reader"
+  principal_id         = each.value
+}

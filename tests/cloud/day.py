@@ -1,0 +1,121 @@
+"""Both days of the retail world on a lake anywhere: everything the product does with a lake, once."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ingestion.demo import show
+from ingestion.demo.files import SourceFiles
+from ingestion.demo.world import DAY_1, DAY_2, World, apply_day_2, create_day_1
+from ingestion.lake import duck
+from ingestion.lake.layout import open_lake
+from ingestion.pipelines import build
+from ingestion.pipelines.as_of import build_as_of
+from ingestion.pipelines.build import build_layer
+from ingestion.pipelines.context import Context, open_context
+from ingestion.pipelines.gaps import record_sync_gap
+from ingestion.pipelines.load import load_table
+from ingestion.pipelines.maintenance import maintain
+from ingestion.pipelines.repair import repair_table
+from ingestion.settings import Settings
+from tests.cloud.servers import ROOT
+
+WORLD = World(seed=11, scale=0.1)
+LOST_A_DAY = ("shop.orders", "shop.order_items")
+Rows = dict[str, list[tuple[Any, ...]]]
+
+
+@dataclass
+class Played:
+    """The lake at `root` after both days; what each gap check found, before and after the repair; dbt's files."""
+
+    settings: Settings
+    contracts: list[str]
+    dbt: Path
+    gaps: dict[str, list[int]] = field(default_factory=dict)
+
+    @property
+    def root(self) -> str:
+        return self.settings.lake_root
+
+    def context(self, day: int) -> Context:
+        return open_context(show.demo_settings(self.settings, DAY_1 if day == 1 else DAY_2))
+
+    def load(self, day: int) -> None:
+        for contract_id in self.contracts:
+            load_table(self.context(day), contract_id)
+
+    def check_gaps(self, contracts: Sequence[str]) -> None:
+        for contract_id in contracts:
+            report = record_sync_gap(self.context(2), contract_id)
+            self.gaps.setdefault(contract_id, []).append(report.sync_gap)
+
+    def repair(self) -> None:
+        for contract_id in LOST_A_DAY:
+            repair_table(self.context(2), contract_id)
+
+
+def play(folder: Path, root: str, then: str, patch: pytest.MonkeyPatch) -> Played:
+    """Play both days into `root`, build after each, and rebuild the Silver of day 1 into `then`."""
+    played = _begin(folder, root)
+    patch.setattr(build, "_run_dbt", _keeping(played.dbt))
+    played.load(1)
+    build_layer(played.context(1), "all")
+    apply_day_2(WORLD, SourceFiles(show.world_folder(played.settings)))
+    played.load(2)
+    played.check_gaps(played.contracts)
+    played.repair()
+    played.check_gaps(LOST_A_DAY)
+    build_layer(played.context(2), "all")
+    build_as_of(played.context(2), [f"{contract_id}=1" for contract_id in played.contracts], then, layer="silver")
+    maintain(played.context(2), ("bronze.shop__orders", "silver.stg_orders", "ops.runs"))
+    return played
+
+
+def play_plainly(folder: Path, root: str) -> Played:
+    """Load both days into `root`, and build once at the end."""
+    played = _begin(folder, root)
+    played.load(1)
+    apply_day_2(WORLD, SourceFiles(show.world_folder(played.settings)))
+    played.load(2)
+    played.repair()
+    build_layer(played.context(2), "all")
+    return played
+
+
+def content(root: str, *layers: str) -> Rows:
+    """Return all rows of Silver and Gold, or of some layers, of the lake at `root`."""
+    lake = open_lake(root)
+    names = [f"{t.schema}.{t.name}" for t in lake.tables() if t.schema in (layers or ("silver", "gold"))]
+    with duck.connect(lake) as connection:
+        return {name: connection.execute(f"from {name} order by all").fetchall() for name in names}
+
+
+def _begin(folder: Path, root: str) -> Played:
+    for name in ("data_contracts", "dbt_project"):
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("target", "logs"))
+    settings = Settings(project=folder, lake_root=root)
+    contracts = [contract.id for contract in show.initialise_demo(settings)]
+    world = show.world_folder(settings)
+    world.mkdir()
+    create_day_1(WORLD, SourceFiles(world))
+    return Played(settings, contracts, folder / "dbt")
+
+
+def _keeping(folder: Path) -> Any:
+    """Return dbt's starter that keeps what dbt wrote: logs, compiled models, artifacts, and what it said."""
+    run_dbt = build._run_dbt
+
+    def run(context: Context, arguments: Any, target: Path, *further: Any) -> tuple[int, str]:
+        code, output = run_dbt(context, arguments, target, *further)
+        shutil.copytree(target, folder / target.name, ignore=shutil.ignore_patterns("spill"))
+        (folder / target.name / "said.txt").write_text(output)
+        return code, output
+
+    return run

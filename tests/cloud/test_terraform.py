@@ -1,0 +1,144 @@
+"""The bucket that infra/terraform makes: applied to moto's server, and read back."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.cloud.servers import MOTO, ROOT, s3
+
+TERRAFORM = shutil.which("terraform")
+CACHED = any(name in os.environ for name in ("TF_PLUGIN_CACHE_DIR", "TF_CLI_CONFIG_FILE"))  # a test fetches nothing
+pytestmark = [
+    pytest.mark.skipif(
+        not (TERRAFORM and MOTO and CACHED),
+        reason="needs moto's server, terraform, and its AWS provider in the folder TF_PLUGIN_CACHE_DIR",
+    ),
+    pytest.mark.xdist_group("cloud"),
+]
+MODULES = ROOT / "infra" / "terraform" / "modules"
+PLACE = """
+provider "aws" {
+  region                      = "eu-central-1"
+  access_key                  = "owner"
+  secret_key                  = "owner"
+  s3_use_path_style           = true
+  skip_credentials_validation = true
+  skip_metadata_api_check     = true
+  skip_requesting_account_id  = true
+  endpoints {
+    s3  = "%(url)s"
+    iam = "%(url)s"
+    sts = "%(url)s"
+  }
+}
+
+module "lake" {
+  source      = "%(module)s"
+  name        = "company-lake-test"
+  prefix      = "retail/"
+  kms_key_arn = "arn:aws:kms:eu-central-1:123456789012:key/of-the-company"
+  undo_days   = 9
+}
+
+output "lake" {
+  value = module.lake
+}
+"""
+
+
+def terraform(folder: Path, *arguments: str) -> str:
+    assert TERRAFORM is not None
+    environ = {**os.environ, "CHECKPOINT_DISABLE": "1", "TF_IN_AUTOMATION": "1"}
+    done = subprocess.run(
+        [TERRAFORM, *arguments], cwd=folder, env=environ, capture_output=True, text=True, timeout=200, check=False
+    )
+    if arguments[0] == "init" and done.returncode:
+        pytest.skip("needs terraform's provider for AWS: its registry does not answer, and no mirror has it")
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def applied(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
+    """Every resource by address, as the provider reads it back, and the outputs."""
+    folder = tmp_path_factory.mktemp("terraform")
+    with pytest.MonkeyPatch.context() as patch, s3(patch, folder / "moto.log") as server:
+        module = shutil.copytree(MODULES / "lake_bucket", folder / "module")
+        (folder / "main.tf").write_text(PLACE % {"url": server.url, "module": f"./{module.name}"})
+        terraform(folder, "init", "-input=false")
+        terraform(folder, "apply", "-auto-approve", "-input=false")
+        terraform(folder, "plan", "-detailed-exitcode", "-input=false")  # 2 where a second apply would change something
+        values = json.loads(terraform(folder, "show", "-json"))["values"]
+        found = {
+            resource["address"]: resource["values"]
+            for resource in values["root_module"]["child_modules"][0]["resources"]
+        }
+        yield {"outputs": values["outputs"]["lake"]["value"], **found}
+
+
+def resource(applied: dict[str, Any], name: str) -> Any:
+    return applied[f"module.lake.{name}"]
+
+
+def statements_of(policy: str) -> list[dict[str, Any]]:
+    """Return a policy's statements, with lists where one thing or several may stand."""
+    found: list[dict[str, Any]] = json.loads(policy)["Statement"]
+    for statement in found:
+        for name in ("Action", "Resource"):
+            if isinstance(statement[name], str):
+                statement[name] = [statement[name]]
+        for keys in statement.get("Condition", {}).values():
+            keys.update({key: [value] for key, value in keys.items() if isinstance(value, str)})
+    return found
+
+
+def test_every_configuration_is_formatted() -> None:
+    terraform(ROOT / "infra" / "terraform", "fmt", "-check", "-recursive")
+
+
+def test_what_is_deleted_can_be_brought_back_and_what_is_live_never_expires(applied: dict[str, Any]) -> None:
+    rules = {rule["id"]: rule for rule in resource(applied, "aws_s3_bucket_lifecycle_configuration.lake")["rule"]}
+
+    assert resource(applied, "aws_s3_bucket_versioning.lake")["versioning_configuration"][0]["status"] == "Enabled"
+    assert rules["undo"]["noncurrent_version_expiration"][0]["noncurrent_days"] == 9
+    for rule in rules.values():
+        assert [found for found in rule["expiration"] if found["days"] or found["date"]] == []
+        assert rule["transition"] == []
+
+
+def test_it_is_encrypted_and_asks_for_encrypted_connections(applied: dict[str, Any]) -> None:
+    [rule] = resource(applied, "aws_s3_bucket_server_side_encryption_configuration.lake")["rule"]
+    [denied] = json.loads(resource(applied, "aws_s3_bucket_policy.lake")["policy"])["Statement"]
+
+    assert rule["apply_server_side_encryption_by_default"][0]["sse_algorithm"] == "aws:kms"
+    assert (denied["Effect"], denied["Condition"]) == ("Deny", {"Bool": {"aws:SecureTransport": "false"}})
+    assert all(
+        resource(applied, "aws_s3_bucket_public_access_block.lake")[name]
+        for name in ("block_public_policy", "restrict_public_buckets")
+    )
+
+
+def test_a_reader_may_write_nothing_and_a_writer_stays_below_its_prefix(applied: dict[str, Any]) -> None:
+    policies = {
+        name: {s["Sid"]: s for s in statements_of(resource(applied, f'aws_iam_policy.access["{name}"]')["policy"])}
+        for name in ("writer", "reader")
+    }
+
+    assert policies["reader"]["ReadTheLake"]["Action"] == ["s3:GetObject"]
+    assert policies["writer"]["ReadAndWriteTheLake"]["Resource"] == ["arn:aws:s3:::company-lake-test/retail/*"]
+    assert policies["reader"]["UseTheKey"]["Action"] == ["kms:Decrypt"]
+    for statements in policies.values():
+        assert statements["FindFiles"]["Condition"] == {"StringLike": {"s3:prefix": ["retail/*"]}}
+        assert all(place.startswith("arn:") for s in statements.values() for place in s["Resource"])
+
+
+def test_its_root_is_what_the_lake_is_called(applied: dict[str, Any]) -> None:
+    assert applied["outputs"]["root"] == "s3://company-lake-test/retail"
