@@ -1,91 +1,139 @@
-"""Counts the lake's side of a sync gap: live keys per partition, keys missing and extra. SQL, run by DuckDB.
+"""The lake's side of a sync gap: its live rows, and what is known of keys that differ. SQL, run by DuckDB.
 
 Tables the statements speak of (beside those of `ingestion.bronze.changes`):
     in_flight     keys that changed in the source after the bound: left out on both sides
+    live_rows     the lake's live rows, as `live_rows` selects them
     source_keys   keys of the source up to the bound, with repetitions and nulls as the source has them
+    found         keys that differ
+    next_window   keys that the next load reads anyway
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import pyarrow as pa
+
 from ingestion.bronze.changes import live
-from ingestion.contracts.model import Contract
+from ingestion.contracts.model import Column, Contract
 from ingestion.contracts.types import duckdb_type
 from ingestion.lake.duck import identifier as quote
 
 _FORMATS = {"day": "%Y-%m-%d", "month": "%Y-%m", "year": "%Y"}
+EXPLAINED, AWAITED, IS_LIVE = "_explained", "_awaited", "_is_live"
 
 
-def lake_keys(contract: Contract) -> str:
-    """Return key and `partition` of every live key that is not in flight."""
-    partition = contract.reconcile.partition
-    columns = (partition,) if partition and partition not in contract.key_names else ()
-    label = f"strftime(l.{quote(partition)}, '{_FORMATS[contract.reconcile.grain]}')" if partition else "null::varchar"
-    keys = ", ".join(f"l.{quote(name)}" for name in contract.key_names)
+def live_rows(contract: Contract, columns: Sequence[str]) -> str:
+    """Return the live rows: key, `columns` and the `_batch` that their newest event came with."""
+    wanted = [name for name in columns if name not in contract.key_names]
+    names = ", ".join(quote(name) for name in (*contract.key_names, *wanted))
+    return f"select {names}, _batch from ({live(contract, (*wanted, '_batch'))}) where not _deleted"
+
+
+def known_of_found(contract: Contract) -> str:
+    """
+    Return `found` with three answers per key.
+
+    `_explained`: the key stands in the open quarantine with a batch after the lake's own row, if it has one. Tables
+    without a watermark quarantine a row once, however often it comes back: there any batch explains. `_awaited`: the
+    next load reads the key. `_is_live`: the lake has a row of it.
+    """
+    keys = contract.key_names
+    is_newer = "true" if contract.watermark is None else "(l._batch is null or q._newest > l._batch)"
     return (
-        f'select {keys}, {label} as "partition" from ({live(contract, columns)}) l where not l._deleted '
-        f"and not exists (select 1 from in_flight f where {_same(contract, 'l', 'f')})"
+        "select f.* replace (coalesce(f._partition, q._label) as _partition), "
+        f"q._newest is not null and {is_newer} as {EXPLAINED}, w._any is not null as {AWAITED}, "
+        f"l._batch is not null as {IS_LIVE} from found f "
+        f"left join (select {_typed_keys(contract)}, max(_batch) as _newest, arg_max({_label(contract)}, _batch) as "
+        f"_label from quarantine where _replayed_in is null group by {_ordinals(keys)}) q on {_same(keys, 'f', 'q')} "
+        f"left join live_rows l on {_same(keys, 'f', 'l')} "
+        f"left join (select {_list(keys)}, true as _any from next_window group by all) w on {_same(keys, 'f', 'w')}"
     )
 
 
-def count_partitions() -> str:
-    """Count `lake_keys` per partition."""
-    return 'select "partition", count(*) as "rows" from lake_keys group by 1'
+def count_refused(contract: Contract) -> str:
+    """Count the keys in the open quarantine that the lake has no live row of."""
+    keys = contract.key_names
+    return (
+        f"select count(*) from (select {_typed_keys(contract)} from quarantine "
+        "where _replayed_in is null group by all) q "
+        f"where not exists (select 1 from live_rows l where {_same(keys, 'q', 'l')}) and {_settled(keys, 'q')}"
+    )
 
 
 def missing_keys(contract: Contract) -> str:
-    """Return the source's keys, each once, that are neither in the lake nor in flight."""
-    keys = ", ".join(f"k.{quote(name)}" for name in contract.key_names)
-    present = " and ".join(f"k.{quote(name)} is not null" for name in contract.key_names)
+    """Return the source's keys, each once, that are neither in the lake nor in flight, and how often they come."""
+    keys = contract.key_names
     return (
-        f"select distinct {keys} from source_keys k where {present} "
-        f"and not exists (select 1 from lake_keys l where {_same(contract, 'k', 'l')}) "
-        f"and not exists (select 1 from in_flight f where {_same(contract, 'k', 'f')})"
+        f"select {_list(keys, 'k')}, count(*) as _there, 0 as _here from source_keys k where {_present(keys)} "
+        f"and not exists (select 1 from live_rows l where {_same(keys, 'k', 'l')}) and {_settled(keys, 'k')} "
+        "group by all"
     )
 
 
 def extra_keys(contract: Contract) -> str:
-    """Return the lake's live keys that the source does not have."""
-    keys = ", ".join(f"l.{quote(name)}" for name in contract.key_names)
+    """Return the lake's live keys that the source does not have and that are not in flight."""
+    keys = contract.key_names
     return (
-        f"select {keys} from lake_keys l "
-        f"where not exists (select 1 from source_keys k where {_same(contract, 'l', 'k')})"
+        f"select {_list(keys, 'l')}, 0 as _there, 1 as _here from live_rows l "
+        f"where not exists (select 1 from source_keys k where {_same(keys, 'l', 'k')}) and {_settled(keys, 'l')}"
     )
 
 
-def unloadable_rows(contract: Contract) -> str:
-    """Count source rows that can never be a key of the lake: a null in the key, or a key that comes again."""
-    present = " and ".join(f"{quote(name)} is not null" for name in contract.key_names)
-    keys = ", ".join(quote(name) for name in contract.key_names)
+def repeated_keys(contract: Contract) -> str:
+    """Return the keys that come more than once in the source, and that the lake has."""
+    keys = contract.key_names
     return (
-        f"select (select count(*) from source_keys) - "
-        f"(select count(*) from (select distinct {keys} from source_keys where {present}))"
+        f"select {_list(keys, 'k')}, count(*) as _there, 1 as _here from source_keys k where {_present(keys)} "
+        f"and exists (select 1 from live_rows l where {_same(keys, 'k', 'l')}) and {_settled(keys, 'k')} "
+        "group by all having count(*) > 1"
     )
 
 
-def quarantined_missing(contract: Contract) -> str:
-    """
-    Return `partition`, `keys` and `rows` of missing keys that stand in the open quarantine.
+def as_found(contract: Contract, query: str) -> str:
+    """Return keys as the comparison of rows does, under a digest of our own, for the source cannot hash them."""
+    texts = ", ".join(f"md5(cast({quote(name)} as varchar))" for name in contract.key_names)
+    return (
+        f"select {_list(contract.key_names)}, null::varchar as _partition, null::varchar as _lake_partition, "
+        f"md5(concat({texts})) as _key_hash, if(_there > 0, '?', '') as _source_hash, if(_here > 0, '?', '') as "
+        f"_lake_hash, _there::bigint as _source_rows, _here::bigint as _lake_rows from ({query})"
+    )
 
-    Of a key that was refused several times the newest batch counts.
-    """
-    typed = {
-        column.name: f"try_cast(q.{quote(column.name)} as {duckdb_type(column.arrow_type)})" for column in contract.keys
-    }
+
+def _present(keys: Sequence[str]) -> str:
+    return " and ".join(f"k.{quote(name)} is not null" for name in keys)
+
+
+def _settled(keys: Sequence[str], side: str) -> str:
+    return f"not exists (select 1 from in_flight f where {_same(keys, side, 'f')})"
+
+
+def _label(contract: Contract) -> str:
+    """Return the partition of a quarantined text, null where none can be told."""
     partition = contract.reconcile.partition
-    label = "null::varchar"
-    if partition is not None:
-        label = f"strftime(try_cast(q.{quote(partition)} as timestamp), '{_FORMATS[contract.reconcile.grain]}')"
-    keys = ", ".join(f"{expression} as {quote(name)}" for name, expression in typed.items())
-    names = ", ".join(quote(name) for name in contract.key_names)
-    matched = " and ".join(f"o.{quote(name)} = m.{quote(name)}" for name in contract.key_names)
-    return (
-        f'select "partition", count(*) as "rows", count(distinct row({names})) as "keys" from ('
-        f'select {", ".join(f"o.{quote(n)}" for n in contract.key_names)}, o."partition" from ('
-        f"select *, max(_batch) over (partition by {names}) as _newest_batch from ("
-        f'select {keys}, {label} as "partition", _batch from quarantine q where q._replayed_in is null)) o '
-        f"inner join missing m on {matched} where o._batch = o._newest_batch) group by 1"
-    )
+    if partition is None:
+        return "null::varchar"
+    return f"strftime(try_cast({quote(partition)} as timestamp), '{_FORMATS[contract.reconcile.grain]}')"
 
 
-def _same(contract: Contract, left: str, right: str) -> str:
-    return " and ".join(f"{left}.{quote(n)} = {right}.{quote(n)}" for n in contract.key_names)
+def _ordinals(keys: Sequence[str]) -> str:
+    return ", ".join(str(at + 1) for at in range(len(keys)))
+
+
+def _typed_keys(contract: Contract) -> str:
+    """Return the keys of quarantined texts, null where one does not fit."""
+    return ", ".join(f"{_typed(column)} as {quote(column.name)}" for column in contract.keys)
+
+
+def _typed(column: Column) -> str:
+    if pa.types.is_binary(column.arrow_type):
+        return f"try(unhex({quote(column.name)}))"
+    return f"try_cast({quote(column.name)} as {duckdb_type(column.arrow_type)})"
+
+
+def _list(names: Sequence[str], of: str = "") -> str:
+    return ", ".join(f"{of}.{quote(name)}" if of else quote(name) for name in names)
+
+
+def _same(names: Sequence[str], left: str, right: str) -> str:
+    return " and ".join(f"{left}.{quote(n)} = {right}.{quote(n)}" for n in names)

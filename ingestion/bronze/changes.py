@@ -133,11 +133,13 @@ def delete_rows(
     for column in contract.columns:
         value = f"v.{quote(column.name)}" if column.key_position is not None else "null"
         fields.append(f"cast({value} as {duckdb_type(column.arrow_type)}) as {quote(column.name)}")
+    by_key = ", ".join(f"v.{quote(name)}" for name in contract.key_names)
     at = f"cast({literal(moment.isoformat())} as timestamptz)"
     return (
         f"select {', '.join(fields)}, 'D' as _op, greatest({at}, v._newest + interval 1 microsecond) as _eff, "
         f"cast({sequence} as bigint) as _seq, cast({batch} as bigint) as _batch, "
-        f"row_number() over () + {first_row - 1} as _row, {literal(contract.system)} as _source_system, "
+        f"row_number() over (order by {by_key}) + {first_row - 1} as _row, "
+        f"{literal(contract.system)} as _source_system, "
         f"cast({literal(ingested_at.isoformat())} as timestamptz) as _ingested_at, "
         f"{literal(contract.version)} as _contract_version from gone_keys v"
     )

@@ -42,12 +42,16 @@ class Quarantine(_Block):
 
 
 class ReconcileBlock(_Block):
-    """The sync-gap promise, percent of the source's rows."""
+    """The sync-gap promise, percent of the source's rows; what a comparison may cost and a repair may write."""
 
     partition: str | None = None
     grain: Literal["day", "month", "year"] | None = None
     warning_gap_percent: _Percent | None = None
     critical_gap_percent: _Percent | None = None
+    max_queries: Annotated[int, Field(strict=True, ge=2)] | None = None
+    max_rows: Annotated[int, Field(strict=True, ge=0)] | None = None
+    max_seconds: Annotated[float, Field(strict=True, gt=0, allow_inf_nan=False)] | None = None
+    max_repair_percent: _Percent | None = None
 
 
 class LakeBlock(_Block):

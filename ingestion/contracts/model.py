@@ -126,13 +126,22 @@ class DriftPolicy:
 
 @dataclass(frozen=True, slots=True)
 class Reconcile:
-    """The sync-gap promise. Percentages are of the source's rows; `freshness` is the oldest age allowed."""
+    """
+    The sync-gap promise. Percentages are of the source's rows; `freshness` is the oldest age allowed.
+
+    `max_queries`, `max_rows` (fetched from both sides) and `max_seconds` are what one comparison may cost;
+    `max_repair_percent` is what a repair may write before somebody approves it.
+    """
 
     partition: str | None = None
     grain: str = "month"
     warning_gap_percent: float = 0.0
     critical_gap_percent: float = 1.0
     freshness: timedelta | None = None
+    max_queries: int = 40
+    max_rows: int = 1_000_000
+    max_seconds: float = 1_800.0
+    max_repair_percent: float = 5.0
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from ingestion.contracts.types import duckdb_type
 from ingestion.lake import duck
 from ingestion.lake.base import Engine
 from ingestion.lake.layout import Lake
@@ -20,20 +21,28 @@ class Journal:
     def __init__(self, lake: Lake, engine: Engine) -> None:
         self._lake = lake
         self._engine = engine
+        self._current: set[str] = set()
+        self._views: dict[str, str] = {}
 
     def create(self) -> None:
-        """Create the tables, empty, unless they exist."""
-        for name, schema in TABLES.items():
-            self._engine.create(self._lake.uri("ops", name), schema)
+        """Create the tables, empty, unless they exist; add columns that they gained since."""
+        for name in TABLES:
+            self._bring_up(name)
 
     def append(self, table: str, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Append rows to `runs`, `gaps`, `drift` or `quality`; absent fields are null, unknown ones an error."""
+        """
+        Append rows to a table of `TABLES`; absent fields are null, unknown ones an error.
+
+        A ledger made by an earlier version of the program is brought up to date first.
+        """
         if not rows:
             return
         schema = TABLES[table]
         unknown = {key for row in rows for key in row} - set(schema.names)
         if unknown:
             raise KeyError(f"the ledger table {table} has no column {', '.join(sorted(unknown))}")
+        if table not in self._current:
+            self._bring_up(table)
         columns = [pa.array([row.get(field.name) for row in rows], field.type) for field in schema]
         self._engine.append(self._lake.uri("ops", table), pa.Table.from_arrays(columns, schema=schema))
 
@@ -59,9 +68,32 @@ class Journal:
         rows: list[dict[str, Any]] = table.to_pylist()
         return rows
 
+    def _bring_up(self, table: str) -> None:
+        uri, schema = self._lake.uri("ops", table), TABLES[table]
+        self._engine.create(uri, schema)
+        if not {*schema.names} <= {*self._engine.schema(uri).names}:
+            self._engine.add_columns(uri, list(schema))
+        self._current.add(table)
+        self._views.pop(table, None)
+
     def _connect(self) -> duck.Connection:
-        connection = duck.connect()
+        """Return a connection with a view per table. What an earlier version's ledger lacks is empty there, or null."""
+        connection = duck.connect(at=self._lake.root)
         connection.execute("create schema ops")
         for name in TABLES:
-            duck.register(connection, "ops", name, self._lake.uri("ops", name))
+            if name not in self._views:
+                self._views[name] = self._view(connection, name)
+            connection.execute(f"create view ops.{name} as {self._views[name]}")
         return connection
+
+    def _view(self, connection: duck.Connection, name: str) -> str:
+        uri, schema = self._lake.uri("ops", name), TABLES[name]
+        if not self._engine.exists(uri):
+            return f"select {', '.join(_null(field) for field in schema)} limit 0"
+        found = {row[0] for row in connection.execute(f"describe select * from {duck.scan(uri)}").fetchall()}
+        lacking = [_null(field) for field in schema if field.name not in found]
+        return f"select {', '.join(['*', *lacking])} from {duck.scan(uri)}"
+
+
+def _null(field: pa.Field) -> str:
+    return f"cast(null as {duckdb_type(field.type)}) as {duck.identifier(field.name)}"

@@ -1,4 +1,4 @@
-"""The ledger's tables in `ops/`: what ran, what drifted, what the quality checks found, what gaps there are.
+"""The ledger's tables in `ops/`: what ran, what drifted, what checks of quality and of sync gaps found.
 
 All moments are UTC. No table ever holds a row value. Percentages are 0 to 100; None means not known, never zero.
 """
@@ -31,6 +31,7 @@ RUNS = pa.schema(
         ("fixed_point", pa.string()),
         ("error", pa.string()),
         ("message", pa.string()),
+        ("is_full", pa.bool_()),  # of a load: the whole table was read because somebody asked for it
     ]
 )
 GAPS = pa.schema(
@@ -39,7 +40,7 @@ GAPS = pa.schema(
         ("contract_id", pa.string()),
         ("checked_at", _MOMENT),
         ("partition", pa.string()),  # null: the whole table
-        ("bound", pa.string()),  # the committed watermark that both sides were compared up to
+        ("bound", pa.string()),  # what both sides were compared up to: a watermark, or a version of the change log
         ("batch", pa.int64()),
         ("source_count", pa.int64()),
         ("lake_count", pa.int64()),
@@ -53,6 +54,35 @@ GAPS = pa.schema(
         ("freshness_lag_hours", pa.float64()),
         ("severity", pa.string()),  # OK, WARNING, CRITICAL, UNKNOWN
         ("runbook_sql", pa.string()),
+        ("differing_keys", pa.int64()),  # keys on both sides whose rows differ
+        ("rung", pa.string()),  # how deep the comparison went: counts, partitions, checksums, bisect, leaves
+        ("outcome", pa.string()),  # equal, different, partial
+        ("why", pa.string()),  # what ended a partial comparison
+        ("state", pa.string()),  # the gravest state of the table's open differences; null: none
+        ("unverified_columns", pa.string()),  # not compared, because source and lake do not spell them alike
+        ("queries", pa.int64()),
+        ("rows_compared", pa.int64()),  # rows fetched from both sides
+        ("seconds", pa.float64()),
+        ("data_quality_score", pa.float64()),  # share of rows neither in an open difference nor quarantined
+        ("sla_met", pa.bool_()),
+    ]
+)
+DIFFERENCES = pa.schema(
+    [
+        ("difference_id", pa.string()),  # its newest row tells its state
+        ("contract_id", pa.string()),
+        ("kind", pa.string()),  # missing_in_lake, missing_in_source, changed, duplicated, partition, stale
+        ("partition", pa.string()),  # null: spread over several, or the table has none
+        ("state", pa.string()),  # suspected, confirmed, resolved_in_flight, repaired, waived
+        ("keys", pa.int64()),
+        ("state_at", _MOMENT),
+        ("first_seen_at", _MOMENT),
+        ("run_id", pa.string()),
+        ("batch", pa.int64()),
+        ("bound", pa.string()),
+        ("by", pa.string()),  # who waived it
+        ("why", pa.string()),
+        ("until", _MOMENT),  # the end of its waiver
     ]
 )
 DRIFT = pa.schema(
@@ -83,4 +113,4 @@ QUALITY = pa.schema(
         ("reason", pa.string()),
     ]
 )
-TABLES = {"runs": RUNS, "gaps": GAPS, "drift": DRIFT, "quality": QUALITY}
+TABLES = {"runs": RUNS, "gaps": GAPS, "differences": DIFFERENCES, "drift": DRIFT, "quality": QUALITY}

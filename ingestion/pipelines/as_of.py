@@ -57,9 +57,9 @@ def build_as_of(
     with target.filesystem.open_output_stream(target.path(NOTE)) as stream:
         stream.write(json.dumps({**known, "as_of": list(as_of)}).encode())
     environment = {"LAKEHOUSE_ROOT": target.root, "LAKEHOUSE_AS_OF": json.dumps(known)}
-    return Rebuilt(
-        target.root, batches, run_build(context, layer, environment, full_refresh=True, unit_tests=unit_tests)
-    )
+    layers = "silver+gold" if layer == "all" else layer  # what was audited then is what is audited now
+    build = run_build(context, layers, environment, full_refresh=True, unit_tests=unit_tests)
+    return Rebuilt(target.root, batches, build)
 
 
 def known_batches(context: Context, as_of: Sequence[str]) -> dict[str, int]:

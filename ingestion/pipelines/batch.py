@@ -24,8 +24,9 @@ from ingestion.extract.split import Tally
 from ingestion.extract.staging import ParquetFile, ParquetStage
 from ingestion.lake import duck
 from ingestion.lake.base import Commit, StagedFile
+from ingestion.lake.storage_files import make_folder, move
 from ingestion.pipelines.intake import new_path, stage_rows
-from ingestion.pipelines.workbench import Workbench, open_workbench
+from ingestion.pipelines.workbench import Bench, open_bench
 
 
 @dataclass(slots=True)
@@ -53,7 +54,7 @@ class Batch:
         table: BronzeTable,
         state: BronzeState,
         fixed_point: FixedPoint,
-        bench: Workbench,
+        bench: Bench,
         folder: str,
     ) -> None:
         self.table = table
@@ -111,9 +112,9 @@ class Batch:
         repeated = self._bench.scalar(changes.count_duplicates(self.contract)) if rows else 0
         if repeated:
             self._refuse_duplicates(stamp, repeated)
-            self._bench.connection.execute(f"create or replace view staged as {changes.singles(self.contract)}")
+            self._bench.define("staged", changes.singles(self.contract))
         else:
-            self._bench.connection.execute("create or replace view staged as select * from arrived")
+            self._bench.define("staged", "select * from arrived")
         pieces = arrived
         if repeated or news is not None:
             pieces = [self._stage_query(news or "select * from staged", "kept")]
@@ -128,10 +129,7 @@ class Batch:
         if batches is None:
             keys = ", ".join(duck.identifier(name) for name in self.contract.key_names)
             self._view_refused_keys()
-            self._bench.connection.execute(
-                f"create or replace view source_keys as "
-                f"select {keys} from staged union all select {keys} from refused_keys"
-            )
+            self._bench.define("source_keys", f"select {keys} from staged union all select {keys} from refused_keys")
         else:
             self._stage_keys("source_keys", batches)
         self._find_gone(changes.vanished_keys(self.contract))
@@ -148,7 +146,7 @@ class Batch:
             self._view(name, [stage.close()])
 
     def _find_gone(self, statement: str) -> None:
-        self._bench.connection.execute(f"create or replace table gone_keys as {statement}")
+        self._bench.table("gone_keys", statement)
 
     def vanished(self) -> tuple[int, int]:
         """Return how many live keys of the lake are gone from the source, and how many live ones the lake has."""
@@ -165,8 +163,8 @@ class Batch:
         number = self.state.batch
         rows = self._bench.scalar(f"select count(*) from bronze where _batch <= {number}")
         file = self._stage_query(newest_events(self.contract), "live")
-        self._filesystem.create_dir(self.table.checkpoint_folder, recursive=True)
-        self._filesystem.move(file.path, f"{self.table.checkpoint_folder}/{number:08d}-{rows}.parquet")
+        make_folder(self._filesystem, self.table.checkpoint_folder)
+        move(self._filesystem, file.path, f"{self.table.checkpoint_folder}/{number:08d}-{rows}.parquet")
 
     def delete_vanished(self) -> int:
         """Stage a D row per key that is gone."""
@@ -188,7 +186,7 @@ class Batch:
     def lacking_keys(self) -> pa.Table:
         """Return the keys that the source has and the lake will lack, or hold as deleted, after what was taken."""
         self._view_refused_keys()
-        return self._bench.connection.execute(changes.lacking_keys(self.contract)).to_arrow_table()
+        return self._bench.select(changes.lacking_keys(self.contract))
 
     def settle_quarantine(self) -> None:
         """Drop the bad rows that an earlier batch quarantined already. Fills `counts`."""
@@ -204,11 +202,11 @@ class Batch:
         if not self.counts.quarantined:
             return {}
         self._view("new_bad", self._bad)
-        rows = self._bench.connection.execute(
-            "select mark, count(*) from (select unnest(string_split(_breaks, '; ')) as mark from new_bad) "
-            "group by 1 order by 1"
-        ).fetchall()
-        return dict(rows)
+        rows = self._bench.select(
+            "select mark, count(*) as n from (select unnest(string_split(_breaks, '; ')) as mark from new_bad) "
+            "group by mark order by mark"
+        )
+        return {row["mark"]: row["n"] for row in rows.to_pylist()}
 
     def commit(self, metadata: dict[str, Any]) -> int | None:
         """
@@ -230,10 +228,12 @@ class Batch:
 
     def _bronze_files(self, number: int) -> list[StagedFile]:
         table = self.table
-        if self.contract.partition is None:
+        files = None
+        if self.contract.partition is not None:
+            self._view("pieces", self._pieces)
+            files = self._bench.partitioned(table, "select * from pieces")
+        if files is None:
             return [table.adopt(f.path, f.footer, f.bytes, batch=number, uri=table.uri) for f in self._pieces]
-        self._view("pieces", self._pieces)
-        files = table.write_partitions(self._bench.connection, "select * from pieces")
         staged, written = sum(piece.rows for piece in self._pieces), sum(file.rows for file in files)
         if staged != written:
             raise IntegrityError(
@@ -290,7 +290,7 @@ class Batch:
         """Make the view of the keys that bad rows bear, as the contract types them: null where one does not fit."""
         keys = ", ".join(changes.key_of_bad(key, TYPE_RULE) for key in self.contract.keys)
         self._view("bad", self._bad or [self._empty_bad()])
-        self._bench.connection.execute(f"create or replace view refused_keys as select {keys} from bad")
+        self._bench.define("refused_keys", f"select {keys} from bad")
 
     def _empty_bad(self) -> ParquetFile:
         with self._open_bad() as stage:
@@ -305,13 +305,10 @@ class Batch:
         return Stamp(self.state.next_batch, op, point.moment, point.sequence, self.ingested_at)
 
     def _stage_query(self, query: str, name: str, schema: pa.Schema | None = None) -> ParquetFile:
-        schema = schema or bronze_schema(self.contract)
-        with ParquetStage(self._filesystem, self._path(name), schema) as stage:
-            stage.write_all(self._bench.reader(query, schema))
-            return stage.close()
+        return self._bench.stage(query, schema or bronze_schema(self.contract), self._path(name))
 
     def _view(self, name: str, files: Sequence[ParquetFile]) -> None:
-        self._bench.view(name, [self.table.lake.location(file.path) for file in files])
+        self._bench.staged(name, [file.path for file in files])
 
     @property
     def _filesystem(self) -> Any:
@@ -328,7 +325,7 @@ def open_batch(
     """Open the next batch of a table; its staged files are swept away at the end, committed or not."""
     folder = table.staging_folder(f"{state.next_batch:08d}-{uuid.uuid4().hex[:8]}")
     try:
-        with open_workbench(table, state, memory_limit=memory_limit) as bench:
+        with open_bench(table, state, memory_limit=memory_limit) as bench:
             yield Batch(table, state, fixed_point, bench, folder)
     finally:
         filesystem = table.lake.filesystem

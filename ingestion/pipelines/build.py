@@ -10,14 +10,16 @@ import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any
 
 from ingestion.errors import BuildError, ConfigurationError
 from ingestion.pipelines.context import Context
 
-LAYERS = ("silver", "gold")
-_SELECTION = {"silver": ["path:models/silver"], "gold": ["path:models/gold"]}
+TARGET = "LAKEHOUSE_DBT_TARGET"  # a cluster's output in profiles.yml, in place of a Spark in dbt's own process
+LAYERS = ("silver", "gold", "audit")
+_SELECTION = {layer: [f"path:models/{layer}"] for layer in LAYERS}
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +41,7 @@ def build_layer(
     context: Context, layer: str, *, full_refresh: bool = False, without: Sequence[str] = (), unit_tests: bool = False
 ) -> BuildResult:
     """
-    Build a layer (`silver`, `gold`, or `all`), its data tests included.
+    Build a layer (`silver`, `gold`, `audit`, or `all`), its data tests included.
 
     `without` names contracts whose load failed: their sources' descendants are left out. A run
     with nothing new commits nothing.
@@ -48,7 +50,9 @@ def build_layer(
         BuildError: a model or a test failed, or one that was planned did not run.
     """
     if layer not in (*LAYERS, "all"):
-        raise ConfigurationError(f"{layer}: promised a layer, known are silver, gold and all. Nothing was built.")
+        raise ConfigurationError(
+            f"{layer}: promised a layer, known are silver, gold, audit and all. Nothing was built."
+        )
     with context.recorded(layer, "dbt") as row:
         result = run_build(context, layer, full_refresh=full_refresh, without=without, unit_tests=unit_tests)
         row["message"] = "; ".join(result.warnings) or f"{len(result.models)} models, {result.tests} tests"
@@ -65,7 +69,11 @@ def run_build(
     without: Sequence[str] = (),
     unit_tests: bool = False,
 ) -> BuildResult:
-    """Do what `build_layer` does, under further environment variables, and write nothing into the ledger."""
+    """
+    Do what `build_layer` does, under further environment variables, and write nothing into the ledger.
+
+    `layer` may also be some layers, joined by `+`.
+    """
     target = Path(tempfile.mkdtemp(prefix="lakehouse-dbt-"))
     try:
         arguments = _arguments(layer, full_refresh=full_refresh, without=without, unit_tests=unit_tests)
@@ -84,7 +92,7 @@ def generate_docs(context: Context, folder: Path) -> None:
 
 
 def _arguments(layer: str, *, full_refresh: bool, without: Sequence[str], unit_tests: bool) -> list[str]:
-    layers = LAYERS if layer == "all" else (layer,)
+    layers = LAYERS if layer == "all" else layer.split("+")
     arguments = ["build", "--select", *(selector for name in layers for selector in _SELECTION[name])]
     if without:
         arguments += ["--exclude", *(f"source:{contract_id}+" for contract_id in without)]
@@ -98,13 +106,7 @@ def _arguments(layer: str, *, full_refresh: bool, without: Sequence[str], unit_t
 def _run_dbt(
     context: Context, arguments: Sequence[str], target: Path, further: Mapping[str, str] | None = None
 ) -> tuple[int, str]:
-    dbt = Path(sys.executable).with_name("dbt")
-    if not dbt.exists():
-        raise ConfigurationError(
-            "dbt: promised beside this Python interpreter, found none there. Nothing was built. "
-            "Install the package again: pip install lakehouse"
-        )
-    project = context.settings.dbt_project
+    project, engine = context.settings.dbt_project, context.settings.engine
     environment = {
         **os.environ,
         "LAKEHOUSE_ROOT": context.lake.root,
@@ -115,11 +117,25 @@ def _run_dbt(
         "DBT_LOG_PATH": str(target / "logs"),
         "DBT_PROJECT_DIR": str(project),
         "DBT_PROFILES_DIR": str(project),
+        TARGET: (os.environ.get(TARGET) if engine == "spark" else None) or engine,
         **(further or {}),
     }
-    command = [str(dbt), "--no-use-colors", *arguments]
+    command = [*_dbt(context), "--no-use-colors", *arguments]
     done = subprocess.run(command, cwd=project, env=environment, capture_output=True, text=True, check=False)
     return done.returncode, done.stdout + done.stderr
+
+
+def _dbt(context: Context) -> list[str]:
+    """Return the command that is dbt; on Spark, the one that shows it the lake. Raises ConfigurationError."""
+    dbt, on_spark = Path(sys.executable).with_name("dbt"), context.settings.engine == "spark"
+    if not dbt.exists() or (on_spark and not any(distributions(name="dbt-spark"))):
+        raise ConfigurationError(
+            f"{'dbt-spark' if on_spark else 'dbt'}: promised beside this Python interpreter, found none there. "
+            f"Nothing was built. Install the package again: pip install lakehouse{'[spark]' if on_spark else ''}"
+        )
+    if on_spark:
+        return [sys.executable, str(context.settings.dbt_project / "plugins" / "on_spark.py")]
+    return [str(dbt)]
 
 
 def _read_results(context: Context, layer: str, target: Path, code: int, output: str) -> BuildResult:

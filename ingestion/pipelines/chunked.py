@@ -13,6 +13,7 @@ import threading
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from ingestion.bronze.rows import Stamp
@@ -58,16 +59,19 @@ def chunk_ledger(table: BronzeTable, state: BronzeState, *, full: bool) -> Chunk
     return ChunkLedger(table.lake.filesystem, table.staging_folder(f"plan-{digest}"))
 
 
-def read_chunks(work: ChunkWork, ledger: ChunkLedger) -> list[Intake]:
+def read_chunks(work: ChunkWork, ledger: ChunkLedger, *, on_spark: bool = False) -> list[Intake]:
     """
-    Read the chunks that the ledger lacks, and return all of them in order.
+    Read the chunks that the ledger lacks, in processes or on Spark's executors, and return all of them in order.
 
     Raises what reading raises, after the chunks under way have ended: they need not be read again.
     """
     count = len(work.plan.chunks)
     missing = [index for index in range(count) if ledger.finished(index) is None]
-    workers = min(len(missing), os.cpu_count() or 1, max(1, work.connection.max_sessions - 1))
-    if workers > 1 and not multiprocessing.current_process().daemon:
+    sessions = max(1, work.connection.max_sessions - 1)  # one is the driver's own
+    workers = min(len(missing), os.cpu_count() or 1, sessions)
+    if on_spark and missing:
+        _read_on_spark(work, missing, sessions)
+    elif workers > 1 and not multiprocessing.current_process().daemon:
         _read_in_processes(work, missing, workers)
     else:
         for index in missing:
@@ -114,6 +118,14 @@ def _read_in_processes(work: ChunkWork, indices: Sequence[int], workers: int) ->
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
+
+
+def _read_on_spark(work: ChunkWork, indices: Sequence[int], sessions: int) -> None:
+    from ingestion.lake.spark_session import open_session  # noqa: PLC0415
+    from ingestion.sources.spark_reader import read_on_executors  # noqa: PLC0415 - the embedded engine needs no pyspark
+
+    session = open_session(root=work.lake.root, storage_options=work.lake.storage_options)
+    read_on_executors(session, work.contract.id, indices, partial(read_chunk, work), sessions=sessions)
 
 
 def _end_with_parent() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +18,8 @@ from ingestion.errors import ConfigurationError, LakehouseError
 from ingestion.lake.base import Engine
 from ingestion.lake.delta_rs import DeltaRs
 from ingestion.lake.layout import Lake, create_lake, open_lake
+from ingestion.lake.spark_session import check_installed
+from ingestion.lake.storage_errors import reaching
 from ingestion.ledger.journal import Journal
 from ingestion.settings import Settings
 from ingestion.sources import open_source
@@ -70,7 +73,8 @@ class Context:
         row: dict[str, Any] = {"run_id": self.run_id, "step": step, "subject": subject, "status": "ok"}
         row["started_at"] = datetime.now(UTC)
         try:
-            yield row
+            with reaching(self.lake.root):
+                yield row
         except BaseException as exc:
             row["status"] = "failed"
             row["error"] = type(exc).__name__
@@ -78,7 +82,8 @@ class Context:
             raise
         finally:
             row["finished_at"] = datetime.now(UTC)
-            self.journal.append("runs", [row])
+            with reaching(self.lake.root):
+                self.journal.append("runs", [row])
             logger.info(
                 "run=%s step=%s subject=%s batch=%s status=%s",
                 self.run_id,
@@ -109,5 +114,15 @@ def new_run_id() -> str:
 
 
 def _context(settings: Settings, lake: Lake, run_id: str | None) -> Context:
-    engine = DeltaRs(lake.storage_options, settings.memory_limit)
+    engine = open_engine(settings, lake)
     return Context(settings, lake, engine, Journal(lake, engine), run_id or new_run_id())
+
+
+def open_engine(settings: Settings, lake: Lake) -> Engine:
+    """Return the engine that the settings name. Spark starts with the first write. Raises ConfigurationError."""
+    if settings.engine == "spark":
+        check_installed(os.environ)
+        from ingestion.lake.spark import SparkDelta  # noqa: PLC0415 - the embedded engine needs no pyspark
+
+        return SparkDelta(lake.storage_options, settings.memory_limit, root=lake.root)
+    return DeltaRs(lake.storage_options, settings.memory_limit)

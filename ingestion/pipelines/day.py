@@ -17,6 +17,7 @@ from ingestion.pipelines.load import load_table
 from ingestion.pipelines.points import shared_point
 from ingestion.pipelines.steps import LoadResult
 from ingestion.reconcile.gap import CRITICAL, GapReport
+from ingestion.reconcile.states import State
 
 Progress = Callable[[str, str], None]
 """Told of each step as it begins: the step's name and its subject."""
@@ -82,7 +83,8 @@ def verdict(context: Context, run_id: str, planned: Sequence[str]) -> list[str]:
     """
     Read the ledger of a run and return one line per thing that is red; empty means green.
 
-    Red is a planned load or gap check without a good end, a failed build, or a critical gap.
+    Red is a planned load or gap check without a good end, a failed build, or a critical gap that is confirmed: what is
+    only suspected may be in flight.
     """
     rows = context.journal.select(
         "select step, subject, status, message, error from ops.runs where run_id = ? order by finished_at", [run_id]
@@ -96,13 +98,18 @@ def verdict(context: Context, run_id: str, planned: Sequence[str]) -> list[str]:
             red.append(f"{step} {subject}: did not run")
         elif row["status"] == "failed":
             red.append(f"{step} {subject}: {row['message'] or row['error']}")
+    return red + alarms(context, run_id)
+
+
+def alarms(context: Context, run_id: str, contract_id: str | None = None) -> list[str]:
+    """Return one line per table whose newest check of a run found a critical gap that is confirmed."""
     gaps = context.journal.select(
-        'select contract_id, severity, sync_gap from ops.gaps where run_id = ? and "partition" is null '
+        "select contract_id, severity, state, sync_gap, coalesce(differing_keys, 0) as differing from ops.gaps "
+        'where run_id = ? and "partition" is null and contract_id = coalesce(?, contract_id) '
         "qualify row_number() over (partition by contract_id order by checked_at desc) = 1 order by 1",
-        [run_id],
+        [run_id, contract_id],
     )
-    red += [f"gap {g['contract_id']}: {g['severity']}, {g['sync_gap']} rows" for g in gaps if g["severity"] == CRITICAL]
-    return red
+    return [_describe(gap) for gap in gaps if (gap["severity"], gap["state"]) == (CRITICAL, State.CONFIRMED)]
 
 
 def raise_if_red(run_id: str, red: Sequence[str]) -> None:
@@ -113,6 +120,11 @@ def raise_if_red(run_id: str, red: Sequence[str]) -> None:
             f"{run_id}: {len(red)} steps are red.\n{lines}\n"
             "What the others wrote is in the lake. Correct the causes and run again: only what is missing is done."
         )
+
+
+def _describe(gap: dict[str, Any]) -> str:
+    differing = f", {gap['differing']} with other contents" if gap["differing"] else ""
+    return f"gap {gap['contract_id']}: {gap['severity']}, {gap['sync_gap']} rows{differing}"
 
 
 def _point(context: Context, system: str) -> FixedPoint | None:

@@ -1,160 +1,148 @@
-"""Records the sync gap of a table: source and lake compared up to the committed watermark."""
+"""Records the sync gap of a table: source and lake compared up to what was committed, and what became of it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 
-import pyarrow as pa
-import pyarrow.fs as pafs
-
-from ingestion.bronze import census
-from ingestion.contracts.model import Contract, Mode
-from ingestion.contracts.window import Window
-from ingestion.extract import windows
-from ingestion.extract.staging import ParquetStage
+from ingestion.contracts.model import Contract
+from ingestion.pipelines.compared import Compared
+from ingestion.pipelines.comparing import compare_table
 from ingestion.pipelines.context import Context
-from ingestion.pipelines.steps import committed_watermark
-from ingestion.pipelines.workbench import Workbench, open_workbench
-from ingestion.reconcile.gap import UNKNOWN, GapReport, compare_partitions, runbook_sql, severity
-from ingestion.sources.base import Snapshot
+from ingestion.pipelines.differences import Judged, settle_differences
+from ingestion.reconcile.gap import OK, UNKNOWN, GapReport, PartitionGap, runbook_sql, score, severity
+from ingestion.reconcile.leaves import Finding
+from ingestion.reconcile.states import State
 
 
 def record_sync_gap(context: Context, contract_id: str) -> GapReport:
     """
-    Compare a table with its source and append the finding to `ops.gaps`.
+    Compare a table with its source, settle its differences and append the finding to the ledger.
 
-    Counts per partition come first; key sets are read only where counts differ. A source that
-    cannot be asked is recorded as UNKNOWN before the error goes on.
+    A source that cannot be asked is recorded as UNKNOWN before the error goes on.
     """
     with context.recorded("gaps", contract_id) as row:
         contract = context.contract(contract_id)
         row["contract_version"] = contract.version
         try:
-            report = measure_gap(context, contract)
+            table = context.table(contract)
+            report = record_comparison(context, compare_table(context, table, table.state()))
         except Exception:
             context.journal.append(
                 "gaps",
                 [_common(context, contract) | {"severity": UNKNOWN, "runbook_sql": runbook_sql(contract, None, None)}],
             )
             raise
-        _append(context, contract, report)
         row["batch"] = report.batch
-        row["status"] = "ok" if report.severity == "OK" else "warning"
-        row["message"] = None if report.severity == "OK" else f"gap {report.sync_gap}, {report.severity}"
+        row["status"] = "ok" if report.severity == OK else "warning"
+        row["message"] = None if report.severity == OK else describe(report)
         return report
 
 
-def measure_gap(context: Context, contract: Contract) -> GapReport:
-    """Compare a table with its source and return the finding; writes nothing."""
-    table = context.table(contract)
-    state = table.state()
-    bound = committed_watermark(context, table, state)
-    with (
-        context.source(contract).snapshot() as snapshot,
-        open_workbench(table, state, memory_limit=context.settings.load_memory) as bench,
-    ):
-        _keys(bench, contract, "in_flight", [] if bound is None else snapshot.read_keys(contract, Window(low=bound)))
-        bench.table("lake_keys", census.lake_keys(contract))
-        source = _counts(snapshot.count_partitions(contract, Window(high=bound)))
-        lake = _counts(bench.select(census.count_partitions()))
-        missing = extra = unloadable = 0
-        quarantined: dict[str | None, int] = {}
-        if source != lake:
-            _keys(bench, contract, "source_keys", snapshot.read_keys(contract, Window(high=bound)))
-            bench.table("missing", census.missing_keys(contract))
-            found = bench.select(census.quarantined_missing(contract))
-            quarantined = _counts(found)
-            in_quarantine = sum(found.column("keys").to_pylist())
-            missing = bench.scalar("select count(*) from missing") - in_quarantine
-            extra = bench.scalar(f"select count(*) from ({census.extra_keys(contract)})")
-            unloadable = bench.scalar(census.unloadable_rows(contract)) + in_quarantine
-        partitions = compare_partitions(source, lake, quarantined)
-        report = GapReport(
-            contract_id=contract.id,
-            bound=bound,
-            batch=state.batch,
-            source_count=sum(source.values()),
-            lake_count=sum(lake.values()),
-            quarantined_count=unloadable,
-            in_flight_count=bench.scalar("select count(*) from in_flight"),
-            missing_keys=missing,
-            extra_keys=extra,
-            freshness_lag_hours=_lag_hours(context, contract, snapshot, bound),
-            severity=UNKNOWN,
-            partitions=partitions,
-            runbook_sql=runbook_sql(contract, bound, partitions[0].partition if partitions else None),
-        )
-    return replace(report, severity=severity(contract, report))
+def record_comparison(context: Context, compared: Compared, *, is_repaired: bool = False) -> GapReport:
+    """Settle what a comparison found and append it to `ops.differences` and `ops.gaps`."""
+    report = report_of(settle_differences(context, compared, is_repaired=is_repaired))
+    context.journal.append("gaps", _rows(context, compared.contract, report))
+    return report
 
 
-def _lag_hours(context: Context, contract: Contract, snapshot: Snapshot, bound: str | None) -> float | None:
-    """Return by how much the source's newest change is ahead of the lake; None where that has no measure."""
-    if contract.mode is Mode.INCREMENTAL and windows.is_moment(contract):
-        future = windows.future_limit(contract, snapshot.fixed_point) or ""
-        newest = snapshot.highest_watermark(contract, below=future)
-        if newest is None:
-            return 0.0
-        return None if bound is None else max(0.0, windows.hours_between(contract, bound, newest))
-    rows = context.journal.select(
-        "select max(fixed_point) as at from ops.runs where step = 'load' and subject = ? and status <> 'failed'",
-        [contract.id],
+def report_of(judged: Judged) -> GapReport:
+    """Return a comparison as people read it, judged by the contract's promise."""
+    compared, findings = judged.compared, judged.findings
+    contract, comparison, bound = compared.contract, compared.comparison, compared.bound.text
+    partitions = findings.partitions(judged.waived)
+    open_keys = {kind: judged.open_keys(kind) for kind in Finding}
+    repeated = [key for key in open_keys[Finding.DUPLICATED] if not key.gap]
+    missing = len(open_keys[Finding.MISSING_IN_LAKE]) + len(open_keys[Finding.DUPLICATED]) - len(repeated)
+    counted = findings.counted_rows(judged.waived)
+    quarantined = comparison.source.unkeyed + findings.explained
+    report = GapReport(
+        contract_id=contract.id,
+        bound=bound,
+        batch=compared.batch,
+        source_count=comparison.source.rows + comparison.source.unkeyed,
+        lake_count=comparison.lake.rows,
+        quarantined_count=quarantined,
+        in_flight_count=compared.in_flight,
+        missing_keys=missing + max(0, counted),
+        extra_keys=len(open_keys[Finding.MISSING_IN_SOURCE]) + max(0, -counted),
+        freshness_lag_hours=compared.lag_hours,
+        severity=UNKNOWN,
+        partitions=partitions,
+        runbook_sql=runbook_sql(contract, bound, partitions[0].partition if partitions else None),
+        differing_keys=len(open_keys[Finding.CHANGED]),
+        duplicated_keys=len(repeated),
+        waived_count=findings.waived_rows(judged.waived),
+        rung=comparison.rung.name.lower(),
+        outcome=str(comparison.outcome),
+        why=comparison.why,
+        state=judged.settled.gravest,
+        unverified_columns=compared.not_compared,
+        unresolved_rows=comparison.unresolved_rows,
+        queries=compared.queries,
+        rows_compared=compared.rows,
+        seconds=compared.seconds,
     )
-    at = rows[0]["at"] if rows else None
-    if at is None:
-        return None
-    return max(0.0, (snapshot.fixed_point.moment - datetime.fromisoformat(at)).total_seconds() / 3600)
+    return _judged(contract, report, refused=sum(key.is_explained and not key.explained for key in judged.keys))
 
 
-def _append(context: Context, contract: Contract, report: GapReport) -> None:
-    whole = _common(context, contract) | {
+def _judged(contract: Contract, report: GapReport, *, refused: int) -> GapReport:
+    """Fill in what follows from the counts. `refused` rows stand in the lake with an older content."""
+    found = report.missing_keys + report.differing_keys + report.duplicated_keys
+    doubtful = max(found, report.sync_gap) + report.quarantined_count + refused
+    judged = severity(contract, report)
+    return replace(
+        report,
+        severity=judged,
+        data_quality_score=score(report.source_count, doubtful),
+        sla_met=True if judged == OK else False if report.state == State.CONFIRMED else None,
+    )
+
+
+def describe(report: GapReport) -> str:
+    """Return a gap in a few words; no row value."""
+    told = {
+        "gap": report.sync_gap,
+        "missing": report.missing_keys,
+        "too many": report.extra_keys,
+        "different": report.differing_keys,
+        "duplicated": report.duplicated_keys,
+    }
+    counts = ", ".join(f"{name} {count}" for name, count in told.items() if count or name == "gap")
+    state = f" ({report.state})" if report.state else ""
+    return f"{counts}; {report.severity}{state}"
+
+
+def _rows(context: Context, contract: Contract, report: GapReport) -> list[dict[str, Any]]:
+    common = _common(context, contract)
+    names = (
+        *("bound", "batch", "source_count", "lake_count", "quarantined_count", "in_flight_count", "sync_gap"),
+        *("gap_percentage", "missing_keys", "extra_keys", "freshness_lag_hours", "severity", "runbook_sql"),
+        *("differing_keys", "rung", "outcome", "state", "queries", "rows_compared", "seconds", "data_quality_score"),
+        "sla_met",
+    )
+    whole = {name: getattr(report, name) for name in names}
+    whole |= {"missing_partitions": len(report.missing_partitions), "why": report.why or None}
+    whole |= {"unverified_columns": report.unverified_columns or None}
+    return [common | whole, *(common | _row_of(contract, report, part) for part in report.partitions)]
+
+
+def _row_of(contract: Contract, report: GapReport, part: PartitionGap) -> dict[str, Any]:
+    return {
+        "partition": part.partition or "(none)",
         "bound": report.bound,
         "batch": report.batch,
-        "source_count": report.source_count,
-        "lake_count": report.lake_count,
-        "quarantined_count": report.quarantined_count,
-        "in_flight_count": report.in_flight_count,
-        "sync_gap": report.sync_gap,
-        "gap_percentage": report.gap_percentage,
-        "missing_keys": report.missing_keys,
-        "extra_keys": report.extra_keys,
-        "missing_partitions": len(report.missing_partitions),
-        "freshness_lag_hours": report.freshness_lag_hours,
+        "source_count": part.source_count,
+        "lake_count": part.lake_count,
+        "quarantined_count": part.quarantined_count,
+        "sync_gap": part.sync_gap,
+        "gap_percentage": part.percentage,
+        "missing_partitions": int(part.is_missing),
         "severity": report.severity,
-        "runbook_sql": report.runbook_sql,
+        "runbook_sql": runbook_sql(contract, report.bound, part.partition),
     }
-    parts = [
-        _common(context, contract)
-        | {
-            "partition": part.partition or "(none)",
-            "bound": report.bound,
-            "batch": report.batch,
-            "source_count": part.source_count,
-            "lake_count": part.lake_count,
-            "quarantined_count": part.quarantined_count,
-            "sync_gap": part.sync_gap,
-            "gap_percentage": part.percentage,
-            "missing_partitions": int(part.is_missing),
-            "severity": report.severity,
-            "runbook_sql": runbook_sql(contract, report.bound, part.partition),
-        }
-        for part in report.partitions
-    ]
-    context.journal.append("gaps", [whole, *parts])
 
 
-def _common(context: Context, contract: Contract) -> dict[str, object]:
+def _common(context: Context, contract: Contract) -> dict[str, Any]:
     return {"run_id": context.run_id, "contract_id": contract.id, "checked_at": datetime.now(UTC)}
-
-
-def _counts(table: pa.Table) -> dict[str | None, int]:
-    return dict(zip(table.column("partition").to_pylist(), table.column("rows").to_pylist(), strict=True))
-
-
-def _keys(bench: Workbench, contract: Contract, name: str, batches: Iterable[pa.RecordBatch]) -> None:
-    """Make a view of key columns; they go through a file, not through memory."""
-    schema = pa.schema([(column.name, column.arrow_type) for column in contract.keys])
-    with ParquetStage(pafs.LocalFileSystem(), str(bench.folder / f"{name}.parquet"), schema) as stage:
-        stage.write_all(batches)
-        bench.view(name, [stage.close().path])

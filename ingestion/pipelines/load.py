@@ -51,7 +51,7 @@ def load_table(
     """
     with context.recorded("load", contract_id) as row:
         contract = context.contract(contract_id)
-        row["contract_version"] = contract.version
+        row["contract_version"], row["is_full"] = contract.version, full
         table = context.table(contract)
         table.create()
         points = [at, *[None] * (READS - 1)]

@@ -86,7 +86,7 @@ def _sweep(context: Context, folder: str, before: datetime) -> int:
     filesystem, deleted = context.lake.filesystem, 0
     for attempt in filesystem.get_file_info(pafs.FileSelector(f"{folder}/_staging", allow_not_found=True)):
         inside = filesystem.get_file_info(pafs.FileSelector(attempt.path, recursive=True, allow_not_found=True))
-        if all(info.mtime is not None and info.mtime < before for info in (attempt, *inside)):
+        if all(info.mtime < before for info in (attempt, *inside) if info.mtime is not None):
             filesystem.delete_dir(attempt.path)
             deleted += sum(info.is_file for info in inside)
     for path in stale_checkpoints(filesystem, f"{folder}/_live", before):

@@ -12,13 +12,16 @@ from ingestion.bronze import changes
 from ingestion.bronze.quarantine import open_batches, open_rows
 from ingestion.bronze.table import BronzeTable
 from ingestion.contracts.model import BronzeMode, Contract
-from ingestion.contracts.window import FixedPoint, Window
+from ingestion.contracts.window import FixedPoint
 from ingestion.errors import ConfigurationError
 from ingestion.extract.split import Tally, split
 from ingestion.lake import duck
 from ingestion.lake.base import Commit
 from ingestion.pipelines.batch import Batch, open_batch
+from ingestion.pipelines.comparing import compare_in
 from ingestion.pipelines.context import Context
+from ingestion.pipelines.gaps import record_comparison
+from ingestion.pipelines.repair_work import RepairWork, check_limit, find_work
 from ingestion.pipelines.steps import (
     LoadResult,
     batch_metadata,
@@ -28,35 +31,52 @@ from ingestion.pipelines.steps import (
     ledger_columns,
     result_of,
 )
+from ingestion.sources.base import Snapshot
 
 
-def repair_table(context: Context, contract_id: str, *, allow_deletes: bool = False) -> LoadResult:
+def repair_table(context: Context, contract_id: str, *, allow_deletes: bool = False, yes: bool = False) -> LoadResult:
     """
-    Compare key sets at a new fixed point, append lacking rows as R and vanished keys as D.
+    Compare a table with its source at a new fixed point and append what closes the gap: lacking and differing rows as
+    R, vanished keys as D. Then compare again at that point, and record both comparisons.
 
-    The committed watermark stays where it was. A second repair finds nothing and commits nothing.
-    Raises DeleteBrakeError, and what `load_table` raises about sources and races.
+    The committed watermark stays where it was; rows in flight are left to the next load, waived differences alone. A
+    second repair finds nothing and commits nothing. What is still there afterwards stays open in the ledger.
+
+    Raises:
+        ApprovalNeededError: it would write more than the contract lets it without `yes`. Nothing was committed.
+        DeleteBrakeError: more keys vanished than the contract allows, without `allow_deletes`.
+        SourceUnavailableError, ConcurrentWriteError: try again later.
     """
     with context.recorded("repair", contract_id) as row:
         contract = _with_history(context.contract(contract_id), "repair")
         row["contract_version"] = contract.version
         table = context.table(contract)
         table.create()
-        state = table.state()
-        watermark = committed_watermark(context, table, state)
         with context.source(contract).snapshot() as snapshot:
             row["fixed_point"] = snapshot.fixed_point.moment.isoformat()
-            found = snapshot.catalog(contract)
-            with open_batch(table, state, snapshot.fixed_point, memory_limit=context.settings.load_memory) as batch:
-                batch.take([], op="R", news=None)
-                batch.set_source_keys(snapshot.read_keys(contract, Window()))
-                check_brake(contract, batch, allow_deletes=allow_deletes)
-                lacking = batch.lacking_keys()
-                batch.delete_vanished()
-                fetched = fetch(contract, snapshot, found, batch, lacking) if lacking.num_rows else 0
-                result = _commit(context, contract, batch, watermark, fetched=fetched)
+            work = find_work(context, table, snapshot)
+            if not yes:
+                check_limit(contract, work)
+            result = _repair(context, table, snapshot, work, allow_deletes=allow_deletes)
+            if result.batch is not None:
+                again = compare_in(context, table, table.state(), snapshot)
+                record_comparison(context, again, is_repaired=True)
         row.update(ledger_columns(result))
         return result
+
+
+def _repair(
+    context: Context, table: BronzeTable, snapshot: Snapshot, work: RepairWork, *, allow_deletes: bool
+) -> LoadResult:
+    contract, state = table.contract, work.state
+    watermark = committed_watermark(context, table, state)
+    with open_batch(table, state, snapshot.fixed_point, memory_limit=context.settings.load_memory) as batch:
+        batch.set_deleted_keys(work.vanished.to_batches())
+        check_brake(contract, batch, allow_deletes=allow_deletes)
+        batch.delete_vanished()
+        found = snapshot.catalog(contract)
+        fetched = fetch(contract, snapshot, found, batch, work.lacking) if work.lacking.num_rows else 0
+        return _commit(context, contract, batch, watermark, fetched=fetched)
 
 
 def replay_quarantine(context: Context, contract_id: str) -> LoadResult:
@@ -76,7 +96,7 @@ def replay_quarantine(context: Context, contract_id: str) -> LoadResult:
         now = datetime.now(UTC)
         marks: list[pa.RecordBatch] = []
         with (
-            duck.connect(memory_limit=context.settings.load_memory) as reader,
+            duck.connect(at=table.uri, memory_limit=context.settings.load_memory) as reader,
             open_batch(
                 table, state, FixedPoint("quarantine", "", now), memory_limit=context.settings.load_memory
             ) as batch,

@@ -175,7 +175,7 @@ class TableLoad:
         work = ChunkWork(
             self.contract, connection, self.table.lake, self.ledger.folder, chunks, self.found, stamp, plan.future
         )
-        intakes = read_chunks(work, self.ledger)
+        intakes = read_chunks(work, self.ledger, on_spark=self.context.engine.name == "spark")
         last = len(intakes) * ROW_NUMBERS + 1
         self.batch.admit(intakes, stamp=stamp, news=self._news(plan), last_row=last)
         if self.source.shares(chunks.fixed_point):

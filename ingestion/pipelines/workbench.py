@@ -1,4 +1,7 @@
-"""DuckDB over one table at fixed Delta versions: what loads and gap checks compare source rows with."""
+"""SQL over one table at fixed Delta versions: what loads and gap checks compare source rows with.
+
+Statements are written in DuckDB's words; the workbench on Spark (`ingestion.pipelines.spark_workbench`) translates.
+"""
 
 from __future__ import annotations
 
@@ -8,26 +11,71 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import pyarrow as pa
 
 from ingestion.bronze.checkpoint import create_events_view, find_checkpoint
 from ingestion.bronze.table import BronzeState, BronzeTable
+from ingestion.extract.staging import ParquetFile, ParquetStage
 from ingestion.lake import duck
+from ingestion.lake.base import StagedFile
+from ingestion.lake.layout import Lake
 
 BATCH_ROWS = 64 * 1024
+
+
+class Bench(Protocol):
+    """What a batch asks. The views `bronze`, `quarantine` and `events` are there from the start."""
+
+    def staged(self, name: str, paths: Sequence[str]) -> None:
+        """Make or replace the view of staged files, by their paths on the lake's file system."""
+        ...
+
+    def define(self, name: str, query: str) -> None:
+        """Make or replace a view. What it speaks of is looked up when it is asked."""
+        ...
+
+    def table(self, name: str, query: str) -> None:
+        """Compute a query now and keep its rows under a name, in place of what bore it."""
+        ...
+
+    def scalar(self, query: str) -> int:
+        """Return the one whole number that a query yields, 0 for no row."""
+        ...
+
+    def select(self, query: str) -> pa.Table: ...
+
+    def reader(self, query: str, schema: pa.Schema) -> pa.RecordBatchReader:
+        """Stream a query's rows, cast to exactly `schema`."""
+        ...
+
+    def stage(self, query: str, schema: pa.Schema, path: str) -> ParquetFile:
+        """Write a query's rows, cast to exactly `schema`, to one new file on the lake's file system."""
+        ...
+
+    def partitioned(self, table: BronzeTable, query: str) -> list[StagedFile] | None:
+        """Write Bronze rows into files of one partition each; None where the engine's commit does that itself."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
 class Workbench:
     """
-    A connection with the views `bronze`, `quarantine` and `events`, and a local folder that goes with it.
+    DuckDB in this process: a connection with the views, and a local folder that goes with it.
 
     What exceeds the memory limit spills to that folder.
     """
 
     connection: duck.Connection
     folder: Path
+    lake: Lake
+
+    def staged(self, name: str, paths: Sequence[str]) -> None:
+        self.view(name, [self.lake.location(path) for path in paths])
+
+    def define(self, name: str, query: str) -> None:
+        self.connection.execute(f"create or replace view {name} as {query}")
 
     def view(self, name: str, locations: Sequence[str]) -> None:
         """Make or replace the view of Parquet files."""
@@ -35,10 +83,9 @@ class Workbench:
         self.connection.execute(f"create or replace view {name} as select * from read_parquet([{files}])")
 
     def table(self, name: str, query: str) -> None:
-        self.connection.execute(f"create table {name} as {query}")
+        self.connection.execute(f"create or replace table {name} as {query}")
 
     def scalar(self, query: str) -> int:
-        """Return the one whole number that a query yields, 0 for no row."""
         row = self.connection.execute(query).fetchone()
         return int(row[0]) if row else 0
 
@@ -46,16 +93,36 @@ class Workbench:
         return self.connection.execute(query).to_arrow_table()
 
     def reader(self, query: str, schema: pa.Schema) -> pa.RecordBatchReader:
-        """Stream a query's rows, cast to exactly `schema`."""
         reader = self.connection.execute(query).to_arrow_reader(BATCH_ROWS)
         return reader if reader.schema.equals(schema) else reader.cast(schema)
+
+    def stage(self, query: str, schema: pa.Schema, path: str) -> ParquetFile:
+        with ParquetStage(self.lake.filesystem, path, schema) as stage:
+            stage.write_all(self.reader(query, schema))
+            return stage.close()
+
+    def partitioned(self, table: BronzeTable, query: str) -> list[StagedFile] | None:
+        return table.write_partitions(self.connection, query)
+
+
+@contextmanager
+def open_bench(table: BronzeTable, state: BronzeState, *, memory_limit: str) -> Iterator[Bench]:
+    """Open the workbench of the table's engine at the versions of `state`."""
+    if table.engine.name == "spark":
+        from ingestion.pipelines.spark_workbench import open_spark_workbench  # noqa: PLC0415 - the embedded needs none
+
+        with open_spark_workbench(table, state) as on_spark:
+            yield on_spark
+    else:
+        with open_workbench(table, state, memory_limit=memory_limit) as embedded:
+            yield embedded
 
 
 @contextmanager
 def open_workbench(table: BronzeTable, state: BronzeState, *, memory_limit: str) -> Iterator[Workbench]:
     """Open a workbench at the versions of `state`; its folder is swept away at the end."""
     folder = Path(tempfile.mkdtemp(prefix="lakehouse-"))
-    connection = duck.connect(memory_limit=memory_limit, spill=str(folder / "spill"))
+    connection = duck.connect(at=table.uri, memory_limit=memory_limit, spill=str(folder / "spill"))
     try:
         for name, uri, version in (
             ("bronze", table.uri, state.version),
@@ -64,7 +131,7 @@ def open_workbench(table: BronzeTable, state: BronzeState, *, memory_limit: str)
             connection.execute(f"create view {name} as select * from {duck.scan(uri, version)}")
         known = find_checkpoint(table.lake.filesystem, table.checkpoint_folder, up_to=state.batch)
         create_events_view(connection, known, table.lake.location(known.path) if known else "")
-        yield Workbench(connection, folder)
+        yield Workbench(connection, folder, table.lake)
     finally:
         connection.close()
         shutil.rmtree(folder, ignore_errors=True)

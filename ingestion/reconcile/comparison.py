@@ -8,7 +8,7 @@ from enum import IntEnum, StrEnum
 
 import pyarrow as pa
 
-from ingestion.reconcile.leaves import Finding
+from ingestion.reconcile.leaves import DETAILS, Finding
 from ingestion.reconcile.sides import Summary
 
 
@@ -60,8 +60,8 @@ class Comparison:
     """
     What is known at the end.
 
-    `keys` holds the key columns of what was found, by kind; every key in it is certain. `unresolved_rows` are rows (of
-    the larger side) of groups that differ and were not looked into.
+    `found` holds the keys that differ, by kind, with `leaves.DETAILS`; every key in it is certain. `unresolved_rows`
+    are rows (of the larger side) of groups that differ and were not looked into.
     """
 
     outcome: Outcome
@@ -69,12 +69,17 @@ class Comparison:
     source: Summary
     lake: Summary
     partitions: tuple[PartitionCounts, ...] = ()
-    keys: Mapping[Finding, pa.Table] = field(default_factory=dict)
+    found: Mapping[Finding, pa.Table] = field(default_factory=dict)
     unresolved_rows: int = 0
     why: str = ""
     cost: Cost = field(default_factory=Cost)
 
     @property
+    def keys(self) -> dict[Finding, pa.Table]:
+        """Return the key columns of what was found, by kind."""
+        return {kind: found.drop_columns(list(DETAILS)) for kind, found in self.found.items()}
+
+    @property
     def counts(self) -> dict[Finding, int]:
         """Return how many keys of each kind were found."""
-        return {kind: self.keys[kind].num_rows if kind in self.keys else 0 for kind in Finding}
+        return {kind: self.found[kind].num_rows if kind in self.found else 0 for kind in Finding}

@@ -6,7 +6,6 @@ A side that could not be counted is None and stays None: an unknown gap is never
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import date, timedelta
 from typing import Any
@@ -14,26 +13,32 @@ from typing import Any
 from ingestion.contracts.model import Contract
 
 OK, WARNING, CRITICAL, UNKNOWN = "OK", "WARNING", "CRITICAL", "UNKNOWN"
-_RANK = {OK: 0, WARNING: 1, UNKNOWN: 2, CRITICAL: 3}
 
 
 @dataclass(frozen=True, slots=True)
 class PartitionGap:
-    """One partition (`YYYY[-MM[-DD]]`; None: rows without one). `sync_gap` is what nothing explains."""
+    """
+    One partition (`YYYY[-MM[-DD]]`; None: rows without one). `sync_gap` is what nothing explains.
+
+    `moved_count` are rows that the lake has in another partition, less those that the source has in another.
+    """
 
     partition: str | None
     source_count: int
     lake_count: int
     quarantined_count: int
+    waived_count: int = 0
+    moved_count: int = 0
 
     @property
     def sync_gap(self) -> int:
-        return self.source_count - self.lake_count - self.quarantined_count
+        explained = self.quarantined_count + self.waived_count + self.moved_count
+        return self.source_count - self.lake_count - explained
 
     @property
     def is_missing(self) -> bool:
-        """True where the source has rows and the lake has none, quarantine aside."""
-        return self.source_count > self.quarantined_count and self.lake_count == 0
+        """True where the source has rows and the lake has none, what is explained aside."""
+        return self.sync_gap > 0 and self.lake_count == 0
 
     @property
     def percentage(self) -> float:
@@ -43,10 +48,15 @@ class PartitionGap:
 @dataclass(frozen=True, slots=True)
 class GapReport:
     """
-    The gap of one table up to `bound` (None: the table has no watermark; the newest state was compared).
+    The gap of one table up to `bound` (None: the table has no watermark; one state of the source was compared).
 
+    Of a comparison that ended early, keys known by their count alone are counted too, never guessed ones.
     `missing_keys` are in the source and neither in the lake nor in quarantine; `extra_keys` are live
-    in the lake only. `partitions` holds those with a gap, worst first.
+    in the lake only; `differing_keys` are on both sides with other contents; `duplicated_keys` come more than once in
+    the source. None of them is quarantined or waived. `waived_count` is what waivers explain of the counts.
+    `partitions` holds those with a gap, worst first. `state` is that of the gravest open difference. `sla_met` is None
+    where only suspected differences speak against it. `unverified_columns` says what was not compared, and why;
+    `unresolved_rows` are of groups that differ and that the budget did not reach.
     """
 
     contract_id: str
@@ -62,10 +72,24 @@ class GapReport:
     severity: str
     partitions: tuple[PartitionGap, ...]
     runbook_sql: str
+    differing_keys: int = 0
+    duplicated_keys: int = 0
+    waived_count: int = 0
+    rung: str = ""
+    outcome: str = ""
+    why: str = ""
+    state: str | None = None
+    unverified_columns: str = ""
+    unresolved_rows: int = 0
+    queries: int = 0
+    rows_compared: int = 0
+    seconds: float = 0.0
+    data_quality_score: float = 100.0
+    sla_met: bool | None = None
 
     @property
     def sync_gap(self) -> int:
-        return self.source_count - self.lake_count - self.quarantined_count
+        return self.source_count - self.lake_count - self.quarantined_count - self.waived_count
 
     @property
     def gap_percentage(self) -> float:
@@ -91,24 +115,20 @@ def percentage(gap: int, source_count: int) -> float:
     return 100.0 if gap else 0.0
 
 
-def compare_partitions(
-    source: Mapping[str | None, int], lake: Mapping[str | None, int], quarantined: Mapping[str | None, int]
-) -> tuple[PartitionGap, ...]:
-    """Return the partitions whose counts differ, the largest gap first, then by name."""
-    names = {*source, *lake}
-    every = [PartitionGap(n, source.get(n, 0), lake.get(n, 0), quarantined.get(n, 0)) for n in names]
-    return tuple(sorted((p for p in every if p.sync_gap), key=lambda p: (-abs(p.sync_gap), p.partition or "")))
+def score(source_count: int, doubtful: int) -> float:
+    """Return the share of the source's rows, 0 to 100, of which nothing is known to be wrong."""
+    return 100.0 * max(0, source_count - doubtful) / source_count if source_count else 100.0
 
 
 def severity(contract: Contract, report: GapReport) -> str:
-    """Judge a report by the contract's promise: a missing partition or missing keys at or over the limits."""
+    """Judge a report by the contract's promise: a missing partition, or keys that differ beyond the limits."""
     promise = contract.reconcile
     worst = OK
-    keys = report.missing_keys + report.extra_keys
+    keys = report.missing_keys + report.extra_keys + report.differing_keys + report.duplicated_keys
     share = max(report.gap_percentage, percentage(keys, report.source_count))
     if share > promise.critical_gap_percent or report.missing_partitions:
         worst = CRITICAL
-    elif share > promise.warning_gap_percent:
+    elif share > promise.warning_gap_percent or report.unresolved_rows:
         worst = WARNING
     if promise.freshness is not None and report.freshness_lag_hours is not None:
         allowed = promise.freshness.total_seconds() / 3600
@@ -119,9 +139,10 @@ def severity(contract: Contract, report: GapReport) -> str:
     return worst
 
 
-def worse(left: str, right: str) -> str:
-    """Return the graver of two severities."""
-    return max(left, right, key=lambda name: _RANK[name])
+def is_stale(contract: Contract, lag_hours: float | None) -> bool:
+    """Tell whether the lake is further behind than the contract promises."""
+    promise = contract.reconcile.freshness
+    return promise is not None and lag_hours is not None and lag_hours > promise.total_seconds() / 3600
 
 
 def runbook_sql(contract: Contract, bound: str | None, partition: str | None) -> str:

@@ -102,7 +102,7 @@ class _Climb:
     outcome: Outcome = Outcome.PARTIAL
     why: str = ""
     partitions: tuple[PartitionCounts, ...] = ()
-    keys: dict[Finding, pa.Table] = field(default_factory=dict)
+    found: dict[Finding, pa.Table] = field(default_factory=dict)
     unresolved: int = 0
 
     def run(self) -> None:
@@ -167,10 +167,10 @@ class _Climb:
         affordable = self.affordable(region)
         there, here = self.ask(lambda side: side.leaves(affordable.scope), Rung.LEAVES)
         self.rows_read += there.num_rows + here.num_rows
-        keys = {kind: found for kind, found in compare(there, here).items() if found.num_rows}
-        if (there.num_rows, here.num_rows) != (affordable.source_rows, affordable.lake_rows) or not keys:
+        found = compare(there, here)
+        if (there.num_rows, here.num_rows) != (affordable.source_rows, affordable.lake_rows) or not found:
             raise _EndedError(_MOVED)
-        self.keys = keys
+        self.found = found
         self.unresolved = region.rows - affordable.rows
         if affordable is not region:
             raise _EndedError(f"the budget of {self.budget.rows} rows is spent")
@@ -237,7 +237,7 @@ class _Climb:
             source=self.summaries[0],
             lake=self.summaries[1],
             partitions=self.partitions,
-            keys=self.keys,
+            found=self.found,
             unresolved_rows=self.unresolved,
             why=self.why,
             cost=cost,

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
 import pyarrow as pa
 
-from ingestion.reconcile.sides import KEY_HASH, ROW_HASH
+from ingestion.reconcile.sides import KEY_HASH, PARTITION, ROW_HASH
+
+SOURCE_HASH, LAKE_HASH, SOURCE_ROWS, LAKE_ROWS = "_source_hash", "_lake_hash", "_source_rows", "_lake_rows"
+LAKE_PARTITION = "_lake_partition"
+DETAILS = (PARTITION, LAKE_PARTITION, KEY_HASH, SOURCE_HASH, LAKE_HASH, SOURCE_ROWS, LAKE_ROWS)
+"""What stands beside the keys of a finding: hashes are empty and rows 0 on a side that lacks the key."""
 
 
 class Finding(StrEnum):
@@ -29,22 +34,43 @@ class _Key:
     at: int = -1
     hashes: Counter[str] = field(default_factory=Counter)
 
+    @property
+    def rows(self) -> int:
+        return self.hashes.total()
+
+    @property
+    def text(self) -> str:
+        return ",".join(sorted(self.hashes.elements()))
+
+
+_NOWHERE = _Key()
+_Pair = tuple[str, _Key, _Key]
+
 
 def compare(source: pa.Table, lake: pa.Table) -> dict[Finding, pa.Table]:
-    """Return the key columns of the rows that differ, by kind, each key once. Keys are the side's that has them."""
+    """
+    Return the keys whose rows differ, by kind, each key once: its columns, then `DETAILS`.
+
+    Columns and partition are those of the side that has the key, the source's where both have it; the lake's partition
+    is there too.
+    """
     keys_there, keys_here = _keys(source), _keys(lake)
-    found: dict[Finding, list[int]] = defaultdict(list)
+    found: dict[Finding, list[_Pair]] = defaultdict(list)
     for key, there in keys_there.items():
-        here = keys_here.get(key)
-        if here is None:
-            is_single = there.hashes.total() == 1
-            found[Finding.MISSING_IN_LAKE if is_single else Finding.DUPLICATED].append(there.at)
-        elif here.hashes != there.hashes:
-            is_single = there.hashes.total() == here.hashes.total() == 1
-            found[Finding.CHANGED if is_single else Finding.DUPLICATED].append(there.at)
-    orphans = [here.at for key, here in keys_here.items() if key not in keys_there]
-    kinds = {kind: _take(source, rows) for kind, rows in found.items()}
-    return kinds | ({Finding.MISSING_IN_SOURCE: _take(lake, orphans)} if orphans else {})
+        here = keys_here.get(key, _NOWHERE)
+        if here.hashes != there.hashes:
+            found[_kind(there, here)].append((key, there, here))
+    orphans = [(key, _NOWHERE, here) for key, here in keys_here.items() if key not in keys_there]
+    kinds = {kind: _take(source, pairs, [there.at for _, there, _ in pairs], lake) for kind, pairs in found.items()}
+    if orphans:
+        kinds[Finding.MISSING_IN_SOURCE] = _take(lake, orphans, [here.at for *_, here in orphans], lake)
+    return kinds
+
+
+def _kind(there: _Key, here: _Key) -> Finding:
+    if max(there.rows, here.rows) > 1:
+        return Finding.DUPLICATED
+    return Finding.CHANGED if here.rows else Finding.MISSING_IN_LAKE
 
 
 def _keys(side: pa.Table) -> Mapping[str, _Key]:
@@ -58,5 +84,19 @@ def _keys(side: pa.Table) -> Mapping[str, _Key]:
     return keys
 
 
-def _take(side: pa.Table, rows: list[int]) -> pa.Table:
-    return side.drop_columns([KEY_HASH, ROW_HASH]).take(pa.array(rows, pa.int64()))
+def _take(side: pa.Table, pairs: Sequence[_Pair], rows: Sequence[int], lake: pa.Table) -> pa.Table:
+    """Return these rows of a side, one per pair, with what is known of both sides."""
+    taken = side.take(pa.array(rows, pa.int64()))
+    columns = (
+        taken.column(PARTITION),
+        lake.column(PARTITION).take(pa.array([here.at if here.rows else None for *_, here in pairs], pa.int64())),
+        pa.array([key for key, *_ in pairs], pa.string()),
+        pa.array([there.text for _, there, _ in pairs], pa.string()),
+        pa.array([here.text for *_, here in pairs], pa.string()),
+        pa.array([there.rows for _, there, _ in pairs], pa.int64()),
+        pa.array([here.rows for *_, here in pairs], pa.int64()),
+    )
+    keys = taken.drop_columns([KEY_HASH, ROW_HASH, PARTITION])
+    for name, column in zip(DETAILS, columns, strict=True):
+        keys = keys.append_column(name, column)
+    return keys

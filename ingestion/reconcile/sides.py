@@ -13,7 +13,7 @@ from typing import Protocol
 
 import pyarrow as pa
 
-KEY_HASH, ROW_HASH = "_key_hash", "_row_hash"
+KEY_HASH, ROW_HASH, PARTITION = "_key_hash", "_row_hash", "_partition"
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,5 +109,9 @@ class Side(Protocol):
         ...
 
     def leaves(self, scope: Scope) -> pa.Table:
-        """Return every row's key columns (typed by the contract), `_key_hash` and `_row_hash`, in upper case."""
+        """
+        Return every row's key columns (typed by the contract), `_key_hash`, `_row_hash` and `_partition`.
+
+        Hashes in upper case; the partition is null where the contract names none.
+        """
         ...

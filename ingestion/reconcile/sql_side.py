@@ -15,6 +15,7 @@ from ingestion.reconcile.scopes import group_condition, group_expression, partit
 from ingestion.reconcile.sides import (
     EVERYTHING,
     KEY_HASH,
+    PARTITION,
     ROW_HASH,
     Checksum,
     Cut,
@@ -117,12 +118,11 @@ class SqlSide:
         dialect, origins = self._dialect, self._table.origins
         keys = [f"t.{origins[name].sql}" for name in self._plan.keys]
         hashes = [dialect.hash_hex(self._key_text), dialect.hash_hex(dialect.row_text(self._plan, origins))]
-        names = [dialect.quote(name) for name in (*self._plan.keys, KEY_HASH, ROW_HASH)]
-        select = ", ".join(f"{sql} AS {name}" for sql, name in zip([*keys, *hashes], names, strict=True))
-        schema = self._table.key_schema
-        for name in (KEY_HASH, ROW_HASH):
-            schema = schema.append(pa.field(name, pa.string()))
-        found = self._run(self._select(select, scope), schema)
+        added = (KEY_HASH, ROW_HASH, PARTITION)
+        names = [dialect.quote(name) for name in (*self._plan.keys, *added)]
+        wanted = zip([*keys, *hashes, self._label()], names, strict=True)
+        schema = pa.schema([*self._table.key_schema, *((name, pa.string()) for name in added)])
+        found = self._run(self._select(", ".join(f"{sql} AS {name}" for sql, name in wanted), scope), schema)
         for name in (KEY_HASH, ROW_HASH):
             at = found.schema.get_field_index(name)
             found = found.set_column(at, name, pc.utf8_upper(found.column(at)))

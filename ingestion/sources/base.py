@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from itertools import pairwise
 from typing import NamedTuple, Protocol, runtime_checkable
@@ -43,6 +43,20 @@ def cut(kind: str, bounds: Sequence[str]) -> tuple[Chunk, ...]:
     """Return the chunks between ascending, distinct bounds: the first open below, the last open above."""
     ends = [None, *bounds, None]
     return tuple(Chunk(kind, low, high) for low, high in pairwise(ends))
+
+
+class Slice(NamedTuple):
+    """
+    Rows of a table as SQL in the source's own dialect.
+
+    `relation` is the table at its fixed point (it takes an alias, which must be t), `where` a condition on it (empty:
+    none). `select` runs a query that names both once, or neither; it adds their binds and returns exactly the given
+    schema, columns by position. Raises what `Snapshot.read` raises.
+    """
+
+    relation: str
+    where: str
+    select: Callable[[str, pa.Schema], pa.Table]
 
 
 class Snapshot(Protocol):
@@ -105,6 +119,10 @@ class Snapshot(Protocol):
         """
         ...
 
+    def slice(self, contract: Contract, window: Window) -> Slice:
+        """Return a window's rows for queries of the caller's own. Nothing is read yet."""
+        ...
+
 
 @runtime_checkable
 class ChangeFeed(Protocol):
@@ -130,6 +148,10 @@ class ChangeFeed(Protocol):
 
     def read_deleted(self, contract: Contract, since: str) -> Iterator[pa.RecordBatch]:
         """Yield the keys that changed after `since` and are gone, in the shape of `read_keys`."""
+        ...
+
+    def unchanged(self, contract: Contract, since: str) -> Slice:
+        """Return the rows whose key did not change after `since`, as `Snapshot.slice` does."""
         ...
 
 

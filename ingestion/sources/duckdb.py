@@ -24,7 +24,7 @@ from ingestion.contracts.types import UnknownTypeError, arrow_type, duckdb_type
 from ingestion.contracts.window import FixedPoint, Window
 from ingestion.errors import Break, BrokenContractError, ConfigurationError, SourceUnavailableError
 from ingestion.settings import Connection
-from ingestion.sources.base import WHOLE, Chunk, Grant
+from ingestion.sources.base import WHOLE, Chunk, Grant, Slice
 
 BATCH_BYTES = 16 * 1024 * 1024
 _DESCRIBE = """
@@ -201,6 +201,16 @@ class DuckDbSnapshot:
             binds,
         ).to_arrow_table()
         return table.cast(pa.schema([("partition", pa.string()), ("rows", pa.int64())]))
+
+    def slice(self, contract: Contract, window: Window) -> Slice:
+        relation = _table(contract)
+        where, binds = _predicate(contract, window)
+
+        def select(query: str, schema: pa.Schema) -> pa.Table:
+            found = self._connection.execute(query, binds if relation in query else []).to_arrow_table()
+            return found.rename_columns(schema.names).cast(schema)
+
+        return Slice(relation, "" if where == "true" else where, select)
 
     def _stream(self, query: str, binds: list[str], schema: pa.Schema) -> Iterator[pa.RecordBatch]:
         batch_rows = max(1024, BATCH_BYTES // (32 * max(1, len(schema))))

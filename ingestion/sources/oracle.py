@@ -20,7 +20,7 @@ from ingestion.contracts.model import Column, Contract
 from ingestion.contracts.window import FixedPoint, Window
 from ingestion.errors import ConfigurationError
 from ingestion.settings import Connection
-from ingestion.sources.base import WHOLE, Chunk, Grant
+from ingestion.sources.base import WHOLE, Chunk, Grant, Slice
 from ingestion.sources.oracle_catalog import FoundTable, quote
 from ingestion.sources.oracle_chunks import find_chunks, in_chunk
 from ingestion.sources.oracle_describe import describe
@@ -46,6 +46,7 @@ from ingestion.sources.oracle_session import Session, open_session
 from ingestion.sources.oracle_sizes import rows_per_fetch
 from ingestion.sources.projection import project
 
+SELECTED_ROWS = 10_000
 _FIXED_POINTS = ("scn", "transaction")
 
 
@@ -166,6 +167,18 @@ class OracleSnapshot:
             }
         )
 
+    def slice(self, contract: Contract, window: Window) -> Slice:
+        table = self._table(contract)
+        where = in_window(contract, window, table.columns)
+        relation, binds = self._at_point(table)
+
+        def select(query: str, schema: pa.Schema) -> pa.Table:
+            needed = binds | where.binds if relation in query else {}
+            found = self._session.batches(query, needed, requested=schema, size=SELECTED_ROWS, contract=contract)
+            return pa.Table.from_batches([pa.record_batch(arrays, schema=schema) for arrays in found], schema)
+
+        return Slice(relation, where.sql if where != Condition() else "", select)
+
     def _stream(
         self, contract: Contract, columns: tuple[Column, ...] | None, found: tuple[FoundColumn, ...], where: Condition
     ) -> Iterator[pa.RecordBatch]:
@@ -187,10 +200,13 @@ class OracleSnapshot:
         return self._session.rows(sql + tail, binds, contract)
 
     def _query(self, contract: Contract, select: str, where: Condition) -> tuple[str, dict[str, Any]]:
-        sql = f"SELECT {select} FROM {self._table(contract).sql}"
+        relation, binds = self._at_point(self._table(contract))
+        return f"SELECT {select} FROM {relation} WHERE {where.sql}", binds | where.binds
+
+    def _at_point(self, table: FoundTable) -> tuple[str, dict[str, Any]]:
         if self._fixed_point.kind == "scn":
-            return f"{sql} AS OF SCN :scn WHERE {where.sql}", {"scn": int(self._fixed_point.value), **where.binds}
-        return f"{sql} WHERE {where.sql}", where.binds
+            return f"{table.sql} AS OF SCN :scn", {"scn": int(self._fixed_point.value)}
+        return table.sql, {}
 
     def _table(self, contract: Contract) -> FoundTable:
         self._session.serve(contract)

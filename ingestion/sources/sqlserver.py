@@ -19,7 +19,7 @@ from ingestion.contracts.model import Column, Contract
 from ingestion.contracts.window import FixedPoint, Window
 from ingestion.errors import ConfigurationError
 from ingestion.settings import Connection
-from ingestion.sources.base import WHOLE, Chunk, Grant, cut
+from ingestion.sources.base import WHOLE, Chunk, Grant, Slice, cut
 from ingestion.sources.projection import project
 from ingestion.sources.sqlserver_catalog import FoundTable, quote, split_declaration
 from ingestion.sources.sqlserver_describe import describe
@@ -46,6 +46,7 @@ from ingestion.sources.sqlserver_sizes import rows_per_fetch
 
 CHUNKED = frozenset({*INTEGERS, *DECIMALS, *MONEY, *MOMENTS, "DATETIMEOFFSET"})
 
+SELECTED_ROWS, SELECTED_BYTES = 5_000, 4_000
 _FIXED_POINTS = ("snapshot", "statement")
 
 
@@ -179,6 +180,21 @@ class SqlServerSnapshot:
             }
         )
 
+    def slice(self, contract: Contract, window: Window) -> Slice:
+        return self._slice(contract, in_window(contract, window, self._table(contract).columns))
+
+    def _slice(self, contract: Contract, where: Condition) -> Slice:
+        relation = self._table(contract).sql
+
+        def select(query: str, schema: pa.Schema) -> pa.Table:
+            binds = where.binds if relation in query else ()
+            found = self._session.batches(
+                query, binds, requested=schema, size=SELECTED_ROWS, longest=SELECTED_BYTES, contract=contract
+            )
+            return pa.Table.from_batches([pa.record_batch(arrays, schema=schema) for arrays in found], schema)
+
+        return Slice(relation, where.sql if where != Condition() else "", select)
+
     def tracks_changes(self, contract: Contract) -> bool:
         """Raises ConfigurationError where the log is there, but cannot be read as the contract asks."""
         table = self._table(contract)
@@ -221,6 +237,13 @@ class SqlServerSnapshot:
         found = self._table(contract).columns
         where = Condition("t.[SYS_CHANGE_OPERATION] = N'D'")
         yield from self._stream(contract, contract.keys, found, where, origin=f"{self._log(contract, since)} AS t")
+
+    def unchanged(self, contract: Contract, since: str) -> Slice:
+        table = self._table(contract)
+        keys = [quote(found_column(contract, column, table.columns).name) for column in contract.keys]
+        same = " AND ".join(f"c.{key} = t.{key}" for key in keys)
+        changed = f"EXISTS (SELECT 1 FROM {self._log(contract, since)} AS c WHERE {same})"
+        return self._slice(contract, Condition(f"NOT {changed}"))
 
     def _changed(self, contract: Contract, since: str, which: str) -> Condition:
         """Return the condition of rows whose key the log names after a version."""

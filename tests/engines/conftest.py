@@ -69,10 +69,11 @@ customProperties:
 
 @dataclass
 class Company:
-    """A project folder, its source file and its lake; `clock` is the moment the source shows."""
+    """A project folder, its source file and its lake; `clock` is the moment the source shows, `engine` who loads."""
 
     folder: Path
     clock: str = "2026-03-01T12:00:00+00:00"
+    engine: str = "embedded"
 
     @property
     def file(self) -> Path:
@@ -81,7 +82,7 @@ class Company:
     @property
     def settings(self) -> Settings:
         connection = Connection("duckdb", schema=str(self.file).removeprefix("/"), extra={"clock": self.clock})
-        return Settings(self.folder, str(self.folder / "lake"), "200MB", {"crm": connection})
+        return Settings(self.folder, str(self.folder / "lake"), "200MB", {"crm": connection}, engine=self.engine)
 
     def context(self, run_id: str = "run-1") -> Context:
         return open_context(self.settings, run_id)

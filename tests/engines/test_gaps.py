@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from ingestion.errors import DeleteBrakeError, SourceUnavailableError
+from ingestion.errors import ApprovalNeededError, DeleteBrakeError, SourceUnavailableError
 from ingestion.pipelines.gaps import record_sync_gap
 from ingestion.pipelines.load import load_table
 from ingestion.pipelines.repair import repair_table
@@ -17,6 +17,7 @@ def loaded(company: Company) -> Company:
     """The company with people loaded by window only: key sets are compared by the gap check alone."""
     company.amend("people", "deletes: keys\n", "deletes: none\n")
     company.amend("people", "      maxDeletePercent: 50\n", "")
+    company.amend("people", "criticalGapPercent: 50}", "criticalGapPercent: 50, maxRepairPercent: 100}")
     load_table(company.context(), PEOPLE)
     return company
 
@@ -153,6 +154,212 @@ def test_a_table_without_watermark_is_compared_as_it_is(company: Company) -> Non
     report = record_sync_gap(company.context(), "crm.cities")
 
     assert (report.bound, report.sync_gap, report.missing_keys) == (None, 1, 1)
+
+
+def test_rows_that_differ_are_found_where_counts_are_equal(loaded: Company) -> None:
+    loaded.sql("update people set score = 7 where id = 2")
+
+    report = gap(loaded)
+
+    assert (report.sync_gap, report.missing_keys, report.extra_keys, report.differing_keys) == (0, 0, 0, 1)
+    assert (report.outcome, report.rung, report.severity) == ("different", "leaves", "WARNING")
+    assert report.data_quality_score == pytest.approx(100 * 2 / 3)
+
+
+def test_equal_sides_cost_five_queries_and_no_row(loaded: Company) -> None:
+    report = gap(loaded)
+
+    assert (report.outcome, report.rung, report.queries) == ("equal", "checksums", 5)
+    assert report.data_quality_score == 100
+    assert report.sla_met is True
+    [recorded] = loaded.lake(
+        "select outcome, rung, queries, state, why, unverified_columns, sla_met, data_quality_score from ops.gaps"
+    )
+    assert recorded == ("equal", "checksums", 5, None, None, None, True, 100.0)
+
+
+def test_budget_that_is_spent_gives_a_partial_answer_and_never_a_guess(loaded: Company) -> None:
+    loaded.amend("people", "maxRepairPercent: 100}", "maxRepairPercent: 100, maxRows: 0}")
+    loaded.sql("update people set score = 7 where id = 2")
+
+    report = gap(loaded)
+
+    assert (report.outcome, report.why) == ("partial", "the budget of 0 rows is spent")
+    assert (report.differing_keys, report.missing_keys, report.severity, report.sla_met) == (0, 0, "WARNING", None)
+
+
+def test_rows_that_a_budget_did_not_reach_are_still_counted(loaded: Company) -> None:
+    loaded.amend("people", "maxRepairPercent: 100}", "maxRepairPercent: 100, maxRows: 0}")
+    loaded.sql("insert into people values (4, 'Dee', 1, '2026-03-01 10:30:00'), (5, 'Eve', 1, '2026-02-01 09:00:00')")
+
+    report = gap(loaded)
+
+    assert (report.outcome, report.sync_gap, report.missing_keys) == ("partial", 2, 2)
+    assert (report.missing_partitions, report.severity) == (("2026-02-01",), "CRITICAL")
+
+
+def test_repair_finds_by_whole_key_sets_what_a_budget_did_not_reach(loaded: Company) -> None:
+    loaded.amend("people", "maxRepairPercent: 100}", "maxRepairPercent: 100, maxRows: 0}")
+    loaded.sql("insert into people values (4, 'Dee', 1, '2026-03-01 10:30:00')", "delete from people where id = 2")
+
+    result = repair_table(loaded.context(), PEOPLE, allow_deletes=True)
+
+    assert (result.fetched, result.deleted) == (1, 1)
+    assert gap(loaded).outcome == "equal"
+
+
+def test_column_that_cannot_be_compared_is_named_and_is_no_difference(
+    loaded: Company, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from ingestion.pipelines import trust
+
+    monkeypatch.setattr(trust, "_verdicts", {})
+    monkeypatch.setattr(
+        trust, "verify_vectors", lambda _run, _dialect, types: frozenset(t for t in types if t.type.kind == "decimal")
+    )
+    loaded.sql("update people set score = 7 where id = 2")
+
+    report = gap(loaded)
+
+    assert (report.outcome, report.differing_keys, report.severity) == ("equal", 0, "OK")
+    assert report.unverified_columns == "score: this server does not hash its values as defined"
+
+
+def test_keys_that_cannot_be_hashed_are_compared_as_sets(loaded: Company, monkeypatch: pytest.MonkeyPatch) -> None:
+    from ingestion.pipelines import trust
+
+    monkeypatch.setattr(trust, "_verdicts", {})
+    monkeypatch.setattr(
+        trust, "verify_vectors", lambda _run, _dialect, types: frozenset(t for t in types if t.type.kind == "integer")
+    )
+    loaded.sql(
+        "insert into people values (4, 'Dee', 1, '2026-02-01 08:00:00'), (5, 'a name too long', 1, '2026-03-01 10:30:00')"
+    )
+    load_table(loaded.context(), PEOPLE)
+
+    report = gap(loaded)
+
+    assert (report.sync_gap, report.missing_keys, report.quarantined_count) == (1, 1, 1)
+    assert (report.outcome, report.unverified_columns.split(":")[0]) == ("partial", "id")
+    assert repair_table(loaded.context(), PEOPLE).fetched == 1
+    assert gap(loaded).sync_gap == 0
+
+
+def test_row_that_went_bad_after_it_was_loaded_is_explained_by_its_quarantine(loaded: Company) -> None:
+    loaded.sql(
+        "update people set name = 'a name too long', changed_at = '2026-03-01 11:30:00' where id = 1",
+        "update people set score = 4, changed_at = '2026-03-01 11:40:00' where id = 3",
+    )
+    load_table(loaded.context(), PEOPLE)
+
+    report = gap(loaded)
+
+    assert (report.differing_keys, report.sync_gap, report.severity) == (0, 0, "OK")
+    assert report.data_quality_score == pytest.approx(100 * 2 / 3)
+
+
+def test_row_that_changed_after_its_quarantine_was_left_behind_is_a_difference(loaded: Company) -> None:
+    loaded.sql("update people set name = 'a name too long', changed_at = '2026-03-01 11:10:00' where id = 1")
+    load_table(loaded.context(), PEOPLE)
+    loaded.sql("update people set name = 'Ada', changed_at = '2026-03-01 11:20:00' where id = 1")
+    load_table(loaded.context(), PEOPLE)
+    loaded.sql("update people set name = 'Ava' where id = 1")
+
+    assert gap(loaded).differing_keys == 1
+
+
+def test_key_that_comes_twice_in_the_source_and_was_never_refused_is_named(loaded: Company) -> None:
+    loaded.sql("insert into people values (1, 'Ada', 2, '2026-02-01 08:00:00')")
+
+    report = gap(loaded)
+
+    assert (report.sync_gap, report.quarantined_count, report.missing_keys, report.duplicated_keys) == (0, 1, 0, 1)
+    assert report.partitions == ()
+    assert loaded.lake("select kind, keys from ops.differences") == [("duplicated", 1)]
+
+
+def test_table_that_was_never_loaded_lacks_everything(company: Company) -> None:
+    report = gap(company)
+
+    assert (report.source_count, report.lake_count, report.missing_keys) == (3, 0, 3)
+    assert (report.severity, report.state) == ("CRITICAL", "confirmed")
+
+
+def test_columns_that_a_full_load_does_not_track_are_not_compared(company: Company) -> None:
+    company.amend("cities", "deletes: keys,", "tracked: [label], deletes: keys,")
+    company.amend(
+        "cities",
+        "customProperties:",
+        "      - {name: seen, physicalName: seen, logicalType: integer, physicalType: BIGINT, description: Noise.}\n"
+        "customProperties:",
+    )
+    company.sql("alter table cities add column seen bigint")
+    load_table(company.context(), "crm.cities")
+    company.sql("update cities set seen = 1")
+    load_table(company.context(), "crm.cities")
+
+    report = record_sync_gap(company.context(), "crm.cities")
+
+    assert (report.outcome, report.unverified_columns) == ("equal", "")
+
+
+def test_column_that_the_contract_gained_after_the_load_is_not_compared_until_it_is_stored(loaded: Company) -> None:
+    loaded.amend(
+        "people",
+        "customProperties:",
+        "      - {name: town, physicalName: town, logicalType: string, physicalType: VARCHAR, description: New.}\n"
+        "customProperties:",
+    )
+    loaded.sql("alter table people add column town varchar default 'Aachen'")
+
+    assert gap(loaded).unverified_columns == "town: the lake does not store it yet"
+
+
+def test_repair_heals_what_differs_in_content(loaded: Company) -> None:
+    loaded.sql("update people set score = 7 where id = 2")
+
+    first = repair_table(loaded.context(), PEOPLE)
+    second = repair_table(loaded.context(), PEOPLE)
+
+    assert (first.fetched, first.appended, first.deleted, second.batch) == (1, 1, 0, None)
+    assert loaded.lake(
+        "select _op, score::double, _eff::varchar from bronze.crm__people where id = 2 order by _eff"
+    ) == [
+        ("R", None, "2026-03-01 10:00:00+00"),
+        ("R", 7.0, "2026-03-01 10:00:00.000001+00"),
+    ]
+    assert gap(loaded).outcome == "equal"
+
+
+def test_repair_above_the_limit_needs_approval_and_writes_nothing_without(loaded: Company) -> None:
+    loaded.amend("people", "maxRepairPercent: 100}", "maxRepairPercent: 20}")
+    loaded.sql("update people set score = 7 where id = 2")
+
+    with pytest.raises(
+        ApprovalNeededError, match=r"at most 20 % .* 1 of 3 to write .* lakehouse repair --yes crm.people"
+    ):
+        repair_table(loaded.context(), PEOPLE)
+
+    assert loaded.versions() == 1
+    assert repair_table(loaded.context(), PEOPLE, yes=True).fetched == 1
+
+
+def test_repair_leaves_rows_in_flight_to_the_next_load(loaded: Company) -> None:
+    loaded.sql("insert into people values (4, 'Dee', 1, '2026-03-01 11:59:00')")
+
+    assert repair_table(loaded.context(), PEOPLE).batch is None
+
+
+def test_repair_records_the_check_that_follows_it(loaded: Company) -> None:
+    loaded.sql("insert into people values (4, 'Dee', 1, '2026-02-01 08:00:00')")
+
+    repair_table(loaded.context(), PEOPLE)
+
+    assert loaded.lake("select outcome, sync_gap, severity from ops.gaps") == [("equal", 0, "OK")]
+    assert loaded.lake("select kind, state from ops.differences order by state_at") == [
+        ("partition", "confirmed"),
+        ("partition", "repaired"),
+    ]
 
 
 def test_every_check_is_appended_to_the_ledger(loaded: Company) -> None:

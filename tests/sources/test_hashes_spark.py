@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import warnings
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -16,23 +13,10 @@ from ingestion.reconcile.leaves import Finding
 from ingestion.reconcile.ports import spark_lake
 from ingestion.reconcile.vectors import TypeThere, verify_vectors
 from tests.golden.vectors import TYPES
+from tests.spark.session import NEEDS_SPARK
 from tests.unit.reconcile.worlds import World, contract, keys_of, row
 
-pytest.importorskip("pyspark")
-pytestmark = pytest.mark.skipif(shutil.which("java") is None, reason="Spark needs Java")
-
-
-@pytest.fixture(scope="module")
-def spark() -> Iterator[Any]:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Spark's own
-        from pyspark.sql import SparkSession
-
-        session = SparkSession.builder.master("local[1]").config("spark.ui.enabled", "false")
-        session = session.config("spark.sql.session.timeZone", "UTC").config("spark.sql.shuffle.partitions", "1")
-        opened = session.getOrCreate()
-        yield opened
-        opened.stop()
+pytestmark = NEEDS_SPARK
 
 
 def test_spark_hashes_every_type_as_defined(spark: Any) -> None:

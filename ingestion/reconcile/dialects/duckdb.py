@@ -63,6 +63,8 @@ class DuckDbDialect(Dialect):
             return f"cast(null as {declared})"
         if isinstance(value, bytes):
             return f"cast(unhex('{value.hex()}') as {declared})"
+        if isinstance(value, bool) and base_of(declared) != "BOOLEAN":
+            value = int(value)
         text = repr(value) if isinstance(value, float) else format(value, "f") if type_.kind is Kind.DECIMAL else value
         return f"cast({text_literal(str(text))} as {declared})"
 

@@ -1,0 +1,79 @@
+"""Compares a table with its source up to what was committed: counts first, then ever less of what differs."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+
+import pyarrow as pa
+
+from ingestion.bronze.table import BronzeState, BronzeTable
+from ingestion.contracts.model import Mode
+from ingestion.contracts.window import FixedPoint
+from ingestion.errors import SnapshotLostError
+from ingestion.pipelines.compared import Compared
+from ingestion.pipelines.context import Context
+from ingestion.pipelines.meeting import Meeting, hours_since_load
+from ingestion.pipelines.workbench import open_workbench
+from ingestion.reconcile.leaves import Finding
+from ingestion.sources.base import Snapshot
+
+
+def compare_table(context: Context, table: BronzeTable, state: BronzeState) -> Compared:
+    """
+    Compare a table with its source; writes nothing.
+
+    A table that is loaded whole is compared at the state that its last load read, if the source still shows it.
+    """
+    point = _loaded_point(context, table, state)
+    if point is not None:
+        try:
+            return _compare_at(context, table, state, point)
+        except SnapshotLostError:
+            pass  # the newest state then; what differs may be in flight
+    return _compare_at(context, table, state, None)
+
+
+def _compare_at(context: Context, table: BronzeTable, state: BronzeState, point: FixedPoint | None) -> Compared:
+    source = context.source(table.contract)
+    if point is None:
+        with source.snapshot() as snapshot:
+            return compare_in(context, table, state, snapshot)
+    with source.snapshot() as newest:
+        now = newest.fixed_point.moment
+    with source.snapshot(at=point) as snapshot:
+        compared = compare_in(context, table, state, snapshot, is_loaded_state=True)
+    return replace(compared, lag_hours=hours_since_load(context, table.contract, now))
+
+
+def compare_in(
+    context: Context, table: BronzeTable, state: BronzeState, snapshot: Snapshot, *, is_loaded_state: bool = False
+) -> Compared:
+    """Compare a table with a source that is open already."""
+    started = time.monotonic()
+    with open_workbench(table, state, memory_limit=context.settings.load_memory) as bench:
+        meeting = Meeting(context, table, state, snapshot, bench, snapshot.catalog(table.contract))
+        compared = meeting.run(is_loaded_state=is_loaded_state)
+    return replace(compared, seconds=round(time.monotonic() - started, 3))
+
+
+def whole_key_differences(
+    context: Context, table: BronzeTable, state: BronzeState, snapshot: Snapshot
+) -> Mapping[Finding, pa.Table]:
+    """Return the keys that one side lacks, whatever it costs: both key sets are read whole."""
+    with open_workbench(table, state, memory_limit=context.settings.load_memory) as bench:
+        meeting = Meeting(context, table, state, snapshot, bench, snapshot.catalog(table.contract))
+        return meeting.whole_keys()
+
+
+def _loaded_point(context: Context, table: BronzeTable, state: BronzeState) -> FixedPoint | None:
+    """Return the fixed point of the newest batch of a table that is loaded whole; None where it cannot be had."""
+    contract = table.contract
+    if contract.mode is not Mode.FULL or state.is_empty:
+        return None
+    metadata = table.engine.last_metadata(table.uri, contract.app_id) or {}
+    if metadata.get("batch") != state.batch or "fixed_point" not in metadata:
+        return None
+    point = FixedPoint.from_dict(metadata["fixed_point"])
+    return point if context.source(contract).shares(point) else None

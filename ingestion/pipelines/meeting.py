@@ -1,0 +1,281 @@
+"""Both sides of one table at one state each: what is in flight, what the lake holds, and how they are compared."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.fs as pafs
+
+from ingestion.bronze import census
+from ingestion.bronze.census import AWAITED, EXPLAINED
+from ingestion.bronze.table import BronzeState, BronzeTable
+from ingestion.contracts.compare import FoundColumn
+from ingestion.contracts.model import Contract, Deletes, Mode
+from ingestion.contracts.window import Window
+from ingestion.extract import windows
+from ingestion.extract.staging import ParquetStage
+from ingestion.lake import duck
+from ingestion.pipelines.compared import Bound, Compared
+from ingestion.pipelines.context import Context
+from ingestion.pipelines.steps import committed_watermark
+from ingestion.pipelines.trust import not_compared, trusted_plan
+from ingestion.pipelines.workbench import Workbench
+from ingestion.reconcile.comparison import Budget, Comparison, Outcome, Rung
+from ingestion.reconcile.hashes import RowPlan
+from ingestion.reconcile.ladder import compare_sides
+from ingestion.reconcile.leaves import LAKE_PARTITION, LAKE_ROWS, SOURCE_ROWS, Finding
+from ingestion.reconcile.ports import duckdb_lake, source_side
+from ingestion.reconcile.sides import PARTITION
+from ingestion.sources.base import ChangeFeed, Slice, Snapshot
+
+
+@dataclass(slots=True)
+class Meeting:
+    """Both sides of one table, at one state each."""
+
+    context: Context
+    table: BronzeTable
+    state: BronzeState
+    snapshot: Snapshot
+    bench: Workbench
+    columns: tuple[FoundColumn, ...]
+    queries: int = 0
+    rows: int = 0
+
+    @property
+    def contract(self) -> Contract:
+        return self.table.contract
+
+    def run(self, *, is_loaded_state: bool) -> Compared:
+        bound = self._bound(is_loaded_state=is_loaded_state)
+        in_flight = self._stage_in_flight(bound)
+        lag_hours = self._lag_hours(bound, in_flight)
+        plan = trusted_plan(self.context, self.contract, self.columns, self._stored())
+        self._stage_live_rows([column.name for column in plan.columns])
+        there = self._slice(bound)
+        comparison = self._climb(plan, there, in_flight)
+        found: Mapping[Finding, pa.Table] = comparison.found
+        by_keys = self._compares_keys(plan, comparison)
+        if by_keys and (comparison.partitions or comparison.source.rows != comparison.lake.rows):
+            found = self._read_whole_keys(bound)
+        known = self._known(found, bound)
+        return Compared(
+            contract=self.contract,
+            bound=bound,
+            batch=self.state.batch,
+            moment=self.snapshot.fixed_point.moment,
+            comparison=comparison,
+            found=known,
+            by_keys=by_keys,
+            refused=self._refused_beyond(known) if comparison.outcome is Outcome.PARTIAL and not by_keys else 0,
+            in_flight=in_flight,
+            lag_hours=lag_hours,
+            not_compared=not_compared(plan),
+            queries=self.queries + comparison.cost.queries,
+            rows=self.rows + comparison.cost.rows,
+        )
+
+    def whole_keys(self) -> Mapping[Finding, pa.Table]:
+        bound = self._bound(is_loaded_state=False)
+        self._stage_in_flight(bound)
+        self._stage_live_rows(())
+        return self._known(self._read_whole_keys(bound), bound)
+
+    def _bound(self, *, is_loaded_state: bool) -> Bound:
+        contract = self.contract
+        committed = committed_watermark(self.context, self.table, self.state)
+        if contract.mode is Mode.FULL:
+            return Bound(is_exact=is_loaded_state, is_never_loaded=self.state.is_empty)
+        if committed is None:
+            return Bound(is_never_loaded=self.state.is_empty)
+        if contract.mode is Mode.CHANGES:
+            feed = _feed(self.snapshot, contract)
+            return Bound(committed, is_exact=feed is not None and feed.reaches_back(contract, committed))
+        return Bound(committed, is_exact=True, low=windows.minus(contract, committed, contract.overlap))
+
+    def _slice(self, bound: Bound) -> Slice:
+        feed = _feed(self.snapshot, self.contract) if self.contract.mode is Mode.CHANGES else None
+        if feed is not None and bound.text is not None and bound.is_exact:
+            return feed.unchanged(self.contract, bound.text)
+        return self.snapshot.slice(self.contract, self._compared_window(bound))
+
+    def _compared_window(self, bound: Bound) -> Window:
+        return Window() if self.contract.mode is Mode.CHANGES else Window(high=bound.text)
+
+    def _stage_in_flight(self, bound: Bound) -> int:
+        """Fetch the keys that changed after the bound; return how many there are."""
+        return self._stage_keys("in_flight", self._keys_in_flight(bound))
+
+    def _keys_in_flight(self, bound: Bound) -> Iterator[pa.RecordBatch]:
+        if bound.text is None or not bound.is_exact:  # nothing tells what is in flight
+            return
+        self.queries += 1
+        feed = _feed(self.snapshot, self.contract) if self.contract.mode is Mode.CHANGES else None
+        if feed is not None:
+            self.queries += 1
+            names = list(self.contract.key_names)
+            for batch in feed.read_changes(self.contract, bound.text, found=self.columns):
+                yield batch.select(names)
+            yield from feed.read_deleted(self.contract, bound.text)
+        else:
+            yield from self.snapshot.read_keys(self.contract, Window(low=bound.text))
+
+    def _stage_keys(self, name: str, batches: Iterable[pa.RecordBatch]) -> int:
+        """Make a view of key columns; they go through a file, not through memory."""
+        schema = pa.schema([(column.name, column.arrow_type) for column in self.contract.keys])
+        with ParquetStage(pafs.LocalFileSystem(), str(self.bench.folder / f"{name}.parquet"), schema) as stage:
+            stage.write_all(batches)
+            file = stage.close()
+        self.bench.view(name, [file.path])
+        self.rows += file.rows
+        return int(file.rows)
+
+    def _stored(self) -> list[str]:
+        return list(self.bench.select("select * from bronze limit 0").schema.names)
+
+    def _stage_live_rows(self, columns: Iterable[str]) -> None:
+        contract = self.contract
+        others = [name for name in (contract.watermark, contract.reconcile.partition) if name is not None]
+        wanted = dict.fromkeys([*columns, *others])
+        path = str(self.bench.folder / "live_rows.parquet")
+        query = census.live_rows(contract, list(wanted))
+        self.bench.connection.execute(f"copy ({query}) to {duck.literal(path)} (format parquet)")
+        self.bench.view("live_rows", [path])
+
+    def _climb(self, plan: RowPlan, there: Slice, in_flight: int) -> Comparison:
+        promise = self.contract.reconcile
+        source = source_side(
+            self.contract, self.columns, plan, there.select, relation=there.relation, where=there.where
+        )
+        lake = duckdb_lake(
+            self.contract,
+            plan,
+            self.bench.connection,
+            rows="live_rows",
+            in_flight="in_flight" if in_flight else None,
+        )
+        budget = Budget(promise.max_queries, promise.max_rows, promise.max_seconds)
+        deepest = Rung.LEAVES
+        if self.state.is_empty or not plan.can_prove:
+            deepest = Rung.PARTITIONS if source.partitioned else Rung.COUNTS
+        return compare_sides(source, lake, budget=budget, deepest=deepest)
+
+    def _compares_keys(self, plan: RowPlan, comparison: Comparison) -> bool:
+        """Tell whether whole key sets are compared, because the source cannot hash its keys: contents stay unknown."""
+        rows = comparison.source.rows + comparison.lake.rows
+        return not plan.can_prove and not self.state.is_empty and rows <= self.contract.reconcile.max_rows
+
+    def _read_whole_keys(self, bound: Bound) -> Mapping[Finding, pa.Table]:
+        self.queries += 1
+        self._stage_keys("source_keys", self.snapshot.read_keys(self.contract, self._compared_window(bound)))
+        return compare_keys(self.contract, self.bench)
+
+    def _known(self, found: Mapping[Finding, pa.Table], bound: Bound) -> Mapping[Finding, pa.Table]:
+        """Tell of every key whether it is quarantined, and whether a later load reads it anyway."""
+        if not found:
+            return {}
+        self._stage_keys("next_window", self._next_window(bound))
+        known = {}
+        for kind, keys in found.items():
+            self.bench.connection.register("found", keys)
+            answered = self.bench.select(census.known_of_found(self.contract))
+            self.bench.connection.unregister("found")
+            known[kind] = self._judged(kind, answered, bound)
+        return _with_repeated(known)
+
+    def _refused_beyond(self, known: Mapping[Finding, pa.Table]) -> int:
+        """Count the quarantined keys that the lake lacks, without those that were found."""
+        seen = sum(sum(keys.column(EXPLAINED).to_pylist()) for keys in known.values())
+        return max(0, self.bench.scalar(census.count_refused(self.contract)) - seen)
+
+    def _next_window(self, bound: Bound) -> Iterator[pa.RecordBatch]:
+        if bound.low is None or bound.low == bound.text:
+            return
+        self.queries += 1
+        yield from self.snapshot.read_keys(self.contract, Window(low=bound.low, high=bound.text))
+
+    def _judged(self, kind: Finding, keys: pa.Table, bound: Bound) -> pa.Table:
+        rows = keys.num_rows
+        if kind is Finding.MISSING_IN_SOURCE:  # a row that is gone has no place in a window and in the quarantine
+            keys = _with_column(keys, EXPLAINED, pa.repeat(pa.scalar(False), rows))
+        if _is_awaited(self.contract, kind, bound):
+            keys = _with_column(keys, AWAITED, pa.repeat(pa.scalar(True), rows))
+        return keys
+
+    def _lag_hours(self, bound: Bound, in_flight: int) -> float | None:
+        """Return by how much the source's newest change is ahead of the lake; None where that has no measure."""
+        contract, snapshot = self.contract, self.snapshot
+        if contract.mode is not Mode.INCREMENTAL or not windows.is_moment(contract):
+            return hours_since_load(self.context, contract, snapshot.fixed_point.moment)
+        if bound.text is not None and not in_flight:
+            return 0.0
+        self.queries += 1
+        newest = snapshot.highest_watermark(contract, below=windows.future_limit(contract, snapshot.fixed_point) or "")
+        if newest is None:
+            return 0.0
+        return None if bound.text is None else max(0.0, windows.hours_between(contract, bound.text, newest))
+
+
+def compare_keys(contract: Contract, bench: Workbench) -> dict[Finding, pa.Table]:
+    """Return the keys of `source_keys` and `live_rows` that one side lacks or that come again, as the ladder does."""
+    queries = {
+        Finding.MISSING_IN_LAKE: census.missing_keys(contract),
+        Finding.MISSING_IN_SOURCE: census.extra_keys(contract),
+        Finding.DUPLICATED: census.repeated_keys(contract),
+    }
+    found = {kind: bench.select(census.as_found(contract, query)) for kind, query in queries.items()}
+    return {kind: keys for kind, keys in found.items() if keys.num_rows}
+
+
+def _with_repeated(known: Mapping[Finding, pa.Table]) -> Mapping[Finding, pa.Table]:
+    """
+    Return keys that were found missing, but are in the lake, as duplicated.
+
+    Their other row stands in a partition, or beyond the bound, where both sides are equal or were not looked at.
+    """
+    missing = known.get(Finding.MISSING_IN_LAKE)
+    if missing is None or not pc.any(missing.column(census.IS_LIVE)).as_py():
+        return known
+    is_live = missing.column(census.IS_LIVE)
+    again = missing.filter(is_live)
+    again = _with_column(again, LAKE_PARTITION, again.column(PARTITION))
+    again = _with_column(again, SOURCE_ROWS, pc.add(again.column(SOURCE_ROWS), 1))
+    again = _with_column(again, LAKE_ROWS, pc.add(again.column(LAKE_ROWS), 1))
+    repeated = [known[Finding.DUPLICATED]] if Finding.DUPLICATED in known else []
+    others = {Finding.DUPLICATED: pa.concat_tables([*repeated, again])}
+    left = missing.filter(pc.invert(is_live))
+    return {**known, Finding.MISSING_IN_LAKE: left, **others}
+
+
+def _feed(snapshot: Snapshot, contract: Contract) -> ChangeFeed | None:
+    """Return the snapshot if it has a log of the table's changes."""
+    is_kept = isinstance(snapshot, ChangeFeed) and snapshot.tracks_changes(contract)
+    return snapshot if is_kept and isinstance(snapshot, ChangeFeed) else None
+
+
+def _is_awaited(contract: Contract, kind: Finding, bound: Bound) -> bool:
+    """Tell whether the next load looks for all keys of a kind, whenever their rows changed."""
+    if contract.mode is Mode.FULL or not bound.is_exact:
+        return True
+    if kind is Finding.CHANGED:
+        return False
+    if kind is Finding.MISSING_IN_SOURCE and contract.mode is Mode.INCREMENTAL:
+        return True  # nothing tells when a row was deleted: it may have been a moment ago
+    return contract.deletes is Deletes.KEYS
+
+
+def hours_since_load(context: Context, contract: Contract, now: datetime) -> float | None:
+    rows = context.journal.select(
+        "select max(fixed_point) as at from ops.runs where step = 'load' and subject = ? and status <> 'failed'",
+        [contract.id],
+    )
+    at = rows[0]["at"] if rows else None
+    return None if at is None else max(0.0, (now - datetime.fromisoformat(at)).total_seconds() / 3600)
+
+
+def _with_column(table: pa.Table, name: str, values: pa.Array) -> pa.Table:
+    return table.set_column(table.schema.get_field_index(name), name, values)

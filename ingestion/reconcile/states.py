@@ -1,0 +1,197 @@
+"""How what a check finds becomes differences with a history: suspected, confirmed, resolved, repaired, waived. Pure.
+
+A key that differs once may be in flight: a long transaction, a row that changed between two reads. It is `confirmed`
+when a later load had its chance and the very same difference is still there (same key, same contents on both sides), or
+at once where no load will ever read the row again. What is not found any more ends as `repaired`, or as
+`resolved_in_flight` where nobody repaired anything. A person may have it `waived` until a moment.
+
+A difference knows its keys by salted digests (`marks`), which say nothing to whoever reads them.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from enum import StrEnum
+
+
+class State(StrEnum):
+    SUSPECTED = "suspected"
+    CONFIRMED = "confirmed"
+    RESOLVED_IN_FLIGHT = "resolved_in_flight"
+    REPAIRED = "repaired"
+    WAIVED = "waived"
+
+
+UNENDED = (State.SUSPECTED, State.CONFIRMED, State.WAIVED)
+"""States of differences that are still there."""
+PARTITION, STALE = "partition", "stale"
+
+
+class Cure(StrEnum):
+    """What a later load can do about a finding. `UNKNOWN`: both sides move, so that even a load proves nothing."""
+
+    NONE = "none"
+    LOAD = "load"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Findings of one kind and one chance of a cure. `keys` counts them; `marks` may be one for all of them."""
+
+    kind: str
+    partition: str | None
+    cure: Cure
+    keys: int
+    marks: frozenset[bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """
+    A difference in its newest state.
+
+    `first_seen_at` and `last_seen_at` are moments of this program's clock, `source_moment` is the source's clock where
+    it was first seen. `by`, `why` and `until` belong to a waiver.
+    """
+
+    difference_id: str
+    kind: str
+    partition: str | None
+    state: State
+    keys: int
+    first_seen_at: datetime
+    last_seen_at: datetime
+    source_moment: datetime
+    marks: frozenset[bytes] = frozenset()
+    by: str | None = None
+    why: str | None = None
+    until: datetime | None = None
+
+    def is_waived(self, now: datetime) -> bool:
+        return self.state is State.WAIVED and self.until is not None and self.until > now
+
+
+@dataclass(frozen=True, slots=True)
+class PastRun:
+    """A load or repair that ended well. `moment` is the source's clock at its fixed point."""
+
+    started_at: datetime
+    moment: datetime | None
+    is_load: bool
+    heals: bool  # a repair, or a load of the whole table that somebody asked for
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """
+    One check: when it ended, the source's clock at its fixed point, and whether it found everything there is to find.
+
+    `is_repaired` says that a repair ran between the check before and this one.
+    """
+
+    now: datetime
+    source_moment: datetime
+    is_complete: bool
+    runs: Sequence[PastRun] = ()
+    is_repaired: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """What is there after a check (`open`, waived ones included), and what is to be recorded of it."""
+
+    open: tuple[Difference, ...] = ()
+    changes: tuple[Difference, ...] = ()
+
+    @property
+    def gravest(self) -> State | None:
+        """Return confirmed before suspected; None where neither is there."""
+        states = {difference.state for difference in self.open}
+        return next((state for state in (State.CONFIRMED, State.SUSPECTED) if state in states), None)
+
+    def waived(self, now: datetime) -> frozenset[bytes]:
+        """Return the marks that count as explained."""
+        return frozenset().union(*(d.marks for d in self.open if d.is_waived(now)))
+
+
+def settle(groups: Iterable[Group], known: Iterable[Difference], check: Check) -> Settled:
+    """Return the differences after a check, from what it found and those that were there before it."""
+    unclaimed = {mark: group for group in groups for mark in group.marks}
+    still_open, changes = [], []
+    for before in known:
+        again = {mark: unclaimed.pop(mark) for mark in before.marks if mark in unclaimed}
+        after = _found_again(before, again, check) if again or not check.is_complete else _ended(before, check)
+        if after.state in UNENDED:
+            still_open.append(after)
+        if (after.state, after.keys) != (before.state, before.keys):
+            changes.append(after)
+    new = _new(unclaimed, check)
+    return Settled((*still_open, *new), (*changes, *new))
+
+
+def _found_again(before: Difference, again: dict[bytes, Group], check: Check) -> Difference:
+    if not again:  # the check did not get so far
+        return before
+    marks = frozenset(again) if check.is_complete else before.marks
+    state = _state(before, again.values(), check)
+    keys = _count(again) if check.is_complete else max(before.keys, _count(again))
+    after = replace(before, state=state, keys=keys, marks=marks, last_seen_at=check.now)
+    return after if state is State.WAIVED else replace(after, by=None, why=None, until=None)
+
+
+def _state(before: Difference, groups: Iterable[Group], check: Check) -> State:
+    if before.is_waived(check.now):
+        return State.WAIVED
+    cures = {group.cure for group in groups}
+    may_last = Cure.UNKNOWN not in cures and any(_could_cure(before, run) for run in check.runs)
+    if before.state is State.CONFIRMED or cures == {Cure.NONE} or may_last:
+        return State.CONFIRMED
+    return State.SUSPECTED
+
+
+def _could_cure(before: Difference, run: PastRun) -> bool:
+    """Tell whether a load began after the difference was seen, and at a state of the source that is no older."""
+    is_newer = run.moment is None or run.moment >= before.source_moment
+    return run.is_load and run.started_at > before.first_seen_at and is_newer
+
+
+def _ended(before: Difference, check: Check) -> Difference:
+    heals = [run for run in check.runs if run.started_at > before.last_seen_at]
+    is_healed = check.is_repaired or any(run.heals or before.kind == STALE for run in heals)
+    state = State.REPAIRED if is_healed else State.RESOLVED_IN_FLIGHT
+    return replace(before, state=state, by=None, why=None, until=None)
+
+
+def _new(unclaimed: dict[bytes, Group], check: Check) -> tuple[Difference, ...]:
+    """Return a difference per kind and chance of a cure; a partition is one by itself."""
+    alike: dict[tuple[str, str | None, bool], dict[bytes, Group]] = defaultdict(dict)
+    for mark, group in unclaimed.items():
+        own = group.partition if group.kind == PARTITION else None
+        alike[group.kind, own, group.cure is Cure.NONE][mark] = group
+    return tuple(_first_seen(found, check) for found in alike.values())
+
+
+def _first_seen(found: dict[bytes, Group], check: Check) -> Difference:
+    groups = list(found.values())
+    partitions = {group.partition for group in groups}
+    return Difference(
+        difference_id=uuid.uuid4().hex[:12],
+        kind=groups[0].kind,
+        partition=partitions.pop() if len(partitions) == 1 else None,
+        state=State.CONFIRMED if groups[0].cure is Cure.NONE else State.SUSPECTED,
+        keys=_count(found),
+        first_seen_at=check.now,
+        last_seen_at=check.now,
+        source_moment=check.source_moment,
+        marks=frozenset(found),
+    )
+
+
+def _count(found: dict[bytes, Group]) -> int:
+    """Count keys: a mark is one, unless it stands for all of its group."""
+    return sum(group.keys if len(group.marks) == 1 else 1 for group in found.values())

@@ -1,0 +1,115 @@
+"""Runs the source adapters on Spark's executors: a data source with a partition per session that the source allows.
+
+    session.read.format("lakehouse").option("work", ...)
+
+It yields one row per chunk, not the chunk's rows: those go from the driver's arrays through the contract's rules into
+Parquet on the lake's storage within one process, as in the embedded engine, and Spark reads them there. A connection is
+resolved on the driver and travels inside the pickled reader: the option names a private file on the driver, so neither
+a plan, a log nor Spark's UI shows more than its name.
+"""
+
+from __future__ import annotations
+
+import pickle
+import tempfile
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+from pyspark.sql.datasource import DataSource, DataSourceReader, InputPartition
+
+from ingestion.errors import IntegrityError, LakehouseError
+
+FORMAT = "lakehouse"
+SCHEMA = pa.schema([("chunk", pa.int32()), ("error", pa.binary())])
+ReadChunk = Callable[[int], object]
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """An error that is not ours. Its words may hold row values, so they stay where they were raised."""
+
+    kind: str
+    place: str
+
+
+class ChunkPartition(InputPartition):  # type: ignore[misc] # pyspark may be absent
+    """Chunks that one session reads one after another. `value` lists their numbers."""
+
+
+class ChunkSource(DataSource):  # type: ignore[misc]
+    """Implements the format `lakehouse`. The option `work` names a pickle of (chunk numbers per partition, reader)."""
+
+    @classmethod
+    def name(cls) -> str:
+        return FORMAT
+
+    def schema(self) -> str:
+        return "chunk int, error binary"
+
+    def reader(self, schema: Any) -> ChunkReader:  # noqa: ARG002 - there is one
+        lanes, read = pickle.loads(Path(self.options["work"]).read_bytes())  # noqa: S301 - our own file, mode 0600
+        return ChunkReader(lanes, read)
+
+
+class ChunkReader(DataSourceReader):  # type: ignore[misc]
+    def __init__(self, lanes: Sequence[Sequence[int]], read: ReadChunk) -> None:
+        self._lanes = lanes
+        self._read = read
+
+    def partitions(self) -> list[ChunkPartition]:
+        return [ChunkPartition(list(lane)) for lane in self._lanes]
+
+    def read(self, partition: InputPartition) -> Iterator[pa.RecordBatch]:
+        """Read the partition's chunks; the first that fails ends it, and its error is the last row's."""
+        for chunk in partition.value:
+            error = _error_of(self._read, chunk)
+            yield pa.RecordBatch.from_pylist([{"chunk": chunk, "error": error}], schema=SCHEMA)
+            if error is not None:
+                return
+
+
+def read_on_executors(session: Any, subject: str, chunks: Sequence[int], read: ReadChunk, *, sessions: int) -> None:
+    """
+    Call `read` on executors once per chunk that succeeds, in at most `sessions` at a time. `read` must be picklable.
+
+    A chunk may be read more than once (Spark repeats tasks), so `read` must bear that. Raises our own errors as they
+    were raised there, any other as IntegrityError with its class and place, never its words.
+    """
+    lanes = [list(chunks[start::sessions]) for start in range(min(sessions, len(chunks)))]
+    session.dataSource.register(ChunkSource)
+    with tempfile.NamedTemporaryFile(prefix="lakehouse-", suffix=".work") as work:  # mode 0600
+        work.write(pickle.dumps((lanes, read)))
+        work.flush()
+        rows = session.read.format(FORMAT).option("work", work.name).load().collect()
+    for row in rows:
+        if row["error"] is not None:
+            raise _raised(subject, row["chunk"], pickle.loads(row["error"]))  # noqa: S301 - from our own executors
+    if len(rows) != len(chunks):
+        raise IntegrityError(
+            f"{subject}: {len(chunks)} chunks were to be read, executors report {len(rows)}. Nothing was committed. "
+            "Run it again; if it comes back, look at the executors' logs."
+        )
+
+
+def _error_of(read: ReadChunk, chunk: int) -> bytes | None:
+    try:
+        read(chunk)
+    except LakehouseError as exc:
+        return pickle.dumps(exc)
+    except Exception as exc:
+        place = traceback.extract_tb(exc.__traceback__)[-1]
+        return pickle.dumps(Failure(type(exc).__name__, f"{Path(place.filename).name}:{place.lineno}"))
+    return None
+
+
+def _raised(subject: str, chunk: int, error: LakehouseError | Failure) -> LakehouseError:
+    if isinstance(error, LakehouseError):
+        return error
+    return IntegrityError(
+        f"{subject}: chunk {chunk} was not read: {error.kind} at {error.place} on an executor. Nothing was committed. "
+        "Check that the executors have the wheel and the driver of the source in the pinned versions; see docs/spark.md"
+    )

@@ -1,0 +1,123 @@
+"""The sync gap of tables in Oracle: at the state that was loaded, whatever was written since."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ingestion.pipelines.context import Context, initialise, open_context
+from ingestion.pipelines.gaps import record_sync_gap
+from ingestion.pipelines.load import load_table
+from ingestion.pipelines.repair import repair_table
+from ingestion.settings import Settings
+from tests.sources.oracle_fixtures import ID, FaultyServer, OracleDesk, Promise, faulty, faulty_server, oracle
+from tests.sources.test_oracle_load import lake
+
+__all__ = ["faulty", "faulty_server", "oracle"]
+
+PROMISES = (
+    ID,
+    Promise("amount", "NUMBER(12,2)", "number"),
+    Promise("label", "VARCHAR2(20)"),
+    Promise("note", "CLOB"),
+    Promise("changed_at", "TIMESTAMP(6)", "timestamp", required=True),
+)
+COLUMNS = (
+    "ID NUMBER(12) PRIMARY KEY, AMOUNT NUMBER(12,2), LABEL VARCHAR2(20), NOTE CLOB, CHANGED_AT TIMESTAMP(6) NOT NULL"
+)
+LIMITS = {"maxDeletePercent": "100", "reconcile": "{partition: changed_at, grain: day, maxRepairPercent: 100}"}
+BY_WINDOW = LIMITS | {"mode": "incremental", "watermark": "changed_at", "overlap": "PT2H", "deletes": "none"}
+
+
+def loaded(desk: OracleDesk, **lake_options: str) -> tuple[str, str, Context]:
+    """Twenty rows of two days, loaded; returns table, contract id and context."""
+    table = desk.table(COLUMNS)
+    for key in range(1, 21):
+        put(desk, table, key, f"2026-03-0{1 + key % 2} 10:00:{key:02}")
+    contract = desk.contract(table, *PROMISES, **lake_options)
+    settings = Settings(desk.folder.parent, str(desk.folder.parent / "lake"), "200MB", {"erp": desk.connection})
+    initialise(settings)
+    context = open_context(settings, "run-1")
+    load_table(context, contract.id)
+    return table, contract.id, context
+
+
+def put(desk: OracleDesk, table: str, key: int, moment: str) -> None:
+    desk.sql(f"INSERT INTO {table} VALUES ({key}, {key}.5, 'n{key}', 'memo', TIMESTAMP '{moment}.000000')")
+
+
+def states(context: Context) -> list[tuple[object, ...]]:
+    return lake(context, "select kind, state, keys from ops.differences order by state_at")
+
+
+def test_equal_table_costs_five_queries_and_large_objects_are_said_not_to_be_compared(oracle: OracleDesk) -> None:
+    _, contract_id, context = loaded(oracle, **BY_WINDOW)
+
+    report = record_sync_gap(context, contract_id)
+
+    assert (report.outcome, report.rung, report.queries, report.severity) == ("equal", "checksums", 5, "OK")
+    assert (report.source_count, report.lake_count) == (20, 20)
+    assert report.unverified_columns == "note: CLOB cannot be hashed by the database"
+
+
+def test_rows_of_every_kind_of_difference_are_found_and_healed(oracle: OracleDesk) -> None:
+    table, contract_id, context = loaded(oracle, **BY_WINDOW)
+    oracle.sql(f"UPDATE {table} SET AMOUNT = 99 WHERE ID = 3", f"DELETE FROM {table} WHERE ID IN (5, 6)")
+    put(oracle, table, 30, "2026-03-01 09:00:00")
+
+    found = record_sync_gap(context, contract_id)
+    repaired = repair_table(context, contract_id)
+    again = record_sync_gap(context, contract_id)
+
+    assert (found.missing_keys, found.extra_keys, found.differing_keys) == (1, 2, 1)
+    assert (repaired.fetched, repaired.deleted) == (2, 2)
+    assert (again.outcome, again.state) == ("equal", None)
+    assert {state for _, state, _ in states(context)} == {"suspected", "confirmed", "repaired"}
+
+
+def test_rows_written_after_the_bound_raise_no_alarm(oracle: OracleDesk) -> None:
+    table, contract_id, context = loaded(oracle, **BY_WINDOW)
+    oracle.sql(f"UPDATE {table} SET AMOUNT = 99, CHANGED_AT = TIMESTAMP '2026-03-03 08:00:00' WHERE ID = 3")
+    put(oracle, table, 30, "2026-03-03 09:00:00")
+
+    report = record_sync_gap(context, contract_id)
+
+    assert (report.outcome, report.in_flight_count, report.severity, report.state) == ("equal", 2, "OK", None)
+
+
+def test_table_without_watermark_is_compared_at_the_state_that_its_load_read(oracle: OracleDesk) -> None:
+    table, contract_id, context = loaded(oracle, **LIMITS)
+    oracle.sql(f"UPDATE {table} SET AMOUNT = 99 WHERE ID = 3", f"DELETE FROM {table} WHERE ID = 5")
+    put(oracle, table, 30, "2026-03-01 09:00:00")
+
+    before = record_sync_gap(context, contract_id)
+    load_table(context, contract_id)
+    after = record_sync_gap(context, contract_id)
+
+    assert (before.outcome, before.severity, before.source_count) == ("equal", "OK", 20)
+    assert (after.outcome, after.severity, after.source_count) == ("equal", "OK", 20)
+    assert states(context) == []
+
+
+def test_where_that_state_is_lost_the_newest_one_is_compared_and_suspected_only(
+    faulty: OracleDesk, faulty_server: FaultyServer, tmp_path: Path
+) -> None:
+    table, contract_id, context = loaded(faulty, **LIMITS)
+    faulty.sql(f"UPDATE {table} SET AMOUNT = 99 WHERE ID = 3")
+    record_sync_gap(context, contract_id)  # the types of this server are known from here on
+    faulty_server.arm("fail_next_execute", code=1555, pattern="COUNT")
+
+    report = record_sync_gap(context, contract_id)
+
+    assert (report.differing_keys, report.state) == (1, "suspected")
+
+
+def test_key_that_was_deleted_wrongly_comes_back_by_repair(oracle: OracleDesk) -> None:
+    table, contract_id, context = loaded(oracle, **BY_WINDOW)
+    oracle.sql(f"DELETE FROM {table} WHERE ID = 4")
+    repair_table(context, contract_id)
+    put(oracle, table, 4, "2026-03-01 10:00:04")
+
+    result = repair_table(context, contract_id)
+
+    assert result.fetched == 1
+    assert record_sync_gap(context, contract_id).outcome == "equal"

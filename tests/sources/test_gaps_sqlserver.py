@@ -1,0 +1,179 @@
+"""The sync gap of tables in SQL Server: by window, by the log of changes, and whole."""
+
+from __future__ import annotations
+
+import pytest
+
+from ingestion.pipelines.context import Context
+from ingestion.pipelines.gaps import record_sync_gap
+from ingestion.pipelines.load import load_table
+from ingestion.pipelines.repair import repair_table
+from tests.sources.sqlserver_fixtures import ID, Desk, Promise, desk
+from tests.sources.test_sqlserver_load import lake
+
+__all__ = ["desk"]
+
+PROMISES = (
+    ID,
+    Promise("amount", "decimal(12,2)", "number"),
+    Promise("changed_at", "datetime2(6)", "timestamp", required=True),
+)
+LIMITS = {"maxDeletePercent": "100", "reconcile": "{partition: changed_at, grain: day, maxRepairPercent: 100}"}
+BY_WINDOW = LIMITS | {"mode": "incremental", "watermark": "changed_at", "overlap": "PT2H", "deletes": "none"}
+BY_LOG = LIMITS | {"mode": "changes"}
+
+
+def loaded(desk: Desk, **lake_options: str) -> tuple[str, str, Context]:
+    """Twenty rows of two days, loaded; returns table, contract id and context."""
+    table = desk.table("ID bigint PRIMARY KEY, AMOUNT decimal(12,2), CHANGED_AT datetime2(6) NOT NULL")
+    if lake_options["mode"] == "changes":
+        desk.track(table)
+    for key in range(1, 21):
+        put(desk, table, key, f"2026-03-0{1 + key % 2} 10:00:{key:02}")
+    contract = desk.contract(table, *PROMISES, **lake_options)
+    context = desk.context()
+    load_table(context, contract.id)
+    return table, contract.id, context
+
+
+def put(desk: Desk, table: str, key: int, moment: str) -> None:
+    desk.sql(f"INSERT INTO dbo.{table} VALUES ({key}, {key}.5, '{moment}')")
+
+
+def states(context: Context) -> list[tuple[object, ...]]:
+    return lake(context, "select kind, state, keys from ops.differences order by state_at")
+
+
+@pytest.mark.parametrize(("options", "queries"), [(BY_WINDOW, 5), (BY_LOG, 6), (LIMITS | {"mode": "full"}, 4)])
+def test_equal_table_costs_few_queries(desk: Desk, options: dict[str, str], queries: int) -> None:
+    _, contract_id, context = loaded(desk, **options)
+
+    report = record_sync_gap(context, contract_id)
+
+    assert (report.outcome, report.rung, report.queries, report.severity) == ("equal", "checksums", queries, "OK")
+    assert (report.source_count, report.lake_count, report.unverified_columns) == (20, 20, "")
+
+
+def test_rows_of_every_kind_of_difference_are_found_and_healed(desk: Desk) -> None:
+    table, contract_id, context = loaded(desk, **BY_WINDOW)
+    desk.sql(f"UPDATE dbo.{table} SET AMOUNT = 99 WHERE ID = 3", f"DELETE FROM dbo.{table} WHERE ID IN (5, 6)")
+    put(desk, table, 30, "2026-03-01 09:00:00")
+
+    found = record_sync_gap(context, contract_id)
+    repaired = repair_table(context, contract_id)
+    again = record_sync_gap(context, contract_id)
+
+    assert (found.missing_keys, found.extra_keys, found.differing_keys) == (1, 2, 1)
+    assert (repaired.fetched, repaired.deleted) == (2, 2)
+    assert (again.outcome, again.state) == ("equal", None)
+
+
+@pytest.mark.parametrize("options", [BY_WINDOW, BY_LOG])
+def test_rows_written_after_the_bound_raise_no_alarm(desk: Desk, options: dict[str, str]) -> None:
+    table, contract_id, context = loaded(desk, **options)
+    desk.sql(f"UPDATE dbo.{table} SET AMOUNT = 99, CHANGED_AT = '2026-03-03 08:00:00' WHERE ID = 3")
+    put(desk, table, 30, "2026-03-03 09:00:00")
+
+    report = record_sync_gap(context, contract_id)
+
+    assert (report.outcome, report.in_flight_count, report.state) == ("equal", 2, None)
+
+
+def test_keys_that_the_log_names_after_the_bound_are_left_out_whatever_became_of_them(desk: Desk) -> None:
+    table, contract_id, context = loaded(desk, **BY_LOG)
+    desk.sql(
+        f"UPDATE dbo.{table} SET AMOUNT = 99 WHERE ID = 3", f"DELETE FROM dbo.{table} WHERE ID IN (5, 6)",
+        f"DELETE FROM dbo.{table} WHERE ID = 7",
+    )  # fmt: skip
+    put(desk, table, 7, "2026-03-01 09:00:00")
+    put(desk, table, 30, "2026-03-01 09:00:00")
+
+    before = record_sync_gap(context, contract_id)
+    load_table(context, contract_id)
+    after = record_sync_gap(context, contract_id)
+
+    assert (before.outcome, before.in_flight_count, before.severity) == ("equal", 5, "OK")
+    assert (after.outcome, after.in_flight_count, after.source_count) == ("equal", 0, 19)
+    assert states(context) == []
+
+
+def test_deleted_rows_that_the_log_named_and_the_contract_ignores_are_confirmed_at_once(desk: Desk) -> None:
+    table, contract_id, context = loaded(desk, **BY_LOG, deletes="none")
+    desk.sql(f"DELETE FROM dbo.{table} WHERE ID = 5", f"UPDATE dbo.{table} SET AMOUNT = 99 WHERE ID = 3")
+    load_table(context, contract_id)
+
+    report = record_sync_gap(context, contract_id)
+
+    assert (report.extra_keys, report.differing_keys, report.state) == (1, 0, "confirmed")
+
+
+def test_change_that_no_log_will_ever_name_is_confirmed_at_once(desk: Desk) -> None:
+    table, contract_id, context = loaded(desk, **BY_LOG)
+    desk.sql(f"ALTER TABLE dbo.{table} DISABLE CHANGE_TRACKING", f"UPDATE dbo.{table} SET AMOUNT = 99 WHERE ID = 3")
+    desk.track(table)  # at the version that was loaded: the log seems to be whole
+
+    report = record_sync_gap(context, contract_id)
+
+    assert (report.differing_keys, report.state) == (1, "confirmed")
+
+
+def test_log_that_does_not_reach_back_leaves_differences_suspected(desk: Desk) -> None:
+    table, contract_id, context = loaded(desk, **BY_LOG)
+    desk.sql(f"ALTER TABLE dbo.{table} DISABLE CHANGE_TRACKING", f"UPDATE dbo.{table} SET AMOUNT = 99 WHERE ID = 3")
+    other = desk.table("ID bigint PRIMARY KEY")
+    desk.track(other)
+    desk.sql(f"INSERT INTO dbo.{other} VALUES (1)")  # versions are the database's: the log begins after this one
+    desk.track(table)
+
+    report = record_sync_gap(context, contract_id)
+    load_table(context, contract_id)
+
+    assert (report.differing_keys, report.state) == (1, "suspected")
+    assert record_sync_gap(context, contract_id).outcome == "equal"
+
+
+def test_whole_table_that_changed_since_its_load_is_suspected_until_the_next(desk: Desk) -> None:
+    table, contract_id, context = loaded(desk, **LIMITS, mode="full")
+    desk.sql(f"UPDATE dbo.{table} SET AMOUNT = 99 WHERE ID = 3")
+
+    first = record_sync_gap(context, contract_id)
+    load_table(context, contract_id)
+    second = record_sync_gap(context, contract_id)
+
+    assert (first.differing_keys, first.state, second.outcome) == (1, "suspected", "equal")
+    assert states(context) == [("changed", "suspected", 1), ("changed", "resolved_in_flight", 1)]
+
+
+def test_texts_are_compared_or_said_to_be_unverified(desk: Desk) -> None:
+    table = desk.table("ID bigint PRIMARY KEY, LABEL nvarchar(40), CHANGED_AT datetime2(6) NOT NULL")
+    desk.sql(f"INSERT INTO dbo.{table} VALUES (1, N'\u00e7\u00e3o', '2026-03-01 10:00:00')")
+    contract = desk.contract(table, ID, Promise("label", "nvarchar(40)"), PROMISES[2], **BY_WINDOW)
+    context = desk.context()
+    load_table(context, contract.id)
+
+    report = record_sync_gap(context, contract.id)
+
+    assert report.outcome == "equal"
+    assert report.unverified_columns in ("", "label: this server does not hash its values as defined")
+
+
+def test_text_keys_are_compared_whatever_the_server_can_hash(desk: Desk) -> None:
+    table = desk.table("CODE nvarchar(20) PRIMARY KEY, AMOUNT decimal(12,2), CHANGED_AT datetime2(6) NOT NULL")
+    for code in ("A", "B", "C"):
+        desk.sql(f"INSERT INTO dbo.{table} VALUES (N'{code}', 1, '2026-03-01 10:00:00')")
+    code = Promise("code", "nvarchar(20)", key=1)
+    contract = desk.contract(table, code, *PROMISES[1:], **BY_WINDOW)
+    context = desk.context()
+    load_table(context, contract.id)
+    desk.sql(
+        f"INSERT INTO dbo.{table} VALUES (N'D', 1, '2026-02-01 10:00:00')", f"DELETE FROM dbo.{table} WHERE CODE = N'A'"
+    )
+
+    found, repaired = record_sync_gap(context, contract.id), repair_table(context, contract.id)
+
+    assert (found.missing_keys, found.extra_keys, found.sync_gap) == (1, 1, 0)
+    assert (repaired.fetched, repaired.deleted) == (1, 1)
+    assert (record_sync_gap(context, contract.id).missing_keys, record_sync_gap(context, contract.id).extra_keys) == (
+        0,
+        0,
+    )

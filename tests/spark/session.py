@@ -1,0 +1,25 @@
+"""What every test that needs Spark has in common: all run in one worker, whose one session they share."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from importlib.util import find_spec
+
+import pytest
+
+NEEDS_SPARK = [
+    pytest.mark.xdist_group("spark"),
+    pytest.mark.skipif(shutil.which("java") is None, reason="Spark needs Java"),
+    pytest.mark.skipif(find_spec("pyspark") is None, reason="Spark needs the extra spark"),
+]
+_SMALL = {  # short tests, little memory: no time for compilers
+    "spark.master": "local[2]",
+    "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
+    "spark.sql.shuffle.partitions": "1",
+    "spark.sql.adaptive.enabled": "false",
+    "spark.sql.codegen.wholeStage": "false",
+    "spark.sql.codegen.factoryMode": "NO_CODEGEN",
+    "spark.databricks.delta.snapshotPartitions": "1",
+}
+SETTINGS = {"LAKEHOUSE_SPARK_CONF": json.dumps(_SMALL)}

@@ -1,0 +1,128 @@
+"""The core of what a load promises, kept by the Spark engine, and by both engines that take turns on one table."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ingestion.bronze import checkpoint
+from ingestion.pipelines.context import initialise
+from ingestion.pipelines.load import load_table
+from ingestion.pipelines.repair import repair_table
+from tests.engines import test_checkpoint, test_kill, test_load, test_replay
+from tests.engines.conftest import Company, company
+from tests.spark.session import NEEDS_SPARK, SETTINGS
+
+__all__ = ["company"]
+pytestmark = NEEDS_SPARK
+
+PEOPLE = "crm.people"
+CORE: list[Callable[[Company], None]] = [
+    test_load.test_values_arrive_exactly_as_promised,
+    test_load.test_bad_rows_go_to_quarantine_with_their_text_and_the_rest_goes_on,
+    test_load.test_both_copies_of_a_key_that_comes_twice_are_quarantined,
+    test_load.test_too_many_bad_rows_stop_the_load_and_commit_nothing,
+    test_load.test_overwrite_keeps_only_the_newest_state,
+    test_load.test_merge_keeps_one_row_per_key,
+    test_load.test_a_partitioned_table_keeps_the_value_that_it_is_partitioned_by,
+]
+
+
+@pytest.fixture
+def moved(company: Company, spark: Any) -> Company:
+    """The company whose lake the embedded engine made, loaded by Spark from now on."""
+    return replace(company, engine="spark")
+
+
+@pytest.mark.parametrize("promise", CORE, ids=lambda promise: promise.__name__.removeprefix("test_"))
+def test_a_load_on_spark_keeps_the_promise(moved: Company, promise: Callable[[Company], None]) -> None:
+    promise(moved)
+
+
+def test_rows_that_keep_a_new_contract_are_replayed(moved: Company) -> None:
+    moved.sql(
+        "insert into people values (4, 'a name too long', 1.25, '2026-03-01 10:30:00'), (5, 'Eve', -1, '2026-03-01 10:30:00')"
+    )
+    load_table(moved.context(), PEOPLE)
+
+    test_replay.test_rows_that_still_break_it_stay_open(moved)
+
+
+def test_a_lake_that_spark_made_is_loaded_by_both_in_turn(company: Company, spark: Any) -> None:
+    """Three loads, engines taking turns: every event once, batches counted on, nothing to repair."""
+    there = replace(company, engine="spark")
+    (company.folder / "lake").rename(company.folder / "unused")
+    initialise(there.settings)
+    assert load_table(there.context(), PEOPLE).batch == 1
+    company.sql("update people set name = 'Ava', changed_at = '2026-03-01 11:30:00' where id = 1")
+    assert load_table(company.context(), PEOPLE).batch == 2
+    company.sql(
+        "insert into people values (4, 'a name too long', 1, '2026-03-01 11:30:00')", "delete from people where id = 2"
+    )
+    third = load_table(there.context(), PEOPLE)
+
+    assert (third.batch, third.deleted, third.quarantined) == (3, 1, 1)
+    assert company.lake("select id, _op, _batch from bronze.crm__people order by _batch, id") == [
+        (1, "R", 1), (2, "R", 1), (3, "R", 1), (1, "U", 2), (2, "D", 3)
+    ]  # fmt: skip
+    assert {engine.engine: load_table(engine.context(), PEOPLE).batch for engine in (company, there)} == {
+        "embedded": None,
+        "spark": None,
+    }
+    assert repair_table(there.context(), PEOPLE).batch is None
+    log = company.folder / "lake" / "bronze" / "crm" / "people" / "_delta_log"
+    assert ["Spark" in file.read_text() for file in sorted(log.glob("*.json"))] == [True, True, False, True]
+    assert company.lake("select count(*) from ops.runs where status in ('ok', 'warning')") == [(6,)]
+
+
+def test_the_same_days_leave_the_same_log_on_both_engines(
+    moved: Company, company: Company, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With a checkpoint of the fold as soon as there can be one: Spark writes and reads it like DuckDB."""
+    monkeypatch.setattr(checkpoint, "MIN_EVENTS", 0)
+    monkeypatch.setattr(checkpoint, "WORTH_IT", 1.2)
+    list(test_checkpoint.days(company, 3))
+    expected, kept = test_checkpoint.log(company), test_checkpoint.files(company)
+    company.sql(
+        "delete from people",
+        "insert into people values (1, 'Ada', 1.10, '2026-03-01 10:00:00'), (2, 'Bea', null, '2026-03-01 10:00:00'), "
+        "(3, 'Cyd', 3, '2026-03-01 11:00:00')",
+    )
+    for layer in ("bronze", "quarantine"):
+        (company.folder / "lake" / layer / "crm/people").rename(company.folder / f"old-{layer}")
+
+    list(test_checkpoint.days(moved, 3))
+
+    assert test_checkpoint.log(moved) == expected
+    assert test_checkpoint.files(moved) == kept != []
+
+
+def test_a_load_that_is_killed_on_one_engine_is_finished_once_by_the_other(company: Company, spark: Any) -> None:
+    """Killed between quarantine and Bronze, each in its turn."""
+    target, call, when = test_kill.DEATHS["between quarantine and Bronze"]
+    for engine, other, key in (("embedded", "spark", 4), ("spark", "embedded", 5)):
+        company.sql(f"insert into people values ({key}, 'a name too long', 1, '2026-03-01 11:30:00')")
+        company.sql(f"insert into people values ({key + 10}, 'new', 1, '2026-03-01 11:30:00')")
+        killed = killed_load(replace(company, engine=engine), target, call, when)
+        assert killed.returncode == -9, killed.stderr
+
+        done = load_table(replace(company, engine=other).context(), PEOPLE)
+
+        assert done.appended >= 1
+        assert company.lake("select max(n) from (select count(*) as n from bronze.crm__people group by id)") == [(1,)]
+        assert company.lake(f"select count(*) from quarantine.crm__people where id = '{key}'") == [(1,)]
+    assert company.lake("select count(*) from bronze.crm__people") == [(5,)]
+
+
+def killed_load(company: Company, target: str, call: int, when: str) -> subprocess.CompletedProcess[bytes]:
+    root = Path(__file__).parents[2]
+    script = test_kill.SCRIPT.replace("Company(Path(sys.argv[1]))", "Company(Path(sys.argv[1]), engine=sys.argv[5])")
+    command = [sys.executable, "-c", script, str(company.folder), target, str(call), when, company.engine]
+    return subprocess.run(command, cwd=root, check=False, capture_output=True, env={**os.environ, **SETTINGS})
