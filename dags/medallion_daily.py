@@ -1,4 +1,4 @@
-"""Every contract into Bronze, then Silver, Gold, sync gaps and documentation; once a day.
+"""Every contract into Bronze, then Silver, Gold, sync gaps, audit and documentation; once a day.
 
 A load that fails stops no other: Silver and Gold are built without what descends from it, its gap is recorded,
 and `verdict` ends the run red with the list of what failed. Run it again at any time: each table goes on from
@@ -60,8 +60,7 @@ def medallion_daily() -> None:
 
         run = wiring.open_run(run_id)
         red = day.verdict(run, run_id, planned)
-        if "dbt" not in wiring.good_ends(run, "docs"):
-            red.append("docs dbt: not written")
+        red += [f"{step} dbt: not written" for step in ("audit", "docs") if "dbt" not in wiring.good_ends(run, step)]
         day.raise_if_red(run_id, red)
 
     loads = []
@@ -79,7 +78,8 @@ def medallion_daily() -> None:
     with TaskGroup("sync_gaps") as gaps:
         for system, ids in systems.items():
             check.override(task_id=system, pool=wiring.pool_of(system)).expand(contract_id=ids)
-    chain(loads, silver, gold, gaps, docs(), verdict())
+    audit = build.override(task_id="audit", trigger_rule=TriggerRule.ALL_DONE)("audit")
+    chain(loads, silver, gold, gaps, audit, docs(), verdict())
 
 
 medallion_daily()

@@ -1,7 +1,9 @@
 """Compares every table with its source, each hour, between the daily loads.
 
-Each finding is recorded in the ledger (`lakehouse gaps --last`). A critical gap ends its task, and with it the
-run, red; a source that cannot be asked does so after the retries. Nothing is repaired: `lakehouse repair` does.
+Each finding is recorded in the ledger (`lakehouse gaps --last`). A critical gap that is confirmed ends its task, and
+with it the run, red; what is only suspected may be in flight, and the next check after a load tells. A source that
+cannot be asked is red after the retries. Nothing is repaired here: the DAG `repair` does, or `lakehouse repair`; what
+likely happened says `lakehouse gaps advise`.
 
 **Parameter** `table`: check this table only.
 """
@@ -37,15 +39,9 @@ def sync_monitor() -> None:
 
     @task(map_index_template=wiring.MAPPED_NAME)
     def check(contract_id: str, among: list[str], run_id: str) -> dict[str, Any]:
-        from ingestion.pipelines.day import raise_if_red
-        from ingestion.reconcile.gap import CRITICAL
-
         if contract_id not in among:
             raise AirflowSkipException("another table was asked for")
-        found = wiring.check_gap(contract_id, run_id)
-        if found["severity"] == CRITICAL:
-            raise_if_red(run_id, [f"gap {contract_id}: {CRITICAL}, {found['sync_gap']} rows"])
-        return found
+        return wiring.check_gap(contract_id, run_id, is_red=True)
 
     among = chosen()
     for system, ids in SYSTEMS.items():

@@ -26,6 +26,7 @@ from ingestion.settings import CONNECTION_PREFIX, Connection, Settings
 
 if TYPE_CHECKING:
     from ingestion.pipelines.context import Context
+    from ingestion.pipelines.steps import LoadResult
 
 # Nothing is derived from this date: a run always goes from the last committed watermark to the newest point.
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -124,17 +125,38 @@ def load(
 
     point = FixedPoint.from_dict(at) if at else None
     result = load_table(open_run(run_id, contract_id), contract_id, at=point, **options)
+    return _announced(result, outlet_events)
+
+
+def repair(contract_id: str, run_id: str, outlet_events: Any, **options: bool) -> dict[str, Any]:
+    """Repair one table; above the contract's limits write nothing, and return under `asks` what is to be approved."""
+    from ingestion.errors import ApprovalNeededError
+    from ingestion.pipelines.repair import repair_table
+
+    try:
+        result = repair_table(open_run(run_id, contract_id), contract_id, **options)
+    except ApprovalNeededError as exc:
+        return {"asks": str(exc)}
+    return _announced(result, outlet_events)
+
+
+def _announced(result: LoadResult, outlet_events: Any) -> dict[str, Any]:
+    """Announce the batch that was committed, if one was, and return the result as JSON."""
     if result.batch is not None:
-        extra = {"batch": result.batch, "rows": result.appended + result.deleted, "run_id": run_id}
-        outlet_events[BRONZE].add(bronze_asset(contract_id), extra=extra)
+        extra = {"batch": result.batch, "rows": result.appended + result.deleted, "run_id": result.run_id}
+        outlet_events[BRONZE].add(bronze_asset(result.contract_id), extra=extra)
     return _plain(result.as_dict())
 
 
-def check_gap(contract_id: str, run_id: str) -> dict[str, Any]:
-    """Record a table's sync gap and return the finding for the whole table."""
+def check_gap(contract_id: str, run_id: str, *, is_red: bool = False) -> dict[str, Any]:
+    """Record a table's sync gap and return the finding for the whole table; `is_red`: end with it if it is an alarm."""
+    from ingestion.pipelines import day
     from ingestion.pipelines.gaps import record_sync_gap
 
-    found = record_sync_gap(open_run(run_id, contract_id), contract_id).as_dict()
+    run = open_run(run_id, contract_id)
+    found = record_sync_gap(run, contract_id).as_dict()
+    if is_red:
+        day.raise_if_red(run_id, day.alarms(run, run_id, contract_id))
     return _plain({name: value for name, value in found.items() if not isinstance(value, list | tuple)})
 
 

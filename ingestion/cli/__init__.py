@@ -5,10 +5,28 @@ from __future__ import annotations
 from ingestion.cli.around import doctor, init, maintain, status
 from ingestion.cli.base import cli
 from ingestion.cli.contracts import contract
-from ingestion.cli.data import build, gaps, load, plan, quarantine, repair, run, sql
+from ingestion.cli.data import build, load, plan, quarantine, run, sql
 from ingestion.cli.demo import demo
+from ingestion.cli.drill import drill
+from ingestion.cli.gaps import gaps, repair
 
-for command in (init, doctor, status, maintain, plan, load, build, run, gaps, repair, sql, contract, quarantine, demo):
+for command in (
+    init,
+    doctor,
+    status,
+    maintain,
+    plan,
+    load,
+    build,
+    run,
+    gaps,
+    repair,
+    sql,
+    contract,
+    quarantine,
+    demo,
+    drill,
+):
     cli.add_command(command)
 
 

@@ -1,42 +1,28 @@
-"""Commands that move or show data: plan, load, build, run, gaps, repair, sql, quarantine."""
+"""Commands that move or show data: plan, load, build, run, sql, quarantine."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 
 import click
 from rich.console import Console
-from rich.live import Live
-from rich.table import Table
 
 from ingestion.cli.base import Group, Output, settings, table, with_output
+from ingestion.cli.gap_tables import gap_table
 from ingestion.errors import ConfigurationError
 from ingestion.lake import duck
 from ingestion.pipelines.as_of import build_as_of
 from ingestion.pipelines.build import build_layer
 from ingestion.pipelines.context import Context, open_context
 from ingestion.pipelines.day import DayResult, raise_if_red, run_day, verdict
-from ingestion.pipelines.gaps import record_sync_gap
 from ingestion.pipelines.load import load_table
 from ingestion.pipelines.plan import LoadPlan, plan_load
-from ingestion.pipelines.repair import repair_table, replay_quarantine
+from ingestion.pipelines.repair import replay_quarantine
 from ingestion.pipelines.steps import LoadResult
-from ingestion.reconcile.gap import GapReport
+from monitoring import ledger_views
+from monitoring.ledger_views import TableGap
 
 LOAD_COLUMNS = ("table", "batch", "read", "good", "quarantined", "appended", "deleted", "known", "watermark")
-GAP_COLUMNS = (
-    "table",
-    "source",
-    "lake",
-    "quarantined",
-    "gap",
-    "gap %",
-    "missing keys",
-    "extra keys",
-    "lag (h)",
-    "severity",
-)
 
 
 def _chosen(context: Context, tables: Sequence[str]) -> list[str]:
@@ -97,7 +83,7 @@ def print_loads(console: Console, results: Sequence[LoadResult]) -> None:
 
 
 @click.command()
-@click.argument("layer", type=click.Choice(["silver", "gold", "all"]), default="all")
+@click.argument("layer", type=click.Choice(["silver", "gold", "audit", "all"]), default="all")
 @click.option("--full-refresh", is_flag=True, help="Rebuild the tables from Bronze; history comes out the same.")
 @click.option("--unit-tests", is_flag=True, help="Run dbt's unit tests too.")
 @click.option(
@@ -111,7 +97,7 @@ def print_loads(console: Console, results: Sequence[LoadResult]) -> None:
 def build(
     output: Output, *, layer: str, full_refresh: bool, unit_tests: bool, as_of: tuple[str, ...], into: str | None
 ) -> None:
-    """Build Silver, Gold or both with dbt, tests included.
+    """Build Silver, Gold, the audit of the ledger, or all with dbt, tests included.
 
     \b
     lakehouse build --as-of 2026-03-02T06:00 --into ./as-of
@@ -153,89 +139,15 @@ def run(output: Output) -> None:
     """Do the whole day: load, Silver, Gold, sync gaps, verdict."""
     context = open_context(settings())
     day = run_day(context, progress=lambda step, subject: output.line(f"{step}: {subject}"))
-    output.result(day.as_dict(), lambda console: print_day(console, day))
+    gaps = [gap for gap in ledger_views.current_gaps(context.journal) if gap.run_id == day.run_id]
+    output.result(day.as_dict(), lambda console: print_day(console, day, gaps))
     raise_if_red(day.run_id, verdict(context, day.run_id, context.contract_ids()))
 
 
-def print_day(console: Console, day: DayResult) -> None:
+def print_day(console: Console, day: DayResult, gaps: Sequence[TableGap]) -> None:
     """Print a day's loads and gaps."""
     print_loads(console, day.loads)
-    console.print(gap_table(day.gaps))
-
-
-@click.command()
-@click.argument("tables", nargs=-1)
-@click.option("--watch", type=click.IntRange(min=1), metavar="SECONDS", help="Check again every so many seconds.")
-@click.option("--last", is_flag=True, help="Show the last recorded check; ask no source.")
-@with_output
-def gaps(output: Output, tables: tuple[str, ...], watch: int | None, last: bool) -> None:
-    """Compare TABLES (default: all) with their sources and record the gaps."""
-    context = open_context(settings())
-    chosen = _chosen(context, tables)
-    if last:
-        _print_last(output, context, chosen)
-        return
-    if watch is not None:
-        _watch(context, chosen, watch)
-        return
-    reports = [record_sync_gap(context, contract_id) for contract_id in chosen]
-    output.result([r.as_dict() for r in reports], lambda console: _print_gaps(console, reports))
-
-
-def _print_last(output: Output, context: Context, chosen: Sequence[str]) -> None:
-    rows = context.journal.select(
-        'select * from ops.gaps where "partition" is null '
-        "qualify row_number() over (partition by contract_id order by checked_at desc) = 1 order by contract_id"
-    )
-    rows = [row for row in rows if row["contract_id"] in chosen]
-    names = ("contract_id", "checked_at", "source_count", "lake_count", "quarantined_count", "sync_gap", "severity")
-    output.result(rows, lambda console: console.print(table(None, names, [[r[n] for n in names] for r in rows])))
-
-
-def _watch(context: Context, chosen: Sequence[str], seconds: int) -> None:
-    with Live(refresh_per_second=1) as live:
-        while True:
-            live.update(gap_table([record_sync_gap(context, contract_id) for contract_id in chosen]))
-            time.sleep(seconds)
-
-
-def gap_table(reports: Sequence[GapReport]) -> Table:
-    """Return gap reports as a table, one line per contracted table."""
-    colours = {"OK": "green", "WARNING": "yellow", "CRITICAL": "red", "UNKNOWN": "magenta"}
-    rows = [
-        (
-            r.contract_id, r.source_count, r.lake_count, r.quarantined_count, r.sync_gap, r.gap_percentage,
-            r.missing_keys, r.extra_keys, r.freshness_lag_hours, f"[{colours[r.severity]}]{r.severity}[/]",
-        )
-        for r in reports
-    ]  # fmt: skip
-    return table(None, GAP_COLUMNS, rows, numbers=GAP_COLUMNS[1:9])
-
-
-def _print_gaps(console: Console, reports: Sequence[GapReport]) -> None:
-    console.print(gap_table(reports))
-    for report in reports:
-        for part in report.partitions[:10]:
-            state = "missing" if part.is_missing else f"gap {part.sync_gap:,}"
-            console.print(
-                f"{report.contract_id} {part.partition or '(no partition)'}: {state} "
-                f"(source {part.source_count:,}, lake {part.lake_count:,}, quarantined {part.quarantined_count:,})",
-                markup=False,
-            )
-        if report.severity != "OK":
-            console.print(report.runbook_sql, style="dim", markup=False)
-
-
-@click.command()
-@click.argument("tables", nargs=-1, required=True)
-@click.option("--allow-deletes", is_flag=True, help="Lift the brake on deletions for this repair.")
-@with_output
-def repair(output: Output, tables: tuple[str, ...], allow_deletes: bool) -> None:
-    """Re-extract what TABLES lack, tombstone what their sources no longer have."""
-    context = open_context(settings())
-    results = [repair_table(context, contract_id, allow_deletes=allow_deletes) for contract_id in tables]
-    output.result([r.as_dict() for r in results], lambda console: print_loads(console, results))
-    output.line("Silver and Gold follow with the next build: lakehouse build")
+    console.print(gap_table(gaps))
 
 
 @click.command()

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import click
 from rich.console import Console
 
 from ingestion.cli.base import Output, settings, with_output
+from ingestion.settings import ENGINES
 
 
 @click.command()
@@ -18,13 +21,17 @@ from ingestion.cli.base import Output, settings, with_output
     show_default=True,
     help="wire: on the servers behind AIRFLOW_CONN_ERP (Oracle) and AIRFLOW_CONN_SHOP (SQL Server).",
 )
+@click.option(
+    "--engine", type=click.Choice(ENGINES), help="Who loads and builds; default: LAKEHOUSE_ENGINE, or embedded."
+)
 @click.option("--env", is_flag=True, help="Print shell lines that point the product at the demo, and do nothing else.")
 @with_output
-def demo(output: Output, scale: float, seed: int, sources: str, env: bool) -> None:
+def demo(output: Output, *, scale: float, seed: int, sources: str, engine: str | None, env: bool) -> None:
     """Play two days of a retail company through the product, trouble included."""
     from ingestion.demo import show
 
     here = settings()
+    here = replace(here, engine=engine or here.engine)
     if env:
         for line in show.exports(here):
             click.echo(line)

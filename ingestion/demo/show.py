@@ -84,6 +84,8 @@ def world_folder(settings: Settings) -> Path:
 def exports(settings: Settings) -> list[str]:
     """Return shell lines that point the product at the demo's systems, as they stand after day 2."""
     lines = [f"export LAKEHOUSE_ROOT={shlex.quote(settings.lake_root)}"]
+    if settings.engine != "embedded":
+        lines.append(f"export LAKEHOUSE_ENGINE={settings.engine}")
     for system in SYSTEMS:
         path = world_folder(settings) / f"{system}.duckdb"
         clock = DAY_2.isoformat().replace("+", "%2B")

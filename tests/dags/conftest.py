@@ -6,6 +6,7 @@ import json
 import shutil
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -144,3 +145,42 @@ def run(parse: Callable[[], Any]) -> Callable[..., Outcome]:
 def _name(instance: Any) -> str:
     """Name a task, and a mapped one by its index: `source_erp.load[0]`."""
     return instance.task_id if instance.map_index < 0 else f"{instance.task_id}[{instance.map_index}]"
+
+
+@pytest.fixture
+def answer(airflow_home: Path) -> Iterator[Callable[[str], None]]:
+    """Return a function that answers the next approval that a run waits for, as a person does in the UI."""
+    threads: list[threading.Thread] = []
+    done = threading.Event()
+
+    def answer_next(option: str) -> None:
+        threads.append(threading.Thread(target=_answer, args=(option, done)))
+        threads[-1].start()
+
+    yield answer_next
+    done.set()
+    for thread in threads:
+        thread.join()
+
+
+def _answer(option: str, done: threading.Event) -> None:
+    """Wait until a task asks, and write what the response of the UI writes."""
+    from airflow.models.hitl import HITLDetail, HITLUser
+    from airflow.models.taskinstance import TaskInstance
+    from airflow.models.trigger import handle_event_submit
+    from airflow.sdk.timezone import utcnow
+    from airflow.triggers.base import TriggerEvent
+    from airflow.utils.session import create_session
+    from airflow.utils.state import TaskInstanceState
+    from sqlalchemy import select
+
+    while not done.wait(0.3):
+        with create_session() as session:
+            parked = select(TaskInstance).where(TaskInstance.state == TaskInstanceState.AWAITING_INPUT)
+            for task in session.scalars(parked):
+                asked = session.scalar(select(HITLDetail).where(HITLDetail.ti_id == task.id))
+                asked.chosen_options, asked.params_input = [option], {}
+                asked.responded_at, asked.responded_by = utcnow(), HITLUser(id="1", name="ada")
+                event = TriggerEvent(asked.as_resume_event_payload())
+                handle_event_submit(event, task_instance=task, session=session)
+                return

@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).parents[2]
-DAG_IDS = {"medallion_daily", "sync_monitor", "backfill"}
+REPAIR = ("source", "approved", "check")
+DAG_IDS = {"medallion_daily", "sync_monitor", "repair", "backfill", "lake_maintenance"}
 
 # Parses every DAG file in a fresh interpreter; prints what that opened, imported and found.
 PARSE = """
@@ -23,7 +24,7 @@ sys.addaudithook(lambda event, args: opened.append(str(args[0])) if event == "op
 folder = pathlib.Path(sys.argv[1])
 sys.path.insert(0, str(folder))
 dags = {}
-for file in ("medallion_daily.py", "sync_monitor.py", "backfill.py"):
+for file in (path.name for path in folder.glob("*.py") if path.name != "wiring.py"):
     names = runpy.run_path(str(folder / file))
     dags[file] = sum(len(ids) for ids in names["wiring"].contracts_by_system().values())
 heavy = [name for name in ("pyarrow", "deltalake", "duckdb", "dbt", "pandas") if name in sys.modules]
@@ -61,13 +62,19 @@ def test_every_task_retries_with_growing_pauses_but_never_a_permanent_error(dags
 
     from ingestion.errors import BrokenContractError, SourceUnavailableError
 
-    for task in [task for dag in dags.values() for task in dag.tasks]:
+    for task in [task for dag in dags.values() for task in dag.tasks if task.task_id != "approve"]:
         broken = task.retry_policy.evaluate(BrokenContractError("erp.customers", []), 1, 4)
         away = task.retry_policy.evaluate(SourceUnavailableError("erp: away"), 1, 4)
         assert (broken.action, away.action) == (RetryAction.FAIL, RetryAction.DEFAULT), task
         # a run goes on without the shared fixed point, so it is not waited for as long
         assert task.retries >= (1 if task.task_id.endswith("fixed_point") else 3), task
         assert task.retry_exponential_backoff > 1, task
+
+
+def test_nobody_is_asked_twice_for_one_approval(dags: dict[str, Any]) -> None:
+    approve = dags["repair"].get_task("approve")
+
+    assert (approve.retries, approve.response_timeout.days, approve.ignore_downstream_trigger_rules) == (0, 2, True)
 
 
 def test_a_task_that_reads_a_source_takes_a_slot_of_its_pool(dags: dict[str, Any]) -> None:
@@ -82,6 +89,7 @@ def test_a_task_that_reads_a_source_takes_a_slot_of_its_pool(dags: dict[str, Any
         "medallion_daily.sync_gaps.shop": "source_shop",
         "sync_monitor.erp": "source_erp",
         "sync_monitor.shop": "source_shop",
+        **{f"repair.{step}_{system}": f"source_{system}" for step in REPAIR for system in ("erp", "shop")},
         "backfill.source_erp": "source_erp",
         "backfill.source_shop": "source_shop",
     }

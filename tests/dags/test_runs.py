@@ -50,7 +50,7 @@ def test_daily_run_carries_the_day_to_gold_though_a_source_was_away_at_first(pro
                 "source_shop.load[0]",
                 "source_shop.load[1]",
             ),
-            *("silver", "gold", "docs", "verdict"),
+            *("silver", "gold", "audit", "docs", "verdict"),
             *("sync_gaps.erp[0]", "sync_gaps.erp[1]", "sync_gaps.shop[0]", "sync_gaps.shop[1]"),
         ],
         "success",
@@ -139,6 +139,33 @@ def test_monitor_is_red_where_a_gap_is_critical(project: Project, run: Run) -> N
     assert every.state == "failed"
     assert every.states["shop[1]"] == "success"
     assert "gap erp.customers: CRITICAL" in every.errors["erp[0]"]
+
+
+def test_monitor_waits_for_a_second_look_before_it_is_red(project: Project, run: Run) -> None:
+    run("backfill", {"table": "shop.orders"})
+    with duckdb.connect(str(project.source("shop"))) as connection:
+        connection.execute(
+            "insert into dbo.orders by name select * replace (order_id + 1000000 as order_id, "
+            "(select max(updated_at) - interval 30 minute from dbo.orders) as updated_at) from dbo.orders limit 200"
+        )  # committed late: behind the watermark, and within the overlap of the next load
+
+    first = run("sync_monitor", {"table": "shop.orders"})
+    run("backfill", {"table": "shop.orders"})
+    second = run("sync_monitor", {"table": "shop.orders"})
+    with duckdb.connect(str(project.source("shop"))) as connection:
+        connection.execute("update dbo.orders set shipping_fee = shipping_fee + 1 where order_id % 40 = 0")
+    third = run("sync_monitor", {"table": "shop.orders"})
+
+    assert (first.state, second.state, third.state) == ("success", "success", "failed")
+    checks = project.ledger(
+        'select run_id, severity, state from ops.gaps where "partition" is null order by checked_at'
+    )
+    assert [(check["severity"], check["state"]) for check in checks] == [
+        ("CRITICAL", "suspected"),
+        ("OK", None),
+        ("CRITICAL", "confirmed"),
+    ]
+    assert "gap shop.orders: CRITICAL" in third.errors["shop[1]"]
 
 
 def test_backfill_reads_the_whole_table_and_appends_what_differs(project: Project, run: Run) -> None:

@@ -75,7 +75,7 @@ def test_a_query_that_is_wrong_says_what_is_wrong(run: Run) -> None:
     assert "nowhere" in result.stderr
 
 
-def test_a_repair_needs_a_name_and_closes_the_gap(run: Run, company: Company) -> None:  # noqa: F811
+def test_a_repair_needs_a_name_and_above_the_limits_approval_and_closes_the_gap(run: Run, company: Company) -> None:  # noqa: F811
     company.amend("people", "deletes: keys\n", "deletes: none\n")
     company.amend("people", "      maxDeletePercent: 50\n", "")
     run("load")
@@ -83,7 +83,8 @@ def test_a_repair_needs_a_name_and_closes_the_gap(run: Run, company: Company) ->
 
     assert run("repair").exit_code == 2
     assert document(run("gaps", "crm.people", "--json"))[0]["missing_keys"] == 1
-    assert document(run("repair", "crm.people", "--json"))[0]["fetched"] == 1
+    assert run("repair", "crm.people").exit_code == 19
+    assert document(run("repair", "crm.people", "--yes", "--json"))[0]["fetched"] == 1
     assert document(run("gaps", "crm.people", "--json"))[0]["missing_keys"] == 0
 
 

@@ -1,0 +1,45 @@
+"""The drill command."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import click
+from rich.console import Console
+
+from ingestion.cli.base import Output, settings, table, with_output
+
+
+@click.command()
+@click.argument("kinds", nargs=-1, metavar="[KIND]...")
+@click.option("--list", "is_list", is_flag=True, help="Name the kinds, and do nothing else.")
+@click.pass_context
+@with_output
+def drill(output: Output, ctx: click.Context, kinds: tuple[str, ...], is_list: bool) -> None:
+    """Plant each KIND of trouble (default: all) in a small demo world; show what is found, named and healed.
+
+    Sources and lake are temporary; yours are not touched. Ends with exit code 18 if one does not end as it must.
+    """
+    from ingestion.demo.drill import DRILLS, DrillResult, run_drills
+
+    if is_list:
+        output.result(list(DRILLS), lambda console: console.print("\n".join(DRILLS)))
+        return
+
+    def render(console: Console, results: Sequence[DrillResult]) -> None:
+        names = ("trouble", "table", "planted", "found", "named", "healed", "seconds", "passed")
+        rows = [(r.trouble, r.table, r.planted, r.found, r.named, r.healed, r.seconds, _mark(r.ok)) for r in results]
+        made = table(None, names, rows, numbers=("planted", "seconds"))
+        for column in made.columns[:2]:
+            column.no_wrap = True
+        console.print(made)
+
+    with Console(stderr=True).status("drill") as status:
+        results = run_drills(settings(), kinds, progress=lambda kind: status.update(f"drill: {kind}"))
+    output.result([result.as_dict() for result in results], lambda console: render(console, results))
+    if not all(result.ok for result in results):
+        ctx.exit(18)
+
+
+def _mark(ok: bool) -> str:
+    return "[green]yes[/]" if ok else "[red]no[/]"

@@ -1,0 +1,123 @@
+"""How gaps, differences and advice look on a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from rich.console import Console, Group
+from rich.table import Table
+
+from ingestion.cli.base import table
+from monitoring.advisor import Advice
+from monitoring.ledger_views import Difference, PartitionGap, TableGap
+
+COLUMNS = {
+    "source": "source_count",
+    "lake": "lake_count",
+    "quarantined": "quarantined_count",
+    "gap": "sync_gap",
+    "gap %": "gap_percentage",
+    "missing": "missing_keys",
+    "extra": "extra_keys",
+    "changed": "differing_keys",
+    "lag (h)": "freshness_lag_hours",
+    "score": "data_quality_score",
+}
+"""Heading -> field of a check."""
+COLOURS = {"OK": "green", "WARNING": "yellow", "CRITICAL": "red", "UNKNOWN": "magenta"}
+PARTITIONS_SHOWN = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What the newest check of each table found, and the differences that are open."""
+
+    gaps: tuple[TableGap, ...]
+    partitions: tuple[PartitionGap, ...]
+    differences: tuple[Difference, ...]
+
+    def as_list(self) -> list[dict[str, Any]]:
+        """Return one document per table, its partitions and open differences in it."""
+        return [
+            gap.as_dict()
+            | {
+                "partitions": [p.as_dict() for p in self.partitions if p.contract_id == gap.contract_id],
+                "differences": [d.as_dict() for d in self.differences if d.contract_id == gap.contract_id],
+            }
+            for gap in self.gaps
+        ]
+
+
+def print_standing(console: Console, standing: Standing) -> None:
+    """Print the tables, then the partitions that differ, then how to see the gap where something is wrong."""
+    console.print(standing_tables(standing))
+    for gap in standing.gaps:
+        parts = [part for part in standing.partitions if part.contract_id == gap.contract_id]
+        for part in parts[:PARTITIONS_SHOWN]:
+            console.print(_line(part), markup=False)
+        if len(parts) > PARTITIONS_SHOWN:
+            console.print(f"{gap.contract_id}: {len(parts) - PARTITIONS_SHOWN} more partitions differ", markup=False)
+        if gap.severity != "OK":
+            console.print(gap.runbook_sql or "", style="dim", markup=False)
+    if any(gap.severity != "OK" for gap in standing.gaps):
+        console.print("Why, and what to do: lakehouse gaps advise")
+
+
+def standing_tables(standing: Standing) -> Group:
+    """Return the newest checks, and the open differences if there are any, as tables."""
+    shown = [gap_table(standing.gaps)]
+    if standing.differences:
+        columns = ("difference", "table", "kind", "partition", "state", "keys", "first seen")
+        rows = [
+            (d.difference_id, d.contract_id, d.kind, d.partition, d.state, d.keys, f"{d.first_seen_at:%Y-%m-%d %H:%M}")
+            for d in standing.differences
+        ]
+        shown.append(table("Open differences", columns, rows, numbers=("keys",)))
+    return Group(*shown)
+
+
+def gap_table(gaps: Sequence[TableGap], *, when: bool = False) -> Table:
+    """Return checks as a table, one line each; with `when`, and at what time."""
+    first = ("checked at (UTC)", "table") if when else ("table",)
+    rows = [
+        (
+            *([f"{gap.checked_at:%Y-%m-%d %H:%M:%S}"] if when else []),
+            gap.contract_id,
+            *(getattr(gap, name) for name in COLUMNS.values()),
+            f"[{COLOURS.get(gap.severity, 'white')}]{gap.severity}[/]",
+            gap.state,
+        )
+        for gap in gaps
+    ]
+    made = table(None, (*first, *COLUMNS, "severity", "state"), rows, numbers=COLUMNS)
+    made.columns[len(first) - 1].no_wrap = True  # on a narrow terminal the names stay whole
+    return made
+
+
+def print_history(console: Console, gaps: Sequence[TableGap]) -> None:
+    console.print(gap_table(gaps, when=True))
+
+
+def print_advice(console: Console, advices: Sequence[Advice]) -> None:
+    """Print each cause with its finding, the SQL that shows it and the commands that close it."""
+    if not advices:
+        console.print("Nothing to do: no table has a gap that the ledger knows of.")
+    for number, advice in enumerate(advices, start=1):
+        console.print(f"{number}. {advice.contract_id}: {advice.cause}", style="bold", markup=False)
+        console.print(f"   {advice.finding}", markup=False)
+        for command in advice.commands:
+            console.print(f"   $ {command}", style="green", markup=False, soft_wrap=True)
+        if advice.prevention:
+            console.print(f"   So that it does not come back: {advice.prevention}", markup=False)
+        if advice.sql:
+            console.print(advice.sql, style="dim", markup=False, soft_wrap=True)
+
+
+def _line(part: PartitionGap) -> str:
+    state = "missing" if part.missing_partitions else f"gap {part.sync_gap:,}"
+    return (
+        f"{part.contract_id} {part.partition}: {state} (source {part.source_count:,}, lake {part.lake_count:,}, "
+        f"quarantined {part.quarantined_count or 0:,})"
+    )

@@ -1,0 +1,171 @@
+"""Commands about sync gaps: gaps (check, advise, waive) and repair."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from getpass import getuser
+
+import click
+from rich.live import Live
+
+from ingestion.cli.base import Group, Output, settings, with_output
+from ingestion.cli.data import print_loads
+from ingestion.cli.gap_tables import Standing, print_advice, print_history, print_standing, standing_tables
+from ingestion.errors import LakehouseError
+from ingestion.pipelines.context import Context, open_context
+from ingestion.pipelines.gaps import record_sync_gap
+from ingestion.pipelines.repair import repair_table
+from ingestion.pipelines.waive import waive as waive_difference
+from monitoring import ledger_views
+from monitoring.advisor import advise as causes_of
+from monitoring.facts import gather
+
+
+class GapsGroup(Group):
+    """`gaps [TABLES]` is `gaps check [TABLES]`. A table's name has a dot and a command's has none: neither hides."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        is_named = bool(args) and args[0] in {*self.commands, *ctx.help_option_names}
+        return super().parse_args(ctx, args if is_named else ["check", *args])
+
+
+@click.group(cls=GapsGroup)
+def gaps() -> None:
+    """Compare tables with their sources.
+
+    `lakehouse gaps [TABLES]` checks now, and takes the options of `lakehouse gaps check`.
+    """
+
+
+@gaps.command()
+@click.argument("tables", nargs=-1)
+@click.option("--watch", type=click.IntRange(min=1), metavar="SECONDS", help="Check again every so many seconds.")
+@click.option("--last", is_flag=True, help="Show the last recorded check; ask no source.")
+@click.option("--history", is_flag=True, help="Show the recorded checks, newest first; ask no source.")
+@click.option("--checks", type=click.IntRange(min=1), default=20, show_default=True, help="How many --history shows.")
+@with_output
+def check(
+    output: Output, *, tables: tuple[str, ...], watch: int | None, last: bool, history: bool, checks: int
+) -> None:
+    """Compare TABLES (default: all) with their sources and record what is found.
+
+    Rows in flight are left out, quarantined rows counted apart. What differs is suspected until a second look.
+    """
+    context = open_context(settings())
+    chosen = _chosen(context, tables)
+    if history:
+        past = ledger_views.gap_history(context.journal, chosen, checks=checks)
+        output.result([gap.as_dict() for gap in past], lambda console: print_history(console, past))
+    elif watch is not None and not last:
+        _watch(output, context, chosen, watch)
+    else:
+        failures = [] if last else _check(context, chosen)
+        _show(output, _standing(context, chosen))
+        if failures:
+            raise failures[0]
+
+
+def _check(context: Context, chosen: Sequence[str]) -> list[LakehouseError]:
+    """Record the gap of each table; one that cannot be compared stands as UNKNOWN and stops no other."""
+    failures = []
+    for contract_id in chosen:
+        try:
+            record_sync_gap(context, contract_id)
+        except LakehouseError as exc:
+            failures.append(exc)
+    return failures
+
+
+def _standing(context: Context, chosen: Sequence[str]) -> Standing:
+    journal = context.journal
+    return Standing(
+        tuple(ledger_views.current_gaps(journal, chosen)),
+        tuple(ledger_views.partition_gaps(journal, chosen)),
+        tuple(ledger_views.open_differences(journal, chosen)),
+    )
+
+
+def _show(output: Output, standing: Standing) -> None:
+    output.result(standing.as_list(), lambda console: print_standing(console, standing))
+
+
+def _watch(output: Output, context: Context, chosen: Sequence[str], seconds: int) -> None:
+    """Check until somebody stops it. A table that cannot be compared is shown as UNKNOWN until it can."""
+    if output.as_json:
+        while True:
+            _check(context, chosen)
+            _show(output, _standing(context, chosen))
+            time.sleep(seconds)
+    with Live(console=output.console, refresh_per_second=1) as live:
+        while True:
+            _check(context, chosen)
+            live.update(standing_tables(_standing(context, chosen)))
+            time.sleep(seconds)
+
+
+@gaps.command()
+@click.argument("tables", nargs=-1)
+@with_output
+def advise(output: Output, tables: tuple[str, ...]) -> None:
+    """Say what most likely caused the gaps of TABLES (default: all), how to see it, and what closes it.
+
+    Reads the ledger; asks no source. The cause that explains most comes first.
+    """
+    context = open_context(settings())
+    contracts = [context.contract(contract_id) for contract_id in _chosen(context, tables)]
+    advices = [advice for facts in gather(context.journal, contracts) for advice in causes_of(facts)]
+    output.result([advice.as_dict() for advice in advices], lambda console: print_advice(console, advices))
+
+
+@gaps.command()
+@click.argument("difference")
+@click.option("--why", required=True, help="Why it may stay; kept in the ledger.")
+@click.option("--until", required=True, metavar="WHEN", help="A date or moment (UTC), or a number of days such as 14d.")
+@click.option("--by", default=getuser, help="Who says so; default: the user of this shell.")
+@with_output
+def waive(output: Output, *, difference: str, why: str, until: str, by: str) -> None:
+    """Accept a DIFFERENCE until a date: it raises no alarm until then, and is checked again after it.
+
+    \b
+    lakehouse gaps waive 3f9c2a71 --why "purge of 2019, ticket 4711" --until 2026-04-01
+    """
+    context = open_context(settings())
+    waive_difference(context, difference, by=by, why=why, until=_until(until))
+    [waived] = [d for d in ledger_views.differences(context.journal) if d.difference_id == difference]
+    output.result(
+        waived.as_dict(),
+        lambda console: console.print(f"{difference} is waived until {waived.until:%Y-%m-%d %H:%M} UTC by {by}."),
+    )
+
+
+def _until(text: str) -> datetime:
+    """Return the moment that a text means. Raises BadParameter."""
+    try:
+        if text.endswith("d") and text[:-1].isdecimal():
+            return datetime.now(UTC) + timedelta(days=int(text[:-1]))
+        moment = datetime.fromisoformat(text)
+    except (ValueError, OverflowError):
+        raise click.BadParameter(f"{text} is no date, no moment and no number of days.", param_hint="--until") from None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+@click.command()
+@click.argument("tables", nargs=-1, required=True)
+@click.option("--allow-deletes", is_flag=True, help="Lift the brake on deletions for this repair.")
+@click.option("--yes", is_flag=True, help="Approve a repair above the contract's limits.")
+@with_output
+def repair(output: Output, *, tables: tuple[str, ...], allow_deletes: bool, yes: bool) -> None:
+    """Re-extract what TABLES lack, tombstone what their sources no longer have.
+
+    Above the contract's limits it stops and says how much it would write; --yes approves it.
+    """
+    context = open_context(settings())
+    results = [repair_table(context, table, allow_deletes=allow_deletes, yes=yes) for table in tables]
+    output.result([r.as_dict() for r in results], lambda console: print_loads(console, results))
+    output.line("Silver and Gold follow with the next build: lakehouse build")
+
+
+def _chosen(context: Context, tables: Sequence[str]) -> list[str]:
+    return list(tables) or context.contract_ids()

@@ -1,0 +1,1 @@
+"""What people are shown of the ledger: views, advice. Reads the ledger, writes nothing."""

@@ -1,0 +1,57 @@
+"""Gathers what the ledger knows of a table, for advice."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from ingestion.contracts.model import Contract
+from ingestion.ledger.journal import Journal
+from monitoring import ledger_views
+from monitoring.ledger_views import Difference, PartitionGap, Run, TableGap
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What the ledger knows of a table. `load` is the newest one, however it ended; `check` likewise."""
+
+    contract: Contract
+    gap: TableGap | None = None
+    partitions: tuple[PartitionGap, ...] = ()
+    differences: tuple[Difference, ...] = ()
+    load: Run | None = None
+    check: Run | None = None
+    kinds: Counter[str] = field(default_factory=Counter)
+    """Keys of open differences by kind."""
+
+    def count(self, kind: str, counted: int | None = None) -> int:
+        """Return how many keys of a kind differ: as the newest check counted them, else as they stand open."""
+        return counted if counted else self.kinds[kind]
+
+
+def gather(journal: Journal, contracts: Sequence[Contract]) -> list[Facts]:
+    """Read what the ledger knows of these tables."""
+    ids = [contract.id for contract in contracts]
+    gaps = {gap.contract_id: gap for gap in ledger_views.current_gaps(journal, ids)}
+    partitions = ledger_views.partition_gaps(journal, ids)
+    differences = ledger_views.open_differences(journal, ids)
+    runs = {(run.step, run.subject): run for run in ledger_views.newest_runs(journal, ids)}
+    facts = []
+    for contract in contracts:
+        own = tuple(d for d in differences if d.contract_id == contract.id)
+        kinds: Counter[str] = Counter()
+        for difference in own:
+            kinds[difference.kind] += difference.keys or 0
+        facts.append(
+            Facts(
+                contract,
+                gaps.get(contract.id),
+                tuple(p for p in partitions if p.contract_id == contract.id),
+                own,
+                runs.get(("load", contract.id)),
+                runs.get(("gaps", contract.id)),
+                kinds,
+            )
+        )
+    return facts

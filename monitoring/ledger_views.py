@@ -1,0 +1,240 @@
+"""The one module that reads the ledger for people: typed answers for the command line, an API, a dashboard, alerts.
+
+Every function asks the ledger alone, no source and no table. Moments are UTC; a day is a UTC day. None means not known,
+never zero. No answer ever holds a row value. `tables` names contracts; None means all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields
+from datetime import date, datetime
+from typing import Any, TypeVar
+
+from ingestion.ledger.journal import Journal
+
+OPEN_STATES = ("suspected", "confirmed")
+_WHOLE = '"partition" is null'
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """What every answer can do."""
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+_Answer = TypeVar("_Answer", bound=_Row)
+
+
+@dataclass(frozen=True, slots=True)
+class TableGap(_Row):
+    """
+    One check of a table: counts up to `bound`, what differed, how it was judged and what it cost.
+
+    `gap_percentage` and `data_quality_score` go from 0 to 100. `missing_keys`, `extra_keys` and `differing_keys` are
+    counts. `severity` is UNKNOWN, and the counts None, where the source could not be asked. `sla_met` is None then.
+    """
+
+    contract_id: str
+    run_id: str
+    checked_at: datetime
+    bound: str | None
+    batch: int | None
+    source_count: int | None
+    lake_count: int | None
+    quarantined_count: int | None
+    in_flight_count: int | None
+    sync_gap: int | None
+    gap_percentage: float | None
+    missing_keys: int | None
+    extra_keys: int | None
+    differing_keys: int | None
+    missing_partitions: int | None
+    freshness_lag_hours: float | None
+    data_quality_score: float | None
+    severity: str
+    state: str | None
+    sla_met: bool | None
+    outcome: str | None
+    rung: str | None
+    why: str | None
+    unverified_columns: str | None
+    queries: int | None
+    rows_compared: int | None
+    seconds: float | None
+    runbook_sql: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class PartitionGap(_Row):
+    """A partition that differed in a check. `missing_partitions` is 1 where the lake has no row of it."""
+
+    contract_id: str
+    partition: str
+    source_count: int
+    lake_count: int
+    quarantined_count: int | None
+    sync_gap: int
+    missing_partitions: int
+    runbook_sql: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Difference(_Row):
+    """A difference in its newest state. `keys` counts its keys; `by`, `why` and `until` are those of a waiver."""
+
+    difference_id: str
+    contract_id: str
+    kind: str
+    partition: str | None
+    state: str
+    keys: int | None
+    state_at: datetime
+    first_seen_at: datetime
+    run_id: str
+    batch: int | None
+    bound: str | None
+    by: str | None
+    why: str | None
+    until: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class SlaDay(_Row):
+    """How many checks of a table on a day met its service level. `unknown` ones are not judged: not in `compliance`."""
+
+    contract_id: str
+    day: date
+    checks: int
+    met: int
+    unknown: int
+    compliance: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class TimeToRepair(_Row):
+    """How long a difference was there, from when it was first seen until it was repaired."""
+
+    difference_id: str
+    contract_id: str
+    kind: str
+    first_seen_at: datetime
+    repaired_at: datetime
+    hours: float
+
+
+@dataclass(frozen=True, slots=True)
+class Run(_Row):
+    """One step of a run, on one subject (a contract or dbt). `error` is the class of what ended it."""
+
+    run_id: str
+    step: str
+    subject: str
+    status: str
+    started_at: datetime
+    finished_at: datetime
+    batch: int | None
+    rows_read: int | None
+    rows_quarantined: int | None
+    rows_appended: int | None
+    rows_deleted: int | None
+    error: str | None
+    message: str | None
+
+
+def current_gaps(journal: Journal, tables: Sequence[str] | None = None) -> list[TableGap]:
+    """Return the newest check of each table that was ever checked, ordered by contract."""
+    newest = "qualify row_number() over (partition by contract_id order by checked_at desc) = 1"
+    return _read(journal, TableGap, f"ops.gaps where {_WHOLE} and {_IN} {newest} order by contract_id", [tables])
+
+
+def gap_history(journal: Journal, tables: Sequence[str] | None = None, *, checks: int = 100) -> list[TableGap]:
+    """Return the newest `checks` checks of each table, by contract, newest first."""
+    newest = "qualify row_number() over (partition by contract_id order by checked_at desc) <= $2"
+    order = "order by contract_id, checked_at desc"
+    return _read(journal, TableGap, f"ops.gaps where {_WHOLE} and {_IN} {newest} {order}", [tables, checks])
+
+
+def partition_gaps(journal: Journal, tables: Sequence[str] | None = None) -> list[PartitionGap]:
+    """Return the partitions that differed in the newest check of each table, the largest gap first."""
+    rest = (
+        "(select part.* from ops.gaps part join (select contract_id, max(checked_at) as newest from ops.gaps "
+        f"where {_WHOLE} group by contract_id) whole on part.contract_id = whole.contract_id "
+        f'and part.checked_at >= whole.newest where part."partition" is not null) where {_IN} '
+        'order by contract_id, abs(sync_gap) desc, "partition"'
+    )
+    return _read(journal, PartitionGap, rest, [tables])
+
+
+def open_differences(journal: Journal, tables: Sequence[str] | None = None) -> list[Difference]:
+    """Return differences whose newest state is open, the oldest first."""
+    return differences(journal, tables, states=OPEN_STATES)
+
+
+def differences(
+    journal: Journal, tables: Sequence[str] | None = None, *, states: Sequence[str] | None = None
+) -> list[Difference]:
+    """Return differences in their newest state, by contract, the oldest first; only those in `states` if given."""
+    return _read(
+        journal,
+        Difference,
+        f"({_NEWEST_STATE}) where {_IN} and ($2::varchar[] is null or list_contains($2::varchar[], state)) "
+        "order by contract_id, first_seen_at, difference_id",
+        [tables, states],
+    )
+
+
+def sla_compliance(
+    journal: Journal, since: datetime, until: datetime, tables: Sequence[str] | None = None
+) -> list[SlaDay]:
+    """Return per table and day the share of checks that met the service level, `since <= checked_at < until`."""
+    days = (
+        '(select contract_id, checked_at::date as "day", count(*) as checks, count(*) filter (where sla_met) as met, '
+        "count(*) filter (where sla_met is null) as unknown, "
+        "100.0 * count(*) filter (where sla_met) / nullif(count(sla_met), 0) as compliance "
+        f"from ops.gaps where {_WHOLE} and {_IN} and checked_at >= $2::timestamptz and checked_at < $3::timestamptz "
+        'group by all) order by contract_id, "day"'
+    )
+    return _read(journal, SlaDay, days, [tables, since, until])
+
+
+def times_to_repair(
+    journal: Journal, since: datetime, until: datetime, tables: Sequence[str] | None = None
+) -> list[TimeToRepair]:
+    """Return how long each difference that was repaired in the period had been there, `since <= repaired < until`."""
+    repaired = (
+        "(select *, state_at as repaired_at, (epoch_us(state_at) - epoch_us(first_seen_at)) / 3600e6 as hours "
+        f"from ({_NEWEST_STATE}) where state = 'repaired') where {_IN} and repaired_at >= $2::timestamptz "
+        "and repaired_at < $3::timestamptz order by contract_id, repaired_at"
+    )
+    return _read(journal, TimeToRepair, repaired, [tables, since, until])
+
+
+def newest_runs(
+    journal: Journal, subjects: Sequence[str] | None = None, *, step: str | None = None, each: int = 1
+) -> list[Run]:
+    """Return the newest `each` runs of every step on every subject, newest first; only of one step if given."""
+    return _read(
+        journal,
+        Run,
+        "ops.runs where ($1::varchar[] is null or list_contains($1::varchar[], subject)) "
+        "and ($2::varchar is null or step = $2) "
+        "qualify row_number() over (partition by step, subject order by finished_at desc) <= $3 "
+        "order by finished_at desc",
+        [subjects, step, each],
+    )
+
+
+_IN = "($1::varchar[] is null or list_contains($1::varchar[], contract_id))"
+_NEWEST_STATE = (
+    "select * from ops.differences qualify row_number() over (partition by difference_id order by state_at desc) = 1"
+)
+
+
+def _read(journal: Journal, answer: type[_Answer], rest: str, binds: Sequence[object]) -> list[_Answer]:
+    """Return the rows of a relation as answers: each field is the column of its name."""
+    names = ", ".join(f'"{field.name}"' for field in fields(answer))
+    plain = [list(bind) if isinstance(bind, list | tuple) else bind for bind in binds]
+    return [answer(**row) for row in journal.select(f"select {names} from {rest}", plain)]

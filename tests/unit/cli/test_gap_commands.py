@@ -1,0 +1,194 @@
+"""What the commands about gaps show, take and leave."""
+
+from __future__ import annotations
+
+import importlib
+import json
+from collections.abc import Callable
+from typing import Any
+
+import click
+import pytest
+from click.testing import CliRunner, Result
+
+from ingestion.cli import cli
+from tests.engines.conftest import Company, company  # noqa: F401 - a fixture
+
+gap_commands = importlib.import_module("ingestion.cli.gaps")  # the package's `gaps` is the command
+Run = Callable[..., Result]
+
+
+@pytest.fixture
+def run(company: Company, monkeypatch: pytest.MonkeyPatch) -> Run:  # noqa: F811
+    """Return a runner of commands on the small company, loaded by window only."""
+    company.amend("people", "deletes: keys\n", "deletes: none\n")
+    company.amend("people", "      maxDeletePercent: 50\n", "")
+    monkeypatch.setenv("LAKEHOUSE_PROJECT", str(company.folder))
+    monkeypatch.setenv("LAKEHOUSE_ROOT", str(company.folder / "lake"))
+    monkeypatch.setenv("COLUMNS", "200")
+    clock = company.clock.replace("+", "%2B")
+    monkeypatch.setenv("AIRFLOW_CONN_CRM", f"duckdb://{company.file}?clock={clock}")
+
+    def run_now(*arguments: str) -> Result:
+        return CliRunner().invoke(cli, list(arguments))
+
+    assert run_now("load").exit_code == 0
+    return run_now
+
+
+def document(result: Result) -> Any:
+    assert result.exit_code == 0, result.output
+    return json.loads(result.stdout)
+
+
+def lose(company: Company) -> None:  # noqa: F811
+    company.sql("insert into people values (4, 'Dee', 1, '2026-02-01 08:00:00')")
+
+
+def test_tables_and_options_go_to_the_check_when_no_command_is_named(run: Run) -> None:
+    short = document(run("gaps", "crm.people", "--json"))
+    long = document(run("gaps", "check", "crm.people", "--json"))
+    last = document(run("gaps", "--last", "--json"))
+
+    assert [gap["contract_id"] for gap in short] == [gap["contract_id"] for gap in long] == ["crm.people"]
+    assert [gap["contract_id"] for gap in last] == ["crm.people"]
+
+
+def test_help_of_gaps_names_its_commands(run: Run) -> None:
+    result = run("gaps", "--help")
+
+    assert result.exit_code == 0
+    for name in ("check", "advise", "waive"):
+        assert f"\n  {name} " in result.output
+
+
+def test_check_tells_partitions_and_differences_of_each_table(run: Run, company: Company) -> None:  # noqa: F811
+    lose(company)
+
+    [people] = document(run("gaps", "crm.people", "--json"))
+
+    assert (people["sync_gap"], people["missing_keys"]) == (1, 1)
+    assert [(p["partition"], p["sync_gap"], p["missing_partitions"]) for p in people["partitions"]] == [
+        ("2026-02-01", 1, 1)
+    ]
+    assert {d["contract_id"] for d in people["differences"]} == {"crm.people"}
+
+
+def test_check_shows_people_what_differs_and_where_to_go_on(run: Run, company: Company) -> None:  # noqa: F811
+    lose(company)
+
+    shown = run("gaps").stdout
+
+    assert "crm.people 2026-02-01: missing (source 1, lake 0, quarantined 0)" in shown
+    assert "Open differences" in shown
+    assert "lakehouse gaps advise" in shown
+    assert "Dee" not in shown
+
+
+def test_last_asks_no_source(run: Run, company: Company) -> None:  # noqa: F811
+    run("gaps")
+    company.file.rename(company.file.with_suffix(".away"))
+
+    last = document(run("gaps", "--last", "--json"))
+
+    assert [(gap["contract_id"], gap["severity"]) for gap in last] == [("crm.cities", "OK"), ("crm.people", "OK")]
+
+
+def test_history_is_newest_first_and_as_long_as_asked(run: Run) -> None:
+    for _ in range(3):
+        run("gaps", "crm.people")
+
+    history = document(run("gaps", "crm.people", "--history", "--checks", "2", "--json"))
+
+    assert len(history) == 2
+    assert history[0]["checked_at"] > history[1]["checked_at"]
+    assert run("gaps", "--history").stdout.count("crm.people") == 3
+
+
+def test_table_that_cannot_be_compared_is_shown_unknown_and_stops_no_other(run: Run, company: Company) -> None:  # noqa: F811
+    company.sql("drop table cities")
+
+    result = run("gaps", "--json")
+
+    assert {gap["contract_id"]: gap["severity"] for gap in json.loads(result.stdout)} == {
+        "crm.cities": "UNKNOWN",
+        "crm.people": "OK",
+    }
+    assert (result.exit_code, "crm.cities" in result.stderr) == (12, True)
+
+
+def test_watch_goes_on_while_a_source_is_away(
+    run: Run,
+    company: Company,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rounds = []
+
+    def next_round(_seconds: float) -> None:
+        rounds.append(1)
+        if len(rounds) == 1:
+            company.file.rename(company.file.with_suffix(".away"))
+        elif len(rounds) == 2:
+            company.file.with_suffix(".away").rename(company.file)
+        else:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(gap_commands.time, "sleep", next_round)
+
+    result = run("gaps", "crm.people", "--watch", "5", "--json")
+
+    told = "[" + result.stdout.replace("]\n[", "],[") + "]"
+    assert [check[0]["severity"] for check in json.loads(told)] == ["OK", "UNKNOWN", "OK"]
+
+
+def test_advice_names_the_cause_the_sql_and_the_command(run: Run, company: Company) -> None:  # noqa: F811
+    lose(company)
+    run("gaps", "crm.people")
+
+    [advice] = document(run("gaps", "advise", "crm.people", "--json"))
+    shown = run("gaps", "advise", "crm.people").stdout
+
+    assert (advice["cause"], advice["commands"][0]) == ("lost window", "lakehouse repair crm.people")
+    assert "1. crm.people: lost window" in shown
+    assert "$ lakehouse repair crm.people" in shown
+    assert 'select count(*) from "main"."people"' in shown
+
+
+def test_advice_on_a_table_that_is_well_is_that_nothing_is_to_do(run: Run) -> None:
+    run("gaps")
+
+    assert document(run("gaps", "advise", "--json")) == []
+    assert "Nothing to do" in run("gaps", "advise").stdout
+
+
+def test_waiver_keeps_who_why_and_until_and_is_no_longer_open(run: Run, company: Company) -> None:  # noqa: F811
+    lose(company)
+    [people] = document(run("gaps", "crm.people", "--json"))
+    name = people["differences"][0]["difference_id"]
+
+    waived = document(run("gaps", "waive", name, "--why", "purge, ticket 4711", "--until", "2099-01-31", "--by", "ada", "--json"))  # fmt: skip
+
+    assert (waived["state"], waived["by"], waived["why"]) == ("waived", "ada", "purge, ticket 4711")
+    assert waived["until"] == "2099-01-31T00:00:00+00:00"
+    assert document(run("gaps", "crm.people", "--last", "--json"))[0]["differences"] == []
+
+
+@pytest.mark.parametrize("missing", ["--why", "--until"])
+def test_waiver_without_a_reason_or_an_end_is_refused(run: Run, missing: str) -> None:
+    given = {"--why": "purge", "--until": "14d"}
+    del given[missing]
+
+    result = run("gaps", "waive", "d", *(text for pair in given.items() for text in pair))
+
+    assert (result.exit_code, missing in result.stderr) == (2, True)
+
+
+@pytest.mark.parametrize("text", ["soon", "-3d", "2026-13-01", "99999999999d"])
+def test_end_of_a_waiver_is_a_date_or_a_number_of_days(text: str) -> None:
+    with pytest.raises(click.BadParameter):
+        gap_commands._until(text)
+
+
+def test_end_of_a_waiver_without_an_offset_is_utc() -> None:
+    assert gap_commands._until("2026-04-01").isoformat() == "2026-04-01T00:00:00+00:00"
+    assert gap_commands._until("2026-04-01T08:00:00-03:00").isoformat() == "2026-04-01T08:00:00-03:00"
