@@ -23,6 +23,7 @@ from ingestion.lake.delta_rs import DeltaRs
 from ingestion.lake.layout import Lake, LakeTable, open_lake
 from ingestion.lake.rebuild import rebuild
 from ingestion.lake.rewrite import apply_difference
+from ingestion.ledger import tables as ledger
 
 DEFAULT_ROOT = Path(__file__).resolve().parents[2] / "lake"
 SALT = "LAKEHOUSE_MASK_SALT"
@@ -35,26 +36,37 @@ class Plugin(BasePlugin):
     _connection: duck.Connection
     _lake: Lake
 
-    def initialize(self, plugin_config: dict[str, Any]) -> None:
-        self._engine = DeltaRs()
-
     def configure_connection(self, conn: duck.Connection) -> None:
         """Make a view per table, and `lake_state` with the version, batch and fingerprint of each."""
         self._connection = conn
         self._lake = open_lake(os.environ.get("LAKEHOUSE_ROOT") or DEFAULT_ROOT)
-        duck.prepare(conn, self._lake)
+        self._engine = DeltaRs(self._lake.storage_options)
+        duck.prepare(conn, self._lake, layers=("quarantine",))  # the others below, at fixed versions
+        self._open_ledger(conn)
         conn.execute(
             "create table main.lake_state (schema varchar, name varchar, version bigint, batch bigint, "
             "fingerprint varchar, append_only boolean, scan varchar, computed_from varchar)"
         )
         known = json.loads(os.environ.get(AS_OF) or "null")
         bronze = self._lake if known is None else open_lake(known["lake"])
+        duck.reach(conn, bronze.root)
         for table in bronze.tables():
             if table.schema == "bronze":
-                self._remember(conn, table, known and known["batches"].get(table.name))
+                self._remember(conn, table, DeltaRs(bronze.storage_options), known and known["batches"].get(table.name))
         for table in self._lake.tables():
-            if table.schema in ("silver", "gold"):
-                self._remember(conn, table)
+            if table.schema in ("silver", "gold", "audit"):
+                self._remember(conn, table, self._engine)
+
+    def _open_ledger(self, conn: duck.Connection) -> None:
+        """Make every table of the ledger a view with all columns of today, whatever an older lake has of it."""
+        kept = {table.name: table.uri for table in self._lake.tables() if table.schema == "ops"}
+        for name, schema in ledger.TABLES.items():
+            conn.register("promised", schema.empty_table())
+            conn.execute(f"create table main.empty_{name} as from promised")
+            conn.unregister("promised")
+            rows = f" union all by name select * from {duck.scan(kept[name])}" if name in kept else ""
+            view = f"ops.{duck.identifier(name)}"
+            conn.execute(f"create or replace view {view} as select * from main.empty_{name}{rows}")
 
     def configure_cursor(self, cursor: duck.Connection) -> None:
         """
@@ -102,9 +114,11 @@ class Plugin(BasePlugin):
                     order_by=config["order_by"],
                 )
         with self._connection.cursor() as cursor:
-            self._remember(cursor, table)
+            self._remember(cursor, table, self._engine)
 
-    def _remember(self, connection: duck.Connection, table: LakeTable, known_batch: int | None = None) -> None:
+    def _remember(
+        self, connection: duck.Connection, table: LakeTable, engine: DeltaRs, known_batch: int | None = None
+    ) -> None:
         """
         Point the table's view at its newest version and note that version in `lake_state`.
 
@@ -112,9 +126,11 @@ class Plugin(BasePlugin):
         """
         app_id = f"{table.schema}/{table.name.replace('__', '/') if table.schema == 'bronze' else table.name}"
         # the batch before the version: a load that commits in between must not pass for read
-        batch = self._engine.transaction_version(table.uri, app_id)
-        version = self._engine.version(table.uri)
-        written = (None if table.schema == "bronze" else self._engine.last_metadata(table.uri, app_id)) or {}
+        batch = engine.transaction_version(table.uri, app_id)
+        version = engine.version(table.uri)
+        written = (None if table.schema == "bronze" else engine.last_metadata(table.uri, app_id)) or {}
+        if table.schema != "bronze":
+            batch = written.get("batch")  # Spark notes no transaction: it would skip a rebuild up to the same batch
         duck.register(connection, table.schema, table.name, table.uri, version)
         if known_batch is not None:
             batch = min(batch or 0, known_batch)
@@ -122,7 +138,7 @@ class Plugin(BasePlugin):
             rows = duck.scan(table.uri, version)
             connection.execute(f"create or replace view {view} as select * from {rows} where _batch <= {int(batch)}")
         connection.execute("delete from main.lake_state where schema = ? and name = ?", [table.schema, table.name])
-        append_only = self._engine.properties(table.uri).get("delta.appendOnly") == "true"
+        append_only = engine.properties(table.uri).get("delta.appendOnly") == "true"
         connection.execute(
             "insert into main.lake_state values (?, ?, ?, ?, ?, ?, ?, ?)",
             [

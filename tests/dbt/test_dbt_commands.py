@@ -16,6 +16,7 @@ pytestmark = pytest.mark.xdist_group("dbt")
 SALT = {"LAKEHOUSE_MASK_SALT": "grains of sand"}
 SILVER = ["stg_customers", "stg_order_items", "stg_orders", "stg_products"]
 GOLD = ["dim_customer", "dim_date", "dim_product", "fact_sales"]
+AUDIT = ["gap_daily", "sla_daily", "time_to_repair"]
 
 
 def customer(customer_id: int, day: str, **known: object) -> Row:
@@ -60,7 +61,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Warehouse:
     fill(warehouse)
     first = warehouse.succeed("build", env=SALT)
 
-    assert first.outcomes() == dict.fromkeys(SILVER + GOLD, "OVERWRITE")
+    assert first.outcomes() == dict.fromkeys(SILVER + GOLD + AUDIT, "OVERWRITE")
     return warehouse
 
 
@@ -106,7 +107,7 @@ def test_a_second_build_changes_nothing_and_a_new_batch_only_what_it_touches(bui
     built.append("erp.products", [product(1, "2026-03-01", unit_cost=5)])
     third = built.succeed("run", env=SALT).outcomes()
 
-    assert (second, after_second) == (dict.fromkeys(SILVER + GOLD, "UNCHANGED"), before)
+    assert (second, after_second) == (dict.fromkeys(SILVER + GOLD + AUDIT, "UNCHANGED"), before)
     assert [name for name, code in third.items() if code != "UNCHANGED"] == ["stg_products", "dim_product"]
     assert {name for name, version in built.versions().items() if version != before[name]} == {
         "silver.stg_products",
@@ -147,9 +148,10 @@ def test_docs_know_every_table_and_show_answers(built: Warehouse) -> None:
         if not described[name]["columns"].get(column, {}).get("description")
     ]
 
-    assert sorted(node["metadata"]["name"] for node in catalog["nodes"].values()) == sorted(SILVER + GOLD)
+    assert sorted(node["metadata"]["name"] for node in catalog["nodes"].values()) == sorted(SILVER + GOLD + AUDIT)
     assert undescribed == []
-    assert len(catalog["sources"]) == len(built.contracts)
+    sources = {name.removeprefix("source.lakehouse.") for name in catalog["sources"]}
+    assert sources == {*built.contracts, "ops.gaps", "ops.differences"}
     assert '"lines": 3' in shown.printed
 
 

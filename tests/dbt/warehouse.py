@@ -86,21 +86,28 @@ class Warehouse:
 
     def dbt(self, *arguments: str, cwd: Path | None = None, env: Mapping[str, str] | None = None) -> Build:
         """Run dbt in the project's folder (or `cwd`), with nothing of this test process but the lake's place."""
-        target = self.folder / "target"
-        environment = {
+        command = [sys.executable, "-m", "dbt.cli.main", "--no-use-colors", *arguments]
+        done = subprocess.run(
+            command,
+            cwd=cwd or self.project,
+            env=self.environment(env or {}),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        return Build(done.returncode, done.stdout, done.stderr, self.folder / "target")
+
+    def environment(self, further: Mapping[str, str]) -> dict[str, str]:
+        """Return the variables that dbt is run with."""
+        return {
             **{name: value for name, value in os.environ.items() if not name.startswith(("DBT_", "LAKEHOUSE_"))},
             "LAKEHOUSE_ROOT": self.lake.root,
             "PYTHONPATH": str(ROOT),
-            "DBT_TARGET_PATH": str(target),
+            "DBT_TARGET_PATH": str(self.folder / "target"),
             "DBT_LOG_PATH": str(self.folder / "logs"),
             "LAKEHOUSE_SPILL": str(self.folder / "spill"),
-            **(env or {}),
+            **further,
         }
-        command = [sys.executable, "-m", "dbt.cli.main", "--no-use-colors", *arguments]
-        done = subprocess.run(
-            command, cwd=cwd or self.project, env=environment, capture_output=True, text=True, check=False
-        )
-        return Build(done.returncode, done.stdout, done.stderr, target)
 
     def succeed(self, *arguments: str, **options: Any) -> Build:
         """Run dbt; it must end well, and warn of nothing."""

@@ -10,6 +10,7 @@
     coalesce(getvariable('mask_salt'), '')
 {%- endmacro %}
 
+{#  Spark puts in the setting's value. Where there is none it puts in nothing.  #}
 {% macro spark__mask_salt() -%}
-    coalesce(session.mask_salt, '')
+    '${spark.lakehouse.salt}'
 {%- endmacro %}

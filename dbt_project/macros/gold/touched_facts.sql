@@ -45,8 +45,8 @@ where now_there.{{ member.key }} is null or facts.{{ moment }} >= now_there.vali
 {% macro changed_rows(scans, files, columns, which) -%}
 {%- set other = 'come' if which == 'gone' else 'gone' -%}
 (
-    select {{ quoted(columns) }} from {{ scans[which] }} where filename in ({{ files[which] or "''" }})
+    select {{ quoted(columns) }} from {{ scans[which] }} where {{ file_of_row() }} in ({{ files[which] or "''" }})
     except
-    select {{ quoted(columns) }} from {{ scans[other] }} where filename in ({{ files[other] or "''" }})
+    select {{ quoted(columns) }} from {{ scans[other] }} where {{ file_of_row() }} in ({{ files[other] or "''" }})
 )
 {%- endmacro %}

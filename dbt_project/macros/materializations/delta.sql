@@ -6,25 +6,22 @@
     The rows are computed into a table in memory first: there the contract's types and constraints hold, and a key that
     comes twice stops the model, before anything is committed. A merge would keep both rows for ever.
 #}
-{% materialization delta, adapter='duckdb' %}
+{% materialization delta, default %}
     {% set key = config.require('unique_key') %}
-    {% set fresh = make_intermediate_relation(this.incorporate(type='table'), suffix='__fresh') %}
     {{ run_hooks(pre_hooks) }}
-    {% do adapter.drop_relation(fresh) %}
-    {% call statement('fresh') %}{{ create_table_as(False, fresh, sql) }}{% endcall %}
+    {% set fresh = compute(sql, '__fresh', as_promised=true) %}
     {% do assert_one_row_per_key(fresh, key, this.identifier) %}
-    {% set columns = adapter.get_columns_in_relation(fresh) %}
-    {% set described = [] %}
-    {% for column in columns %}{% do described.append([column.name, column.data_type]) %}{% endfor %}
+    {% set columns = described(fresh) %}
     {% set known = lake_state(this.schema, this.identifier) %}
-    {% set others = columns | map(attribute='name') | reject('equalto', key) | list %}
+    {% set others = columns | map('first') | reject('equalto', key) | list %}
     {% set relation = store_in_lake(
         rows='select * from ' ~ fresh,
         difference=row_difference(fresh, known.rows, key, others) if known else none,
+        key=key,
         order_by=config.get('order_by', []),
-        fingerprint=local_md5(tojson([key, described]))
+        fingerprint=local_md5(tojson([key, columns]))
     ) %}
-    {% do adapter.drop_relation(fresh) %}
+    {% do forget(fresh) %}
     {{ run_hooks(post_hooks) }}
     {{ return({'relations': [relation]}) }}
 {% endmaterialization %}

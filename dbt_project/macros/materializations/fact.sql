@@ -9,44 +9,40 @@
     today, file by file, and computes what `touched_facts` tells; all of it where they cannot be read any more, or where
     the model or the columns of an input are not what they were.
 #}
-{% materialization fact, adapter='duckdb' %}
+{% materialization fact, default %}
     {% set key = config.require('unique_key') %}
     {% set per = config.require('computed_per') %}
-    {% set fresh = make_intermediate_relation(this.incorporate(type='table'), suffix='__fresh') %}
-    {% set touched = make_intermediate_relation(this.incorporate(type='table'), suffix='__touched') %}
     {% set known = lake_state(this.schema, this.identifier) %}
     {{ run_hooks(pre_hooks) }}
-    {% do adapter.drop_relation(fresh) %}
-    {% do adapter.drop_relation(touched) %}
 
     {% set question = none if should_full_refresh() or not known else touched_query(sql, known) %}
-    {% if question is not none %}
-        {% call statement('touched') %}create table {{ touched }} as {{ question }}{% endcall %}
+    {% set touched = compute(question, '__touched') if question is not none else none %}
+    {% if touched is not none %}
         {% set count = run_query('select count(*) from ' ~ touched).rows[0][0] %}
         {% do log(this.identifier ~ ': ' ~ count ~ ' touched values of ' ~ per) %}
-        {% call statement('fresh') %}{{ create_table_as(False, fresh, sql_of_touched(sql, touched)) }}{% endcall %}
+        {% set fresh = compute(sql_of_touched(sql, touched), '__fresh', as_promised=true) %}
         {% if fact_fingerprint(fresh, key) != known.fingerprint %}
             {% set question = none %}
-            {% do adapter.drop_relation(fresh) %}
         {% endif %}
     {% endif %}
     {% if question is none %}
         {% do log(this.identifier ~ ': all is computed') %}
-        {% call statement('fresh') %}{{ create_table_as(False, fresh, sql) }}{% endcall %}
+        {% set fresh = compute(sql, '__fresh', as_promised=true) %}
     {% endif %}
 
     {% do assert_one_row_per_key(fresh, key, this.identifier) %}
-    {% set others = adapter.get_columns_in_relation(fresh) | map(attribute='name') | reject('equalto', key) | list %}
+    {% set others = described(fresh) | map('first') | reject('equalto', key) | list %}
     {% set stale = none if not known else known.rows if question is none else only_touched(known.rows, touched) %}
     {% set relation = store_in_lake(
         rows='select * from ' ~ fresh,
         difference=row_difference(fresh, stale, key, others) if known else none,
+        key=key,
         order_by=config.get('order_by', []),
         fingerprint=fact_fingerprint(fresh, key),
         computed_from={'sql': local_md5(sql), 'inputs': input_versions()}
     ) %}
-    {% do adapter.drop_relation(fresh) %}
-    {% do adapter.drop_relation(touched) %}
+    {% do forget(fresh) %}
+    {% if touched is not none %}{% do forget(touched) %}{% endif %}
     {{ run_hooks(post_hooks) }}
     {{ return({'relations': [relation]}) }}
 {% endmaterialization %}

@@ -17,11 +17,7 @@
 
 {#  The columns of a fact and their types, as one text.  #}
 {% macro fact_fingerprint(relation, key) %}
-    {% set described = [] %}
-    {% for column in adapter.get_columns_in_relation(relation) %}
-        {% do described.append([column.name, column.data_type]) %}
-    {% endfor %}
-    {{ return(local_md5(tojson([key, described]))) }}
+    {{ return(local_md5(tojson([key, described(relation)]))) }}
 {% endmacro %}
 
 {#  Rows in brackets, those of touched facts only.  #}
@@ -81,16 +77,14 @@
     {% if was is none or was == scans.come %}
         {{ return(none if was is none else {'files': {'gone': '', 'come': ''}}) }}
     {% endif %}
-    {% set columns = {} %}
-    {% for side, scan in scans.items() %}
-        {% set found = run_query('describe select * from ' ~ scan) %}
-        {% do columns.update({side: zip(found.columns['column_name'].values(), found.columns['column_type'].values()) | list}) %}
-    {% endfor %}
+    {% set columns = {'gone': described(scans.gone), 'come': described(scans.come)} %}
     {% if columns.gone != columns.come %}{{ return(none) }}{% endif %}
     {% set files = {} %}
     {% for side, other in [('gone', 'come'), ('come', 'gone')] %}
         {% set only_here %}
-            select distinct filename from {{ scans[side] }} except select distinct filename from {{ scans[other] }}
+            select distinct {{ file_of_row() }} from {{ scans[side] }}
+            except
+            select distinct {{ file_of_row() }} from {{ scans[other] }}
         {% endset %}
         {% set names = [] %}
         {% for name in run_query(only_here).columns[0].values() %}

@@ -4,7 +4,7 @@
     a Bronze table that counts its batches anew, for then `since` means nothing, and new events in one that is not
     append-only, for what has left it leaves no event. Where a large share of all events is new, a rebuild is quicker.
 #}
-{% materialization scd2, adapter='duckdb' %}
+{% materialization scd2, default %}
     {% set source_name, table_name = model.sources[0] %}
     {% set facts = lake_facts(source_name, table_name) %}
     {% set events = source(source_name, table_name) %}
@@ -28,6 +28,8 @@
     {% set relation = store_in_lake(
         rows=sql,
         difference=difference,
+        key='sk',
+        within=scd2_reach(oldest | int) if difference is not none else none,
         fingerprint=fingerprint,
         batch=bronze.batch,
         partition_by=['is_current'],

@@ -1,34 +1,39 @@
 {#
-    Hand a model to the lake plugin: `rows` (all of it) and `difference` (see `row_difference`; none where nothing can
-    differ) are queries. The plugin writes the files that a difference touches, or all of them where there is no table,
-    another fingerprint, a full refresh or a `rebuild`. New files are sorted by `order_by`. Returns the relation; dbt's
-    result tells what became of the table.
+    Write a model: `rows` (all of it) and `difference` (see `row_difference`; none where nothing can differ) are queries.
+    What a difference touches is written anew, or everything where there is no table, another fingerprint, a full
+    refresh or a `rebuild`. New files are sorted by `order_by`. `key` tells rows apart, `within` is a condition that all
+    rows of the table (`known`) meet that a difference can change. Returns the relation; dbt's result tells what became
+    of the table.
 #}
 {% macro store_in_lake(
-    rows, difference, fingerprint, batch=none, partition_by=[], order_by=[], unindexed=[], rebuild=false,
-    computed_from=none
+    rows, difference, fingerprint, key, within=none, batch=none, partition_by=[], order_by=[], unindexed=[],
+    rebuild=false, computed_from=none
 ) %}
     {% set relation = this.incorporate(type='view') %}
     {% set before = lake_state(this.schema, this.identifier) %}
     {% set rebuild = rebuild or should_full_refresh() or not before or before.fingerprint != fingerprint %}
     {% do adapter.commit() %}
     {% if rebuild or difference is not none %}
-        {% do adapter.store_relation(
-            'lake', relation, [], '', 'delta',
-            {
-                'query': rows if rebuild else difference,
-                'fingerprint': fingerprint,
-                'computed_from': computed_from,
-                'batch': batch,
-                'partition_by': partition_by,
-                'order_by': order_by,
-                'unindexed': unindexed,
-                'change_version': none if rebuild else before.version,
-            }
-        ) %}
+        {% do adapter.dispatch('write_in_lake', 'lakehouse')(relation, {
+            'query': rows if rebuild else difference,
+            'key': key,
+            'within': within,
+            'fingerprint': fingerprint,
+            'computed_from': computed_from,
+            'batch': batch,
+            'partition_by': partition_by,
+            'order_by': order_by,
+            'unindexed': unindexed,
+            'change_version': none if rebuild else before.version,
+        }) %}
     {% endif %}
     {% set after = lake_state(this.schema, this.identifier) %}
     {% set code = 'OVERWRITE' if rebuild else 'UNCHANGED' if after.version == before.version else 'MERGE' %}
     {% do store_raw_result('main', message=code ~ ' at version ' ~ after.version, code=code, rows_affected=none) %}
     {{ return(relation) }}
+{% endmacro %}
+
+{#  The lake plugin writes the files and makes the view.  #}
+{% macro duckdb__write_in_lake(relation, told) %}
+    {% do adapter.store_relation('lake', relation, [], '', 'delta', told) %}
 {% endmacro %}

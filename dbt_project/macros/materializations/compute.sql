@@ -1,0 +1,41 @@
+{#
+    Compute a query once, into memory or what it spills to, and return the relation that holds its rows until `forget`.
+    With `as_promised` the rows have the columns and types of the model's contract, or the model stops.
+#}
+{% macro compute(query, suffix, as_promised=false) %}
+    {{ return(adapter.dispatch('compute', 'lakehouse')(query, suffix, as_promised)) }}
+{% endmacro %}
+
+{% macro duckdb__compute(query, suffix, as_promised) %}
+    {% set relation = make_intermediate_relation(this.incorporate(type='table'), suffix=suffix) %}
+    {% do adapter.drop_relation(relation) %}
+    {% call statement('computed') %}
+        {% if as_promised %}{{ create_table_as(False, relation, query) }}{% else %}create table {{ relation }} as {{ query }}{% endif %}
+    {% endcall %}
+    {{ return(relation) }}
+{% endmacro %}
+
+{% macro spark__compute(query, suffix, as_promised) %}
+    {% set relation = api.Relation.create(identifier=this.schema ~ '__' ~ this.identifier ~ suffix, type='view') %}
+    {% do forget(relation) %}
+    {% if as_promised and config.get('contract').enforced %}
+        {% do get_assert_columns_equivalent(query) %}
+        {% set query = get_select_subquery(query) %}
+    {% endif %}
+    {% call statement('computed') %}cache lazy table {{ relation }} as {{ query }}{% endcall %}
+    {{ return(relation) }}
+{% endmacro %}
+
+{#  Let go of what `compute` holds.  #}
+{% macro forget(relation) %}
+    {% do adapter.dispatch('forget', 'lakehouse')(relation) %}
+{% endmacro %}
+
+{% macro duckdb__forget(relation) %}
+    {% do adapter.drop_relation(relation) %}
+{% endmacro %}
+
+{% macro spark__forget(relation) %}
+    {% do run_query('uncache table if exists ' ~ relation) %}
+    {% do run_query('drop view if exists ' ~ relation) %}
+{% endmacro %}

@@ -1,0 +1,223 @@
+"""Runs dbt on Spark: `python dbt_project/plugins/on_spark.py build`, as `lakehouse build` does.
+
+Every table of the lake becomes a view, and what dbt must know of it (version, batch, fingerprint) a view of constants
+in the schema `lake_state`. Delta's logs are read by delta-rs: that takes it milliseconds, and Spark a job.
+
+The target `spark` has its Spark in this process, opened as the loads' is, and a session of it per thread of dbt. On a
+cluster (LAKEHOUSE_DBT_TARGET thrift or databricks) dbt makes the views, by the macro `open_lake`.
+
+As for DuckDB, tables are read at the version that they had when dbt started, and with LAKEHOUSE_AS_OF Bronze is that
+of another lake, up to a batch per table.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import threading
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+PROJECT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(PROJECT.parent))  # where the package is not installed, it lies beside the project
+
+import pyarrow as pa  # noqa: E402
+from dbt.adapters.spark import session as dbt_spark  # noqa: E402
+from dbt.cli.main import dbtRunner  # noqa: E402
+from dbt_common.exceptions import DbtRuntimeError  # noqa: E402
+from deltalake import DeltaTable  # noqa: E402
+from deltalake.exceptions import DeltaError  # noqa: E402
+
+from ingestion.errors import LakehouseError  # noqa: E402
+from ingestion.lake.delta_rs import DeltaRs  # noqa: E402
+from ingestion.lake.layout import Lake, LakeTable, open_lake  # noqa: E402
+from ingestion.lake.spark_session import open_session, prepare  # noqa: E402
+from ingestion.ledger import tables as ledger  # noqa: E402
+
+TARGET = "LAKEHOUSE_DBT_TARGET"
+ON_SPARK = "LAKEHOUSE_ON_SPARK"  # tells the profile that dbt was started here: by itself it would not see the lake
+VIEWS = "LAKEHOUSE_VIEWS"  # JSON: the statements that open the lake, for a cluster
+SALT = "LAKEHOUSE_MASK_SALT"
+SALT_SETTING = "spark.lakehouse.salt"
+AS_OF = "LAKEHOUSE_AS_OF"
+BUILT = ("silver", "gold", "audit")
+_SQL_TYPES = {
+    "string": "string",
+    "int64": "bigint",
+    "double": "double",
+    "bool": "boolean",
+    "timestamp[us, tz=UTC]": "timestamp",
+}
+
+
+def main(arguments: list[str]) -> int:
+    """Run dbt with the arguments of its command line; return its exit code."""
+    try:
+        lake = open_lake(os.environ.get("LAKEHOUSE_ROOT") or PROJECT.parent / "lake")
+        statements = list(view_statements(lake, os.environ))
+    except LakehouseError as exc:
+        print(exc, file=sys.stderr)
+        return exc.exit_code
+    target = os.environ.setdefault(TARGET, "spark")
+    os.environ |= {"LAKEHOUSE_ROOT": lake.root, ON_SPARK: target}
+    os.environ.setdefault("DBT_PROFILES_DIR", str(PROJECT))
+    os.environ.setdefault("DBT_PROJECT_DIR", str(PROJECT))
+    spark = Spark(lake, statements)
+    dbt_spark.Connection = lambda **_: Connection(spark.session())
+    if target != "spark":
+        os.environ[VIEWS] = json.dumps(statements)
+        if not dbtRunner().invoke(["--quiet", "run-operation", "open_lake"]).success:
+            return 2
+    result = dbtRunner().invoke(arguments)
+    return 0 if result.success else 1 if result.exception is None else 2
+
+
+def view_statements(lake: Lake, environ: Mapping[str, str]) -> Iterator[str]:
+    """Yield the SQL that shows the lake's tables, and what is known of them. Raises LakeError."""
+    yield from (f"create schema if not exists {name}" for name in ("bronze", *BUILT, "ops"))
+    yield "drop schema if exists lake_state cascade"
+    yield "create schema lake_state"
+    as_of = json.loads(environ.get(AS_OF) or "null")
+    source = lake if as_of is None else open_lake(as_of["lake"])
+    engine = DeltaRs(source.storage_options)
+    for table in source.tables():
+        if table.schema == "bronze":
+            yield from _bronze(engine, table, None if as_of is None else as_of["batches"].get(table.name))
+    engine = DeltaRs(lake.storage_options)
+    ours = lake.tables()
+    for table in ours:
+        if table.schema in BUILT:
+            yield from _built(engine, lake, table)
+    kept = {table.name: table.uri for table in ours if table.schema == "ops"}
+    for name, schema in ledger.TABLES.items():
+        yield f"create or replace view ops.{name} as {_ledger_rows(engine, kept.get(name), schema)}"
+
+
+def scan(uri: str, version: int) -> str:
+    """Return how Spark's SQL names a version of a Delta table."""
+    return f"delta.`{uri.replace('`', '``')}` version as of {int(version)}"
+
+
+def _bronze(engine: DeltaRs, table: LakeTable, known_batch: int | None) -> Iterator[str]:
+    # the batch before the version: a load that commits in between must not pass for read
+    batch = engine.transaction_version(table.uri, f"bronze/{table.name.replace('__', '/')}") or 0
+    version = engine.version(table.uri)
+    rows = f"select * from {scan(table.uri, version)}"
+    if known_batch is not None:
+        batch = min(batch, known_batch)
+        rows += f" where _batch <= {batch}"
+    is_log = engine.properties(table.uri).get("delta.appendOnly") == "true"
+    yield f"create or replace view bronze.`{table.name}` as {rows}"
+    yield _state(table, version, {"batch": batch, "append_only": is_log})
+
+
+def _built(engine: DeltaRs, lake: Lake, table: LakeTable) -> Iterator[str]:
+    written = engine.last_metadata(table.uri, f"{table.schema}/{table.name}") or {}
+    version = engine.version(table.uri)
+    yield f"create or replace view {table.schema}.`{table.name}` as select * from {scan(table.uri, version)}"
+    yield _state(table, version, {**written, "computed_from": _still_readable(lake, written.get("computed_from"))})
+
+
+def _state(table: LakeTable, version: int, known: Mapping[str, Any]) -> str:
+    from_ = known.get("computed_from")
+    return (
+        f"create or replace view lake_state.`{table.schema}__{table.name}` as select "
+        f"{int(version)} as version, {int(known.get('batch') or 0)} as batch, "
+        f"{_text(known.get('fingerprint'))} as fingerprint, {known.get('append_only', False)} as append_only, "
+        f"{_text(scan(table.uri, version))} as scan, {_text(json.dumps(from_) if from_ else None)} as computed_from"
+    )
+
+
+def _still_readable(lake: Lake, noted: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """Return what a table was computed from; None where log clean-up or vacuum has taken a part of an input."""
+    if not noted:
+        return None
+    scans = {}
+    for name, version in noted["inputs"].items():
+        uri = lake.uri(*name.split("."))
+        try:
+            table = DeltaTable(uri, storage_options=dict(lake.storage_options))
+            now = _files(table)
+            table.load_as_version(version)
+        except DeltaError:
+            return None
+        gone = [f"{lake.path_of(uri)}/{name}" for name in _files(table) - now]
+        if any(not info.is_file for info in lake.filesystem.get_file_info(gone)):
+            return None
+        scans[name] = scan(uri, version)
+    return {"sql": noted["sql"], "scans": scans}
+
+
+def _files(table: DeltaTable) -> set[str]:
+    # the log spells paths as URLs do
+    return {unquote(str(path)) for path in pa.table(table.get_add_actions()).column("path").to_pylist()}
+
+
+def _ledger_rows(engine: DeltaRs, uri: str | None, promised: pa.Schema) -> str:
+    """Return the query of a ledger's table with all columns of today, whatever an older lake has of it."""
+    found = [] if uri is None else engine.schema(uri).names
+    columns = ", ".join(
+        f"`{field.name}`" if field.name in found else f"cast(null as {_SQL_TYPES[str(field.type)]}) as `{field.name}`"
+        for field in promised
+    )
+    return f"select {columns} " + ("where false" if uri is None else f"from {scan(uri, engine.version(uri))}")
+
+
+def _text(text: str | None) -> str:
+    """Return a text as a literal of Spark's SQL."""
+    return "cast(null as string)" if text is None else f"'{_escaped(text)}'"
+
+
+def _escaped(text: str) -> str:
+    return text.replace("\\", "\\\\").replace("'", "\\'")
+
+
+class Spark:
+    """The Spark of this process: started with dbt's first statement, with the views that all its sessions see."""
+
+    def __init__(self, lake: Lake, statements: list[str]) -> None:
+        self._lake = lake
+        self._statements = statements
+        self._first: Any = None
+        self._lock = threading.Lock()
+
+    def session(self) -> Any:
+        """Return a session of its own: settings of one thread's commit are nobody else's."""
+        with self._lock:
+            if self._first is None:
+                self._first = open_session(root=self._lake.root, storage_options=self._lake.storage_options)
+                for statement in self._statements:
+                    self._first.sql(statement)
+            session = prepare(self._first.newSession())
+        session.conf.set(SALT_SETTING, _escaped(os.environ.get(SALT, "")))
+        return session
+
+
+class Connection(dbt_spark.Connection):  # type: ignore[misc]
+    """A connection of one dbt thread. dbt's own asks for Hive, and turns off that a cast which loses a value fails."""
+
+    def __init__(self, session: Any) -> None:
+        super().__init__()
+        self._session = session
+
+    def cursor(self) -> dbt_spark.Cursor:
+        return _Cursor(self._session)
+
+
+class _Cursor(dbt_spark.Cursor):  # type: ignore[misc]
+    def __init__(self, session: Any) -> None:
+        super().__init__()
+        self._session = session
+
+    def execute(self, sql: str, *parameters: Any) -> None:
+        try:
+            self._df = self._session.sql(sql % parameters if parameters else sql)
+        except Exception as exc:
+            raise DbtRuntimeError(str(exc)) from exc
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
