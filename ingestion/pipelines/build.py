@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -19,6 +20,16 @@ from ingestion.pipelines.context import Context
 
 TARGET = "LAKEHOUSE_DBT_TARGET"  # a cluster's output in profiles.yml, in place of a Spark in dbt's own process
 LAYERS = ("silver", "gold", "audit")
+_SPEAK_OF_NAMES = (
+    "Binder Error",
+    "Catalog Error",
+    "Parser Error",
+    "Compilation Error",
+    "This model has an enforced",
+    "[UNRESOLVED_",
+    "[TABLE_OR_VIEW_NOT_FOUND",
+    "[PARSE_SYNTAX_ERROR",
+)
 _SELECTION = {layer: [f"path:models/{layer}"] for layer in LAYERS}
 
 
@@ -173,15 +184,15 @@ def _reason(entry: dict[str, Any]) -> str:
     if entry.get("failures"):
         return f" ({entry['failures']} rows break it)"
     lines = [line.strip() for line in (entry.get("message") or "").splitlines() if line.strip()]
-    speaks_of_names = (
-        "Binder Error",
-        "Catalog Error",
-        "Parser Error",
-        "Compilation Error",
-        "This model has an enforced",
-    )
-    shown = [line if line.startswith(speaks_of_names) else line.split(":")[0] for line in lines[1:2] or lines[:1]]
+    shown = [_without_values(line) for line in lines[1:2] or lines[:1]]
     return f" ({shown[0][:300]})" if shown else ""
+
+
+def _without_values(line: str) -> str:
+    if line.startswith(_SPEAK_OF_NAMES):
+        return line
+    of_spark = re.match(r"\[[A-Z0-9_.]+\]", line)
+    return of_spark[0] if of_spark else line.split(":", maxsplit=1)[0]
 
 
 def _tail(output: str) -> str:

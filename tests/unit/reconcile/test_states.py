@@ -63,7 +63,8 @@ def test_what_no_load_can_cure_is_confirmed_at_once_and_apart_from_the_rest() ->
     [
         ((), State.SUSPECTED),
         ((load(0.5),), State.CONFIRMED),
-        ((load(-0.5),), State.SUSPECTED),  # began before it was seen
+        ((load(-0.5),), State.SUSPECTED),
+        ((load(-0.5, moment=0.5),), State.SUSPECTED),  # began before it was seen, whatever the source's clock says
         ((load(0.5, moment=-0.5),), State.SUSPECTED),  # read a state of the source from before it was seen
         ((repair(0.5),), State.SUSPECTED),  # says nothing about what a load does
     ],
