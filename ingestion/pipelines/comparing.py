@@ -14,7 +14,7 @@ from ingestion.contracts.window import FixedPoint
 from ingestion.errors import SnapshotLostError
 from ingestion.pipelines.compared import Compared
 from ingestion.pipelines.context import Context
-from ingestion.pipelines.meeting import Meeting, hours_since_load
+from ingestion.pipelines.meeting import hours_since_load, meet
 from ingestion.pipelines.workbench import open_workbench
 from ingestion.reconcile.leaves import Finding
 from ingestion.sources.base import Snapshot
@@ -53,8 +53,7 @@ def compare_in(
     """Compare a table with a source that is open already."""
     started = time.monotonic()
     with open_workbench(table, state, memory_limit=context.settings.load_memory) as bench:
-        meeting = Meeting(context, table, state, snapshot, bench, snapshot.catalog(table.contract))
-        compared = meeting.run(is_loaded_state=is_loaded_state)
+        compared = meet(context, table, state, snapshot, bench).run(is_loaded_state=is_loaded_state)
     return replace(compared, seconds=round(time.monotonic() - started, 3))
 
 
@@ -63,8 +62,7 @@ def whole_key_differences(
 ) -> Mapping[Finding, pa.Table]:
     """Return the keys that one side lacks, whatever it costs: both key sets are read whole."""
     with open_workbench(table, state, memory_limit=context.settings.load_memory) as bench:
-        meeting = Meeting(context, table, state, snapshot, bench, snapshot.catalog(table.contract))
-        return meeting.whole_keys()
+        return meet(context, table, state, snapshot, bench).whole_keys()
 
 
 def _loaded_point(context: Context, table: BronzeTable, state: BronzeState) -> FixedPoint | None:

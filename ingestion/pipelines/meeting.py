@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 import pyarrow as pa
@@ -32,10 +32,21 @@ from ingestion.reconcile.ports import duckdb_lake, source_side
 from ingestion.reconcile.sides import PARTITION
 from ingestion.sources.base import ChangeFeed, Slice, Snapshot
 
+_BY_KEYS = "this server cannot hash the key: key sets were compared, contents were not"
+_NOT_LOADED = "nothing of it is loaded"
+
+
+def meet(context: Context, table: BronzeTable, state: BronzeState, snapshot: Snapshot, bench: Workbench) -> Meeting:
+    """Return both sides of a table. `feed` is its log of changes, where it is loaded by one and the source keeps it."""
+    contract, feed = table.contract, None
+    if contract.mode is Mode.CHANGES and isinstance(snapshot, ChangeFeed) and snapshot.tracks_changes(contract):
+        feed = snapshot
+    return Meeting(context, table, state, snapshot, bench, snapshot.catalog(contract), feed)
+
 
 @dataclass(slots=True)
 class Meeting:
-    """Both sides of one table, at one state each."""
+    """Both sides of one table, at one state each. Use `meet`."""
 
     context: Context
     table: BronzeTable
@@ -43,6 +54,7 @@ class Meeting:
     snapshot: Snapshot
     bench: Workbench
     columns: tuple[FoundColumn, ...]
+    feed: ChangeFeed | None
     queries: int = 0
     rows: int = 0
 
@@ -93,14 +105,13 @@ class Meeting:
         if committed is None:
             return Bound(is_never_loaded=self.state.is_empty)
         if contract.mode is Mode.CHANGES:
-            feed = _feed(self.snapshot, contract)
-            return Bound(committed, is_exact=feed is not None and feed.reaches_back(contract, committed))
+            is_kept = self.feed is not None and self.feed.reaches_back(contract, committed)
+            return Bound(committed, is_exact=is_kept)
         return Bound(committed, is_exact=True, low=windows.minus(contract, committed, contract.overlap))
 
     def _slice(self, bound: Bound) -> Slice:
-        feed = _feed(self.snapshot, self.contract) if self.contract.mode is Mode.CHANGES else None
-        if feed is not None and bound.text is not None and bound.is_exact:
-            return feed.unchanged(self.contract, bound.text)
+        if self.feed is not None and bound.text is not None and bound.is_exact:
+            return self.feed.unchanged(self.contract, bound.text)
         return self.snapshot.slice(self.contract, self._compared_window(bound))
 
     def _compared_window(self, bound: Bound) -> Window:
@@ -114,13 +125,8 @@ class Meeting:
         if bound.text is None or not bound.is_exact:  # nothing tells what is in flight
             return
         self.queries += 1
-        feed = _feed(self.snapshot, self.contract) if self.contract.mode is Mode.CHANGES else None
-        if feed is not None:
-            self.queries += 1
-            names = list(self.contract.key_names)
-            for batch in feed.read_changes(self.contract, bound.text, found=self.columns):
-                yield batch.select(names)
-            yield from feed.read_deleted(self.contract, bound.text)
+        if self.feed is not None:
+            yield from self.feed.read_changed_keys(self.contract, bound.text)
         else:
             yield from self.snapshot.read_keys(self.contract, Window(low=bound.text))
 
@@ -162,7 +168,10 @@ class Meeting:
         deepest = Rung.LEAVES
         if self.state.is_empty or not plan.can_prove:
             deepest = Rung.PARTITIONS if source.partitioned else Rung.COUNTS
-        return compare_sides(source, lake, budget=budget, deepest=deepest)
+        compared = compare_sides(source, lake, budget=budget, deepest=deepest)
+        if compared.outcome is Outcome.PARTIAL and compared.rung is deepest:  # no budget ended it
+            return replace(compared, why=_NOT_LOADED if self.state.is_empty else _BY_KEYS)
+        return compared
 
     def _compares_keys(self, plan: RowPlan, comparison: Comparison) -> bool:
         """Tell whether whole key sets are compared, because the source cannot hash its keys: contents stay unknown."""
@@ -249,12 +258,6 @@ def _with_repeated(known: Mapping[Finding, pa.Table]) -> Mapping[Finding, pa.Tab
     others = {Finding.DUPLICATED: pa.concat_tables([*repeated, again])}
     left = missing.filter(pc.invert(is_live))
     return {**known, Finding.MISSING_IN_LAKE: left, **others}
-
-
-def _feed(snapshot: Snapshot, contract: Contract) -> ChangeFeed | None:
-    """Return the snapshot if it has a log of the table's changes."""
-    is_kept = isinstance(snapshot, ChangeFeed) and snapshot.tracks_changes(contract)
-    return snapshot if is_kept and isinstance(snapshot, ChangeFeed) else None
 
 
 def _is_awaited(contract: Contract, kind: Finding, bound: Bound) -> bool:

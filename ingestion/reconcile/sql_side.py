@@ -80,7 +80,8 @@ class SqlSide:
     def summary(self) -> Summary:
         nulls = " OR ".join(f"{self._table.origins[name].sql} IS NULL" for name in self._plan.keys)
         low, high = self._ends(self._first_key)
-        select = f"COUNT(*), COUNT(CASE WHEN {nulls} THEN 1 END), {low}, {high}, {self._newest()}"
+        count = self._dialect.count
+        select = f"{count}(*), {count}(CASE WHEN {nulls} THEN 1 END), {low}, {high}, {self._newest()}"
         where = f" WHERE {self._table.where}" if self._table.where else ""
         names = ("rows", "unkeyed", "low", "high", "newest")
         schema = pa.schema(list(zip(names, (_ROWS, _ROWS, pa.string(), pa.string(), pa.string()), strict=True)))
@@ -90,7 +91,7 @@ class SqlSide:
     def partitions(self) -> Mapping[str | None, int]:
         inner = self._select(f"{self._label()} AS g", EVERYTHING)
         schema = pa.schema([("g", pa.string()), ("rows", _ROWS)])
-        found = self._run(f"SELECT g, COUNT(*) FROM ({inner}) labelled GROUP BY g", schema)
+        found = self._run(f"SELECT g, {self._dialect.count}(*) FROM ({inner}) labelled GROUP BY g", schema)
         return {row["g"]: row["rows"] for row in found.to_pylist()}
 
     def checksums(self, split: Split, scope: Scope = EVERYTHING) -> Mapping[str | None, Checksum]:
@@ -103,7 +104,7 @@ class SqlSide:
         laned = dialect.with_lanes(self._select(select, scope, hint=dialect.inner_hint), passed)
         name = dialect.exact_text("g") if split.cut is Cut.RANGE else "g"
         sums = [dialect.exact_text(f"SUM({lane})") for lane in ("lane_1", "lane_2")]
-        query = f"SELECT {', '.join([name, 'COUNT(*)', *sums, *ends])} FROM ({laned}) laned GROUP BY g"
+        query = f"SELECT {', '.join([name, f'{dialect.count}(*)', *sums, *ends])} FROM ({laned}) laned GROUP BY g"
         texts = [(column, pa.string()) for column in ("one", "two", "low", "high")]
         found = self._run(query, pa.schema([("g", pa.string()), ("rows", _ROWS), *texts])).to_pylist()
         is_hex = split.cut is Cut.DIGITS

@@ -150,6 +150,10 @@ class ChangeFeed(Protocol):
         """Yield the keys that changed after `since` and are gone, in the shape of `read_keys`."""
         ...
 
+    def read_changed_keys(self, contract: Contract, since: str) -> Iterator[pa.RecordBatch]:
+        """Yield the keys that changed after `since`, present or gone, in the shape of `read_keys`."""
+        ...
+
     def unchanged(self, contract: Contract, since: str) -> Slice:
         """Return the rows whose key did not change after `since`, as `Snapshot.slice` does."""
         ...

@@ -234,9 +234,14 @@ class SqlServerSnapshot:
         yield from self._stream(contract, None, found, changed)
 
     def read_deleted(self, contract: Contract, since: str) -> Iterator[pa.RecordBatch]:
+        yield from self._logged_keys(contract, since, Condition("t.[SYS_CHANGE_OPERATION] = N'D'"))
+
+    def read_changed_keys(self, contract: Contract, since: str) -> Iterator[pa.RecordBatch]:
+        yield from self._logged_keys(contract, since, Condition())
+
+    def _logged_keys(self, contract: Contract, since: str, which: Condition) -> Iterator[pa.RecordBatch]:
         found = self._table(contract).columns
-        where = Condition("t.[SYS_CHANGE_OPERATION] = N'D'")
-        yield from self._stream(contract, contract.keys, found, where, origin=f"{self._log(contract, since)} AS t")
+        yield from self._stream(contract, contract.keys, found, which, origin=f"{self._log(contract, since)} AS t")
 
     def unchanged(self, contract: Contract, since: str) -> Slice:
         table = self._table(contract)

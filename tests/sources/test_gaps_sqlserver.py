@@ -44,7 +44,7 @@ def states(context: Context) -> list[tuple[object, ...]]:
     return lake(context, "select kind, state, keys from ops.differences order by state_at")
 
 
-@pytest.mark.parametrize(("options", "queries"), [(BY_WINDOW, 5), (BY_LOG, 6), (LIMITS | {"mode": "full"}, 4)])
+@pytest.mark.parametrize(("options", "queries"), [(BY_WINDOW, 5), (BY_LOG, 5), (LIMITS | {"mode": "full"}, 4)])
 def test_equal_table_costs_few_queries(desk: Desk, options: dict[str, str], queries: int) -> None:
     _, contract_id, context = loaded(desk, **options)
 

@@ -8,6 +8,7 @@
     {% set app = relation.schema ~ '/' ~ relation.identifier %}
     {% set noted = {'app': app, 'batch': told.batch | int if told.batch is not none else none, 'fingerprint': told.fingerprint} %}
     {% if told.computed_from is not none %}{% do noted.update({'computed_from': told.computed_from}) %}{% endif %}
+    {% do run_query('set spark.sql.ansi.enabled=true') %}
     {% do run_query('set spark.databricks.delta.commitInfo.userMetadata=' ~ tojson(noted, sort_keys=true)) %}
     {% if told.change_version is none %}
         {% do run_query(replacing_statement(table, told)) %}

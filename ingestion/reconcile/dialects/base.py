@@ -28,6 +28,7 @@ class Dialect(ABC):
 
     name: str
     upper_hex = True
+    count = "COUNT"
     inner_hint = ""
     """What keeps the engine from computing an inner query's hash once per lane."""
     no_text = "CAST(NULL AS VARCHAR(1))"

@@ -30,6 +30,7 @@ _SCALES = {"MONEY": "DECIMAL(19,4)", "SMALLMONEY": "DECIMAL(10,4)"}
 
 class SqlServerDialect(Dialect):
     name = "sqlserver"
+    count = "COUNT_BIG"  # COUNT is an int
 
     def quote(self, name: str) -> str:
         return "[" + name.replace("]", "]]") + "]"
