@@ -12,7 +12,7 @@ BASE := .[cloud]
 endif
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 .PHONY: demo test check format test-sources test-spark build contract-diff airflow
-.PHONY: bench-history bench-load bench-gaps bench-spark constraints clean
+.PHONY: bench-history bench-load bench-gaps bench-monitor bench-spark constraints clean
 
 demo: .venv/base  ## both days of the retail world, source to Gold
 	$(BIN)/lakehouse demo $(DEMO)
@@ -64,6 +64,9 @@ bench-load: .venv/dev .venv-bench/done  ## how fast tables are loaded, beside th
 
 bench-gaps: .venv/dev .venv-bench/done  ## what finding ten differences in five million rows costs, beside reladiff
 	$(BIN)/python -m tests.bench.gaps --others .venv-bench/bin/python $(BENCH)
+
+bench-monitor: .venv/dev  ## the monitor beside constant writes: how often it cries wolf
+	$(BIN)/python -m tests.bench.monitor $(BENCH)
 
 bench-spark: .venv/dev  ## load and build at 5 and 20 million rows on both engines
 	$(BIN)/python -m tests.bench.spark $(BENCH)

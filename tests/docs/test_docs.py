@@ -13,7 +13,7 @@ from tests.docs.queries import read_queries
 ROOT = Path(__file__).parents[2]
 PROMISING = [
     ROOT / "docs" / name
-    for name in ("guarantees.md", "history.md", "gold.md", "queries.md", "sources.md", "storage.md")
+    for name in ("guarantees.md", "history.md", "gold.md", "queries.md", "sources.md", "storage.md", "gaps.md")
 ]
 TESTS = "\n".join(path.read_text() for path in (ROOT / "tests").rglob("*.py"))
 
