@@ -28,8 +28,8 @@ test-sources: .venv/dev  ## the source tests against a true Oracle and SQL Serve
 	export AIRFLOW_CONN_SQLSERVER_TEST="mssql://sa:$$TEST_PASSWORD@127.0.0.1:14330/lake?TrustServerCertificate=yes"; \
 	$(BIN)/python -m tests.sources.prepare_sqlserver; $(BIN)/pytest tests/sources $(TESTS)
 
-test-spark: .venv/dev  ## the tests on Spark alone; needs Java 17+
-	$(BIN)/pytest tests/spark $(TESTS)
+test-spark: .venv/dev  ## the tests on Spark alone, whole builds and the demo included; needs Java 17+
+	LAKEHOUSE_TEST_SPARK_BUILDS=true $(BIN)/pytest tests/spark $(TESTS)
 
 check: .venv/dev  ## what a pull request must pass besides the tests
 	$(BIN)/ruff check

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from importlib.util import find_spec
 
@@ -12,6 +13,12 @@ NEEDS_SPARK = [
     pytest.mark.xdist_group("spark"),
     pytest.mark.skipif(shutil.which("java") is None, reason="Spark needs Java"),
     pytest.mark.skipif(find_spec("pyspark") is None, reason="Spark needs the extra spark"),
+]
+NEEDS_MINUTES = [
+    *NEEDS_SPARK,
+    pytest.mark.skipif(
+        os.environ.get("LAKEHOUSE_TEST_SPARK_BUILDS") != "true", reason="takes minutes: make test-spark runs it"
+    ),
 ]
 _SMALL = {  # short tests, little memory: no time for compilers
     "spark.master": "local[2]",

@@ -17,9 +17,13 @@ from deltalake import DeltaTable
 from ingestion.lake.base import READER_FEATURES, WRITER_FEATURES
 from tests.dbt.test_dbt_commands import AUDIT, GOLD, SILVER, customer, fill, line, order, product
 from tests.dbt.warehouse import PROJECT, Build, Warehouse, at
-from tests.spark.session import NEEDS_SPARK, SETTINGS
+from tests.spark.session import NEEDS_MINUTES, SETTINGS
 
-pytestmark = NEEDS_SPARK
+pytestmark = [
+    *NEEDS_MINUTES,
+    # dbt runs in this process and leaves its log open
+    pytest.mark.filterwarnings("ignore:(?s)Exception ignored in.*dbt.log:pytest.PytestUnraisableExceptionWarning"),
+]
 SALT = {"LAKEHOUSE_MASK_SALT": "it's a \\ salt"}
 LAYERS = ["-s", "path:models/silver", "path:models/gold"]
 ANEW = ["stg_products", "dim_product", "fact_sales"]

@@ -17,9 +17,9 @@ from ingestion.lake.layout import open_lake
 from ingestion.pipelines import build
 from ingestion.settings import Settings
 from tests.dbt.warehouse import ROOT
-from tests.spark.session import NEEDS_SPARK, SETTINGS
+from tests.spark.session import NEEDS_MINUTES, SETTINGS
 
-pytestmark = NEEDS_SPARK
+pytestmark = NEEDS_MINUTES
 GOLD = ["dim_customer", "dim_date", "dim_product", "fact_sales"]
 SILVER = ["stg_customers", "stg_order_items", "stg_orders", "stg_products"]
 
