@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from getpass import getuser
+from time import sleep
 
 import click
 from rich.live import Live
@@ -97,12 +97,12 @@ def _watch(output: Output, context: Context, chosen: Sequence[str], seconds: int
         while True:
             _check(context, chosen)
             _show(output, _standing(context, chosen))
-            time.sleep(seconds)
+            sleep(seconds)
     with Live(console=output.console, refresh_per_second=1) as live:
         while True:
             _check(context, chosen)
             live.update(standing_tables(_standing(context, chosen)))
-            time.sleep(seconds)
+            sleep(seconds)
 
 
 @gaps.command()

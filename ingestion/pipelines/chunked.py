@@ -124,8 +124,8 @@ def _read_on_spark(work: ChunkWork, indices: Sequence[int], sessions: int) -> No
     from ingestion.lake.spark_session import open_session  # noqa: PLC0415
     from ingestion.sources.spark_reader import read_on_executors  # noqa: PLC0415 - the embedded engine needs no pyspark
 
-    session = open_session(root=work.lake.root, storage_options=work.lake.storage_options)
-    read_on_executors(session, work.contract.id, indices, partial(read_chunk, work), sessions=sessions)
+    open_session(root=work.lake.root, storage_options=work.lake.storage_options)
+    read_on_executors(work.contract.id, indices, partial(read_chunk, work), sessions=sessions)
 
 
 def _end_with_parent() -> None:

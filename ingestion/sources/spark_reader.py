@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+from pyspark.sql import SparkSession
 from pyspark.sql.datasource import DataSource, DataSourceReader, InputPartition
 
 from ingestion.errors import IntegrityError, LakehouseError
@@ -72,14 +73,17 @@ class ChunkReader(DataSourceReader):  # type: ignore[misc]
                 return
 
 
-def read_on_executors(session: Any, subject: str, chunks: Sequence[int], read: ReadChunk, *, sessions: int) -> None:
+def read_on_executors(subject: str, chunks: Sequence[int], read: ReadChunk, *, sessions: int) -> None:
     """
     Call `read` on executors once per chunk that succeeds, in at most `sessions` at a time. `read` must be picklable.
+
+    It goes by Spark's active session: no other of the same process can register a format that the active one knows.
 
     A chunk may be read more than once (Spark repeats tasks), so `read` must bear that. Raises our own errors as they
     were raised there, any other as IntegrityError with its class and place, never its words.
     """
     lanes = [list(chunks[start::sessions]) for start in range(min(sessions, len(chunks)))]
+    session = SparkSession.active()
     session.dataSource.register(ChunkSource)
     with tempfile.NamedTemporaryFile(prefix="lakehouse-", suffix=".work") as work:  # mode 0600
         work.write(pickle.dumps((lanes, read)))

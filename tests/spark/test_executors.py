@@ -85,7 +85,7 @@ def test_chunks_that_are_read_already_are_not_read_again(company: Company, spark
 def test_no_more_chunks_are_read_at_a_time_than_the_source_allows(company: Company, spark: Any, tmp_path: Path) -> None:
     from ingestion.sources.spark_reader import read_on_executors
 
-    read_on_executors(spark, "crm.people", range(6), partial(note_process, tmp_path), sessions=1)
+    read_on_executors("crm.people", range(6), partial(note_process, tmp_path), sessions=1)
 
     noted = [json.loads((tmp_path / f"{number}").read_text()) for number in range(6)]
     assert [begin for begin, _ in noted] == sorted(begin for begin, _ in noted)
@@ -112,7 +112,7 @@ def test_the_words_of_any_other_error_stay_on_the_executor(spark: Any, capfd: py
     with pytest.raises(
         IntegrityError, match=r"crm\.people: chunk 0 was not read: ValueError at test_executors\.py"
     ) as told:
-        read_on_executors(spark, "crm.people", [0], say_a_value, sessions=1)
+        read_on_executors("crm.people", [0], say_a_value, sessions=1)
 
     assert SECRET not in str(told.value)
     assert SECRET not in "".join(capfd.readouterr())
@@ -157,7 +157,7 @@ def test_an_executor_process_that_dies_ends_the_load(company: Company, spark: An
     from ingestion.sources.spark_reader import read_on_executors
 
     with pytest.raises(Exception, match=r"(?s)Python worker exited|crashed|Job aborted"):
-        read_on_executors(spark, "crm.people", [0], die, sessions=1)
+        read_on_executors("crm.people", [0], die, sessions=1)
 
 
 def die(_: int) -> None:

@@ -28,9 +28,9 @@ def lanes(spark: Any, monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
     honest, asked = spark_reader.read_on_executors, []
 
-    def watched(session: Any, subject: str, chunks: Any, read: Callable[[int], object], *, sessions: int) -> None:
+    def watched(subject: str, chunks: Any, read: Callable[[int], object], *, sessions: int) -> None:
         asked.append(len(chunks))
-        honest(session, subject, chunks, read, sessions=sessions)
+        honest(subject, chunks, read, sessions=sessions)
 
     def opened(settings: Settings, run_id: str | None = None) -> Context:
         return context.open_context(replace(settings, engine="spark"), run_id)

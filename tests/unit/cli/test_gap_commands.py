@@ -133,7 +133,7 @@ def test_watch_goes_on_while_a_source_is_away(
         else:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(gap_commands.time, "sleep", next_round)
+    monkeypatch.setattr(gap_commands, "sleep", next_round)
 
     result = run("gaps", "crm.people", "--watch", "5", "--json")
 
