@@ -125,29 +125,27 @@ class Plugin(BasePlugin):
         Of a Bronze table only rows up to `known_batch` are shown, if that is given.
         """
         app_id = f"{table.schema}/{table.name.replace('__', '/') if table.schema == 'bronze' else table.name}"
-        # the batch before the version: a load that commits in between must not pass for read
-        batch = engine.transaction_version(table.uri, app_id)
-        version = engine.version(table.uri)
-        written = (None if table.schema == "bronze" else engine.last_metadata(table.uri, app_id)) or {}
+        tip = engine.tip(table.uri, app_id)
+        batch, version, written = tip.batch, tip.version, {}
         if table.schema != "bronze":
-            batch = written.get("batch")  # Spark notes no transaction: it would skip a rebuild up to the same batch
+            written = engine.last_metadata(table.uri, app_id) or {}
+            batch = written.get("batch") or 0  # Spark notes no transaction: it would skip rebuilding up to the same
         duck.register(connection, table.schema, table.name, table.uri, version)
         if known_batch is not None:
-            batch = min(batch or 0, known_batch)
+            batch = min(batch, known_batch)
             view = f"{duck.identifier(table.schema)}.{duck.identifier(table.name)}"
             rows = duck.scan(table.uri, version)
             connection.execute(f"create or replace view {view} as select * from {rows} where _batch <= {int(batch)}")
         connection.execute("delete from main.lake_state where schema = ? and name = ?", [table.schema, table.name])
-        append_only = engine.properties(table.uri).get("delta.appendOnly") == "true"
         connection.execute(
             "insert into main.lake_state values (?, ?, ?, ?, ?, ?, ?, ?)",
             [
                 table.schema,
                 table.name,
                 version,
-                batch or 0,
+                batch,
                 written.get("fingerprint"),
-                append_only,
+                tip.properties.get("delta.appendOnly") == "true",
                 duck.scan(table.uri, version),
                 self._still_readable(connection, written.get("computed_from")),
             ],

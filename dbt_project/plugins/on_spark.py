@@ -102,16 +102,14 @@ def scan(uri: str, version: int) -> str:
 
 
 def _bronze(engine: DeltaRs, table: LakeTable, known_batch: int | None) -> Iterator[str]:
-    # the batch before the version: a load that commits in between must not pass for read
-    batch = engine.transaction_version(table.uri, f"bronze/{table.name.replace('__', '/')}") or 0
-    version = engine.version(table.uri)
-    rows = f"select * from {scan(table.uri, version)}"
+    tip = engine.tip(table.uri, f"bronze/{table.name.replace('__', '/')}")
+    batch, rows = tip.batch, f"select * from {scan(table.uri, tip.version)}"
     if known_batch is not None:
         batch = min(batch, known_batch)
         rows += f" where _batch <= {batch}"
-    is_log = engine.properties(table.uri).get("delta.appendOnly") == "true"
+    is_log = tip.properties.get("delta.appendOnly") == "true"
     yield f"create or replace view bronze.`{table.name}` as {rows}"
-    yield _state(table, version, {"batch": batch, "append_only": is_log})
+    yield _state(table, tip.version, {"batch": batch, "append_only": is_log})
 
 
 def _built(engine: DeltaRs, lake: Lake, table: LakeTable) -> Iterator[str]:

@@ -83,16 +83,15 @@ class BronzeTable:
     def state(self) -> BronzeState:
         """Return what is committed."""
         app_id = self.contract.app_id
-        batch = self.engine.transaction_version(self.uri, app_id) or 0
-        quarantined = self.engine.transaction_version(self.quarantine_uri, app_id) or 0
-        metadata = (self.engine.last_metadata(self.uri, app_id) or {}) if batch else {}
-        if metadata.get("batch") != batch:
+        rows, quarantine = (self.engine.tip(uri, app_id) for uri in (self.uri, self.quarantine_uri))
+        metadata = (self.engine.last_metadata(self.uri, app_id) or {}) if rows.batch else {}
+        if metadata.get("batch") != rows.batch:
             metadata = {}
         return BronzeState(
-            batch=batch,
-            next_batch=max(batch, quarantined) + 1,
-            version=self.engine.version(self.uri),
-            quarantine_version=self.engine.version(self.quarantine_uri),
+            batch=rows.batch,
+            next_batch=max(rows.batch, quarantine.batch) + 1,
+            version=rows.version,
+            quarantine_version=quarantine.version,
             watermark=metadata.get("watermark"),
             watermark_column=metadata.get("watermark_column"),
             ingested_at=datetime.fromisoformat(metadata["ingested_at"]) if "ingested_at" in metadata else None,

@@ -76,6 +76,15 @@ class Snapshot:
     files: tuple[LiveFile, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Tip:
+    """The newest version of a table: its number, an application's newest batch in it (0: none), its properties."""
+
+    version: int
+    batch: int
+    properties: Mapping[str, str]
+
+
 class Engine(Protocol):
     """Creates, commits, merges and reads Delta tables. Every write is one commit or none."""
 
@@ -88,9 +97,9 @@ class Engine(Protocol):
 
     def schema(self, uri: str) -> pa.Schema: ...
 
-    def properties(self, uri: str) -> dict[str, str]: ...
-
-    def transaction_version(self, uri: str, app_id: str) -> int | None: ...
+    def tip(self, uri: str, app_id: str) -> Tip:
+        """Return what stands at one version, by reading the log once."""
+        ...
 
     def last_metadata(self, uri: str, app_id: str) -> dict[str, Any] | None:
         """Return the JSON of the newest commit of `app_id` that the log still holds."""

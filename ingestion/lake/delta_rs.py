@@ -23,6 +23,7 @@ from ingestion.lake.base import (
     LiveFile,
     Snapshot,
     StagedFile,
+    Tip,
     check_features,
     check_partition,
     lost_race,
@@ -58,11 +59,9 @@ class DeltaRs:
     def schema(self, uri: str) -> pa.Schema:
         return _arrow_schema(self._open(uri))
 
-    def properties(self, uri: str) -> dict[str, str]:
-        return {key: str(value) for key, value in self._open(uri).metadata().configuration.items()}
-
-    def transaction_version(self, uri: str, app_id: str) -> int | None:
-        return self._open(uri).transaction_version(app_id)
+    def tip(self, uri: str, app_id: str) -> Tip:
+        table = self._open(uri)
+        return Tip(table.version(), table.transaction_version(app_id) or 0, table.metadata().configuration)
 
     def last_metadata(self, uri: str, app_id: str) -> dict[str, Any] | None:
         table = self._open(uri)

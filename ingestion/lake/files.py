@@ -49,7 +49,12 @@ class FileWriter:
     def write(
         self, rows: str, *, partition_values: Mapping[str, str | None], order_by: Sequence[str] = ()
     ) -> list[StagedFile]:
-        """Write what the query `rows` gives into as many files as its size asks for, sorted through all of them."""
+        """
+        Write what the query `rows` gives into as many files as its size asks for, sorted through all of them.
+
+        Where several threads write on a busy machine, ranges of neighbouring files may overlap: each holds whole sorted
+        row groups, but not always adjacent ones.
+        """
         make_folder(self._filesystem, self._folder)
         order = f" order by {', '.join(identifier(name) for name in order_by)}" if order_by else ""
         written = self.connection.execute(

@@ -250,7 +250,7 @@ class Batch:
         schema = bronze_schema(self.contract).append(pa.field("_change", pa.string()))
         number = self.state.next_batch
         engine, uri = self.table.engine, self.table.uri
-        if (engine.transaction_version(uri, self.contract.app_id) or 0) >= number:
+        if engine.tip(uri, self.contract.app_id).batch >= number:
             raise ConcurrentWriteError(
                 f"{self.contract.id}: batch {number} was committed by another load meanwhile. "
                 "Nothing of this attempt was kept. Run it again."

@@ -65,7 +65,7 @@ def test_small_files_become_one_with_the_same_rows(table: str) -> None:
 def test_batches_and_their_metadata_stay_known(table: str) -> None:
     ENGINE.compact(table)
 
-    assert ENGINE.transaction_version(table, "bronze/crm/people") == 10
+    assert ENGINE.tip(table, "bronze/crm/people").batch == 10
     assert (ENGINE.last_metadata(table, "bronze/crm/people") or {})["watermark"] == "w10"
 
 
