@@ -2,9 +2,9 @@
 PYTHON ?= python3
 BIN := .venv/bin
 WORKERS ?= auto
-EXTRAS := airflow,cloud,oracle,sqlserver,dev
+EXTRAS := airflow,cloud,databricks,oracle,sqlserver,dev
 ifneq ($(shell command -v java),)
-EXTRAS := $(EXTRAS),spark
+EXTRAS := $(EXTRAS),spark,spark-submit
 endif
 BASE := .
 ifneq ($(findstring ://,$(LAKEHOUSE_ROOT)),)

@@ -12,11 +12,9 @@ Silver and Gold follow with the next daily run.
 
 from __future__ import annotations
 
-from typing import Any
-
+import steps
 import wiring
-from airflow.sdk import Param, dag, task
-from airflow.sdk.exceptions import AirflowSkipException
+from airflow.sdk import Param, dag
 
 SYSTEMS = wiring.contracts_by_system()
 TABLES = [contract_id for ids in SYSTEMS.values() for contract_id in ids]
@@ -38,15 +36,8 @@ TABLES = [contract_id for ids in SYSTEMS.values() for contract_id in ids]
 )
 def backfill() -> None:
     # One task per system, because a task's pool is fixed when the file is parsed.
-    @task(outlets=[wiring.BRONZE])
-    def load(system: str, params: dict[str, Any], run_id: str, outlet_events: Any) -> dict[str, Any]:
-        table = params["table"]
-        if table not in SYSTEMS[system]:
-            raise AirflowSkipException("a table of another system was asked for")
-        return wiring.load(table, run_id, outlet_events, full=params["full"], allow_deletes=params["allow_deletes"])
-
     for system in SYSTEMS:
-        load.override(task_id=f"source_{system}", pool=wiring.pool_of(system))(system)
+        steps.load_chosen(system, task_id=f"source_{system}", pool=wiring.pool_of(system))
 
 
 backfill()

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import steps
 import wiring
 from airflow.sdk import TaskGroup, TriggerRule, chain, dag, task
 
@@ -36,15 +37,6 @@ def medallion_daily() -> None:
     def fixed_point(system: str, run_id: str) -> dict[str, str]:
         return wiring.fixed_point(system, run_id)
 
-    # All done: where no point is to be had, each load finds out why by itself and records it under its own name.
-    @task(outlets=[wiring.BRONZE], map_index_template=wiring.MAPPED_NAME, trigger_rule=TriggerRule.ALL_DONE)
-    def load(contract_id: str, at: dict[str, str] | None, run_id: str, outlet_events: Any) -> dict[str, Any]:
-        return wiring.load(contract_id, run_id, outlet_events, at)
-
-    @task
-    def build(layer: str, run_id: str) -> dict[str, Any]:
-        return wiring.build(layer, run_id, planned)
-
     @task(trigger_rule=TriggerRule.ALL_DONE, map_index_template=wiring.MAPPED_NAME)
     def check(contract_id: str, run_id: str) -> dict[str, Any]:
         return wiring.check_gap(contract_id, run_id)
@@ -60,7 +52,7 @@ def medallion_daily() -> None:
 
         run = wiring.open_run(run_id)
         red = day.verdict(run, run_id, planned)
-        red += [f"{step} dbt: not written" for step in ("audit", "docs") if "dbt" not in wiring.good_ends(run, step)]
+        red += [f"{step} dbt: not written" for step in ("audit", "docs") if "dbt" not in day.good_ends(run, step)]
         day.raise_if_red(run_id, red)
 
     loads = []
@@ -68,17 +60,19 @@ def medallion_daily() -> None:
         with TaskGroup(f"source_{system}"):
             pool = wiring.pool_of(system)
             point = fixed_point.override(pool=pool)(system)
-            loads.append(load.override(pool=pool).partial(at=point).expand(contract_id=ids))
-    silver = build.override(
-        task_id="silver",
+            # All done: where no point is to be had, each load finds out why by itself and records it under its name.
+            loads.append(steps.load_each(ids, point, pool=pool, trigger_rule=TriggerRule.ALL_DONE))
+    silver = steps.build(
+        "silver",
+        planned,
         trigger_rule=TriggerRule.ALL_DONE_MIN_ONE_SUCCESS,
         inlets=[wiring.bronze_asset(contract_id) for contract_id in planned],
-    )("silver")
-    gold = build.override(task_id="gold")("gold")
+    )
+    gold = steps.build("gold", planned)
     with TaskGroup("sync_gaps") as gaps:
         for system, ids in systems.items():
             check.override(task_id=system, pool=wiring.pool_of(system)).expand(contract_id=ids)
-    audit = build.override(task_id="audit", trigger_rule=TriggerRule.ALL_DONE)("audit")
+    audit = steps.build("audit", planned, trigger_rule=TriggerRule.ALL_DONE)
     chain(loads, silver, gold, gaps, audit, docs(), verdict())
 
 

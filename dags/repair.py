@@ -18,6 +18,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
+import steps
 import wiring
 from airflow.providers.standard.operators.hitl import ApprovalOperator
 from airflow.sdk import Param, TriggerRule, chain, dag, task
@@ -71,10 +72,6 @@ def repair() -> None:
         return wiring.repair(table, run_id, outlet_events, allow_deletes=params["allow_deletes"], yes=True)
 
     @task
-    def build(layer: str, run_id: str) -> dict[str, Any]:
-        return wiring.build(layer, run_id, ())
-
-    @task
     def check(system: str, params: dict[str, Any], run_id: str) -> dict[str, Any]:
         return wiring.check_gap(_of(system, params), run_id, is_red=True)
 
@@ -82,8 +79,8 @@ def repair() -> None:
         return [step.override(task_id=f"{name}{s}", pool=wiring.pool_of(s))(s) for s in SYSTEMS]
 
     weighed = weigh()
-    silver = build.override(task_id="silver", trigger_rule=TriggerRule.NONE_FAILED_MIN_ONE_SUCCESS)("silver")
-    gold = build.override(task_id="gold")("gold")
+    silver = steps.build("silver", [], trigger_rule=TriggerRule.NONE_FAILED_MIN_ONE_SUCCESS)
+    gold = steps.build("gold", [])
     chain(per_system(within_limits, "source_"), weighed, approve, per_system(approved, "approved_"), silver, gold)
     chain(weighed, silver)
     chain(gold, per_system(check, "check_"))

@@ -26,7 +26,6 @@ from ingestion.settings import CONNECTION_PREFIX, Connection, Settings
 
 if TYPE_CHECKING:
     from ingestion.pipelines.context import Context
-    from ingestion.pipelines.steps import LoadResult
 
 # Nothing is derived from this date: a run always goes from the last committed watermark to the newest point.
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -108,6 +107,24 @@ def _connections(system: str) -> dict[str, Connection]:
     return {system: connection}
 
 
+def connection_variables(subject: str) -> dict[str, str]:
+    """Return the connection of a system, which a contract's id may stand for, as the variable the package reads."""
+    return {
+        f"{CONNECTION_PREFIX}{system.upper()}": json.dumps(
+            {
+                "conn_type": given.type,
+                "host": given.host,
+                "port": given.port,
+                "schema": given.schema,
+                "login": given.login,
+                "password": given.password,
+                "extra": dict(given.extra),
+            }
+        )
+        for system, given in _connections(subject.partition(".")[0]).items()
+    }
+
+
 def fixed_point(system: str, run_id: str) -> dict[str, str]:
     """Return the fixed point that all loads of a system share in this run; empty where each load has its own."""
     from ingestion.pipelines.points import shared_point
@@ -125,7 +142,7 @@ def load(
 
     point = FixedPoint.from_dict(at) if at else None
     result = load_table(open_run(run_id, contract_id), contract_id, at=point, **options)
-    return _announced(result, outlet_events)
+    return announce(contract_id, plain(result.as_dict()), outlet_events)
 
 
 def repair(contract_id: str, run_id: str, outlet_events: Any, **options: bool) -> dict[str, Any]:
@@ -137,15 +154,15 @@ def repair(contract_id: str, run_id: str, outlet_events: Any, **options: bool) -
         result = repair_table(open_run(run_id, contract_id), contract_id, **options)
     except ApprovalNeededError as exc:
         return {"asks": str(exc)}
-    return _announced(result, outlet_events)
+    return announce(contract_id, plain(result.as_dict()), outlet_events)
 
 
-def _announced(result: LoadResult, outlet_events: Any) -> dict[str, Any]:
-    """Announce the batch that was committed, if one was, and return the result as JSON."""
-    if result.batch is not None:
-        extra = {"batch": result.batch, "rows": result.appended + result.deleted, "run_id": result.run_id}
-        outlet_events[BRONZE].add(bronze_asset(result.contract_id), extra=extra)
-    return _plain(result.as_dict())
+def announce(contract_id: str, result: dict[str, Any], outlet_events: Any) -> dict[str, Any]:
+    """Announce the batch that was committed, if one was, as an event of the table's asset; return the result."""
+    if result["batch"] is not None:
+        extra = {"batch": result["batch"], "rows": result["appended"] + result["deleted"], "run_id": result["run_id"]}
+        outlet_events[BRONZE].add(bronze_asset(contract_id), extra=extra)
+    return result
 
 
 def check_gap(contract_id: str, run_id: str, *, is_red: bool = False) -> dict[str, Any]:
@@ -157,7 +174,7 @@ def check_gap(contract_id: str, run_id: str, *, is_red: bool = False) -> dict[st
     found = record_sync_gap(run, contract_id).as_dict()
     if is_red:
         day.raise_if_red(run_id, day.alarms(run, run_id, contract_id))
-    return _plain({name: value for name, value in found.items() if not isinstance(value, list | tuple)})
+    return plain({name: value for name, value in found.items() if not isinstance(value, list | tuple)})
 
 
 def build(layer: str, run_id: str, planned: Sequence[str]) -> dict[str, Any]:
@@ -165,8 +182,15 @@ def build(layer: str, run_id: str, planned: Sequence[str]) -> dict[str, Any]:
     from ingestion.pipelines.build import build_layer
 
     run = open_run(run_id)
-    loaded = good_ends(run, "load")
-    return _plain(build_layer(run, layer, without=[i for i in planned if i not in loaded]).as_dict())
+    return plain(build_layer(run, layer, without=without_good_end(run, planned)).as_dict())
+
+
+def without_good_end(run: Context, planned: Sequence[str]) -> list[str]:
+    """Return the planned contracts that no load of this run brought to a good end, as the ledger has it."""
+    from ingestion.pipelines import day
+
+    loaded = day.good_ends(run, "load")
+    return [contract_id for contract_id in planned if contract_id not in loaded]
 
 
 def write_docs(run_id: str) -> str:
@@ -180,16 +204,7 @@ def write_docs(run_id: str) -> str:
     return str(folder)
 
 
-def good_ends(run: Context, step: str) -> set[str]:
-    """Return the subjects of a step whose last attempt in this run did not fail, as the ledger has it."""
-    rows = run.journal.select(
-        "select subject from ops.runs where run_id = ? and step = ? group by subject "
-        "having arg_max(status, finished_at) <> 'failed'",
-        [run.run_id, step],
-    )
-    return {row["subject"] for row in rows}
-
-
-def _plain(value: dict[str, Any]) -> dict[str, Any]:
+def plain(value: dict[str, Any]) -> dict[str, Any]:
+    """Return a value as JSON has it; moments become text."""
     plain: dict[str, Any] = json.loads(json.dumps(value, default=str))
     return plain

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 
 import click
@@ -9,6 +10,7 @@ from rich.console import Console
 
 from ingestion.cli.base import Group, Output, settings, table, with_output
 from ingestion.cli.gap_tables import gap_table
+from ingestion.contracts.window import FixedPoint
 from ingestion.errors import ConfigurationError
 from ingestion.lake import duck
 from ingestion.pipelines.as_of import build_as_of
@@ -22,6 +24,9 @@ from ingestion.pipelines.steps import LoadResult
 from monitoring import ledger_views
 from monitoring.ledger_views import TableGap
 
+IN_RUN = click.option(
+    "--run-id", metavar="ID", help="The run that this belongs to, e.g. Airflow's. Default: a new one."
+)
 LOAD_COLUMNS = ("table", "batch", "read", "good", "quarantined", "appended", "deleted", "known", "watermark")
 
 
@@ -57,17 +62,45 @@ def _print_plans(console: Console, plans: Sequence[LoadPlan]) -> None:
 @click.argument("tables", nargs=-1)
 @click.option("--full", is_flag=True, help="Read the tables from the start; append what differs from the lake.")
 @click.option("--allow-deletes", is_flag=True, help="Lift the brake on deletions for this load.")
+@click.option("--at", "point", metavar="JSON", help="Read at this fixed point, which the tables of a run share.")
+@IN_RUN
 @with_output
-def load(output: Output, tables: tuple[str, ...], full: bool, allow_deletes: bool) -> None:
+def load(
+    output: Output,
+    *,
+    tables: tuple[str, ...],
+    full: bool,
+    allow_deletes: bool,
+    point: str | None,
+    run_id: str | None,
+) -> None:
     """Load the next window of TABLES (default: all) into Bronze."""
-    context = open_context(settings())
+    context = open_context(settings(), run_id)
     if (full or allow_deletes) and not tables:
         raise ConfigurationError("load: --full and --allow-deletes promise care: name the tables. Nothing was loaded.")
+    at = _fixed_point(point, tables)
     results = [
-        load_table(context, contract_id, full=full, allow_deletes=allow_deletes)
+        load_table(context, contract_id, full=full, allow_deletes=allow_deletes, at=at)
         for contract_id in _chosen(context, tables)
     ]
     output.result([r.as_dict() for r in results], lambda console: print_loads(console, results))
+
+
+def _fixed_point(text: str | None, tables: Sequence[str]) -> FixedPoint | None:
+    """Read a fixed point as `FixedPoint.as_dict` spells it. Raises ConfigurationError."""
+    if not text:
+        return None
+    if len({contract_id.partition(".")[0] for contract_id in tables}) != 1:
+        raise ConfigurationError(
+            "load: --at promises a fixed point of one system: name tables of that system. Nothing was loaded."
+        )
+    try:
+        return FixedPoint.from_dict(json.loads(text))
+    except (ValueError, TypeError, KeyError):
+        raise ConfigurationError(
+            "load: --at promises a JSON object with kind, value, moment and sequence, found something else. "
+            "Nothing was loaded. Leave it out: the load then takes a fixed point of its own."
+        ) from None
 
 
 def print_loads(console: Console, results: Sequence[LoadResult]) -> None:
@@ -93,9 +126,19 @@ def print_loads(console: Console, results: Sequence[LoadResult]) -> None:
     help="Rebuild what was known at a moment (UTC), after a run, or at TABLE=BATCH (repeatable). Needs --into.",
 )
 @click.option("--into", metavar="FOLDER", help="Where --as-of builds: a lake of its own. This one is only read.")
+@click.option("--without", multiple=True, metavar="TABLE", help="Leave out what descends from a table (repeatable).")
+@IN_RUN
 @with_output
 def build(
-    output: Output, *, layer: str, full_refresh: bool, unit_tests: bool, as_of: tuple[str, ...], into: str | None
+    output: Output,
+    *,
+    layer: str,
+    full_refresh: bool,
+    unit_tests: bool,
+    as_of: tuple[str, ...],
+    into: str | None,
+    without: tuple[str, ...],
+    run_id: str | None,
 ) -> None:
     """Build Silver, Gold, the audit of the ledger, or all with dbt, tests included.
 
@@ -104,10 +147,19 @@ def build(
     """
     if bool(as_of) != bool(into):
         raise ConfigurationError("build: --as-of and --into promise a rebuild together: give both. Nothing was built.")
+    if as_of and (without or run_id):
+        raise ConfigurationError("build: --without and --run-id belong to a build of this lake. Nothing was built.")
     if as_of and into:
         _build_as_of(output, layer, unit_tests, as_of, into)
         return
-    result = build_layer(open_context(settings()), layer, full_refresh=full_refresh, unit_tests=unit_tests)
+    context = open_context(settings(), run_id)
+    unknown = sorted({*without} - {*(context.contract_ids() if without else ())})
+    if unknown:
+        raise ConfigurationError(
+            f"build: --without promises contracted tables, found {', '.join(unknown)}. Nothing was built. "
+            "See the names: lakehouse contract lint"
+        )
+    result = build_layer(context, layer, full_refresh=full_refresh, unit_tests=unit_tests, without=without)
     output.result(
         result.as_dict(),
         lambda console: console.print(

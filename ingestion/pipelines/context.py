@@ -115,7 +115,9 @@ def new_run_id() -> str:
 
 def _context(settings: Settings, lake: Lake, run_id: str | None) -> Context:
     engine = open_engine(settings, lake)
-    return Context(settings, lake, engine, Journal(lake, engine), run_id or new_run_id())
+    # delta-rs whatever the engine: loads side by side all append here, and on S3 Spark's commits do not exclude others
+    ledger = DeltaRs(lake.storage_options, settings.memory_limit)
+    return Context(settings, lake, engine, Journal(lake, ledger), run_id or new_run_id())
 
 
 def open_engine(settings: Settings, lake: Lake) -> Engine:

@@ -101,6 +101,16 @@ def verdict(context: Context, run_id: str, planned: Sequence[str]) -> list[str]:
     return red + alarms(context, run_id)
 
 
+def good_ends(context: Context, step: str) -> set[str]:
+    """Return the subjects of a step whose last attempt in this run did not fail, as the ledger has it."""
+    rows = context.journal.select(
+        "select subject from ops.runs where run_id = ? and step = ? group by subject "
+        "having arg_max(status, finished_at) <> 'failed'",
+        [context.run_id, step],
+    )
+    return {row["subject"] for row in rows}
+
+
 def alarms(context: Context, run_id: str, contract_id: str | None = None) -> list[str]:
     """Return one line per table whose newest check of a run found a critical gap that is confirmed."""
     gaps = context.journal.select(

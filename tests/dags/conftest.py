@@ -25,8 +25,11 @@ from ingestion.settings import Settings
 ROOT = Path(__file__).parents[2]
 DAGS = ROOT / "dags"
 
-# Airflow's own, which no change of ours could mend; everything else stays an error.
-WARNINGS_OF_AIRFLOW = ("ignore:Using `httpx` with `starlette.testclient` is deprecated",)
+# Airflow's and its providers' own, which no change of ours could mend; everything else stays an error.
+WARNINGS_OF_AIRFLOW = (
+    "ignore:Using `httpx` with `starlette.testclient` is deprecated",
+    "ignore:ProvidersManager.hooks is deprecated",
+)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

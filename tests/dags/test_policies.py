@@ -24,10 +24,13 @@ sys.addaudithook(lambda event, args: opened.append(str(args[0])) if event == "op
 folder = pathlib.Path(sys.argv[1])
 sys.path.insert(0, str(folder))
 dags = {}
-for file in (path.name for path in folder.glob("*.py") if path.name != "wiring.py"):
+shared = [line for line in (folder / ".airflowignore").read_text().splitlines() if not line.startswith("#")]
+for file in (path.name for path in folder.glob("*.py") if not any(path.match(name) for name in shared)):
     names = runpy.run_path(str(folder / file))
     dags[file] = sum(len(ids) for ids in names["wiring"].contracts_by_system().values())
-heavy = [name for name in ("pyarrow", "deltalake", "duckdb", "dbt", "pandas") if name in sys.modules]
+heavy = ("pyarrow", "deltalake", "duckdb", "dbt", "pandas", "airflow.providers.apache.spark.operators",
+    "airflow.providers.databricks.operators")
+heavy = [name for name in heavy if name in sys.modules]
 print(json.dumps({"contracts": dags, "heavy": heavy, "opened": [o for o in opened if o.endswith(".odcs.yaml")]}))
 """
 

@@ -1,0 +1,187 @@
+"""Where loads and builds run: in the task's own process, or on a cluster that the task waits for.
+
+LAKEHOUSE_RUNNER          local (the default), spark-submit or databricks
+LAKEHOUSE_RUNNER_OPTIONS  a JSON file: arguments for the provider's operator, see docs/spark.md
+
+On a cluster the command `lakehouse` runs with the run's id and fixed point. Its result, or the error it ended with,
+is read from the lake's ledger afterwards: of no platform is more asked than that it starts the job and tells its end.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import wiring
+from airflow.sdk import BaseOperator
+from airflow.sdk.exceptions import AirflowSkipException
+
+from ingestion.errors import ConfigurationError, LakehouseError
+
+if TYPE_CHECKING:
+    from ingestion.pipelines.context import Context
+
+RUNNER, OPTIONS = "LAKEHOUSE_RUNNER", "LAKEHOUSE_RUNNER_OPTIONS"
+MODULES = {"spark-submit": "runner_spark_submit", "databricks": "runner_databricks"}
+KNOWN_ROWS = "ledger_rows"  # how many rows the ledger had of the step when the job was submitted
+_SECRET = re.compile(r"AIRFLOW_CONN_|password|passwd|secret|token|(account|access)[._]?key", re.IGNORECASE)
+_REFERENCE = re.compile(r"\{\{\s*secrets/|EMR\.secret@|/|None$|(?i:true|false)$")
+_EXIT_CODE = re.compile(r"(?:SystemExit: |code is: )([1-9]\d*)")
+
+
+def on_cluster() -> tuple[type[OnCluster], dict[str, Any]] | None:
+    """
+    Return the operator that runs a step on the cluster, and its arguments; None where the task does the work itself.
+
+    Raises ConfigurationError: an unknown runner, a provider that is not installed, options that cannot be.
+    """
+    name = os.environ.get(RUNNER) or "local"
+    if name == "local":
+        return None
+    if name not in MODULES:
+        raise ConfigurationError(
+            f"{RUNNER}: promised one of local, {', '.join(MODULES)}, found {name!r}. No DAG was made. Correct it."
+        )
+    try:
+        operator = import_module(MODULES[name]).OPERATOR
+    except ModuleNotFoundError as exc:
+        package = {"spark-submit": "apache-spark", "databricks": "databricks"}[name]
+        raise ConfigurationError(
+            f"{RUNNER}={name}: promised the package apache-airflow-providers-{package}, found no module {exc.name}. "
+            f"No DAG was made. Run: pip install 'lakehouse[{name}]' -c constraints.txt"
+        ) from None
+    options = read_options(os.environ.get(OPTIONS))
+    operator.check_options(options)
+    return operator, options
+
+
+def read_options(file: str | None) -> dict[str, Any]:
+    """Return the options of a JSON file; none is no options. Raises ConfigurationError, where one is a secret too."""
+    if not file:
+        return {}
+    try:
+        options = json.loads(Path(file).read_text())
+    except (OSError, ValueError):
+        options = None
+    if not isinstance(options, dict):
+        raise ConfigurationError(
+            f"{OPTIONS}: promised a file with a JSON object, found none at {file}. No DAG was made. Correct it."
+        )
+    told = sorted(_told_secrets(options))
+    if told:
+        raise ConfigurationError(
+            f"{OPTIONS}: promised no secrets, for they are shown in logs and pages; found {', '.join(told)}. "
+            "No DAG was made. Refer to the platform's secret store instead, see docs/spark.md"
+        )
+    return options
+
+
+def _told_secrets(options: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the names whose values look like secrets told, and not like a reference to a store or a file."""
+    for name, value in options.items():
+        for below in value if isinstance(value, list) else [value]:
+            if isinstance(below, Mapping):
+                yield from _told_secrets(below)
+            elif _SECRET.search(name) and not (_REFERENCE.match(str(below)) or "secretKeyRef" in name):
+                yield name
+
+
+class OnCluster(BaseOperator):
+    """
+    A step as a job of its own; the provider's operator, next in line, starts it, waits for it and stops it.
+
+    `step` is load, silver, gold or audit; `subject` a contract's id, or dbt. `planned` are the contracts of whom those
+    that have no good end in this run are left out of a build. With `system`, a subject of another system is skipped.
+    """
+
+    template_fields = ("subject", "at", "flags")
+
+    def __init__(
+        self,
+        *,
+        step: str,
+        subject: str = "dbt",
+        at: Any = None,
+        planned: list[str] | None = None,
+        flags: list[str] | None = None,
+        system: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.step, self.subject, self.at = step, subject, at
+        self.planned, self.flags, self.system = planned or [], flags or [], system
+        self.known = 0
+
+    @staticmethod
+    def check_options(options: Mapping[str, Any]) -> None:
+        """Raise ConfigurationError where the options cannot make a job."""
+
+    def execute(self, context: Any) -> dict[str, Any]:
+        if self.system not in (None, self.subject.partition(".")[0]):
+            raise AirflowSkipException("a table of another system was asked for")
+        run, store = wiring.open_run(context["run_id"]), context["task_state_store"]
+        noted = store.get(KNOWN_ROWS)
+        self.known = len(self._ledger(run)) if noted is None else int(noted)
+        self.tell(self._arguments(run))
+        try:
+            with self.surroundings():
+                super().execute(context)
+        except Exception as exc:
+            why = self._why(run, exc)
+            if why is None:
+                raise
+            raise why from exc
+        try:
+            result = self._result(run)
+        except Exception:
+            store.delete(getattr(self, "external_id_key", KNOWN_ROWS))  # or a retry would take the job for done
+            raise
+        if self.step == "load":
+            wiring.announce(self.subject, result, context["outlet_events"])
+        return result
+
+    def submit_job(self, context: Any) -> Any:
+        """Note, for a retry that finds the job again, which rows of the ledger are not its own; then submit it."""
+        self.known = len(self._ledger(wiring.open_run(context["run_id"])))
+        context["task_state_store"].set(KNOWN_ROWS, self.known)
+        return super().submit_job(context)  # type: ignore[misc]
+
+    def tell(self, arguments: list[str]) -> None:
+        """Tell the provider's operator what is to be run. The arguments hold no secret."""
+        raise NotImplementedError
+
+    def surroundings(self) -> AbstractContextManager[None]:
+        """Return what the job is started in."""
+        return nullcontext()
+
+    def _arguments(self, run: Context) -> list[str]:
+        """Return the arguments of the command `lakehouse`."""
+        in_run = ["--run-id", run.run_id]
+        if self.step == "load":
+            at = ["--at", json.dumps(self.at)] if self.at else []
+            return ["load", self.subject, *in_run, *at, *filter(None, self.flags)]
+        without = wiring.without_good_end(run, self.planned)
+        return ["build", self.step, *in_run, *(word for table in without for word in ("--without", table))]
+
+    def _ledger(self, run: Context) -> list[dict[str, Any]]:
+        from ingestion.pipelines import outcome
+
+        return outcome.rows_of(run, self.step, self.subject)
+
+    def _result(self, run: Context) -> dict[str, Any]:
+        from ingestion.pipelines import outcome
+
+        return wiring.plain(outcome.result(self.step, self.subject, self._ledger(run)[self.known :]))
+
+    def _why(self, run: Context, exc: Exception) -> LakehouseError | None:
+        from ingestion.pipelines import outcome
+
+        code = _EXIT_CODE.search(str(exc))
+        rows = self._ledger(run)[self.known :]
+        return outcome.failure(self.step, self.subject, rows, int(code[1]) if code else None)

@@ -1,0 +1,54 @@
+"""Steps by `spark-submit`, as the connection `spark_default` says: local, standalone, YARN or Kubernetes."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import wiring
+from airflow.providers.apache.spark.operators.spark_submit import SparkSubmitOperator
+from runner import OnCluster
+
+import ingestion
+from ingestion.errors import ConfigurationError
+
+
+class SubmitToSpark(OnCluster, SparkSubmitOperator):
+    """
+    A step by `spark-submit`. In client mode the driver is this task's child and inherits its environment.
+
+    There it finds the source's connection too, as Airflow has it: neither the command line nor Spark's settings,
+    which logs and pages show, ever hold it. In cluster mode the driver gets it from the cluster's own secrets.
+    """
+
+    template_fields = OnCluster.template_fields
+
+    def tell(self, arguments: list[str]) -> None:
+        self.application = self.application or str(Path(ingestion.__file__).with_name("spark_submit.py"))
+        self.application_args = arguments
+        self.name = f"lakehouse {self.step} {self.subject}"
+
+    @contextmanager
+    def surroundings(self) -> Iterator[None]:
+        given = wiring.connection_variables(self.subject) if self.step == "load" else {}
+        before = {name: os.environ.get(name) for name in given}
+        os.environ.update(given)
+        try:
+            yield
+        except FileNotFoundError as exc:
+            raise ConfigurationError(
+                f"{exc.filename}: promised on this worker's PATH, found none. Nothing was started. Install Spark's "
+                "client there (it comes with the package pyspark), or name another by the connection's spark-binary."
+            ) from exc
+        finally:
+            for name, value in before.items():
+                if value is None:
+                    del os.environ[name]
+                else:
+                    os.environ[name] = value
+
+
+OPERATOR: Any = SubmitToSpark

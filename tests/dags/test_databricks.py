@@ -1,0 +1,215 @@
+"""Steps as one-time runs of Databricks, against its Jobs API on this machine: what is asked for, and what comes back."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from importlib.metadata import distributions
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+
+from tests.dags.conftest import Outcome, Project
+from tests.dags.jobs_api import TOKEN, Workspace, serve
+
+pytestmark = pytest.mark.skipif(
+    not any(distributions(name="apache-airflow-providers-databricks")),
+    reason="needs the extra databricks",
+)
+Run = Callable[..., Outcome]
+CLUSTER = {
+    "existing_cluster_id": "0302-030000-lake",
+    "libraries": [{"whl": "/Volumes/lakehouse/lakehouse-0.1.0-py3-none-any.whl"}],
+    "new_cluster": {"spark_env_vars": {"AIRFLOW_CONN_ERP": "{{secrets/lakehouse/erp}}"}},
+}
+POINT = {"kind": "scn", "value": "4711", "moment": "2026-03-02T03:00:00+00:00", "sequence": "4711"}
+
+
+@pytest.fixture
+def workspace(project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Workspace]:
+    options = tmp_path / "run.json"
+    options.write_text(
+        json.dumps({"json": {"tasks": [CLUSTER], "queue": {"enabled": True}}, "polling_period_seconds": 1})
+    )
+    with serve() as workspace:
+        monkeypatch.setenv("AIRFLOW_CONN_DATABRICKS_DEFAULT", workspace.connection)
+        monkeypatch.setenv("LAKEHOUSE_RUNNER", "databricks")
+        monkeypatch.setenv("LAKEHOUSE_RUNNER_OPTIONS", str(options))
+        yield workspace
+
+
+def events_of(*outcomes: Outcome) -> list[tuple[str, dict[str, Any]]]:
+    from airflow.models.asset import AssetEvent
+    from airflow.utils.session import create_session
+    from sqlalchemy import select
+
+    with create_session() as session:
+        query = select(AssetEvent).where(AssetEvent.source_run_id.in_([outcome.run_id for outcome in outcomes]))
+        return [(event.asset.name, dict(event.extra)) for event in session.scalars(query)]
+
+
+def result_of(outcome: Outcome, task_id: str) -> dict[str, Any]:
+    from airflow.models.xcom import XComModel
+    from airflow.utils.session import create_session
+    from sqlalchemy import select
+
+    with create_session() as session:
+        query = select(XComModel).where(
+            XComModel.run_id == outcome.run_id, XComModel.task_id == task_id, XComModel.key == "return_value"
+        )
+        return dict(XComModel.deserialize_value(session.scalars(query).one()))
+
+
+def test_a_load_is_a_run_of_the_command_and_hands_back_its_result(
+    project: Project, run: Run, workspace: Workspace
+) -> None:
+    outcome = run("backfill", {"table": "erp.products", "full": True})
+
+    assert (outcome.state, outcome.states["source_shop"]) == ("success", "skipped")
+    command = {
+        "package_name": "lakehouse",
+        "entry_point": "lakehouse-spark",
+        "parameters": ["load", "erp.products", "--run-id", outcome.run_id, "--full"],
+    }
+    assert workspace.submitted == [
+        {
+            "run_name": "lakehouse load erp.products",
+            "queue": {"enabled": True},
+            "tasks": [{"task_key": "lakehouse", **CLUSTER, "python_wheel_task": command}],
+        }
+    ]
+    [loaded] = project.ledger("select run_id, batch, rows_read, rows_appended from ops.runs")
+    assert (loaded["run_id"], loaded["batch"]) == (outcome.run_id, 1)
+    result = result_of(outcome, "source_erp")
+    assert (result["batch"], result["read"], result["appended"]) == (1, loaded["rows_read"], loaded["rows_appended"])
+    announced = {"batch": 1, "rows": loaded["rows_appended"], "run_id": outcome.run_id}
+    assert events_of(outcome) == [("bronze.erp.products", announced)]
+
+
+def test_no_secret_is_in_a_request_or_in_the_log(
+    run: Run, workspace: Workspace, capfd: pytest.CaptureFixture[str]
+) -> None:
+    workspace.faults = ["Cluster was terminated", "SystemExit: 10"]  # errors say the most
+
+    run("backfill", {"table": "erp.products"})
+
+    shown = json.dumps(workspace.submitted) + "".join(capfd.readouterr())
+    assert "SystemExit: 10" in shown
+    assert TOKEN not in shown
+    assert "erp.duckdb" not in json.dumps(workspace.submitted)
+
+
+def test_the_day_goes_to_the_cluster_at_one_fixed_point_without_what_broke_its_contract(
+    project: Project, run: Run, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with duckdb.connect(str(project.source("erp"))) as connection:
+        connection.execute("alter table RETAIL.PRODUCTS drop column BRAND")
+
+    outcome = run("medallion_daily")
+
+    assert outcome.state == "failed"
+    assert {name for name, state in outcome.states.items() if state != "success"} == {"source_erp.load[1]", "verdict"}
+    assert set(outcome.tries.values()) == {1}
+    assert "brand: promised VARCHAR2(60), found no such column" in outcome.errors["source_erp.load[1]"]
+    in_run = ["--run-id", outcome.run_id]
+    assert sorted(workspace.commands[:4]) == [
+        ["load", table, *in_run] for table in ("erp.customers", "erp.products", "shop.order_items", "shop.orders")
+    ]
+    assert workspace.commands[4:] == [
+        ["build", layer, *in_run, "--without", "erp.products"] for layer in ("silver", "gold", "audit")
+    ]
+    steps = project.ledger("select distinct step, run_id from ops.runs")
+    assert {row["step"] for row in steps} == {"load", "silver", "gold", "gaps", "audit", "docs"}
+    assert {row["run_id"] for row in steps} == {outcome.run_id}
+
+
+def test_the_tables_of_a_system_are_handed_one_fixed_point(
+    project: Project, run: Run, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import wiring
+
+    monkeypatch.setattr(wiring, "fixed_point", lambda system, _: POINT if system == "erp" else {})
+    workspace.faults = ["SystemExit: 10"] * 5  # of four loads, and of the audit, which is built all the same
+
+    run("medallion_daily")
+
+    pointed = {command[1]: command[4:] for command in workspace.commands if command[0] == "load"}
+    assert pointed == {
+        "erp.customers": ["--at", json.dumps(POINT)],
+        "erp.products": ["--at", json.dumps(POINT)],
+        "shop.order_items": [],
+        "shop.orders": [],
+    }
+
+
+def test_a_job_that_never_reached_the_lake_is_judged_by_its_exit_code(run: Run, workspace: Workspace) -> None:
+    workspace.faults = ["SystemExit: 15"]
+
+    outcome = run("backfill", {"table": "erp.products"})
+
+    assert (outcome.state, outcome.tries["source_erp"], len(workspace.submitted)) == ("failed", 1, 1)
+    assert "its command ended with code 15 (LakeError) before it wrote" in outcome.errors["source_erp"]
+
+
+def test_the_error_of_an_earlier_attempt_is_not_taken_for_that_of_this_one(
+    project: Project, run: Run, workspace: Workspace
+) -> None:
+    project.source("erp").rename(project.folder / "away.duckdb")
+    workspace.faults = ["", "SystemExit: 15"]  # the first is run, and finds no source: worth a retry
+
+    outcome = run("backfill", {"table": "erp.products"})
+
+    assert (outcome.state, outcome.tries["source_erp"]) == ("failed", 2)
+    assert "its command ended with code 15" in outcome.errors["source_erp"]
+
+
+def test_a_cluster_that_did_not_start_is_tried_again(project: Project, run: Run, workspace: Workspace) -> None:
+    workspace.faults = ["Cluster was terminated: CLOUD_PROVIDER_LAUNCH_FAILURE"]
+
+    outcome = run("backfill", {"table": "erp.products"})
+
+    assert (outcome.state, outcome.tries["source_erp"], len(workspace.submitted)) == ("success", 2, 2)
+    assert [extra["batch"] for _, extra in events_of(outcome)] == [1]
+
+
+def test_a_job_that_outlived_its_task_is_found_again_and_not_run_twice(
+    project: Project, run: Run, workspace: Workspace
+) -> None:
+    workspace.faults = ["unreachable"]  # the run is submitted, and ends well; nobody hears of it
+
+    outcome = run("backfill", {"table": "erp.products"})
+
+    assert (outcome.state, outcome.tries["source_erp"], len(workspace.submitted)) == ("success", 2, 1)
+    assert [extra["batch"] for _, extra in events_of(outcome)] == [1]
+
+
+def test_a_cluster_with_another_lake_is_no_success(
+    project: Project, run: Run, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from ingestion.cli import data
+
+    opened = data.open_context
+    monkeypatch.setattr(data, "open_context", lambda settings, _: opened(settings, "another"))
+
+    outcome = run("backfill", {"table": "erp.products"})
+
+    assert (outcome.state, outcome.tries["source_erp"]) == ("failed", 1)
+    assert "Give the cluster and Airflow the same LAKEHOUSE_ROOT" in outcome.errors["source_erp"]
+
+
+def test_tasks_on_the_cluster_keep_pool_policy_and_place(
+    parse: Callable[[], Any], workspace: Workspace, run: Run
+) -> None:
+    dags = parse().dags
+    daily = dags["medallion_daily"]
+    load = daily.get_task("source_erp.load")
+
+    assert (load.pool, load.trigger_rule, load.operator_name) == ("source_erp", "all_done", "RunOnDatabricks")
+    assert dags["backfill"].get_task("source_shop").pool == "source_shop"
+    for task in (load, daily.get_task("silver"), daily.get_task("gold"), daily.get_task("audit")):
+        assert task.retry_policy is not None
+        assert task.retries == 4
+    assert not daily.get_task("silver").deferrable
+    assert [task.task_id for task in daily.leaves] == ["verdict"]
