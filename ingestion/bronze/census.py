@@ -52,12 +52,13 @@ def known_of_found(contract: Contract) -> str:
 
 
 def count_refused(contract: Contract) -> str:
-    """Count the keys in the open quarantine that the lake has no live row of."""
+    """Count the keys in the open quarantine that the lake has no live row of. Rows without a key are no key."""
     keys = contract.key_names
     return (
         f"select count(*) from (select {_typed_keys(contract)} from quarantine "
         "where _replayed_in is null group by all) q "
-        f"where not exists (select 1 from live_rows l where {_same(keys, 'q', 'l')}) and {_settled(keys, 'q')}"
+        f"where not exists (select 1 from live_rows l where {_same(keys, 'q', 'l')}) and {_present(keys, 'q')} and "
+        f"{_settled(keys, 'q')}"
     )
 
 
@@ -65,7 +66,7 @@ def missing_keys(contract: Contract) -> str:
     """Return the source's keys, each once, that are neither in the lake nor in flight, and how often they come."""
     keys = contract.key_names
     return (
-        f"select {_list(keys, 'k')}, count(*) as _there, 0 as _here from source_keys k where {_present(keys)} "
+        f"select {_list(keys, 'k')}, count(*) as _there, 0 as _here from source_keys k where {_present(keys, 'k')} "
         f"and not exists (select 1 from live_rows l where {_same(keys, 'k', 'l')}) and {_settled(keys, 'k')} "
         "group by all"
     )
@@ -84,7 +85,7 @@ def repeated_keys(contract: Contract) -> str:
     """Return the keys that come more than once in the source, and that the lake has."""
     keys = contract.key_names
     return (
-        f"select {_list(keys, 'k')}, count(*) as _there, 1 as _here from source_keys k where {_present(keys)} "
+        f"select {_list(keys, 'k')}, count(*) as _there, 1 as _here from source_keys k where {_present(keys, 'k')} "
         f"and exists (select 1 from live_rows l where {_same(keys, 'k', 'l')}) and {_settled(keys, 'k')} "
         "group by all having count(*) > 1"
     )
@@ -100,8 +101,8 @@ def as_found(contract: Contract, query: str) -> str:
     )
 
 
-def _present(keys: Sequence[str]) -> str:
-    return " and ".join(f"k.{quote(name)} is not null" for name in keys)
+def _present(keys: Sequence[str], side: str) -> str:
+    return " and ".join(f"{side}.{quote(name)} is not null" for name in keys)
 
 
 def _settled(keys: Sequence[str], side: str) -> str:

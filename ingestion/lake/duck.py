@@ -46,6 +46,7 @@ def connect(
     DuckDB's (e.g. "400MB"); what exceeds it spills to the folder `spill`.
     """
     connection = duckdb.connect(":memory:", config={UNSIGNED: True})  # `_verify` has looked at the signature
+    connection.execute("set enable_progress_bar = false")  # it takes a spawned process for a shell
     if memory_limit is not None:
         connection.execute(f"set memory_limit = {literal(memory_limit)}")
     if spill is not None:

@@ -5,10 +5,9 @@ Statements are written in DuckDB's words; the workbench on Spark (`ingestion.pip
 
 from __future__ import annotations
 
-import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -121,17 +120,15 @@ def open_bench(table: BronzeTable, state: BronzeState, *, memory_limit: str) -> 
 @contextmanager
 def open_workbench(table: BronzeTable, state: BronzeState, *, memory_limit: str) -> Iterator[Workbench]:
     """Open a workbench at the versions of `state`; its folder is swept away at the end."""
-    folder = Path(tempfile.mkdtemp(prefix="lakehouse-"))
-    connection = duck.connect(at=table.uri, memory_limit=memory_limit, spill=str(folder / "spill"))
-    try:
-        for name, uri, version in (
+    with (
+        tempfile.TemporaryDirectory(prefix="lakehouse-", ignore_cleanup_errors=True) as name,
+        closing(duck.connect(at=table.uri, memory_limit=memory_limit, spill=f"{name}/spill")) as connection,
+    ):
+        for view, uri, version in (
             ("bronze", table.uri, state.version),
             ("quarantine", table.quarantine_uri, state.quarantine_version),
         ):
-            connection.execute(f"create view {name} as select * from {duck.scan(uri, version)}")
+            connection.execute(f"create view {view} as select * from {duck.scan(uri, version)}")
         known = find_checkpoint(table.lake.filesystem, table.checkpoint_folder, up_to=state.batch)
         create_events_view(connection, known, table.lake.location(known.path) if known else "")
-        yield Workbench(connection, folder, table.lake)
-    finally:
-        connection.close()
-        shutil.rmtree(folder, ignore_errors=True)
+        yield Workbench(connection, Path(name), table.lake)

@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import shutil
+
 import pytest
 
 from ingestion.errors import ApprovalNeededError, DeleteBrakeError, SourceUnavailableError
+from ingestion.pipelines.context import initialise
 from ingestion.pipelines.gaps import record_sync_gap
 from ingestion.pipelines.load import load_table
 from ingestion.pipelines.repair import repair_table
@@ -198,6 +201,17 @@ def test_rows_that_a_budget_did_not_reach_are_still_counted(loaded: Company) -> 
     assert (report.missing_partitions, report.severity) == (("2026-02-01",), "CRITICAL")
 
 
+def test_quarantined_rows_without_a_key_explain_no_lost_row(loaded: Company) -> None:
+    loaded.sql("insert into people values (null, 'x', 1, '2026-03-01 10:30:00')")
+    load_table(loaded.context(), PEOPLE)
+    loaded.amend("people", "maxRepairPercent: 100}", "maxRepairPercent: 100, maxRows: 0}")
+    loaded.sql("insert into people values (4, 'Dee', 1, '2026-03-01 10:40:00')")
+
+    report = gap(loaded)
+
+    assert (report.outcome, report.quarantined_count, report.missing_keys, report.sync_gap) == ("partial", 1, 1, 1)
+
+
 def test_repair_finds_by_whole_key_sets_what_a_budget_did_not_reach(loaded: Company) -> None:
     loaded.amend("people", "maxRepairPercent: 100}", "maxRepairPercent: 100, maxRows: 0}")
     loaded.sql("insert into people values (4, 'Dee', 1, '2026-03-01 10:30:00')", "delete from people where id = 2")
@@ -373,3 +387,27 @@ def test_every_check_is_appended_to_the_ledger(loaded: Company) -> None:
     )
 
     assert rows == [(None, 1, 1), ("2026-02-01", 1, 1)] * 2
+
+
+def test_key_that_its_type_cannot_hold_is_named_and_hides_no_difference(company: Company) -> None:
+    company.amend("people", "logicalType: integer, physicalType: BIGINT", "logicalType: integer, physicalType: INTEGER")
+    shutil.rmtree(company.folder / "lake")
+    initialise(company.settings)
+    load_table(company.context(), PEOPLE)
+    company.sql(
+        "insert into people values (3000000000, 'Max', 1, '2026-03-01 10:30:00')",
+        "insert into people values (4, 'Dee', 1, '2026-03-01 10:30:00'), (null, 'Nil', 1, '2026-03-01 10:30:00')",
+    )
+
+    report = gap(company)
+
+    assert (report.misfit_keys, report.quarantined_count, report.missing_keys, report.sync_gap) == (1, 2, 1, 1)
+    assert (report.outcome, report.rung) == ("different", "leaves")
+    assert report.why == "the source has keys that the contract's type cannot hold: id (INTEGER)"
+
+    company.sql("delete from people where id = 4 or id is null")
+    alone = gap(company)
+
+    assert (alone.severity, alone.outcome, alone.sync_gap, alone.sla_met) == ("WARNING", "equal", 0, None)
+    assert company.lake("select why from ops.gaps order by checked_at desc limit 1") == [(report.why,)]
+    assert "not fitting 1" in company.lake("select message from ops.runs order by finished_at desc limit 1")[0][0]
