@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rich.console import Console, Group
+from rich.markup import escape
 from rich.table import Table
 
 from ingestion.cli.base import table
@@ -32,19 +33,21 @@ PARTITIONS_SHOWN = 10
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """What the newest check of each table found, and the differences that are open."""
+    """What the newest check of each table found, the differences that are open, and those that a person waived."""
 
     gaps: tuple[TableGap, ...]
     partitions: tuple[PartitionGap, ...]
     differences: tuple[Difference, ...]
+    waived: tuple[Difference, ...]
 
     def as_list(self) -> list[dict[str, Any]]:
-        """Return one document per table, its partitions and open differences in it."""
+        """Return one document per table, its partitions, open and waived differences in it."""
         return [
             gap.as_dict()
             | {
                 "partitions": [p.as_dict() for p in self.partitions if p.contract_id == gap.contract_id],
                 "differences": [d.as_dict() for d in self.differences if d.contract_id == gap.contract_id],
+                "waived": [d.as_dict() for d in self.waived if d.contract_id == gap.contract_id],
             }
             for gap in self.gaps
         ]
@@ -66,15 +69,14 @@ def print_standing(console: Console, standing: Standing) -> None:
 
 
 def standing_tables(standing: Standing) -> Group:
-    """Return the newest checks, and the open differences if there are any, as tables."""
+    """Return the newest checks, and the open and the waived differences if there are any, as tables."""
     shown = [gap_table(standing.gaps)]
     if standing.differences:
-        columns = ("difference", "table", "kind", "partition", "state", "keys", "first seen")
-        rows = [
-            (d.difference_id, d.contract_id, d.kind, d.partition, d.state, d.keys, f"{d.first_seen_at:%Y-%m-%d %H:%M}")
-            for d in standing.differences
-        ]
-        shown.append(table("Open differences", columns, rows, numbers=("keys",)))
+        rows = [(*_difference(d), _state(d), f"{d.first_seen_at:%Y-%m-%d %H:%M}") for d in standing.differences]
+        shown.append(table("Open differences", (*_DIFFERENCE, "state", "first seen"), rows, numbers=("keys",)))
+    if standing.waived:
+        why = [(*_difference(d), _moment(d), escape(d.by or ""), escape(d.why or "")) for d in standing.waived]
+        shown.append(table("Waived differences", (*_DIFFERENCE, "until (UTC)", "by", "why"), why, numbers=("keys",)))
     return Group(*shown)
 
 
@@ -113,6 +115,23 @@ def print_advice(console: Console, advices: Sequence[Advice]) -> None:
             console.print(f"   So that it does not come back: {advice.prevention}", markup=False)
         if advice.sql:
             console.print(advice.sql, style="dim", markup=False, soft_wrap=True)
+
+
+_DIFFERENCE = ("difference", "table", "kind", "partition", "keys")
+
+
+def _difference(difference: Difference) -> tuple[object, ...]:
+    d = difference
+    return (d.difference_id, d.contract_id, d.kind, d.partition, d.keys)
+
+
+def _state(difference: Difference) -> str:
+    """Tell an open difference's state; of one that is still recorded as waived, that this has ended."""
+    return difference.state if difference.until is None else f"waived until {_moment(difference)}: ended"
+
+
+def _moment(difference: Difference) -> str | None:
+    return None if difference.until is None else f"{difference.until:%Y-%m-%d %H:%M}"
 
 
 def _line(part: PartitionGap) -> str:

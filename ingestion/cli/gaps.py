@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from getpass import getuser
 from time import sleep
@@ -12,10 +13,9 @@ from rich.live import Live
 
 from ingestion.cli.base import Group, Output, settings, with_output
 from ingestion.cli.data import print_loads
+from ingestion.cli.gap_rounds import check_all, rounds, standing_of
 from ingestion.cli.gap_tables import Standing, print_advice, print_history, print_standing, standing_tables
-from ingestion.errors import LakehouseError
 from ingestion.pipelines.context import Context, open_context
-from ingestion.pipelines.gaps import record_sync_gap
 from ingestion.pipelines.repair import repair_table
 from ingestion.pipelines.waive import waive as waive_difference
 from monitoring import ledger_views
@@ -59,50 +59,29 @@ def check(
         past = ledger_views.gap_history(context.journal, chosen, checks=checks)
         output.result([gap.as_dict() for gap in past], lambda console: print_history(console, past))
     elif watch is not None and not last:
-        _watch(output, context, chosen, watch)
+        _watch(output, chosen, watch)
     else:
-        failures = [] if last else _check(context, chosen)
-        _show(output, _standing(context, chosen))
+        failures = [] if last else check_all(context, chosen)
+        _show(output, standing_of(context, chosen))
         if failures:
             raise failures[0]
-
-
-def _check(context: Context, chosen: Sequence[str]) -> list[LakehouseError]:
-    """Record the gap of each table; one that cannot be compared stands as UNKNOWN and stops no other."""
-    failures = []
-    for contract_id in chosen:
-        try:
-            record_sync_gap(context, contract_id)
-        except LakehouseError as exc:
-            failures.append(exc)
-    return failures
-
-
-def _standing(context: Context, chosen: Sequence[str]) -> Standing:
-    journal = context.journal
-    return Standing(
-        tuple(ledger_views.current_gaps(journal, chosen)),
-        tuple(ledger_views.partition_gaps(journal, chosen)),
-        tuple(ledger_views.open_differences(journal, chosen)),
-    )
 
 
 def _show(output: Output, standing: Standing) -> None:
     output.result(standing.as_list(), lambda console: print_standing(console, standing))
 
 
-def _watch(output: Output, context: Context, chosen: Sequence[str], seconds: int) -> None:
+def _watch(output: Output, chosen: Sequence[str], seconds: int) -> None:
     """Check until somebody stops it. A table that cannot be compared is shown as UNKNOWN until it can."""
-    if output.as_json:
-        while True:
-            _check(context, chosen)
-            _show(output, _standing(context, chosen))
-            sleep(seconds)
-    with Live(console=output.console, refresh_per_second=1) as live:
-        while True:
-            _check(context, chosen)
-            live.update(standing_tables(_standing(context, chosen)))
-            sleep(seconds)
+    with closing(rounds(settings(), chosen)) as standings:
+        if output.as_json:
+            for standing in standings:
+                _show(output, standing)
+                sleep(seconds)
+        with Live(console=output.console, refresh_per_second=1) as live:
+            for standing in standings:
+                live.update(standing_tables(standing))
+                sleep(seconds)
 
 
 @gaps.command()

@@ -52,18 +52,17 @@ class Journal:
 
         Steps that ended before `since`, when the batch was made, spoke of another table that bore the same name.
         """
-        with self._connect() as connection:
-            rows = connection.execute(
-                "select watermark from ops.runs where subject = ? and last_batch = ? and watermark is not null "
-                "and status <> 'failed' and (?::timestamptz is null or finished_at >= ?::timestamptz) "
-                "order by finished_at desc limit 1",
-                [contract_id, batch, since, since],
-            ).fetchall()
-        return str(rows[0][0]) if rows else None
+        rows = self.select(
+            "select watermark from ops.runs where subject = ? and last_batch = ? and watermark is not null "
+            "and status <> 'failed' and (?::timestamptz is null or finished_at >= ?::timestamptz) "
+            "order by finished_at desc limit 1",
+            [contract_id, batch, since, since],
+        )
+        return str(rows[0]["watermark"]) if rows else None
 
     def select(self, query: str, binds: Sequence[object] = ()) -> list[dict[str, Any]]:
         """Run a query over `ops.*` and return its rows as dicts."""
-        with self._connect() as connection:
+        with self._connect(query) as connection:
             table = connection.execute(query, list(binds)).to_arrow_table()
         rows: list[dict[str, Any]] = table.to_pylist()
         return rows
@@ -76,11 +75,15 @@ class Journal:
         self._current.add(table)
         self._views.pop(table, None)
 
-    def _connect(self) -> duck.Connection:
-        """Return a connection with a view per table. What an earlier version's ledger lacks is empty there, or null."""
+    def _connect(self, query: str) -> duck.Connection:
+        """
+        Return a connection with a view per table of a query: each view reads a whole Delta log.
+
+        What an earlier version's ledger lacks is empty there, or null.
+        """
         connection = duck.connect(at=self._lake.root)
         connection.execute("create schema ops")
-        for name in TABLES:
+        for name in (name for name in TABLES if f"ops.{name}" in query):
             if name not in self._views:
                 self._views[name] = self._view(connection, name)
             connection.execute(f"create view ops.{name} as {self._views[name]}")

@@ -57,7 +57,7 @@ GAPS = pa.schema(
         ("differing_keys", pa.int64()),  # keys on both sides whose rows differ
         ("rung", pa.string()),  # how deep the comparison went: counts, partitions, checksums, bisect, leaves
         ("outcome", pa.string()),  # equal, different, partial
-        ("why", pa.string()),  # what ended a partial comparison
+        ("why", pa.string()),  # what ended a partial comparison, and keys that do not fit
         ("state", pa.string()),  # the gravest state of the table's open differences; null: none
         ("unverified_columns", pa.string()),  # not compared, because source and lake do not spell them alike
         ("queries", pa.int64()),

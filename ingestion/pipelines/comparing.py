@@ -15,7 +15,6 @@ from ingestion.errors import SnapshotLostError
 from ingestion.pipelines.compared import Compared
 from ingestion.pipelines.context import Context
 from ingestion.pipelines.meeting import hours_since_load, meet
-from ingestion.pipelines.workbench import open_workbench
 from ingestion.reconcile.leaves import Finding
 from ingestion.sources.base import Snapshot
 
@@ -52,8 +51,8 @@ def compare_in(
 ) -> Compared:
     """Compare a table with a source that is open already."""
     started = time.monotonic()
-    with open_workbench(table, state, memory_limit=context.settings.load_memory) as bench:
-        compared = meet(context, table, state, snapshot, bench).run(is_loaded_state=is_loaded_state)
+    with meet(context, table, state, snapshot) as meeting:
+        compared = meeting.run(is_loaded_state=is_loaded_state)
     return replace(compared, seconds=round(time.monotonic() - started, 3))
 
 
@@ -61,8 +60,8 @@ def whole_key_differences(
     context: Context, table: BronzeTable, state: BronzeState, snapshot: Snapshot
 ) -> Mapping[Finding, pa.Table]:
     """Return the keys that one side lacks, whatever it costs: both key sets are read whole."""
-    with open_workbench(table, state, memory_limit=context.settings.load_memory) as bench:
-        return meet(context, table, state, snapshot, bench).whole_keys()
+    with meet(context, table, state, snapshot) as meeting:
+        return meeting.whole_keys()
 
 
 def _loaded_point(context: Context, table: BronzeTable, state: BronzeState) -> FixedPoint | None:

@@ -73,6 +73,7 @@ def report_of(judged: Judged) -> GapReport:
         runbook_sql=runbook_sql(contract, bound, partitions[0].partition if partitions else None),
         differing_keys=len(open_keys[Finding.CHANGED]),
         duplicated_keys=len(repeated),
+        misfit_keys=comparison.source.misfits,
         waived_count=findings.waived_rows(judged.waived),
         rung=comparison.rung.name.lower(),
         outcome=str(comparison.outcome),
@@ -108,6 +109,7 @@ def describe(report: GapReport) -> str:
         "too many": report.extra_keys,
         "different": report.differing_keys,
         "duplicated": report.duplicated_keys,
+        "not fitting": report.misfit_keys,
     }
     counts = ", ".join(f"{name} {count}" for name, count in told.items() if count or name == "gap")
     state = f" ({report.state})" if report.state else ""

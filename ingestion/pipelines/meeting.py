@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -18,17 +20,17 @@ from ingestion.contracts.model import Contract, Deletes, Mode
 from ingestion.contracts.window import Window
 from ingestion.extract import windows
 from ingestion.extract.staging import ParquetStage
-from ingestion.lake import duck
 from ingestion.pipelines.compared import Bound, Compared
 from ingestion.pipelines.context import Context
+from ingestion.pipelines.lake_rows import IN_FLIGHT, LakeRows, open_rows
 from ingestion.pipelines.steps import committed_watermark
 from ingestion.pipelines.trust import not_compared, trusted_plan
-from ingestion.pipelines.workbench import Workbench
+from ingestion.pipelines.workbench import Workbench, open_workbench
 from ingestion.reconcile.comparison import Budget, Comparison, Outcome, Rung
 from ingestion.reconcile.hashes import RowPlan
 from ingestion.reconcile.ladder import compare_sides
 from ingestion.reconcile.leaves import LAKE_PARTITION, LAKE_ROWS, SOURCE_ROWS, Finding
-from ingestion.reconcile.ports import duckdb_lake, source_side
+from ingestion.reconcile.ports import source_side
 from ingestion.reconcile.sides import PARTITION
 from ingestion.sources.base import ChangeFeed, Slice, Snapshot
 
@@ -36,12 +38,17 @@ _BY_KEYS = "this server cannot hash the key: key sets were compared, contents we
 _NOT_LOADED = "nothing of it is loaded"
 
 
-def meet(context: Context, table: BronzeTable, state: BronzeState, snapshot: Snapshot, bench: Workbench) -> Meeting:
-    """Return both sides of a table. `feed` is its log of changes, where it is loaded by one and the source keeps it."""
+@contextmanager
+def meet(context: Context, table: BronzeTable, state: BronzeState, snapshot: Snapshot) -> Iterator[Meeting]:
+    """Open both sides of a table. `feed` is its log of changes, where it is loaded by one and the source keeps it."""
     contract, feed = table.contract, None
     if contract.mode is Mode.CHANGES and isinstance(snapshot, ChangeFeed) and snapshot.tracks_changes(contract):
         feed = snapshot
-    return Meeting(context, table, state, snapshot, bench, snapshot.catalog(contract), feed)
+    with (
+        open_workbench(table, state, memory_limit=context.settings.load_memory) as bench,
+        open_rows(table, state, bench) as lake_rows,
+    ):
+        yield Meeting(context, table, state, snapshot, bench, lake_rows, snapshot.catalog(contract), feed)
 
 
 @dataclass(slots=True)
@@ -53,6 +60,7 @@ class Meeting:
     state: BronzeState
     snapshot: Snapshot
     bench: Workbench
+    lake_rows: LakeRows
     columns: tuple[FoundColumn, ...]
     feed: ChangeFeed | None
     queries: int = 0
@@ -119,7 +127,7 @@ class Meeting:
 
     def _stage_in_flight(self, bound: Bound) -> int:
         """Fetch the keys that changed after the bound; return how many there are."""
-        return self._stage_keys("in_flight", self._keys_in_flight(bound))
+        return self._stage_keys(IN_FLIGHT, self._keys_in_flight(bound))
 
     def _keys_in_flight(self, bound: Bound) -> Iterator[pa.RecordBatch]:
         if bound.text is None or not bound.is_exact:  # nothing tells what is in flight
@@ -133,12 +141,15 @@ class Meeting:
     def _stage_keys(self, name: str, batches: Iterable[pa.RecordBatch]) -> int:
         """Make a view of key columns; they go through a file, not through memory."""
         schema = pa.schema([(column.name, column.arrow_type) for column in self.contract.keys])
-        with ParquetStage(pafs.LocalFileSystem(), str(self.bench.folder / f"{name}.parquet"), schema) as stage:
+        with ParquetStage(pafs.LocalFileSystem(), str(self._keys_file(name)), schema) as stage:
             stage.write_all(batches)
             file = stage.close()
         self.bench.view(name, [file.path])
         self.rows += file.rows
         return int(file.rows)
+
+    def _keys_file(self, name: str) -> Path:
+        return self.bench.folder / f"{name}.parquet"
 
     def _stored(self) -> list[str]:
         return list(self.bench.select("select * from bronze limit 0").schema.names)
@@ -146,32 +157,26 @@ class Meeting:
     def _stage_live_rows(self, columns: Iterable[str]) -> None:
         contract = self.contract
         others = [name for name in (contract.watermark, contract.reconcile.partition) if name is not None]
-        wanted = dict.fromkeys([*columns, *others])
-        path = str(self.bench.folder / "live_rows.parquet")
-        query = census.live_rows(contract, list(wanted))
-        self.bench.connection.execute(f"copy ({query}) to {duck.literal(path)} (format parquet)")
-        self.bench.view("live_rows", [path])
+        self.lake_rows.hold(census.live_rows(contract, list(dict.fromkeys([*columns, *others]))))
 
     def _climb(self, plan: RowPlan, there: Slice, in_flight: int) -> Comparison:
         promise = self.contract.reconcile
         source = source_side(
             self.contract, self.columns, plan, there.select, relation=there.relation, where=there.where
         )
-        lake = duckdb_lake(
-            self.contract,
-            plan,
-            self.bench.connection,
-            rows="live_rows",
-            in_flight="in_flight" if in_flight else None,
-        )
+        keys = self._keys_file(IN_FLIGHT) if in_flight else None
+        lake = self.lake_rows.side(self.contract, plan, in_flight=keys)
         budget = Budget(promise.max_queries, promise.max_rows, promise.max_seconds)
         deepest = Rung.LEAVES
         if self.state.is_empty or not plan.can_prove:
             deepest = Rung.PARTITIONS if source.partitioned else Rung.COUNTS
         compared = compare_sides(source, lake, budget=budget, deepest=deepest)
+        why = compared.why
         if compared.outcome is Outcome.PARTIAL and compared.rung is deepest:  # no budget ended it
-            return replace(compared, why=_NOT_LOADED if self.state.is_empty else _BY_KEYS)
-        return compared
+            why = _NOT_LOADED if self.state.is_empty else _BY_KEYS
+        if compared.source.misfits:
+            why = "; ".join(part for part in (why, _misfit(self.contract, source.guarded_keys)) if part)
+        return replace(compared, why=why)
 
     def _compares_keys(self, plan: RowPlan, comparison: Comparison) -> bool:
         """Tell whether whole key sets are compared, because the source cannot hash its keys: contents stay unknown."""
@@ -238,6 +243,11 @@ def compare_keys(contract: Contract, bench: Workbench) -> dict[Finding, pa.Table
     }
     found = {kind: bench.select(census.as_found(contract, query)) for kind, query in queries.items()}
     return {kind: keys for kind, keys in found.items() if keys.num_rows}
+
+
+def _misfit(contract: Contract, names: Iterable[str]) -> str:
+    promised = ", ".join(f"{name} ({contract.column(name).physical_type})" for name in names)
+    return f"the source has keys that the contract's type cannot hold: {promised}"
 
 
 def _with_repeated(known: Mapping[Finding, pa.Table]) -> Mapping[Finding, pa.Table]:

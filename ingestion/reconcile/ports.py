@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pyarrow as pa
@@ -12,6 +13,7 @@ from ingestion.contracts.model import Column, Contract
 from ingestion.errors import ConfigurationError
 from ingestion.lake.duck import Connection
 from ingestion.reconcile.dialects import DIALECTS, Dialect, Origin
+from ingestion.reconcile.fitting import key_conditions
 from ingestion.reconcile.hashes import HashType, Kind, RowPlan, hash_type
 from ingestion.reconcile.sql_side import Run, SqlSide, SqlTable, TypedColumn
 
@@ -28,7 +30,8 @@ def source_side(
     matches = match_columns(contract, tuple(found))
     dialect = DIALECTS[found[0].dialect if found else contract.dialect]
     origins = {name: Origin(dialect.quote(at.name), at.physical_type) for name, at in matches.items()}
-    return SqlSide(_table(contract, dialect, relation, origins, where), plan, run)
+    table = _table(contract, dialect, relation, origins, where)
+    return SqlSide(replace(table, fits=key_conditions(contract, matches, origins)), plan, run)
 
 
 def duckdb_lake(

@@ -1,7 +1,8 @@
 """What a comparison asks of one side, and in which words it is answered. An adapter answers for one database.
 
 Both sides show one table at the same bound, less the keys in flight; what a side leaves out is handed to its adapter.
-Rows with a null in their key belong to no key: they are counted apart and left out of everything else.
+Rows with a null in their key, or a value that the key's type cannot hold, belong to no key: they are counted apart and
+left out of everything else.
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ class Summary:
     One side as a whole.
 
     `low` and `high` bound the first key column where it is a whole number, floored; `newest` is the highest change
-    mark as the row hash spells it, None where the contract names none.
+    mark as the row hash spells it, None where the contract names none. `misfits` are those of the `unkeyed` rows whose
+    key has a value that its promised type cannot hold.
     """
 
     rows: int
@@ -30,6 +32,7 @@ class Summary:
     low: int | None = None
     high: int | None = None
     newest: str | None = None
+    misfits: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import pyarrow as pa
@@ -44,7 +44,7 @@ class SqlTable:
 
     `relation` may be a subquery in brackets; it gets the alias t. `origins` are its quoted columns by the contract's
     names. `where` is a condition on them, e.g. the bound. `newest` is the column of change marks, `partition` the
-    reconcile partition.
+    reconcile partition. `fits` says of keys that may not fit their promised type when they do.
     """
 
     dialect: Dialect
@@ -55,6 +55,7 @@ class SqlTable:
     newest: TypedColumn | None = None
     partition: TypedColumn | None = None
     grain: str = "month"
+    fits: Mapping[str, str] = field(default_factory=dict)
 
 
 class SqlSide:
@@ -77,16 +78,25 @@ class SqlSide:
         type_ = self._types.get(self._plan.keys[0])
         return type_ is not None and type_.kind is Kind.INTEGER
 
+    @property
+    def guarded_keys(self) -> tuple[str, ...]:
+        """The keys whose values may not fit their promised type."""
+        return tuple(self._table.fits)
+
     def summary(self) -> Summary:
-        nulls = " OR ".join(f"{self._table.origins[name].sql} IS NULL" for name in self._plan.keys)
-        low, high = self._ends(self._first_key)
-        count = self._dialect.count
-        select = f"{count}(*), {count}(CASE WHEN {nulls} THEN 1 END), {low}, {high}, {self._newest()}"
-        where = f" WHERE {self._table.where}" if self._table.where else ""
-        names = ("rows", "unkeyed", "low", "high", "newest")
-        schema = pa.schema(list(zip(names, (_ROWS, _ROWS, pa.string(), pa.string(), pa.string()), strict=True)))
-        (row,) = self._run(f"SELECT {select} FROM {self._table.relation} t{where}", schema).to_pylist()
-        return Summary(row["rows"] - row["unkeyed"], row["unkeyed"], _int(row["low"]), _int(row["high"]), row["newest"])
+        table, count = self._table, self._dialect.count
+        nulls = " OR ".join(f"{table.origins[name].sql} IS NULL" for name in self._plan.keys)
+        fits = " AND ".join(table.fits.values())
+        misfits = f"{count}(CASE WHEN NOT ({nulls}) AND NOT ({fits}) THEN 1 END)" if fits else "0"
+        low, high = self._ends(f"CASE WHEN {fits} THEN {self._first_key} END" if fits else self._first_key)
+        select = f"{count}(*), {count}(CASE WHEN {nulls} THEN 1 END), {misfits}, {low}, {high}, {self._newest()}"
+        where = f" WHERE {table.where}" if table.where else ""
+        counts = zip(("rows", "nulls", "misfits"), (_ROWS, _ROWS, _ROWS), strict=True)
+        texts = zip(("low", "high", "newest"), (pa.string(), pa.string(), pa.string()), strict=True)
+        (row,) = self._run(f"SELECT {select} FROM {table.relation} t{where}", pa.schema([*counts, *texts])).to_pylist()
+        unkeyed = row["nulls"] + row["misfits"]
+        ends = (_int(row["low"]), _int(row["high"]))
+        return Summary(row["rows"] - unkeyed, unkeyed, *ends, row["newest"], misfits=row["misfits"])
 
     def partitions(self) -> Mapping[str | None, int]:
         inner = self._select(f"{self._label()} AS g", EVERYTHING)
@@ -139,7 +149,7 @@ class SqlSide:
         if scope.partitions is not None and partition is not None:
             where.append(partition_condition(self._dialect, *partition, self._table.grain, scope.partitions))
         group = group_condition(self._dialect, scope, self._first_key, self._key_text)
-        conditions = [*where, *(part for part in (group, self._table.where) if part)]
+        conditions = [*where, *self._table.fits.values(), *(part for part in (group, self._table.where) if part)]
         return f"SELECT {hint}{select} FROM {self._table.relation} t WHERE {' AND '.join(conditions)}"
 
     def _group(self, split: Split) -> str:

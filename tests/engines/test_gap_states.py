@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 import pyarrow as pa
 import pytest
 
-from ingestion.errors import ConfigurationError
+from ingestion.errors import BrokenContractError, ConfigurationError
 from ingestion.ledger import tables
 from ingestion.pipelines import day
 from ingestion.pipelines.context import initialise
@@ -71,6 +71,18 @@ def test_deleted_row_that_no_load_looks_for_is_confirmed_after_the_next_one(load
 
     assert seen == ["suspected", "suspected", "confirmed"]
     assert history(loaded) == [("missing_in_source", "suspected", 1), ("missing_in_source", "confirmed", 1)]
+
+
+def test_load_that_failed_or_was_of_another_table_confirms_nothing(loaded: Company) -> None:
+    loaded.sql("delete from people where id = 2")
+    gap(loaded)
+    load_table(loaded.context(), CITIES)
+    loaded.sql("alter table people rename to away")
+    with pytest.raises(BrokenContractError):
+        load_table(loaded.context(), PEOPLE)
+    loaded.sql("alter table away rename to people")
+
+    assert gap(loaded).state == "suspected"
 
 
 def test_row_behind_the_next_window_is_confirmed_at_once(loaded: Company) -> None:

@@ -28,9 +28,9 @@ LIMITS = {"maxDeletePercent": "100", "reconcile": "{partition: changed_at, grain
 BY_WINDOW = LIMITS | {"mode": "incremental", "watermark": "changed_at", "overlap": "PT2H", "deletes": "none"}
 
 
-def loaded(desk: OracleDesk, **lake_options: str) -> tuple[str, str, Context]:
+def loaded(desk: OracleDesk, columns: str = COLUMNS, **lake_options: str) -> tuple[str, str, Context]:
     """Twenty rows of two days, loaded; returns table, contract id and context."""
-    table = desk.table(COLUMNS)
+    table = desk.table(columns)
     for key in range(1, 21):
         put(desk, table, key, f"2026-03-0{1 + key % 2} 10:00:{key:02}")
     contract = desk.contract(table, *PROMISES, **lake_options)
@@ -72,6 +72,17 @@ def test_rows_of_every_kind_of_difference_are_found_and_healed(oracle: OracleDes
     assert (repaired.fetched, repaired.deleted) == (2, 2)
     assert (again.outcome, again.state) == ("equal", None)
     assert {state for _, state, _ in states(context)} == {"suspected", "confirmed", "repaired"}
+
+
+def test_key_that_its_type_cannot_hold_is_named_and_hides_no_difference(oracle: OracleDesk) -> None:
+    table, contract_id, context = loaded(oracle, COLUMNS.replace("NUMBER(12) PRIMARY", "NUMBER PRIMARY"), **BY_WINDOW)
+    for key in ("30", "31.25", "-9223372036854775809", "1E20"):
+        oracle.sql(f"INSERT INTO {table} VALUES ({key}, 1, 'n', 'memo', TIMESTAMP '2026-03-01 09:00:00.000000')")
+
+    report = record_sync_gap(context, contract_id)
+
+    assert (report.misfit_keys, report.quarantined_count, report.missing_keys, report.sync_gap) == (3, 3, 1, 1)
+    assert report.why == "the source has keys that the contract's type cannot hold: id (NUMBER(12))"
 
 
 def test_rows_written_after_the_bound_raise_no_alarm(oracle: OracleDesk) -> None:

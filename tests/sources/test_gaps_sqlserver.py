@@ -23,9 +23,9 @@ BY_WINDOW = LIMITS | {"mode": "incremental", "watermark": "changed_at", "overlap
 BY_LOG = LIMITS | {"mode": "changes"}
 
 
-def loaded(desk: Desk, **lake_options: str) -> tuple[str, str, Context]:
+def loaded(desk: Desk, key_type: str = "bigint", **lake_options: str) -> tuple[str, str, Context]:
     """Twenty rows of two days, loaded; returns table, contract id and context."""
-    table = desk.table("ID bigint PRIMARY KEY, AMOUNT decimal(12,2), CHANGED_AT datetime2(6) NOT NULL")
+    table = desk.table(f"ID {key_type} PRIMARY KEY, AMOUNT decimal(12,2), CHANGED_AT datetime2(6) NOT NULL")
     if lake_options["mode"] == "changes":
         desk.track(table)
     for key in range(1, 21):
@@ -66,6 +66,17 @@ def test_rows_of_every_kind_of_difference_are_found_and_healed(desk: Desk) -> No
     assert (found.missing_keys, found.extra_keys, found.differing_keys) == (1, 2, 1)
     assert (repaired.fetched, repaired.deleted) == (2, 2)
     assert (again.outcome, again.state) == ("equal", None)
+
+
+def test_key_that_its_type_cannot_hold_is_named_and_hides_no_difference(desk: Desk) -> None:
+    table, contract_id, context = loaded(desk, "decimal(30,0)", **BY_WINDOW)
+    for key in ("30", "-9223372036854775809", "9223372036854775808", "100000000000000000000"):
+        desk.sql(f"INSERT INTO dbo.{table} VALUES ({key}, 1, '2026-03-01 09:00:00')")
+
+    report = record_sync_gap(context, contract_id)
+
+    assert (report.misfit_keys, report.quarantined_count, report.missing_keys, report.sync_gap) == (3, 3, 1, 1)
+    assert report.why == "the source has keys that the contract's type cannot hold: id (bigint)"
 
 
 @pytest.mark.parametrize("options", [BY_WINDOW, BY_LOG])

@@ -27,7 +27,7 @@ _TYPES = {
     Kind.BOOLEAN: "boolean",
     Kind.DATE: "date",
     Kind.TIMESTAMP: "timestamp_ntz",
-    Kind.INSTANT: "timestamp",
+    Kind.INSTANT: "timestamp_ltz",
     Kind.FLOAT: "double",
     Kind.TEXT: "string",
     Kind.CHAR: "string",

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import importlib
 import json
+import multiprocessing
+import os
+import signal
+import time
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import click
@@ -14,6 +19,7 @@ from click.testing import CliRunner, Result
 from ingestion.cli import cli
 from tests.engines.conftest import Company, company  # noqa: F401 - a fixture
 
+gap_rounds = importlib.import_module("ingestion.cli.gap_rounds")
 gap_commands = importlib.import_module("ingestion.cli.gaps")  # the package's `gaps` is the command
 Run = Callable[..., Result]
 
@@ -141,6 +147,69 @@ def test_watch_goes_on_while_a_source_is_away(
     assert [check[0]["severity"] for check in json.loads(told)] == ["OK", "UNKNOWN", "OK"]
 
 
+@pytest.mark.parametrize(("checks", "processes"), [(6, 1), (4, 2)])
+def test_watch_changes_its_process_so_that_it_never_grows_large(
+    run: Run, monkeypatch: pytest.MonkeyPatch, checks: int, processes: int
+) -> None:
+    seen: list[int | None] = []
+
+    def next_round(_seconds: float) -> None:
+        seen.extend(child.pid for child in multiprocessing.active_children())
+        if len(seen) == 3:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(gap_rounds, "CHECKS", checks)
+    monkeypatch.setattr(gap_commands, "sleep", next_round)
+
+    run("gaps", "crm.people", "crm.cities", "--watch", "5", "--json")
+
+    assert (len(set(seen)), multiprocessing.active_children()) == (processes, [])
+
+
+def test_watch_ends_with_the_error_where_the_ledger_cannot_be_written(
+    run: Run,
+    company: Company,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(gap_commands, "sleep", lambda _: (company.folder / "lake" / "_lakehouse.json").unlink())
+    monkeypatch.setattr(gap_rounds, "CHECKS", 1)
+
+    result = run("gaps", "crm.people", "--watch", "5", "--json")
+
+    assert (result.exit_code, "_lakehouse.json" in result.stderr) == (15, True)
+
+
+def _busy(*_: object) -> None:
+    time.sleep(60)
+
+
+def _killed(*_: object) -> None:
+    os._exit(9)
+
+
+def test_watch_that_is_stopped_in_the_middle_of_a_round_ends_at_once(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(gap_rounds, "_serve", _busy)
+    before = signal.signal(signal.SIGALRM, stop)
+    signal.setitimer(signal.ITIMER_REAL, 1)
+    began = time.monotonic()
+
+    result = run("gaps", "--watch", "5", "--json")
+
+    signal.signal(signal.SIGALRM, before)
+    assert (result.exit_code, time.monotonic() - began < 40, multiprocessing.active_children()) == (1, True, [])
+
+
+def test_watch_whose_process_was_killed_says_so(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gap_rounds, "_serve", _killed)
+
+    result = run("gaps", "--watch", "5", "--json")
+
+    assert (result.exit_code, "their process ended (exit code 9)" in result.stderr) == (1, True)
+
+
 def test_advice_names_the_cause_the_sql_and_the_command(run: Run, company: Company) -> None:  # noqa: F811
     lose(company)
     run("gaps", "crm.people")
@@ -161,16 +230,36 @@ def test_advice_on_a_table_that_is_well_is_that_nothing_is_to_do(run: Run) -> No
     assert "Nothing to do" in run("gaps", "advise").stdout
 
 
-def test_waiver_keeps_who_why_and_until_and_is_no_longer_open(run: Run, company: Company) -> None:  # noqa: F811
+def test_waiver_keeps_who_why_and_until_and_stays_in_sight(run: Run, company: Company) -> None:  # noqa: F811
     lose(company)
     [people] = document(run("gaps", "crm.people", "--json"))
     name = people["differences"][0]["difference_id"]
 
-    waived = document(run("gaps", "waive", name, "--why", "purge, ticket 4711", "--until", "2099-01-31", "--by", "ada", "--json"))  # fmt: skip
+    waived = document(run("gaps", "waive", name, "--why", "purge [ticket 4711]", "--until", "2099-01-31", "--by", "ada", "--json"))  # fmt: skip
 
-    assert (waived["state"], waived["by"], waived["why"]) == ("waived", "ada", "purge, ticket 4711")
+    assert (waived["state"], waived["by"], waived["why"]) == ("waived", "ada", "purge [ticket 4711]")
     assert waived["until"] == "2099-01-31T00:00:00+00:00"
-    assert document(run("gaps", "crm.people", "--last", "--json"))[0]["differences"] == []
+    [people] = document(run("gaps", "crm.people", "--json"))
+    assert (people["severity"], people["differences"], people["waived"]) == ("OK", [], [waived])
+    [shown] = [line for line in run("gaps", "--last").stdout.splitlines() if name in line]
+    assert [cell.strip() for cell in shown.split("│")[-4:-1]] == ["2099-01-31 00:00", "ada", "purge [ticket 4711]"]
+
+
+def test_waiver_that_has_ended_is_shown_among_what_is_open(run: Run, company: Company) -> None:  # noqa: F811
+    lose(company)
+    [people] = document(run("gaps", "crm.people", "--json"))
+    name = people["differences"][0]["difference_id"]
+    soon = datetime.now(UTC) + timedelta(seconds=2)
+    assert run("gaps", "waive", name, "--why", "purge", "--until", soon.isoformat()).exit_code == 0
+    time.sleep(max(0.0, (soon - datetime.now(UTC)).total_seconds()))
+
+    [last] = document(run("gaps", "crm.people", "--last", "--json"))
+    shown = run("gaps", "--last").stdout
+    [again] = document(run("gaps", "crm.people", "--json"))
+
+    assert ([d["difference_id"] for d in last["differences"]], last["waived"]) == ([name], [])
+    assert f"waived until {soon:%Y-%m-%d %H:%M}: ended" in shown
+    assert ([d["state"] for d in again["differences"]], again["severity"]) == (["confirmed"], "CRITICAL")
 
 
 @pytest.mark.parametrize("missing", ["--why", "--until"])

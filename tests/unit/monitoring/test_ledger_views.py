@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import fields, is_dataclass
+from pathlib import Path
 
 import pytest
 
@@ -76,7 +77,7 @@ def test_difference_is_in_its_newest_state(ledger: Ledger) -> None:
     ledger.difference("b", "resolved_in_flight", "2026-03-01 11:00", contract_id="crm.cities")
     ledger.difference("c", "waived", "2026-03-01 12:00", by="ada", why="purge", until=at("2026-04-01"))
 
-    still_open = ledger_views.open_differences(ledger.journal)
+    still_open = ledger_views.open_differences(ledger.journal, now=at("2026-03-02"))
     every = ledger_views.differences(ledger.journal)
 
     assert [(d.difference_id, d.state) for d in still_open] == [("a", "confirmed")]
@@ -85,6 +86,20 @@ def test_difference_is_in_its_newest_state(ledger: Ledger) -> None:
         "b": ("resolved_in_flight", None),
         "c": ("waived", "ada"),
     }
+
+
+def test_waived_difference_is_told_apart_and_open_again_at_its_end(ledger: Ledger) -> None:
+    ledger.difference("a", "suspected", "2026-03-01 10:00")
+    ledger.difference("b", "waived", "2026-03-01 12:00", by="ada", why="purge", until=at("2026-04-01"))
+    ledger.difference("c", "repaired", "2026-03-01 12:00")
+
+    def told(moment: str) -> tuple[list[str], list[str]]:
+        opened = ledger_views.open_differences(ledger.journal, now=at(moment))
+        waived = ledger_views.waived_differences(ledger.journal, now=at(moment))
+        return [d.difference_id for d in opened], [d.difference_id for d in waived]
+
+    assert told("2026-03-31 23:59") == (["a"], ["b"])
+    assert told("2026-04-01 00:00") == (["a", "b"], [])
 
 
 def test_compliance_is_the_share_of_judged_checks_per_utc_day(ledger: Ledger) -> None:
@@ -126,6 +141,29 @@ def test_newest_runs_are_told_per_step_and_subject(ledger: Ledger) -> None:
     assert [(r.status, r.error) for r in loads] == [("failed", "SourceUnavailableError")]
     assert [(r.step, r.status) for r in newest] == [("load", "failed"), ("gaps", "ok")]
     assert [(r.step, r.status) for r in every] == [("load", "failed"), ("silver", "ok"), ("gaps", "ok"), ("load", "ok")]
+
+
+def test_newest_runs_of_one_table_do_not_hide_those_of_another(ledger: Ledger) -> None:
+    ledger.run("load", "crm.people", "2026-03-01 10:00")
+    ledger.run("load", "crm.cities", "2026-03-01 11:00")
+
+    newest = ledger_views.newest_runs(ledger.journal, step="load")
+
+    assert [r.subject for r in newest] == ["crm.cities", "crm.people"]
+
+
+def test_newest_run_is_the_one_that_ended_last(ledger: Ledger) -> None:
+    ledger.run("load", "crm.people", "2026-03-01 09:00", finished_at=at("2026-03-01 12:00"), status="failed")
+    ledger.run("load", "crm.people", "2026-03-01 10:00", finished_at=at("2026-03-01 11:00"))
+
+    assert [r.status for r in ledger_views.newest_runs(ledger.journal)] == ["failed"]
+
+
+def test_answer_reads_the_logs_of_its_own_tables_only(ledger: Ledger, tmp_path: Path) -> None:
+    ledger.check("crm.people", "2026-03-01 10:00")
+    (tmp_path / "lake" / "ops" / "drift" / "_delta_log" / f"{0:020}.json").write_text("damaged")
+
+    assert [gap.contract_id for gap in ledger_views.current_gaps(ledger.journal)] == ["crm.people"]
 
 
 def test_every_field_of_an_answer_about_a_check_is_a_column_of_the_ledger() -> None:

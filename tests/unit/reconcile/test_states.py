@@ -76,6 +76,14 @@ def test_difference_is_confirmed_by_a_load_that_could_have_cured_it(runs: Sequen
     assert len(settled.changes) == (state is State.CONFIRMED)
 
 
+def test_load_that_was_still_running_at_a_check_confirms_at_the_next() -> None:
+    busy = settle([changed(A)], [seen(A)], check(1))
+
+    done = settle([changed(A)], busy.open, check(2, load(0.5)))
+
+    assert ([d.state for d in busy.open], states(done)) == ([State.SUSPECTED], [("confirmed", 1)])
+
+
 def test_other_contents_of_the_same_key_are_another_difference() -> None:
     settled = settle([changed(B)], [seen(A)], check(1, load(0.5)))
 
@@ -143,6 +151,12 @@ def test_waived_difference_is_explained_until_its_end() -> None:
     assert (before.changes, before.gravest, before.waived(NOON + HOUR)) == ((), None, {A})
     assert (states(after), after.waived(NOON + 3 * HOUR)) == ([("confirmed", 1)], frozenset())
     assert (after.open[0].by, after.open[0].why, after.open[0].until) == (None, None, None)
+
+
+def test_waiver_does_not_hold_at_the_moment_it_names() -> None:
+    waived = seen(A, state=State.WAIVED, until=NOON + HOUR)
+
+    assert (waived.is_waived(NOON + HOUR - timedelta(microseconds=1)), waived.is_waived(NOON + HOUR)) == (True, False)
 
 
 def test_keys_of_one_kind_are_one_difference_and_each_whole_partition_another() -> None:

@@ -1,0 +1,111 @@
+"""Checks tables round after round, in a process beside this one that is replaced in time.
+
+DuckDB's delta extension keeps what it read of a table's log until its process ends: some 12 kB per commit since the
+log's last checkpoint, at every look (duckdb-delta issue 279, seen with 1.5.5). One check is small, a watch has no end.
+"""
+
+from __future__ import annotations
+
+import atexit
+import signal
+import sys
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from multiprocessing import get_context
+from multiprocessing.connection import Connection
+
+from ingestion.cli.gap_tables import Standing
+from ingestion.errors import LakehouseError, TransientError
+from ingestion.pipelines.context import Context, open_context
+from ingestion.pipelines.gaps import record_sync_gap
+from ingestion.settings import Settings
+from monitoring import ledger_views
+
+CHECKS = 100
+"""What one process checks before the next takes over: each check may leave a few megabytes behind."""
+
+
+def check_all(context: Context, tables: Sequence[str]) -> list[LakehouseError]:
+    """Record the gap of each table; one that cannot be compared stands as UNKNOWN and stops no other."""
+    failures = []
+    for contract_id in tables:
+        try:
+            record_sync_gap(context, contract_id)
+        except LakehouseError as exc:
+            failures.append(exc)
+    return failures
+
+
+def standing_of(context: Context, tables: Sequence[str]) -> Standing:
+    """Return what the ledger says of these tables now."""
+    journal = context.journal
+    return Standing(
+        tuple(ledger_views.current_gaps(journal, tables)),
+        tuple(ledger_views.partition_gaps(journal, tables)),
+        tuple(ledger_views.open_differences(journal, tables)),
+        tuple(ledger_views.waived_differences(journal, tables)),
+    )
+
+
+def rounds(settings: Settings, tables: Sequence[str]) -> Generator[Standing, None, None]:
+    """
+    Check all tables whenever the next round is asked for, and yield what stands then. Never ends by itself.
+
+    Raises LakehouseError where the ledger cannot be read or written.
+    """
+    while True:
+        with _beside(settings, tables) as next_round:
+            for _ in range(max(1, CHECKS // max(1, len(tables)))):
+                yield next_round()
+
+
+@contextmanager
+def _beside(settings: Settings, tables: Sequence[str]) -> Iterator[Callable[[], Standing]]:
+    """Yield what makes one round in a process that lives as long as this block."""
+    spawn = get_context("spawn")  # a fork would copy threads' locks, but not the threads
+    here, there = spawn.Pipe()
+    process = spawn.Process(target=_serve, args=(there, settings, tuple(tables)), daemon=True)
+
+    def next_round() -> Standing:
+        try:
+            here.send(True)
+            told = here.recv()
+        except (EOFError, OSError):
+            process.join()
+            raise TransientError(
+                f"gaps: promised rounds of checks, found that their process ended (exit code {process.exitcode}). "
+                "What was recorded stays. Look for what ended it, e.g. the system's memory, and start the watch again."
+            ) from None
+        if isinstance(told, BaseException):
+            raise told
+        standing: Standing = told
+        return standing
+
+    process.start()
+    there.close()
+    try:
+        yield next_round
+    except BaseException:
+        process.terminate()
+        raise
+    finally:
+        here.close()
+        process.join()
+
+
+def _serve(asked: Connection, settings: Settings, tables: Sequence[str]) -> None:
+    """Make a round each time that one is asked for, until the other end is closed."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal tells both processes; the other one decides
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit())
+    try:
+        context = open_context(settings)
+        while asked.recv():
+            check_all(context, tables)
+            asked.send(standing_of(context, tables))
+    except EOFError:
+        pass
+    except Exception as exc:
+        with suppress(OSError):  # nobody listens where the watch was stopped in the middle of a round
+            asked.send(exc)
+    finally:
+        atexit._run_exitfuncs()  # such a process skips them, and Spark's settings lie in a folder that one sweeps away

@@ -1,0 +1,44 @@
+"""Keys that their promised type cannot hold: the lake never has them, and no answer about single keys carries them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pyarrow as pa
+
+from ingestion.contracts.compare import FoundColumn
+from ingestion.contracts.model import Contract
+from ingestion.contracts.type_fit import Fit, type_fit
+from ingestion.reconcile.dialects import Origin
+
+
+def key_conditions(
+    contract: Contract, matches: Mapping[str, FoundColumn], origins: Mapping[str, Origin]
+) -> dict[str, str]:
+    """
+    Return by key column the condition that a value fits its promised type; it is null for a null.
+
+    Only exact numbers are asked, and only where the source's declaration lets in what does not fit.
+    """
+    conditions = {}
+    for column in contract.keys:
+        found = matches.get(column.name)
+        if found is None:
+            continue
+        fit = type_fit(contract.dialect, column, found.dialect, found.physical_type, found.arrow_type)
+        condition = _number_fits(column.arrow_type, origins[column.name].sql) if fit is Fit.WIDER else ""
+        if condition:
+            conditions[column.name] = condition
+    return conditions
+
+
+def _number_fits(type_: pa.DataType, sql: str) -> str:
+    if pa.types.is_integer(type_):
+        bits = type_.bit_width - pa.types.is_signed_integer(type_)
+        low = -(2**bits) if pa.types.is_signed_integer(type_) else 0
+        return f"({sql} BETWEEN {low} AND {2**bits - 1} AND {sql} = FLOOR({sql}))"
+    if pa.types.is_decimal(type_):
+        whole = type_.precision - type_.scale
+        limit = f" AND ABS({sql}) < 1{'0' * whole}" if whole < 38 else ""  # no engine writes a number of 39 digits
+        return f"({sql} = ROUND({sql}, {type_.scale}){limit})"
+    return ""
