@@ -172,23 +172,29 @@ def open_differences(
     journal: Journal, tables: Sequence[str] | None = None, *, now: datetime | None = None
 ) -> list[Difference]:
     """Return differences whose newest state is open, the oldest first. A waiver that has ended leaves one open."""
-    is_open = f"list_contains($2::varchar[], state) and not {_IS_WAIVED}"
-    return _differences(journal, is_open, [tables, UNENDED_STATES, now or datetime.now(UTC)])
+    return list(unended_differences(journal, tables, now=now)[0])
 
 
-def waived_differences(
+def unended_differences(
     journal: Journal, tables: Sequence[str] | None = None, *, now: datetime | None = None
-) -> list[Difference]:
-    """Return differences that somebody waived until a moment to come, the oldest first."""
-    is_waived = f"list_contains($2::varchar[], state) and {_IS_WAIVED}"
-    return _differences(journal, is_waived, [tables, UNENDED_STATES, now or datetime.now(UTC)])
+) -> tuple[tuple[Difference, ...], tuple[Difference, ...]]:
+    """Return the open differences, and those that somebody waived until a moment to come; each the oldest first."""
+    found, at = differences(journal, tables, states=UNENDED_STATES), now or datetime.now(UTC)
+    waived = tuple(d for d in found if d.state == "waived" and d.until is not None and d.until > at)
+    return tuple(d for d in found if d not in waived), waived
 
 
 def differences(
     journal: Journal, tables: Sequence[str] | None = None, *, states: Sequence[str] | None = None
 ) -> list[Difference]:
     """Return differences in their newest state, by contract, the oldest first; only those in `states` if given."""
-    return _differences(journal, "($2::varchar[] is null or list_contains($2::varchar[], state))", [tables, states])
+    return _read(
+        journal,
+        Difference,
+        f"({_NEWEST_STATE}) where {_IN} and ($2::varchar[] is null or list_contains($2::varchar[], state)) "
+        "order by contract_id, first_seen_at, difference_id",
+        [tables, states],
+    )
 
 
 def sla_compliance(
@@ -232,16 +238,10 @@ def newest_runs(
     )
 
 
-_IS_WAIVED = "(state = 'waived' and coalesce(\"until\" > $3::timestamptz, false))"
 _IN = "($1::varchar[] is null or list_contains($1::varchar[], contract_id))"
 _NEWEST_STATE = (
     "select * from ops.differences qualify row_number() over (partition by difference_id order by state_at desc) = 1"
 )
-
-
-def _differences(journal: Journal, condition: str, binds: Sequence[object]) -> list[Difference]:
-    order = "order by contract_id, first_seen_at, difference_id"
-    return _read(journal, Difference, f"({_NEWEST_STATE}) where {_IN} and {condition} {order}", binds)
 
 
 def _read(journal: Journal, answer: type[_Answer], rest: str, binds: Sequence[object]) -> list[_Answer]:

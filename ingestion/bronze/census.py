@@ -12,11 +12,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import pyarrow as pa
-
 from ingestion.bronze.changes import live
-from ingestion.contracts.model import Column, Contract
-from ingestion.contracts.types import duckdb_type
+from ingestion.bronze.quarantine import typed
+from ingestion.contracts.model import Contract
 from ingestion.lake.duck import identifier as quote
 
 _FORMATS = {"day": "%Y-%m-%d", "month": "%Y-%m", "year": "%Y"}
@@ -123,13 +121,7 @@ def _ordinals(keys: Sequence[str]) -> str:
 
 def _typed_keys(contract: Contract) -> str:
     """Return the keys of quarantined texts, null where one does not fit."""
-    return ", ".join(f"{_typed(column)} as {quote(column.name)}" for column in contract.keys)
-
-
-def _typed(column: Column) -> str:
-    if pa.types.is_binary(column.arrow_type):
-        return f"try(unhex({quote(column.name)}))"
-    return f"try_cast({quote(column.name)} as {duckdb_type(column.arrow_type)})"
+    return ", ".join(f"{typed(column)} as {quote(column.name)}" for column in contract.keys)
 
 
 def _list(names: Sequence[str], of: str = "") -> str:

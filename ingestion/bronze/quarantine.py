@@ -33,20 +33,25 @@ def open_rows(
     connection: duck.Connection, contract: Contract, point: FixedPoint
 ) -> Iterator[tuple[pa.RecordBatch, pa.RecordBatch]]:
     """Yield one batch's open rows as a source would deliver them, each with its `_batch` and `_row`."""
-    typed = [f"case when {_fits(c)} then {_typed(c)} end as {quote(c.name)}" for c in contract.columns]
+    values = [f"{typed(c)} as {quote(c.name)}" for c in contract.columns]
     raw = [
         f"case when {quote(c.name)} is not null and not coalesce({_fits(c)}, false) then {quote(c.name)} end "
         f"as {quote(RAW_PREFIX + c.name)}"
         for c in contract.columns
     ]
     reader = connection.execute(
-        f"select {', '.join([*typed, *raw])}, _batch, _row from quarantine "
+        f"select {', '.join([*values, *raw])}, _batch, _row from quarantine "
         f"where {_REPLAYABLE} and _batch = ? order by _row",
         [int(point.value)],
     ).to_arrow_reader(16 * 1024)
     schema = pa.schema([*contract.arrow_schema, *((RAW_PREFIX + c.name, pa.string()) for c in contract.columns)])
     for batch in reader:
         yield batch.select(schema.names).cast(schema), batch.select(_POSITION.names).cast(_POSITION)
+
+
+def typed(column: Column) -> str:
+    """Return a quarantined text as its column's type, null where it is not exactly a value of it."""
+    return f"case when {_fits(column)} then {_typed(column)} end"
 
 
 def _typed(column: Column) -> str:

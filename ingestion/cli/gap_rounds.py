@@ -21,6 +21,7 @@ from ingestion.pipelines.gaps import record_sync_gap
 from ingestion.settings import Settings
 from monitoring import ledger_views
 
+GRACE = 30  # seconds
 CHECKS = 100
 """What one process checks before the next takes over: each check may leave a few megabytes behind."""
 
@@ -42,8 +43,7 @@ def standing_of(context: Context, tables: Sequence[str]) -> Standing:
     return Standing(
         tuple(ledger_views.current_gaps(journal, tables)),
         tuple(ledger_views.partition_gaps(journal, tables)),
-        tuple(ledger_views.open_differences(journal, tables)),
-        tuple(ledger_views.waived_differences(journal, tables)),
+        *ledger_views.unended_differences(journal, tables),
     )
 
 
@@ -74,7 +74,8 @@ def _beside(settings: Settings, tables: Sequence[str]) -> Iterator[Callable[[], 
             process.join()
             raise TransientError(
                 f"gaps: promised rounds of checks, found that their process ended (exit code {process.exitcode}). "
-                "What was recorded stays. Look for what ended it, e.g. the system's memory, and start the watch again."
+                "What was recorded stays. Look for what ended it (what it printed above, the system's memory), and "
+                "start the watch again."
             ) from None
         if isinstance(told, BaseException):
             raise told
@@ -90,6 +91,8 @@ def _beside(settings: Settings, tables: Sequence[str]) -> Iterator[Callable[[], 
         raise
     finally:
         here.close()
+        process.join(GRACE)  # a driver may hold the signal up
+        process.kill()
         process.join()
 
 
@@ -104,7 +107,7 @@ def _serve(asked: Connection, settings: Settings, tables: Sequence[str]) -> None
             asked.send(standing_of(context, tables))
     except EOFError:
         pass
-    except Exception as exc:
+    except (LakehouseError, OSError) as exc:  # others print themselves; some cannot be sent
         with suppress(OSError):  # nobody listens where the watch was stopped in the middle of a round
             asked.send(exc)
     finally:

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from ingestion.contracts.model import Contract
+from ingestion.errors import InvalidContractError
 from ingestion.pipelines.compared import Compared
 from ingestion.pipelines.comparing import compare_table
 from ingestion.pipelines.context import Context
@@ -23,16 +24,14 @@ def record_sync_gap(context: Context, contract_id: str) -> GapReport:
     A source that cannot be asked is recorded as UNKNOWN before the error goes on.
     """
     with context.recorded("gaps", contract_id) as row:
-        contract = context.contract(contract_id)
+        contract = _contract(context, contract_id)
         row["contract_version"] = contract.version
         try:
             table = context.table(contract)
             report = record_comparison(context, compare_table(context, table, table.state()))
         except Exception:
-            context.journal.append(
-                "gaps",
-                [_common(context, contract) | {"severity": UNKNOWN, "runbook_sql": runbook_sql(contract, None, None)}],
-            )
+            unknown = {"severity": UNKNOWN, "runbook_sql": runbook_sql(contract, None, None)}
+            context.journal.append("gaps", [_common(context, contract_id) | unknown])
             raise
         row["batch"] = report.batch
         row["status"] = "ok" if report.severity == OK else "warning"
@@ -117,7 +116,7 @@ def describe(report: GapReport) -> str:
 
 
 def _rows(context: Context, contract: Contract, report: GapReport) -> list[dict[str, Any]]:
-    common = _common(context, contract)
+    common = _common(context, contract.id)
     names = (
         *("bound", "batch", "source_count", "lake_count", "quarantined_count", "in_flight_count", "sync_gap"),
         *("gap_percentage", "missing_keys", "extra_keys", "freshness_lag_hours", "severity", "runbook_sql"),
@@ -146,5 +145,14 @@ def _row_of(contract: Contract, report: GapReport, part: PartitionGap) -> dict[s
     }
 
 
-def _common(context: Context, contract: Contract) -> dict[str, Any]:
-    return {"run_id": context.run_id, "contract_id": contract.id, "checked_at": datetime.now(UTC)}
+def _contract(context: Context, contract_id: str) -> Contract:
+    """Read the contract; a table whose contract is broken stands as UNKNOWN, like one whose source is away."""
+    try:
+        return context.contract(contract_id)
+    except InvalidContractError:
+        context.journal.append("gaps", [_common(context, contract_id) | {"severity": UNKNOWN}])
+        raise
+
+
+def _common(context: Context, contract_id: str) -> dict[str, Any]:
+    return {"run_id": context.run_id, "contract_id": contract_id, "checked_at": datetime.now(UTC)}

@@ -155,9 +155,9 @@ class Meeting:
         return list(self.bench.select("select * from bronze limit 0").schema.names)
 
     def _stage_live_rows(self, columns: Iterable[str]) -> None:
-        contract = self.contract
-        others = [name for name in (contract.watermark, contract.reconcile.partition) if name is not None]
-        self.lake_rows.hold(census.live_rows(contract, list(dict.fromkeys([*columns, *others]))))
+        partition = self.contract.reconcile.partition
+        wanted = dict.fromkeys([*columns, *([partition] if partition else [])])
+        self.lake_rows.hold(census.live_rows(self.contract, list(wanted)))
 
     def _climb(self, plan: RowPlan, there: Slice, in_flight: int) -> Comparison:
         promise = self.contract.reconcile
@@ -196,10 +196,9 @@ class Meeting:
         known = {}
         for kind, keys in found.items():
             self.bench.connection.register("found", keys)
-            answered = self.bench.select(census.known_of_found(self.contract))
+            known[kind] = self.bench.select(census.known_of_found(self.contract))
             self.bench.connection.unregister("found")
-            known[kind] = self._judged(kind, answered, bound)
-        return _with_repeated(known)
+        return {kind: self._judged(kind, keys, bound) for kind, keys in _with_repeated(known).items()}
 
     def _refused_beyond(self, known: Mapping[Finding, pa.Table]) -> int:
         """Count the quarantined keys that the lake lacks, without those that were found."""
@@ -274,7 +273,7 @@ def _is_awaited(contract: Contract, kind: Finding, bound: Bound) -> bool:
     """Tell whether the next load looks for all keys of a kind, whenever their rows changed."""
     if contract.mode is Mode.FULL or not bound.is_exact:
         return True
-    if kind is Finding.CHANGED:
+    if kind in (Finding.CHANGED, Finding.DUPLICATED):
         return False
     if kind is Finding.MISSING_IN_SOURCE and contract.mode is Mode.INCREMENTAL:
         return True  # nothing tells when a row was deleted: it may have been a moment ago

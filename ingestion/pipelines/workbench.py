@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -122,7 +122,7 @@ def open_workbench(table: BronzeTable, state: BronzeState, *, memory_limit: str)
     """Open a workbench at the versions of `state`; its folder is swept away at the end."""
     with (
         tempfile.TemporaryDirectory(prefix="lakehouse-", ignore_cleanup_errors=True) as name,
-        closing(duck.connect(at=table.uri, memory_limit=memory_limit, spill=f"{name}/spill")) as connection,
+        duck.connect(at=table.uri, memory_limit=memory_limit, spill=f"{name}/spill") as connection,
     ):
         for view, uri, version in (
             ("bronze", table.uri, state.version),

@@ -26,13 +26,13 @@ def key_conditions(
         if found is None:
             continue
         fit = type_fit(contract.dialect, column, found.dialect, found.physical_type, found.arrow_type)
-        condition = _number_fits(column.arrow_type, origins[column.name].sql) if fit is Fit.WIDER else ""
+        condition = _number_fits(column.arrow_type, origins[column.name].sql, found.dialect) if fit is Fit.WIDER else ""
         if condition:
             conditions[column.name] = condition
     return conditions
 
 
-def _number_fits(type_: pa.DataType, sql: str) -> str:
+def _number_fits(type_: pa.DataType, sql: str, dialect: str) -> str:
     if pa.types.is_integer(type_):
         bits = type_.bit_width - pa.types.is_signed_integer(type_)
         low = -(2**bits) if pa.types.is_signed_integer(type_) else 0
@@ -40,5 +40,6 @@ def _number_fits(type_: pa.DataType, sql: str) -> str:
     if pa.types.is_decimal(type_):
         whole = type_.precision - type_.scale
         limit = f" AND ABS({sql}) < 1{'0' * whole}" if whole < 38 else ""  # no engine writes a number of 39 digits
-        return f"({sql} = ROUND({sql}, {type_.scale}){limit})"
+        cut = ", 1" if dialect == "sqlserver" else ""  # 9.99 of decimal(3,2) cannot be rounded there: it overflows
+        return f"({sql} = ROUND({sql}, {type_.scale}{cut}){limit})"
     return ""

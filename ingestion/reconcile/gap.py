@@ -130,7 +130,7 @@ def severity(contract: Contract, report: GapReport) -> str:
     share = max(report.gap_percentage, percentage(keys, report.source_count))
     if share > promise.critical_gap_percent or report.missing_partitions:
         worst = CRITICAL
-    elif share > promise.warning_gap_percent or report.unresolved_rows or report.misfit_keys:
+    elif share > promise.warning_gap_percent or report.unresolved_rows:
         worst = WARNING
     if promise.freshness is not None and report.freshness_lag_hours is not None:
         allowed = promise.freshness.total_seconds() / 3600

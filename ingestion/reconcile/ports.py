@@ -81,7 +81,6 @@ def _table(contract: Contract, dialect: Dialect, relation: str, origins: Mapping
         origins=origins,
         key_schema=pa.schema([(column.name, column.arrow_type) for column in contract.keys]),
         where=where,
-        newest=_typed(contract, contract.watermark, origins),
         partition=_typed(contract, contract.reconcile.partition, origins),
         grain=contract.reconcile.grain,
     )

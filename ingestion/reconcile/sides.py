@@ -22,16 +22,14 @@ class Summary:
     """
     One side as a whole.
 
-    `low` and `high` bound the first key column where it is a whole number, floored; `newest` is the highest change
-    mark as the row hash spells it, None where the contract names none. `misfits` are those of the `unkeyed` rows whose
-    key has a value that its promised type cannot hold.
+    `low` and `high` bound the first key column where it is a whole number, floored. `misfits` are those of the
+    `unkeyed` rows whose key has a value that its promised type cannot hold.
     """
 
     rows: int
     unkeyed: int = 0
     low: int | None = None
     high: int | None = None
-    newest: str | None = None
     misfits: int = 0
 
 

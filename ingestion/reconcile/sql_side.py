@@ -43,8 +43,8 @@ class SqlTable:
     A table as one side's SQL refers to it.
 
     `relation` may be a subquery in brackets; it gets the alias t. `origins` are its quoted columns by the contract's
-    names. `where` is a condition on them, e.g. the bound. `newest` is the column of change marks, `partition` the
-    reconcile partition. `fits` says of keys that may not fit their promised type when they do.
+    names. `where` is a condition on them, e.g. the bound. `partition` is the reconcile partition. `fits` says of keys
+    that may not fit their promised type when they do.
     """
 
     dialect: Dialect
@@ -52,7 +52,6 @@ class SqlTable:
     origins: Mapping[str, Origin]
     key_schema: pa.Schema
     where: str = ""
-    newest: TypedColumn | None = None
     partition: TypedColumn | None = None
     grain: str = "month"
     fits: Mapping[str, str] = field(default_factory=dict)
@@ -89,14 +88,14 @@ class SqlSide:
         fits = " AND ".join(table.fits.values())
         misfits = f"{count}(CASE WHEN NOT ({nulls}) AND NOT ({fits}) THEN 1 END)" if fits else "0"
         low, high = self._ends(f"CASE WHEN {fits} THEN {self._first_key} END" if fits else self._first_key)
-        select = f"{count}(*), {count}(CASE WHEN {nulls} THEN 1 END), {misfits}, {low}, {high}, {self._newest()}"
+        select = f"{count}(*), {count}(CASE WHEN {nulls} THEN 1 END), {misfits}, {low}, {high}"
         where = f" WHERE {table.where}" if table.where else ""
         counts = zip(("rows", "nulls", "misfits"), (_ROWS, _ROWS, _ROWS), strict=True)
-        texts = zip(("low", "high", "newest"), (pa.string(), pa.string(), pa.string()), strict=True)
+        texts = zip(("low", "high"), (pa.string(), pa.string()), strict=True)
         (row,) = self._run(f"SELECT {select} FROM {table.relation} t{where}", pa.schema([*counts, *texts])).to_pylist()
         unkeyed = row["nulls"] + row["misfits"]
         ends = (_int(row["low"]), _int(row["high"]))
-        return Summary(row["rows"] - unkeyed, unkeyed, *ends, row["newest"], misfits=row["misfits"])
+        return Summary(row["rows"] - unkeyed, unkeyed, *ends, misfits=row["misfits"])
 
     def partitions(self) -> Mapping[str | None, int]:
         inner = self._select(f"{self._label()} AS g", EVERYTHING)
@@ -166,12 +165,6 @@ class SqlSide:
             return self._dialect.no_text, self._dialect.no_text
         low, high = (self._dialect.exact_text(self._dialect.whole(f"{end}({key})", 0, 1)) for end in ("MIN", "MAX"))
         return low, high
-
-    def _newest(self) -> str:
-        newest = self._table.newest
-        if newest is None:
-            return self._dialect.no_text
-        return self._dialect.spelled(newest.type, Origin(f"MAX({newest.origin.sql})", newest.origin.physical))
 
 
 def _int(text: str | None) -> int | None:

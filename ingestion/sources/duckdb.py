@@ -110,6 +110,7 @@ class DuckDbSource:
             ) from exc
         try:
             connection.execute("set timezone = 'UTC'")
+            connection.execute("set enable_progress_bar = false")  # as in ingestion.lake.duck
             yield connection
         finally:
             connection.close()
@@ -172,20 +173,16 @@ class DuckDbSnapshot:
         select, schema = _projection(contract, found)
         where, binds = _predicate(contract, window)
         if keys is not None:
+            columns = match_columns(contract, found)
             self._connection.register("wanted_keys", keys)
-            matches = " and ".join(
-                f"w.{_quote(c.name)} = try_cast({_quote(c.source_name)} as {duckdb_type(c.arrow_type)})"
-                for c in contract.keys
-            )
+            matches = " and ".join(f"w.{_quote(c.name)} = {_exactly(c, columns[c.name])}" for c in contract.keys)
             where += f" and exists (select 1 from wanted_keys w where {matches})"
         yield from self._stream(f"select {select} from {_table(contract)} where {where}", binds, schema)
 
     def read_keys(self, contract: Contract, window: Window) -> Iterator[pa.RecordBatch]:
         where, binds = _predicate(contract, window)
-        select = ", ".join(
-            f"try_cast({_quote(c.source_name)} as {duckdb_type(c.arrow_type)}) as {_quote(c.name)}"
-            for c in contract.keys
-        )
+        columns = match_columns(contract, self.catalog(contract))
+        select = ", ".join(f"{_exactly(c, columns[c.name])} as {_quote(c.name)}" for c in contract.keys)
         schema = pa.schema([(c.name, c.arrow_type) for c in contract.keys])
         yield from self._stream(f"select {select} from {_table(contract)} where {where}", binds, schema)
 
@@ -227,12 +224,11 @@ def _projection(contract: Contract, found: tuple[FoundColumn, ...]) -> tuple[str
         if source is None:  # the drift policy let a removed column pass
             typed.append(f"cast(null as {duckdb_type(column.arrow_type)}) as {_quote(column.name)}")
             continue
-        reference, target = _quote(source.name), duckdb_type(column.arrow_type)
+        typed.append(f"{_exactly(column, source)} as {_quote(column.name)}")
         if not _needs_guard(column, source):
-            typed.append(f"cast({reference} as {target}) as {_quote(column.name)}")
             continue
-        fits = _fits(reference, target, source)
-        typed.append(f"case when {fits} then try_cast({reference} as {target}) end as {_quote(column.name)}")
+        reference = _quote(source.name)
+        fits = _fits(reference, duckdb_type(column.arrow_type), source)
         raw.append(
             f"case when {reference} is not null and not coalesce({fits}, false) then cast({reference} as varchar) end "
             f"as {_quote(RAW_PREFIX + column.name)}"
@@ -246,6 +242,14 @@ def _needs_guard(column: Column, source: FoundColumn) -> bool:
     # DuckDB has infinite dates; Arrow and Delta have none
     has_infinity = pa.types.is_timestamp(column.arrow_type) or pa.types.is_date(column.arrow_type)
     return bool(has_infinity or source.arrow_type != column.arrow_type)
+
+
+def _exactly(column: Column, source: FoundColumn) -> str:
+    """Return a column's value as its promised type, null where that is not the very value."""
+    reference, target = _quote(source.name), duckdb_type(column.arrow_type)
+    if not _needs_guard(column, source):
+        return f"cast({reference} as {target})"
+    return f"case when {_fits(reference, target, source)} then try_cast({reference} as {target}) end"
 
 
 def _fits(reference: str, target: str, source: FoundColumn) -> str:

@@ -4,7 +4,7 @@ import shutil
 
 import pytest
 
-from ingestion.errors import ApprovalNeededError, DeleteBrakeError, SourceUnavailableError
+from ingestion.errors import ApprovalNeededError, DeleteBrakeError, InvalidContractError, SourceUnavailableError
 from ingestion.pipelines.context import initialise
 from ingestion.pipelines.gaps import record_sync_gap
 from ingestion.pipelines.load import load_table
@@ -293,6 +293,16 @@ def test_key_that_comes_twice_in_the_source_and_was_never_refused_is_named(loade
     assert loaded.lake("select kind, keys from ops.differences") == [("duplicated", 1)]
 
 
+def test_key_that_comes_twice_behind_the_window_is_confirmed_at_first_sight(company: Company) -> None:
+    company.sql("insert into people values (4, 'Dee', 1, '2026-01-01 08:00:00')")
+    load_table(company.context(), PEOPLE)
+    company.sql("insert into people values (4, 'Dee', 2, '2026-02-01 08:00:00')")
+
+    report = gap(company)
+
+    assert (report.duplicated_keys, report.state) == (1, "confirmed")
+
+
 def test_table_that_was_never_loaded_lacks_everything(company: Company) -> None:
     report = gap(company)
 
@@ -408,6 +418,38 @@ def test_key_that_its_type_cannot_hold_is_named_and_hides_no_difference(company:
     company.sql("delete from people where id = 4 or id is null")
     alone = gap(company)
 
-    assert (alone.severity, alone.outcome, alone.sync_gap, alone.sla_met) == ("WARNING", "equal", 0, None)
+    assert (alone.severity, alone.outcome, alone.sync_gap, alone.sla_met) == ("OK", "equal", 0, True)
     assert company.lake("select why from ops.gaps order by checked_at desc limit 1") == [(report.why,)]
-    assert "not fitting 1" in company.lake("select message from ops.runs order by finished_at desc limit 1")[0][0]
+
+
+@pytest.mark.parametrize("budget", ["maxRows: 0", "maxRows: 1000"])
+def test_quarantined_key_that_rounds_to_a_lost_one_does_not_explain_it(company: Company, budget: str) -> None:
+    company.amend("people", "criticalGapPercent: 50}", f"criticalGapPercent: 50, {budget}}}")
+    company.sql("alter table people alter id type decimal(20,2)")
+    company.sql("insert into people values (4.25, 'Max', 1, '2026-03-01 10:30:00')")
+    load_table(company.context(), PEOPLE)
+    company.sql("insert into people values (4, 'Dee', 1, '2026-03-01 10:40:00')")
+
+    report = gap(company)
+
+    assert (report.quarantined_count, report.missing_keys, report.sync_gap) == (1, 1, 1)
+
+
+def test_key_that_rounds_to_a_deleted_one_does_not_keep_it_alive(company: Company) -> None:
+    company.sql("alter table people alter id type decimal(20,2)")
+    load_table(company.context(), PEOPLE)
+    company.sql("update people set id = 2.25, changed_at = '2026-03-01 11:30:00' where id = 2")
+
+    result = load_table(company.context(), PEOPLE)
+
+    assert (result.quarantined, result.deleted) == (1, 1)
+    assert gap(company).sync_gap == 0
+
+
+def test_table_whose_contract_is_broken_stands_as_unknown(loaded: Company) -> None:
+    loaded.amend("people", "mode: incremental", "mode: sometimes")
+
+    with pytest.raises(InvalidContractError):
+        gap(loaded)
+
+    assert loaded.lake("select severity from ops.gaps order by checked_at desc limit 1") == [("UNKNOWN",)]

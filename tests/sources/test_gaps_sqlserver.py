@@ -79,6 +79,15 @@ def test_key_that_its_type_cannot_hold_is_named_and_hides_no_difference(desk: De
     assert report.why == "the source has keys that the contract's type cannot hold: id (bigint)"
 
 
+def test_key_that_cannot_be_rounded_in_its_own_type_does_not_end_the_check(desk: Desk) -> None:
+    table, contract_id, context = loaded(desk, "decimal(4,2)", **BY_WINDOW)
+    desk.sql(f"INSERT INTO dbo.{table} VALUES (99.99, 1, '2026-03-01 09:00:00')")
+
+    report = record_sync_gap(context, contract_id)
+
+    assert (report.misfit_keys, report.sync_gap) == (1, 0)
+
+
 @pytest.mark.parametrize("options", [BY_WINDOW, BY_LOG])
 def test_rows_written_after_the_bound_raise_no_alarm(desk: Desk, options: dict[str, str]) -> None:
     table, contract_id, context = loaded(desk, **options)

@@ -94,8 +94,7 @@ def test_waived_difference_is_told_apart_and_open_again_at_its_end(ledger: Ledge
     ledger.difference("c", "repaired", "2026-03-01 12:00")
 
     def told(moment: str) -> tuple[list[str], list[str]]:
-        opened = ledger_views.open_differences(ledger.journal, now=at(moment))
-        waived = ledger_views.waived_differences(ledger.journal, now=at(moment))
+        opened, waived = ledger_views.unended_differences(ledger.journal, now=at(moment))
         return [d.difference_id for d in opened], [d.difference_id for d in waived]
 
     assert told("2026-03-31 23:59") == (["a"], ["b"])

@@ -84,6 +84,6 @@ def test_keys_that_do_not_fit_are_counted_apart_and_do_not_stretch_the_range() -
 
         side = source_side(contract, found, plan_row(contract, found), run, relation="sales")
 
-        assert side.summary() == Summary(2, 2, 1, 7, None, misfits=1)
+        assert side.summary() == Summary(2, 2, 1, 7, misfits=1)
         assert side.leaves(EVERYTHING).column("id").to_pylist() == [1, 7]
         assert side.guarded_keys == ("id",)

@@ -208,16 +208,6 @@ def test_a_side_that_moves_makes_the_outcome_partial() -> None:
         )
 
 
-def test_the_newest_change_of_both_sides_is_told() -> None:
-    with World(contract()) as world:
-        world.fill(rows(2), rows(1))
-
-        found = compare_sides(*world.sides(), deepest=Rung.COUNTS)
-
-        assert found.source.newest == "2026-01-01 00:00:02"
-        assert found.lake.newest == "2026-01-01 00:00:01"
-
-
 NUMBERS = st.integers(-(2**62), 2**62) | st.integers(-20, 400)
 TEXTS = st.text(st.sampled_from("aAb|~: é😀'\\"), max_size=4)
 KEYS = {

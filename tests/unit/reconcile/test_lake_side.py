@@ -76,7 +76,6 @@ def test_what_changed_behind_the_watermark_is_found(company: Company) -> None:  
         Finding.MISSING_IN_SOURCE: {(2,)},
         Finding.MISSING_IN_LAKE: {(4,)},
     }
-    assert found.lake.newest == "2026-03-01 11:00:00"
 
 
 def test_a_key_in_flight_is_left_out_of_the_lake(company: Company) -> None:  # noqa: F811
