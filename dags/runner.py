@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 RUNNER, OPTIONS = "LAKEHOUSE_RUNNER", "LAKEHOUSE_RUNNER_OPTIONS"
 MODULES = {"spark-submit": "runner_spark_submit", "databricks": "runner_databricks"}
 KNOWN_ROWS = "ledger_rows"  # how many rows the ledger had of the step when the job was submitted
-_SECRET = re.compile(r"AIRFLOW_CONN_|password|passwd|secret|token|(account|access)[._]?key", re.IGNORECASE)
+_SECRET = re.compile(r"AIRFLOW_CONN_|password|passwd|secret|token|(account|access|private|api)[._-]?key", re.IGNORECASE)
 _REFERENCE = re.compile(r"\{\{\s*secrets/|EMR\.secret@|/|None$|(?i:true|false)$")
 _EXIT_CODE = re.compile(r"(?:SystemExit: |code is: )([1-9]\d*)")
 
@@ -116,7 +116,7 @@ class OnCluster(BaseOperator):
         super().__init__(**kwargs)
         self.step, self.subject, self.at = step, subject, at
         self.planned, self.flags, self.system = planned or [], flags or [], system
-        self.known = 0
+        self.known: list[float] = []
 
     @staticmethod
     def check_options(options: Mapping[str, Any]) -> None:
@@ -125,9 +125,11 @@ class OnCluster(BaseOperator):
     def execute(self, context: Any) -> dict[str, Any]:
         if self.system not in (None, self.subject.partition(".")[0]):
             raise AirflowSkipException("a table of another system was asked for")
+        from ingestion.pipelines import outcome
+
         run, store = wiring.open_run(context["run_id"]), context["task_state_store"]
         noted = store.get(KNOWN_ROWS)
-        self.known = len(self._ledger(run)) if noted is None else int(noted)
+        self.known = self._ends(run) if noted is None else noted
         self.tell(self._arguments(run))
         try:
             with self.surroundings():
@@ -137,18 +139,16 @@ class OnCluster(BaseOperator):
             if why is None:
                 raise
             raise why from exc
-        try:
-            result = self._result(run)
-        except Exception:
-            store.delete(getattr(self, "external_id_key", KNOWN_ROWS))  # or a retry would take the job for done
-            raise
+        rows = self._ledger(run)
+        store.clear()  # the job is judged by these rows: a task that is cleared or tried again starts a new one
+        result = wiring.plain(outcome.result(self.step, self.subject, rows))
         if self.step == "load":
             wiring.announce(self.subject, result, context["outlet_events"])
         return result
 
     def submit_job(self, context: Any) -> Any:
         """Note, for a retry that finds the job again, which rows of the ledger are not its own; then submit it."""
-        self.known = len(self._ledger(wiring.open_run(context["run_id"])))
+        self.known = self._ends(wiring.open_run(context["run_id"]))
         context["task_state_store"].set(KNOWN_ROWS, self.known)
         return super().submit_job(context)  # type: ignore[misc]
 
@@ -172,16 +172,16 @@ class OnCluster(BaseOperator):
     def _ledger(self, run: Context) -> list[dict[str, Any]]:
         from ingestion.pipelines import outcome
 
-        return outcome.rows_of(run, self.step, self.subject)
+        rows = outcome.rows_of(run, self.step, self.subject)
+        return [row for row in rows if row["finished_at"].timestamp() not in self.known]
 
-    def _result(self, run: Context) -> dict[str, Any]:
-        from ingestion.pipelines import outcome
-
-        return wiring.plain(outcome.result(self.step, self.subject, self._ledger(run)[self.known :]))
+    def _ends(self, run: Context) -> list[float]:
+        self.known = []
+        return [row["finished_at"].timestamp() for row in self._ledger(run)]
 
     def _why(self, run: Context, exc: Exception) -> LakehouseError | None:
         from ingestion.pipelines import outcome
 
         code = _EXIT_CODE.search(str(exc))
-        rows = self._ledger(run)[self.known :]
+        rows = self._ledger(run)
         return outcome.failure(self.step, self.subject, rows, int(code[1]) if code else None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
+from uuid import uuid4
 
 from airflow.providers.databricks.operators.databricks import DatabricksSubmitRunOperator
 from runner import OPTIONS, OnCluster
@@ -42,7 +43,12 @@ class RunOnDatabricks(OnCluster, DatabricksSubmitRunOperator):
         [task] = self.json["tasks"]
         command = {"package_name": PACKAGE, "entry_point": ENTRY_POINT, "parameters": arguments}
         filled = {"task_key": "lakehouse", **task, "python_wheel_task": command}
-        self.json = {**self.json, "run_name": f"lakehouse {self.step} {self.subject}", "tasks": [filled]}
+        self.json = {
+            **self.json,
+            "run_name": f"lakehouse {self.step} {self.subject}",
+            "tasks": [filled],
+            "idempotency_token": uuid4().hex,
+        }
 
 
 OPERATOR: Any = RunOnDatabricks

@@ -34,6 +34,7 @@ class SubmitToSpark(OnCluster, SparkSubmitOperator):
     @contextmanager
     def surroundings(self) -> Iterator[None]:
         given = wiring.connection_variables(self.subject) if self.step == "load" else {}
+        given["LAKEHOUSE_PROJECT"] = str(wiring.project())
         before = {name: os.environ.get(name) for name in given}
         os.environ.update(given)
         try:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from ingestion.errors import ConfigurationError, LakehouseError, PermanentError, TransientError
+from ingestion.lake.storage_errors import reaching
 from ingestion.pipelines.context import Context
 
 Row = Mapping[str, Any]
@@ -14,10 +15,11 @@ _SUMS = ("read", "good", "quarantined", "known_bad", "known", "appended", "delet
 
 def rows_of(context: Context, step: str, subject: str) -> list[dict[str, Any]]:
     """Return what the ledger has of a step in this run, oldest first; of each attempt a row, of some loads two."""
-    return context.journal.select(
-        "select * from ops.runs where run_id = ? and step = ? and subject = ? order by finished_at",
-        [context.run_id, step, subject],
-    )
+    with reaching(context.lake.root):
+        return context.journal.select(
+            "select * from ops.runs where run_id = ? and step = ? and subject = ? order by finished_at",
+            [context.run_id, step, subject],
+        )
 
 
 def result(step: str, subject: str, rows: Sequence[Row]) -> dict[str, Any]:
@@ -31,10 +33,12 @@ def result(step: str, subject: str, rows: Sequence[Row]) -> dict[str, Any]:
             f"{step} {subject}: a job that ended well promised a row in the lake's ledger, found none. What it wrote "
             "is in another lake. Give the cluster and Airflow the same LAKEHOUSE_ROOT."
         )
-    failed = failure(step, subject, rows, None)
-    if failed is not None:
-        raise failed
     last = rows[-1]
+    if last["status"] == "failed":
+        raise failure(step, subject, rows, None) or TransientError(
+            f"{step} {subject}: a job that ended well promised a good end in the ledger, found {last['error']}. "
+            "It is tried again. See the job's log."
+        )
     names = ("run_id", "step", "subject", "status", "last_batch", "watermark", "fixed_point", "message")
     batches = [row["batch"] for row in rows if row["batch"] is not None]
     sums = {name: sum(row[f"rows_{name}"] or 0 for row in rows) for name in _SUMS} if step == "load" else {}
@@ -58,7 +62,7 @@ def failure(step: str, subject: str, rows: Sequence[Row], code: int | None) -> L
     return _like(
         named[code],
         f"{step} {subject}: promised a step on the cluster, found that its command ended with code {code} "
-        f"({named[code].__name__}) before it wrote to the ledger. The lake is as it was. See the job's log.",
+        f"({named[code].__name__}) before it wrote to the ledger. A retry writes nothing twice. See the job's log.",
     )
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import duckdb
 import pytest
 
+from ingestion.pipelines import outcome as outcome_module
 from tests.dags.conftest import Outcome, Project
 from tests.dags.jobs_api import TOKEN, Workspace, serve
 
@@ -62,6 +63,24 @@ def result_of(outcome: Outcome, task_id: str) -> dict[str, Any]:
         return dict(XComModel.deserialize_value(session.scalars(query).one()))
 
 
+def run_cleared(outcome: Outcome, task: Any) -> Any:
+    """Clear a task as a person does, and run it."""
+    from airflow.models.taskinstance import TaskInstance, clear_task_instances
+    from airflow.sdk.definitions.dag import _run_task
+    from airflow.utils.session import create_session
+    from sqlalchemy import select
+
+    chosen = select(TaskInstance).where(TaskInstance.run_id == outcome.run_id, TaskInstance.task_id == task.task_id)
+    with create_session() as session:
+        clear_task_instances([session.scalars(chosen).one()], session)
+        session.commit()
+        again = session.scalars(chosen).one()
+        again.try_number += 1
+        session.commit()
+        session.expunge_all()
+    return _run_task(ti=again, task=task).ti.state
+
+
 def test_a_load_is_a_run_of_the_command_and_hands_back_its_result(
     project: Project, run: Run, workspace: Workspace
 ) -> None:
@@ -73,6 +92,8 @@ def test_a_load_is_a_run_of_the_command_and_hands_back_its_result(
         "entry_point": "lakehouse-spark",
         "parameters": ["load", "erp.products", "--run-id", outcome.run_id, "--full"],
     }
+    tokens = [len(request.pop("idempotency_token")) for request in workspace.submitted]
+    assert tokens == [32], "what the provider sends again is one run all the same"
     assert workspace.submitted == [
         {
             "run_name": "lakehouse load erp.products",
@@ -183,6 +204,33 @@ def test_a_job_that_outlived_its_task_is_found_again_and_not_run_twice(
 
     assert (outcome.state, outcome.tries["source_erp"], len(workspace.submitted)) == ("success", 2, 1)
     assert [extra["batch"] for _, extra in events_of(outcome)] == [1]
+
+
+def test_a_task_that_is_cleared_runs_again(run: Run, workspace: Workspace, parse: Callable[[], Any]) -> None:
+    outcome = run("backfill", {"table": "erp.products"})
+
+    state = run_cleared(outcome, parse().dags["backfill"].get_task("source_erp"))
+
+    assert (state, len(workspace.submitted), len(events_of(outcome))) == ("success", 2, 1)
+
+
+def test_a_job_is_not_run_again_because_the_ledger_could_not_be_read(
+    run: Run, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    honest, asked = outcome_module.rows_of, []
+
+    def away_after_the_job(*arguments: Any) -> Any:
+        asked.append(arguments)
+        if len(asked) == 3:  # after it was asked what is known, at the start and before the job was submitted
+            raise duckdb.IOException("HTTP Error: away")
+        return honest(*arguments)
+
+    monkeypatch.setattr(outcome_module, "rows_of", away_after_the_job)
+
+    outcome = run("backfill", {"table": "erp.products"})
+
+    assert (outcome.state, outcome.tries["source_erp"]) == ("success", 2)
+    assert (len(workspace.submitted), len(events_of(outcome))) == (1, 1)
 
 
 def test_a_cluster_with_another_lake_is_no_success(

@@ -115,3 +115,16 @@ def test_a_worker_without_spark_submit_is_told_so_once(
 
     assert (outcome.state, outcome.tries["source_erp"]) == ("failed", 1)
     assert "spark-submit: promised on this worker's PATH, found none" in outcome.errors["source_erp"]
+
+
+def test_the_driver_is_told_which_project_the_dags_belong_to(
+    options: Path, parse: Callable[[], Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    silver = parse().dags["medallion_daily"].get_task("silver")
+    import wiring
+
+    monkeypatch.delenv("LAKEHOUSE_PROJECT")
+
+    with silver.surroundings():
+        assert os.environ["LAKEHOUSE_PROJECT"] == str(wiring.project())
+    assert "LAKEHOUSE_PROJECT" not in os.environ
