@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import io
 import shutil
 from pathlib import Path
 
@@ -57,7 +57,7 @@ def contents(lake_root: str) -> dict[str, list[tuple[object, ...]]]:
 @pytest.mark.xdist_group("demo_on_servers")
 def test_gold_over_the_wire_is_gold_from_files_row_by_row(tmp_path: Path, servers: dict[str, object]) -> None:
     files, wire = settings(tmp_path / "files"), settings(tmp_path / "wire", **servers)
-    quiet = Console(file=open(os.devnull, "w"))  # noqa: SIM115
+    quiet = Console(file=io.StringIO())
 
     from_files = show.tell(files, quiet, scale=0.05)
     over_wire = show.tell(wire, quiet, scale=0.05, wire=True)

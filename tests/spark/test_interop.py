@@ -49,6 +49,7 @@ TYPES: dict[str, tuple[pa.DataType, list[Any]]] = {
 SCHEMA = pa.schema([(name, type_) for name, (type_, _) in TYPES.items()])
 ROWS = pa.table({name: pa.array(values, type_) for name, (type_, values) in TYPES.items()})
 PEOPLE = pa.schema([("id", pa.int64()), ("name", pa.string()), ("day", pa.date32())])
+PROPERTIES = ("delta.appendOnly", "delta.dataSkippingStatsColumns", "delta.logRetentionDuration")
 
 
 def people(*ids: int, day: date | None = date(2026, 3, 1)) -> pa.Table:
@@ -109,7 +110,9 @@ def test_every_type_is_read_appended_compacted_and_vacuumed_by_the_other(site: S
     site.writer.create(site.uri, SCHEMA, append_only=True)
     twin = site.uri + " made by the other"
     site.other.create(twin, SCHEMA, append_only=True)
-    assert site.writer.tip(site.uri, "x") == site.other.tip(twin, "x")
+    ours, theirs = (one.tip(at, "x").properties for one, at in ((site.writer, site.uri), (site.other, twin)))
+    assert {name: ours.get(name) for name in PROPERTIES} == {name: theirs.get(name) for name in PROPERTIES}
+    assert None not in {ours.get(name) for name in PROPERTIES}
     assert site.publish(ROWS, 1) == 1
     assert site.read(spark) == ordered(ROWS)
 
