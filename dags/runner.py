@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from ingestion.pipelines.context import Context
 
 RUNNER, OPTIONS = "LAKEHOUSE_RUNNER", "LAKEHOUSE_RUNNER_OPTIONS"
-MODULES = {"spark-submit": "runner_spark_submit", "databricks": "runner_databricks"}
-KNOWN_ROWS = "ledger_rows"  # how many rows the ledger had of the step when the job was submitted
+MODULES = {"spark-submit": ("runner_spark_submit", "apache-spark"), "databricks": ("runner_databricks", "databricks")}
+KNOWN_ROWS = "ledger_rows"  # when the step's rows ended that the ledger had as the job was submitted
 _SECRET = re.compile(r"AIRFLOW_CONN_|password|passwd|secret|token|(account|access|private|api)[._-]?key", re.IGNORECASE)
 _REFERENCE = re.compile(r"\{\{\s*secrets/|EMR\.secret@|/|None$|(?i:true|false)$")
 _EXIT_CODE = re.compile(r"(?:SystemExit: |code is: )([1-9]\d*)")
@@ -48,10 +48,10 @@ def on_cluster() -> tuple[type[OnCluster], dict[str, Any]] | None:
         raise ConfigurationError(
             f"{RUNNER}: promised one of local, {', '.join(MODULES)}, found {name!r}. No DAG was made. Correct it."
         )
+    module, package = MODULES[name]
     try:
-        operator = import_module(MODULES[name]).OPERATOR
+        operator = import_module(module).OPERATOR
     except ModuleNotFoundError as exc:
-        package = {"spark-submit": "apache-spark", "databricks": "databricks"}[name]
         raise ConfigurationError(
             f"{RUNNER}={name}: promised the package apache-airflow-providers-{package}, found no module {exc.name}. "
             f"No DAG was made. Run: pip install 'lakehouse[{name}]' -c constraints.txt"
@@ -129,7 +129,7 @@ class OnCluster(BaseOperator):
 
         run, store = wiring.open_run(context["run_id"]), context["task_state_store"]
         noted = store.get(KNOWN_ROWS)
-        self.known = self._ends(run) if noted is None else noted
+        self.known = self._moments(run) if noted is None else noted
         self.tell(self._arguments(run))
         try:
             with self.surroundings():
@@ -148,7 +148,7 @@ class OnCluster(BaseOperator):
 
     def submit_job(self, context: Any) -> Any:
         """Note, for a retry that finds the job again, which rows of the ledger are not its own; then submit it."""
-        self.known = self._ends(wiring.open_run(context["run_id"]))
+        self.known = self._moments(wiring.open_run(context["run_id"]))
         context["task_state_store"].set(KNOWN_ROWS, self.known)
         return super().submit_job(context)  # type: ignore[misc]
 
@@ -170,14 +170,17 @@ class OnCluster(BaseOperator):
         return ["build", self.step, *in_run, *(word for table in without for word in ("--without", table))]
 
     def _ledger(self, run: Context) -> list[dict[str, Any]]:
+        """Return the rows that the job left."""
         from ingestion.pipelines import outcome
 
         rows = outcome.rows_of(run, self.step, self.subject)
         return [row for row in rows if row["finished_at"].timestamp() not in self.known]
 
-    def _ends(self, run: Context) -> list[float]:
-        self.known = []
-        return [row["finished_at"].timestamp() for row in self._ledger(run)]
+    def _moments(self, run: Context) -> list[float]:
+        """Return when the step's rows ended that stand in the ledger already, whoever wrote them."""
+        from ingestion.pipelines import outcome
+
+        return [row["finished_at"].timestamp() for row in outcome.rows_of(run, self.step, self.subject)]
 
     def _why(self, run: Context, exc: Exception) -> LakehouseError | None:
         from ingestion.pipelines import outcome

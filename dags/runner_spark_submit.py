@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -33,23 +32,18 @@ class SubmitToSpark(OnCluster, SparkSubmitOperator):
 
     @contextmanager
     def surroundings(self) -> Iterator[None]:
+        from ingestion.lake.spark_session import environment
+
         given = wiring.connection_variables(self.subject) if self.step == "load" else {}
         given["LAKEHOUSE_PROJECT"] = str(wiring.project())
-        before = {name: os.environ.get(name) for name in given}
-        os.environ.update(given)
         try:
-            yield
+            with environment(**given):
+                yield
         except FileNotFoundError as exc:
             raise ConfigurationError(
                 f"{exc.filename}: promised on this worker's PATH, found none. Nothing was started. Install Spark's "
                 "client there (it comes with the package pyspark), or name another by the connection's spark-binary."
             ) from exc
-        finally:
-            for name, value in before.items():
-                if value is None:
-                    del os.environ[name]
-                else:
-                    os.environ[name] = value
 
 
 OPERATOR: Any = SubmitToSpark

@@ -110,17 +110,7 @@ def _connections(system: str) -> dict[str, Connection]:
 def connection_variables(subject: str) -> dict[str, str]:
     """Return the connection of a system, which a contract's id may stand for, as the variable the package reads."""
     return {
-        f"{CONNECTION_PREFIX}{system.upper()}": json.dumps(
-            {
-                "conn_type": given.type,
-                "host": given.host,
-                "port": given.port,
-                "schema": given.schema,
-                "login": given.login,
-                "password": given.password,
-                "extra": dict(given.extra),
-            }
-        )
+        f"{CONNECTION_PREFIX}{system.upper()}": given.as_json()
         for system, given in _connections(subject.partition(".")[0]).items()
     }
 

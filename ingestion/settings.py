@@ -36,6 +36,11 @@ class Connection:
     password: str = field(default="", repr=False)
     extra: Mapping[str, str] = field(default_factory=dict, repr=False)
 
+    def as_json(self) -> str:
+        """Return the connection as Airflow and `parse_connection` read it from a variable, its password included."""
+        named = {name: getattr(self, name) for name in ("host", "port", "schema", "login", "password")}
+        return json.dumps({"conn_type": self.type, **named, "extra": dict(self.extra)})
+
     @property
     def clock(self) -> datetime | None:
         """

@@ -180,8 +180,11 @@ def unended_differences(
 ) -> tuple[tuple[Difference, ...], tuple[Difference, ...]]:
     """Return the open differences, and those that somebody waived until a moment to come; each the oldest first."""
     found, at = differences(journal, tables, states=UNENDED_STATES), now or datetime.now(UTC)
-    waived = tuple(d for d in found if d.state == "waived" and d.until is not None and d.until > at)
-    return tuple(d for d in found if d not in waived), waived
+
+    def is_waived(difference: Difference) -> bool:
+        return difference.state == "waived" and difference.until is not None and difference.until > at
+
+    return tuple(d for d in found if not is_waived(d)), tuple(d for d in found if is_waived(d))
 
 
 def differences(

@@ -101,9 +101,7 @@ def environment(settings: Settings, port: int) -> dict[str, str]:
     Airflow settings of this shell are left out: they may belong to an Airflow that is at work.
     """
     connections = {
-        CONNECTION_PREFIX + system.upper(): json.dumps(
-            {"conn_type": found.type, "schema": found.schema, "extra": dict(found.extra)}
-        )
+        CONNECTION_PREFIX + system.upper(): found.as_json()
         for system, found in demo_settings(settings, DAY_2).connections.items()
         if system in SYSTEMS
     }

@@ -249,7 +249,7 @@ def _joined(name: str, environ: Mapping[str, str]) -> Any:
 
 
 @contextmanager
-def _environment(**given: str) -> Iterator[None]:
+def environment(**given: str) -> Iterator[None]:
     """Set variables that the JVM and its Python processes inherit; this process has its own back at the end."""
     before = {name: os.environ.get(name) for name in given}
     os.environ.update(given)
@@ -272,7 +272,7 @@ def _started(name: str, root: str, storage_options: Mapping[str, str] | None, en
     atexit.register(shutil.rmtree, home, ignore_errors=True)
     write_defaults(home, root=root, storage_options=storage_options, environ=environ)
     try:
-        with _environment(SPARK_CONF_DIR=str(home), PYSPARK_PYTHON=environ.get("PYSPARK_PYTHON") or sys.executable):
+        with environment(SPARK_CONF_DIR=str(home), PYSPARK_PYTHON=environ.get("PYSPARK_PYTHON") or sys.executable):
             # Delta prints to standard output, which is for results
             SparkContext._ensure_initialized(gateway=launch_gateway(popen_kwargs={"stdout": STANDARD_ERROR}))
             session = SparkSession.builder.appName(name).getOrCreate()
