@@ -79,7 +79,7 @@ def test_key_that_its_type_cannot_hold_is_named_and_hides_no_difference(desk: De
     assert report.why == "the source has keys that the contract's type cannot hold: id (bigint)"
 
 
-def test_key_that_cannot_be_rounded_in_its_own_type_does_not_end_the_check(desk: Desk) -> None:
+def test_key_with_a_fraction_is_none_of_the_whole_numbers_around_it(desk: Desk) -> None:
     table, contract_id, context = loaded(desk, "decimal(4,2)", **BY_WINDOW)
     desk.sql(f"INSERT INTO dbo.{table} VALUES (99.99, 1, '2026-03-01 09:00:00')")
 
@@ -129,10 +129,15 @@ def test_deleted_rows_that_the_log_named_and_the_contract_ignores_are_confirmed_
 
 def test_change_that_no_log_will_ever_name_is_confirmed_at_once(desk: Desk) -> None:
     table, contract_id, context = loaded(desk, **BY_LOG)
-    desk.sql(f"ALTER TABLE dbo.{table} DISABLE CHANGE_TRACKING", f"UPDATE dbo.{table} SET AMOUNT = 99 WHERE ID = 3")
-    desk.track(table)  # at the version that was loaded: the log seems to be whole
-
-    report = record_sync_gap(context, contract_id)
+    for amount in range(90, 95):  # versions are the database's: who writes to it meanwhile makes the log begin later
+        change = f"UPDATE dbo.{table} SET AMOUNT = {amount} WHERE ID = 3"
+        desk.sql(f"ALTER TABLE dbo.{table} DISABLE CHANGE_TRACKING", change)
+        desk.track(table)  # at the version that was loaded: the log seems to be whole
+        report = record_sync_gap(context, contract_id)
+        if report.state != "suspected":
+            break
+        load_table(context, contract_id)
+        assert record_sync_gap(context, contract_id).outcome == "equal"
 
     assert (report.differing_keys, report.state) == (1, "confirmed")
 
@@ -181,8 +186,7 @@ def test_text_keys_are_compared_whatever_the_server_can_hash(desk: Desk) -> None
     table = desk.table("CODE nvarchar(20) PRIMARY KEY, AMOUNT decimal(12,2), CHANGED_AT datetime2(6) NOT NULL")
     for code in ("A", "B", "C"):
         desk.sql(f"INSERT INTO dbo.{table} VALUES (N'{code}', 1, '2026-03-01 10:00:00')")
-    code = Promise("code", "nvarchar(20)", key=1)
-    contract = desk.contract(table, code, *PROMISES[1:], **BY_WINDOW)
+    contract = desk.contract(table, Promise("code", "nvarchar(20)", key=1), *PROMISES[1:], **BY_WINDOW)
     context = desk.context()
     load_table(context, contract.id)
     desk.sql(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
 from ingestion.errors import ConfigurationError, SourceUnavailableError
@@ -245,7 +247,7 @@ def test_a_big_first_load_is_read_in_chunks_and_catches_up_with_what_changed_mea
         honest(work, index)
 
     monkeypatch.setattr(chunked, "read_chunk", meanwhile)
-    monkeypatch.setattr(chunked.os, "cpu_count", lambda: 1)
+    monkeypatch.setattr(os, "cpu_count", lambda: 1)
     result = load_table(context, contract.id)
 
     assert read == [0, 1, 2, 3]
@@ -271,7 +273,7 @@ def test_a_first_load_in_chunks_that_broke_off_goes_on_and_still_catches_up(
         read.append(index)
         honest(work, index)
 
-    monkeypatch.setattr(chunked.os, "cpu_count", lambda: 1)
+    monkeypatch.setattr(os, "cpu_count", lambda: 1)
     monkeypatch.setattr(chunked, "read_chunk", broken)
     with pytest.raises(SourceUnavailableError):
         load_table(context, contract_id)
