@@ -10,6 +10,7 @@ from __future__ import annotations
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 
 from ingestion.lake import duck
 from ingestion.lake.base import Commit
@@ -89,7 +90,8 @@ def main(uri: str, what: str, *numbers: str) -> None:
     with tempfile.TemporaryDirectory() as spill, duck.connect(memory_limit="1GB", spill=spill) as connection:
         connection.execute("set threads = 2")
         start, used = time.perf_counter(), time.process_time()
-        {"create": create, "change": change, "whole": whole}[what](connection, uri, *map(int, numbers))
+        steps: dict[str, Callable[..., None]] = {"create": create, "change": change, "whole": whole}
+        steps[what](connection, uri, *map(int, numbers))
         sys.stdout.write(f"{time.perf_counter() - start:.3f} {time.process_time() - used:.3f}\n")
 
 

@@ -20,6 +20,7 @@ import sys
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import duckdb
 
@@ -140,7 +141,12 @@ def write(costs: Costs, options: Mapping[str, object]) -> None:
         for (rows, engine, step), cost in costs.items()
     }
     machine = {"cores": os.cpu_count(), "system": platform.system(), "python": platform.python_version()}
-    told = {"machine": machine, "options": {**options, "folder": None}, "ratios": ratios(costs), "raw": raw}
+    told: dict[str, Any] = {
+        "machine": machine,
+        "options": {**options, "folder": None},
+        "ratios": ratios(costs),
+        "raw": raw,
+    }
     RESULT.parent.mkdir(exist_ok=True)
     RESULT.write_text(json.dumps(told, indent=1) + "\n")
     sys.stdout.write(" ".join(f"{name}={value:g}" for name, value in told["ratios"].items()) + "\n")

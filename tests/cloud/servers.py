@@ -80,7 +80,7 @@ class S3:
             self.url + path, body, {"Content-Type": kind, **(headers or {})}, method="POST"
         )
         with urllib.request.urlopen(request, timeout=10) as answer:
-            return answer.read().decode()
+            return str(answer.read(), "utf-8")
 
 
 @contextmanager

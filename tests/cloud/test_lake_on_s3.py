@@ -140,7 +140,7 @@ def test_a_batch_that_eight_writers_commit_at_once_is_there_once(table: tuple[De
         opened = writer._open(uri)
         ready.wait()
         try:
-            writer._open = lambda _: opened  # type: ignore[method-assign]
+            writer._open = lambda uri: opened  # type: ignore[method-assign]
             writer.append(uri, pa.table({"id": [7]}, SCHEMA), commit=Commit("silver/numbers", 1))
         except ConcurrentWriteError:
             return False

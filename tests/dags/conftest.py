@@ -114,7 +114,7 @@ class Outcome:
 
     run_id: str
     state: str
-    states: Mapping[str, str]
+    states: dict[str, str]
     tries: Mapping[str, int]
     errors: Mapping[str, str]
 

@@ -237,9 +237,9 @@ def test_a_cluster_with_another_lake_is_no_success(
     project: Project, run: Run, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from ingestion.cli import data
+    from ingestion.pipelines.context import open_context
 
-    opened = data.open_context
-    monkeypatch.setattr(data, "open_context", lambda settings, _: opened(settings, "another"))
+    monkeypatch.setattr(data, "open_context", lambda settings, _: open_context(settings, "another"))
 
     outcome = run("backfill", {"table": "erp.products"})
 

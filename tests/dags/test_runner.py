@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -39,7 +40,7 @@ def errors(
         monkeypatch.setenv("LAKEHOUSE_RUNNER_OPTIONS", str(file))
         bag = parse()
         assert {Path(path).stem for path in bag.import_errors} == {"medallion_daily", "backfill", "repair"}
-        return next(iter(bag.import_errors.values()))
+        return str(next(iter(bag.import_errors.values())))
 
     return parse_with
 
@@ -109,7 +110,7 @@ def read_options(errors: Callable[..., str], text: str) -> Any:
     errors("nobody", text)
     import runner
 
-    return runner.read_options(__import__("os").environ[runner.OPTIONS])
+    return runner.read_options(os.environ[runner.OPTIONS])
 
 
 def test_a_load_bears_the_run_that_it_is_told(project: Project) -> None:

@@ -21,7 +21,8 @@ class _Returned(Exception):  # noqa: N818 - it is no error: dbt's macros return 
 class Facts(dict):  # type: ignore[type-arg]
     """A dict whose keys read as attributes, as in Jinja under dbt."""
 
-    __getattr__ = dict.__getitem__
+    def __getattr__(self, name: str) -> Any:
+        return self[name]
 
 
 def _return(value: Any) -> None:

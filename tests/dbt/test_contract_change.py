@@ -17,7 +17,7 @@ def test_a_column_that_left_the_contract_leaves_silver_and_builds_go_on(tmp_path
     facts = warehouse.project / "macros" / "scd2" / "lake_facts.sql"
     facts.write_text(re.sub(r"'city'(: 'string')?, ", "", facts.read_text(), count=3))
 
-    runs = []
+    runs: list[str] = []
     for _ in range(2):
         runs += warehouse.succeed("run", "-s", "stg_customers").outcomes().values()
     warehouse.append("erp.customers", [{"customer_id": 1, "segment": "Consumer", "_eff": at("2026-01-02")}])

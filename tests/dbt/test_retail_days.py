@@ -285,7 +285,7 @@ def from_the_generator() -> list[tuple[Any, ...]]:
     with duckdb.connect() as con:
         for table in TABLES:
             for day in (1, 2):
-                con.register(f"{table.entity}_{day}", WORLD.rows(table, day))  # type: ignore[arg-type]
+                con.register(f"{table.entity}_{day}", WORLD.rows(table, day))
         con.execute(
             """
             create table good_orders as

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pyarrow as pa
 import pytest
@@ -205,7 +206,7 @@ def test_waiver_that_has_ended_lets_the_difference_speak_again(
 def _later(by: timedelta) -> type[datetime]:
     class Later(datetime):
         @classmethod
-        def now(cls, tz: object = None) -> datetime:
+        def now(cls, tz: object = None) -> Any:
             return datetime.now(UTC) + by
 
     return Later

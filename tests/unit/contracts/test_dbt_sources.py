@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import jinja2
 import pytest
@@ -157,8 +158,8 @@ def test_facts_are_a_macro_that_returns_what_the_contract_says(tmp_path: Path) -
     file.parent.mkdir()
     file.write_text(CONTRACT)
     text = render_facts([read_contract(file)])
-    returned = []
-    module = jinja2.Environment().from_string(text).make_module({"return": returned.append, "exceptions": None})
+    returned: list[object] = []
+    module: Any = jinja2.Environment().from_string(text).make_module({"return": returned.append, "exceptions": None})
     module.lake_facts("crm", "people")
 
     assert returned == [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pytest
@@ -176,7 +177,7 @@ def test_a_second_import_touches_nothing_and_knows_the_zone(shop: Settings) -> N
     ],
 )
 def test_an_import_that_cannot_be_done_says_why(
-    shop: Settings, name: str, options: dict[str, str], message: str
+    shop: Settings, name: str, options: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(ConfigurationError, match=message):
         import_contracts(shop, "shop", name, **options)

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from ingestion.demo import show
+from ingestion.demo.clock import DAY_2
 from ingestion.errors import LakeError
 from ingestion.lake.layout import create_lake
 from ingestion.settings import Settings, parse_connection
@@ -31,4 +32,4 @@ def test_the_shell_lines_lead_back_to_the_files_whatever_the_folder_is_called(tm
 
     assert values["LAKEHOUSE_ROOT"] == str(project / "lake")
     assert f"/{connection.schema}" == str(project / "demo-world" / "erp.duckdb")
-    assert connection.extra["clock"] == show.DAY_2.isoformat()
+    assert connection.extra["clock"] == DAY_2.isoformat()

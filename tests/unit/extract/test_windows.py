@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
+from typing import Any
 
 import pyarrow as pa
 import pytest
@@ -21,7 +22,7 @@ def by(type_: pa.DataType, **changes: object) -> Contract:
         Column("id", "id", "integer", "BIGINT", pa.int64(), True, 1),
         Column("w", "w", "timestamp", "", type_, True),
     )
-    given: dict[str, object] = {"timezone": "UTC", "overlap": timedelta(hours=2), **changes}
+    given: dict[str, Any] = {"timezone": "UTC", "overlap": timedelta(hours=2), **changes}
     return Contract(
         "s.t",
         "1.0.0",
@@ -34,7 +35,7 @@ def by(type_: pa.DataType, **changes: object) -> Contract:
         watermark="w",
         silver_model="x",
         **given,
-    )  # type: ignore[arg-type]
+    )
 
 
 WALL = by(pa.timestamp("us"))

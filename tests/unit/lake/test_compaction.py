@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -34,7 +35,7 @@ def people(*ids: int) -> pa.Table:
     return pa.table({"id": list(ids), "name": [f"n{i}" for i in ids]}, schema=SCHEMA)
 
 
-def rows(uri: str) -> list[tuple[object, ...]]:
+def rows(uri: str) -> list[tuple[Any, ...]]:
     with duck.connect() as connection:
         return connection.execute(f"select * from {duck.scan(uri)} order by id").fetchall()
 

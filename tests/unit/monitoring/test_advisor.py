@@ -37,7 +37,13 @@ def part(name: str, source: int, lake: int) -> PartitionGap:
 
 def difference(kind: str, state: str = "confirmed", keys: int = 4) -> Difference:
     given: dict[str, Any] = dict.fromkeys(Difference.__dataclass_fields__)
-    plain = {"difference_id": "d", "contract_id": "crm.people", "kind": kind, "state": state, "keys": keys}
+    plain: dict[str, Any] = {
+        "difference_id": "d",
+        "contract_id": "crm.people",
+        "kind": kind,
+        "state": state,
+        "keys": keys,
+    }
     return Difference(**{**given, **plain, "state_at": NOON, "first_seen_at": NOON, "run_id": "run-1"})
 
 

@@ -197,7 +197,7 @@ def test_a_side_that_moves_makes_the_outcome_partial() -> None:
             world.source.execute("delete from sales where id = 2")
             return counted(*arguments)
 
-        there.checksums = checksums  # type: ignore[method-assign]
+        there.checksums = checksums  # type: ignore[assignment, method-assign]
 
         found = compare_sides(there, here)
 
@@ -243,7 +243,9 @@ def test_what_is_found_is_exactly_what_was_planted(
     leaf_rows: int,
 ) -> None:
     names, rows_ = drawn
-    there, here, expected = [], [], {}
+    there: list[dict[str, Any]] = []
+    here: list[dict[str, Any]] = []
+    expected: dict[str, set[tuple[Any, ...]]] = {}
     for key, (fate, content, other) in rows_.items():
         keyed = dict(zip(names, key, strict=True))
         base = {"changed_at": None} | keyed

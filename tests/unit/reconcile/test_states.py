@@ -139,7 +139,10 @@ def test_check_that_ended_early_ends_nothing() -> None:
     settled = settle([changed(A)], known, check(1, load(0.5), is_complete=False))
 
     assert settled.changes == ()
-    assert [(d.state, d.marks) for d in settled.open] == [(State.CONFIRMED, {A, B}), (State.SUSPECTED, {C})]
+    assert [(d.state, d.marks) for d in settled.open] == [
+        (State.CONFIRMED, frozenset((A, B))),
+        (State.SUSPECTED, frozenset((C,))),
+    ]
 
 
 def test_waived_difference_is_explained_until_its_end() -> None:
@@ -148,7 +151,7 @@ def test_waived_difference_is_explained_until_its_end() -> None:
     before = settle([changed(A)], [waived], check(1, load(0.5)))
     after = settle([changed(A)], [waived], check(3, load(0.5)))
 
-    assert (before.changes, before.gravest, before.waived(NOON + HOUR)) == ((), None, {A})
+    assert (before.changes, before.gravest, before.waived(NOON + HOUR)) == ((), None, frozenset((A,)))
     assert (states(after), after.waived(NOON + 3 * HOUR)) == ([("confirmed", 1)], frozenset())
     assert (after.open[0].by, after.open[0].why, after.open[0].until) == (None, None, None)
 
