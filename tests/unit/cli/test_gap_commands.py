@@ -10,6 +10,7 @@ import signal
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from multiprocessing.connection import Connection
 from typing import Any
 
 import click
@@ -17,6 +18,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from ingestion.cli import cli
+from ingestion.cli.gap_tables import Standing
 from tests.engines.conftest import Company, company  # noqa: F401 - a fixture
 
 gap_rounds = importlib.import_module("ingestion.cli.gap_rounds")
@@ -200,6 +202,27 @@ def test_watch_that_is_stopped_in_the_middle_of_a_round_ends_at_once(run: Run, m
 
     signal.signal(signal.SIGALRM, before)
     assert (result.exit_code, time.monotonic() - began < 40, multiprocessing.active_children()) == (1, True, [])
+
+
+def _deaf(asked: Connection, *_: object) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    asked.recv()
+    asked.send(Standing((), (), (), ()))
+    time.sleep(60)
+
+
+def test_watch_whose_process_hears_no_signal_ends_all_the_same(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stop(_seconds: float) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(gap_rounds, "_serve", _deaf)
+    monkeypatch.setattr(gap_rounds, "GRACE", 1)
+    monkeypatch.setattr(gap_commands, "sleep", stop)
+    began = time.monotonic()
+
+    run("gaps", "--watch", "5", "--json")
+
+    assert (time.monotonic() - began < 40, multiprocessing.active_children()) == (True, [])
 
 
 def test_watch_whose_process_was_killed_says_so(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
