@@ -32,7 +32,7 @@ class SubmitToSpark(OnCluster, SparkSubmitOperator):
 
     @contextmanager
     def surroundings(self) -> Iterator[None]:
-        from ingestion.lake.spark_session import environment
+        from ingestion.settings import environment
 
         given = wiring.connection_variables(self.subject) if self.step == "load" else {}
         given["LAKEHOUSE_PROJECT"] = str(wiring.project())

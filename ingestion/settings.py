@@ -11,7 +11,9 @@ AIRFLOW_CONN_<SYSTEM>  a source's connection, as Airflow spells it: a URI or a J
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,7 +22,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 from ingestion.errors import ConfigurationError
 
 CONNECTION_PREFIX = "AIRFLOW_CONN_"
-DEFAULT_MAX_SESSIONS = 4
+DEFAULT_MAX_SESSIONS = 3
 ENGINES = ("embedded", "spark")
 
 
@@ -189,3 +191,18 @@ def _from_uri(value: str) -> Connection:
 
 def _type(name: str) -> str:
     return name.replace("-", "_").lower()
+
+
+@contextmanager
+def environment(**given: str) -> Iterator[None]:
+    """Set variables that child processes inherit; this process has its own back at the end."""
+    before = {name: os.environ.get(name) for name in given}
+    os.environ.update(given)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value

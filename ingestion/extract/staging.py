@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from ingestion.errors import IntegrityError
 from ingestion.lake.storage_files import make_folder
 
-ROW_GROUP_BYTES = 32 * 1024 * 1024
+ROW_GROUP_BYTES = 16 * 1024 * 1024
 ROW_GROUP_ROWS = 256 * 1024
 
 

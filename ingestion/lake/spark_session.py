@@ -17,14 +17,14 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from ingestion.errors import ConfigurationError
 from ingestion.lake import storage
 from ingestion.lake.spark_storage import storage_settings
+from ingestion.settings import environment
 
 DELTA = "io.delta:delta-spark_4.2_2.13:4.4.0"
 CATALOG = "org.apache.spark.sql.delta.catalog.DeltaCatalog"
@@ -246,21 +246,6 @@ def _joined(name: str, environ: Mapping[str, str]) -> Any:
     for setting, value in {**ALWAYS, **_overrides(environ)}.items():
         builder = builder.config(setting, value)
     return builder.getOrCreate()
-
-
-@contextmanager
-def environment(**given: str) -> Iterator[None]:
-    """Set variables that the JVM and its Python processes inherit; this process has its own back at the end."""
-    before = {name: os.environ.get(name) for name in given}
-    os.environ.update(given)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
 
 
 def _started(name: str, root: str, storage_options: Mapping[str, str] | None, environ: Mapping[str, str]) -> Any:

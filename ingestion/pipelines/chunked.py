@@ -23,7 +23,7 @@ from ingestion.errors import IntegrityError
 from ingestion.extract.chunk_ledger import ChunkLedger, ChunkPlan, Intake
 from ingestion.lake.layout import Lake
 from ingestion.pipelines.intake import stage_rows
-from ingestion.settings import Connection
+from ingestion.settings import Connection, environment
 from ingestion.sources import open_source
 from ingestion.sources.base import Chunk
 
@@ -110,7 +110,10 @@ def _finished(work: ChunkWork, ledger: ChunkLedger, index: int) -> Intake:
 def _read_in_processes(work: ChunkWork, indices: Sequence[int], workers: int) -> None:
     # spawned: a fork would copy the threads and sockets of drivers that do not survive it
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=_end_with_parent) as pool:
+    with (
+        environment(MIMALLOC_PURGE_DELAY="0"),  # Arrow's allocator keeps nothing that is freed: a fifth less
+        ProcessPoolExecutor(workers, mp_context=context, initializer=_end_with_parent) as pool,
+    ):
         futures = [pool.submit(read_chunk, work, index) for index in indices]
         try:
             for future in as_completed(futures):

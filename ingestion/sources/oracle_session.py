@@ -13,7 +13,7 @@ A connection is oracle://user:password@host:1521/service. Its extras:
     call_timeout_seconds                how long one round trip may take; default 600
     fixed_point                         scn (default), or transaction where the user may not read AS OF SCN
     clock                               the moment that a copy of an earlier state shows; default the server's clock
-    max_sessions                        how many sessions one load may hold at once; default 4
+    max_sessions                        how many sessions one load may hold at once; default 3
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ from ingestion.sources.oracle_predicates import LARGE_OBJECT_CHARACTERS
 
 USUAL_BYTES = 8 * 1024 * 1024
 WORST_BYTES = 64 * 1024 * 1024
-MAX_ROWS = 16 * 1024  # longer fetches gain nothing
+MAX_ROWS = 8 * 1024  # longer fetches gain nothing and cost memory
 
 _FIXED_WIDTH = 24
 _ROWS_OF_LONG_VALUES = 16

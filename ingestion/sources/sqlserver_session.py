@@ -15,7 +15,7 @@ A connection is mssql://user:password@host:1433/database. Its extras:
     lock_timeout_seconds        how long a statement waits for a lock; default 60
     fixed_point                 snapshot (default), or statement where the database does not allow snapshot isolation
     clock                       the moment that a copy of an earlier state shows; default the server's clock
-    max_sessions                how many sessions one load may hold at once; default 4
+    max_sessions                how many sessions one load may hold at once; default 3
 """
 
 from __future__ import annotations
