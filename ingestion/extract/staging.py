@@ -99,6 +99,7 @@ class ParquetStage:
         self._thread.shutdown()
         self._writer.close()
         self._sink.close()
+        pa.default_memory_pool().release_unused()  # DuckDB takes as much for what comes next
         file = open_parquet(self._filesystem, self._path)
         footer = file.footer
         if footer.num_rows != self._written or not footer.schema.to_arrow_schema().equals(self._schema):
