@@ -29,7 +29,7 @@ test-sources: .venv/dev  ## the source tests against a true Oracle and SQL Serve
 	$(BIN)/python -m tests.sources.prepare_sqlserver; $(BIN)/pytest tests/sources $(TESTS)
 
 test-spark: .venv/dev  ## the tests on Spark alone, whole builds and the demo included; needs Java 17+
-	LAKEHOUSE_TEST_SPARK_BUILDS=true $(BIN)/pytest tests/spark $(TESTS)
+	LAKEHOUSE_TEST_SPARK_BUILDS=true $(BIN)/pytest tests/spark tests/dags/test_spark_submit.py $(TESTS)
 
 check: .venv/dev  ## what a pull request must pass besides the tests
 	$(BIN)/ruff check

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from tests.dags.conftest import Outcome, Project
-from tests.spark.session import NEEDS_SPARK, SETTINGS
+from tests.spark.session import NEEDS_SPARK, SETTINGS, TAKES_MINUTES
 
 pytestmark = [
     *NEEDS_SPARK,
@@ -94,6 +94,25 @@ def test_a_load_by_spark_submit_hands_back_batch_rows_and_event(
     assert SECRET not in " ".join(command)
     with create_session() as session:
         session.execute(delete(Connection).where(Connection.conn_id == "erp"))
+
+
+@TAKES_MINUTES
+def test_a_day_by_spark_submit_is_loaded_and_built_there(
+    project: Project, run: Run, options: Path, started: list[Any]
+) -> None:
+    outcome = run("medallion_daily")
+
+    assert outcome.state == "success", outcome.errors
+    words = [process.args for process in started if process.args[0] == "spark-submit"]
+    assert sorted(line[line.index("--run-id") - 2 :][:2] for line in words) == [
+        ["build", "audit"], ["build", "gold"], ["build", "silver"],
+        ["load", "erp.customers"], ["load", "erp.products"], ["load", "shop.order_items"], ["load", "shop.orders"],
+    ]  # fmt: skip
+    tables = ("gold/fact_sales", "gold/dim_customer", "silver/stg_orders")
+    logs = [project.folder / "lake" / table / "_delta_log" / "00000000000000000000.json" for table in tables]
+    assert all("Spark" in log.read_text() for log in logs)
+    [gap] = project.ledger('select count(*) as checks, sum(sync_gap) as rows from ops.gaps where "partition" is null')
+    assert gap == {"checks": 4, "rows": 0}
 
 
 def test_a_step_that_cannot_be_helped_is_not_tried_again(project: Project, run: Run, options: Path) -> None:

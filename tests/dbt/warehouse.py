@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import os
-import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -26,6 +26,22 @@ from ingestion.lake.layout import Lake, create_lake
 ROOT = Path(__file__).parents[2]
 PROJECT = ROOT / "dbt_project"
 Row = Mapping[str, Any]
+_STARTED = multiprocessing.get_context("forkserver")  # dbt takes seconds to be imported: that is done once
+_STARTED.set_forkserver_preload(["dbt.cli.main", "dbt.adapters.duckdb", __name__])
+
+
+def _be_dbt(arguments: Sequence[str], cwd: Path, environment: Mapping[str, str], outputs: Sequence[Path]) -> None:
+    """Become the command dbt in a fresh process: its folder, variables, outputs and exit code."""
+    from dbt.cli.main import cli
+
+    os.chdir(cwd)
+    os.environ.clear()
+    os.environ.update(environment)
+    for descriptor, path in enumerate(outputs, 1):
+        os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), descriptor)
+    sys.path.insert(0, environment["PYTHONPATH"])
+    sys.argv = ["dbt", *arguments]
+    cli()
 
 
 @dataclass(frozen=True)
@@ -86,16 +102,15 @@ class Warehouse:
 
     def dbt(self, *arguments: str, cwd: Path | None = None, env: Mapping[str, str] | None = None) -> Build:
         """Run dbt in the project's folder (or `cwd`), with nothing of this test process but the lake's place."""
-        command = [sys.executable, "-m", "dbt.cli.main", "--no-use-colors", *arguments]
-        done = subprocess.run(
-            command,
-            cwd=cwd or self.project,
-            env=self.environment(env or {}),
-            capture_output=True,
-            text=True,
-            check=False,
+        outputs = self.folder / "printed.txt", self.folder / "errors.txt"
+        given = ["--no-use-colors", *arguments]
+        process = _STARTED.Process(
+            target=_be_dbt, args=(given, cwd or self.project, self.environment(env or {}), outputs)
         )
-        return Build(done.returncode, done.stdout, done.stderr, self.folder / "target")
+        process.start()
+        process.join()
+        printed, errors = (path.read_text() for path in outputs)
+        return Build(process.exitcode or 0, printed, errors, self.folder / "target")
 
     def environment(self, further: Mapping[str, str]) -> dict[str, str]:
         """Return the variables that dbt is run with."""

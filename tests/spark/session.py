@@ -14,12 +14,10 @@ NEEDS_SPARK = [
     pytest.mark.skipif(shutil.which("java") is None, reason="Spark needs Java"),
     pytest.mark.skipif(find_spec("pyspark") is None, reason="Spark needs the extra spark"),
 ]
-NEEDS_MINUTES = [
-    *NEEDS_SPARK,
-    pytest.mark.skipif(
-        os.environ.get("LAKEHOUSE_TEST_SPARK_BUILDS") != "true", reason="takes minutes: make test-spark runs it"
-    ),
-]
+TAKES_MINUTES = pytest.mark.skipif(
+    os.environ.get("LAKEHOUSE_TEST_SPARK_BUILDS") != "true", reason="takes minutes: make test-spark runs it"
+)
+NEEDS_MINUTES = [*NEEDS_SPARK, TAKES_MINUTES]
 _SMALL = {  # short tests, little memory: no time for compilers
     "spark.master": "local[2]",
     "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
