@@ -128,6 +128,7 @@ def test_a_table_of_oracle_equals_its_copy(oracle: OracleDesk, partitioned: bool
         found = compare_sides(*sides(oracle, contract, lake))
 
         assert (found.outcome, found.why, found.source.rows) == (Outcome.EQUAL, "", 300)
+        assert found.source == found.lake
 
 
 def test_what_differs_from_oracle_is_found_by_key(oracle: OracleDesk) -> None:  # noqa: F811

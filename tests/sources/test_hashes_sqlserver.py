@@ -176,6 +176,7 @@ def test_a_table_of_sql_server_equals_its_copy(server: Session) -> None:
         found = compare_sides(*sides(server, promised, lake))
 
         assert (found.outcome, found.why, found.source.rows) == (Outcome.EQUAL, "", 120)
+        assert found.source == found.lake
 
 
 def test_what_differs_from_sql_server_is_found_by_key(server: Session) -> None:
