@@ -27,9 +27,10 @@ from ingestion.lake.duck import literal
 NEWEST_FIRST = "_eff desc, _seq desc, case when _op = 'D' then 1 else 0 end desc, _batch desc, _row desc"
 
 
-def live(contract: Contract, columns: tuple[str, ...] = ()) -> str:
+def live(contract: Contract, columns: tuple[str, ...] = (), *, events: str = "select * from events") -> str:
     """
-    Return the state of every key ever seen: key, `columns`, `_deleted`, `_newest` (its newest `_eff`).
+    Return the state of every key that `events` (a query) tell of: key, `columns`, `_deleted`, `_newest` (its newest
+    `_eff`).
 
     The order inside a key is Silver's: `_eff, _seq, delete last, _batch, _row`.
     """
@@ -37,7 +38,7 @@ def live(contract: Contract, columns: tuple[str, ...] = ()) -> str:
     return (
         f"select {wanted}, _op = 'D' as _deleted, _eff as _newest from ("
         f"select {wanted}, _op, _eff, row_number() over (partition by {_list(contract.key_names)} "
-        f"order by {NEWEST_FIRST}) as _rank from events) where _rank = 1"
+        f"order by {NEWEST_FIRST}) as _rank from ({events}) e) r where _rank = 1"
     )
 
 
@@ -65,43 +66,44 @@ def _repeated(contract: Contract) -> str:
     )
 
 
-def not_yet_loaded(contract: Contract, low: str | None = None) -> str:
+def changed_state(
+    contract: Contract, compared: tuple[str, ...], *, op: str | None, moment: datetime, since: datetime | None = None
+) -> str:
     """
-    Return the staged rows that Bronze does not hold already: same key, content and (in it) watermark.
+    Return the staged rows whose key is new to the lake, deleted in it, or different in `compared` from its live row.
 
-    `low` (source form) lets the scan of Bronze leave out what lies before the window. Tables
-    without a watermark are compared by `_eff` too.
-    """
-    names = tuple(contract.arrow_schema.names)
-    since = " and b._eff = s._eff" if contract.watermark is None else ""
-    if low is not None and contract.watermark is not None:
-        type_ = contract.column(contract.watermark).arrow_type
-        since = f" and b.{quote(contract.watermark)} >= cast({literal(low)} as {duckdb_type(type_)})"
-    others = tuple(name for name in names if name not in contract.key_names)
-    content = "".join(f" and b.{quote(n)} is not distinct from s.{quote(n)}" for n in others)
-    return (
-        f"select s.* from staged s where not exists (select 1 from bronze b "
-        f"where {_same(contract.key_names, 's', 'b')} and b._op <> 'D'{since}{content})"
-    )
+    A read shows each key's newest state, so only the live row can make a row known, never an older event of the same
+    content. `_op` becomes `op`, or I and U if None. `_eff` stays where it is later than the key's newest event;
+    elsewhere nothing tells when the row changed, and it becomes `moment` (when the state was read, UTC), or just after
+    the newest event where a clock went back.
 
-
-def changed_state(contract: Contract, compared: tuple[str, ...], *, op: str | None) -> str:
-    """
-    Return the staged rows whose key is new to the lake, deleted in it, or different in `compared`.
-
-    `_op` becomes `op`, or I and U if None. `_eff` becomes later than the key's newest event, or
-    Silver would sort the row before a delete that is already there.
+    `since` lets the scan leave out events before a moment (inclusive). It is right where the staged rows changed at
+    `since` or later and `compared` holds the watermark: a live row that is older has another watermark. Events after
+    `moment` are never left out, for a source's clock may have gone back.
     """
     differs = " or ".join(f"l.{quote(n)} is distinct from s.{quote(n)}" for n in compared) or "false"
     first_key = quote(contract.key_names[0])
     op_value = literal(op) if op else f"case when l.{first_key} is null or l._deleted then 'I' else 'U' end"
     business = ", ".join(f"s.{quote(n)}" for n in contract.arrow_schema.names)
     rest = ", ".join(f"s.{n}" for n in METADATA.names if n not in ("_op", "_eff"))
+    at = _instant(moment)
+    events = _events_of_staged(contract, since and min(since, moment))
     return (
-        f"select {business}, {op_value} as _op, "
-        f"greatest(s._eff, l._newest + interval 1 microsecond) as _eff, {rest} "
-        f"from staged s left join ({live(contract, compared)}) l on {_same(contract.key_names, 's', 'l')} "
-        f"where l.{first_key} is null or l._deleted or {differs}"
+        f"select {business}, {op_value} as _op, case when l._newest is null or s._eff > l._newest then s._eff "
+        f"else greatest({at}, l._newest + interval 1 microsecond) end as _eff, {rest} "
+        f"from staged s left join ({live(contract, compared, events=events)}) l "
+        f"on {_same(contract.key_names, 's', 'l')} where l.{first_key} is null or l._deleted or {differs}"
+    )
+
+
+def _events_of_staged(contract: Contract, since: datetime | None) -> str:
+    """Return the events of the staged keys; of a table with undated rows also those that bear no watermark."""
+    recent = ""
+    if since is not None and contract.watermark is not None:
+        recent = f" and (e._eff >= {_instant(since)} or e.{quote(contract.watermark)} is null)"
+    return (
+        f"select e.* from events e where exists (select 1 from staged t where {_same(contract.key_names, 'e', 't')})"
+        f"{recent}"
     )
 
 
@@ -134,13 +136,13 @@ def delete_rows(
         value = f"v.{quote(column.name)}" if column.key_position is not None else "null"
         fields.append(f"cast({value} as {duckdb_type(column.arrow_type)}) as {quote(column.name)}")
     by_key = ", ".join(f"v.{quote(name)}" for name in contract.key_names)
-    at = f"cast({literal(moment.isoformat())} as timestamptz)"
+    at = _instant(moment)
     return (
         f"select {', '.join(fields)}, 'D' as _op, greatest({at}, v._newest + interval 1 microsecond) as _eff, "
         f"cast({sequence} as bigint) as _seq, cast({batch} as bigint) as _batch, "
         f"row_number() over (order by {by_key}) + {first_row - 1} as _row, "
         f"{literal(contract.system)} as _source_system, "
-        f"cast({literal(ingested_at.isoformat())} as timestamptz) as _ingested_at, "
+        f"{_instant(ingested_at)} as _ingested_at, "
         f"{literal(contract.version)} as _contract_version from gone_keys v"
     )
 
@@ -152,8 +154,7 @@ def lacking_keys(contract: Contract) -> str:
         f"select {', '.join(f'k.{quote(n)}' for n in contract.key_names)} from source_keys k "
         f"left join ({live(contract)}) l on {_same(contract.key_names, 'k', 'l')} "
         f"where (l.{first_key} is null or l._deleted) "
-        f"and not exists (select 1 from staged s where {_same(contract.key_names, 's', 'k')} "
-        f"and (l._newest is null or s._eff > l._newest)) "
+        f"and not exists (select 1 from staged s where {_same(contract.key_names, 's', 'k')}) "
         f"and not exists (select 1 from refused_keys r where {_same(contract.key_names, 'r', 'k')})"
     )
 
@@ -173,6 +174,10 @@ def newly_bad(contract: Contract) -> str:
         f"select s.* from staged_bad s where not exists (select 1 from quarantine q "
         f"where q._replayed_in is null and q._breaks = s._breaks{content})"
     )
+
+
+def _instant(moment: datetime) -> str:
+    return f"cast({literal(moment.isoformat())} as timestamptz)"
 
 
 def _list(names: tuple[str, ...]) -> str:

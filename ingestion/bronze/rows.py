@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -119,6 +119,25 @@ def effective_times(contract: Contract, batch: pa.RecordBatch, moment: datetime)
     if values.type.tz is not None:
         return values.cast(INSTANT)
     return pc.assume_timezone(values, contract.timezone, ambiguous="earliest", nonexistent="earliest").cast(INSTANT)
+
+
+def effective_time(contract: Contract, watermark: str) -> datetime | None:
+    """
+    Return the change time that a row with this watermark (a `Window` text, cut to microseconds) gets, UTC.
+
+    None for watermarks that are no moment, and for moments that a datetime cannot hold.
+    """
+    name = contract.watermark or ""
+    type_ = contract.column(name).arrow_type
+    if not (pa.types.is_date(type_) or pa.types.is_timestamp(type_)):
+        return None
+    moment = pa.array([watermark]).cast(pa.timestamp("us")).cast(type_)
+    row = pa.RecordBatch.from_arrays([moment], [name])
+    try:
+        at: datetime = effective_times(contract, row, datetime.now(UTC))[0].as_py()
+    except (OverflowError, ValueError):
+        return None
+    return at
 
 
 def as_text(values: pa.Array) -> pa.Array:

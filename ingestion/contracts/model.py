@@ -187,6 +187,11 @@ class Contract:
         return tuple(c.name for c in self.keys)
 
     @cached_property
+    def content_names(self) -> tuple[str, ...]:
+        """All columns but the merge key, in contract order."""
+        return tuple(c.name for c in self.columns if c.key_position is None)
+
+    @cached_property
     def tracked_names(self) -> tuple[str, ...]:
         """Columns whose change opens a version: the contract's list, or all but keys and watermark."""
         if self.tracked:

@@ -103,10 +103,11 @@ def replay_quarantine(context: Context, contract_id: str) -> LoadResult:
         ):
             duck.register(reader, "main", "quarantine", table.quarantine_uri, state.quarantine_version)
             for point in open_batches(reader):
+                news = changes.changed_state(contract, contract.content_names, op="R", moment=point.moment)
                 batch.take(
                     _good_only(open_rows(reader, contract, point), contract, marks),
                     op="R",
-                    news=changes.not_yet_loaded(contract),
+                    news=news,
                     fixed_point=point,
                 )
             result = _commit(context, contract, batch, watermark)

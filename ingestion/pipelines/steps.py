@@ -97,10 +97,10 @@ def fetch(contract: Contract, snapshot: Snapshot, found: tuple[FoundColumn, ...]
     Raises IntegrityError if fewer rows come than the same state of the source showed keys.
     """
     future = windows.future_limit(contract, snapshot.fixed_point) if contract.mode is Mode.INCREMENTAL else None
-    others = tuple(n for n in contract.arrow_schema.names if n not in contract.key_names)
     before = batch.tally.read
     rows = snapshot.read(contract, Window(), found=found, keys=keys)
-    kept = batch.take(rows, op="R", news=changes.changed_state(contract, others, op="R"), future=future)
+    news = changes.changed_state(contract, contract.content_names, op="R", moment=batch.fixed_point.moment)
+    kept = batch.take(rows, op="R", news=news, future=future)
     batch.counts.fetched += kept
     wanted = keys.drop_null().group_by(list(contract.key_names)).aggregate([]).num_rows
     came = batch.tally.read - before

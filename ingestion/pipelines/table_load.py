@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 from ingestion.bronze import changes
+from ingestion.bronze.rows import effective_time
 from ingestion.bronze.table import BronzeState, BronzeTable
 from ingestion.contracts.compare import Drift, FoundColumn
 from ingestion.contracts.model import BronzeMode, Contract, Deletes, Mode
@@ -144,7 +146,7 @@ class TableLoad:
         feed = self._feed()
         expected = feed.count_changes(self.contract, since)
         rows = feed.read_changes(self.contract, since, found=self.found)
-        self.batch.take(rows, op="U", news=changes.changed_state(self.contract, self._content, op=None))
+        self.batch.take(rows, op="U", news=self._changed(self.contract.content_names, op=None))
         self._check_count(expected, f"changed since version {since}")
 
     def _check_count(self, expected: int, where: str) -> None:
@@ -187,14 +189,15 @@ class TableLoad:
         if self.state.is_empty or not self._appends:
             return None
         if contract.mode is Mode.FULL:
-            return changes.changed_state(contract, contract.tracked_names, op="R" if plan.full else None)
+            return self._changed(contract.tracked_names, op="R" if plan.full else None)
         if plan.full:
-            return changes.changed_state(contract, self._content, op="R")
-        return changes.not_yet_loaded(contract, plan.window.low)
+            return self._changed(contract.content_names, op="R")
+        since = None if plan.window.low is None else effective_time(contract, plan.window.low)
+        return self._changed(contract.content_names, op="U", since=since)
 
-    @property
-    def _content(self) -> tuple[str, ...]:
-        return tuple(n for n in self.contract.arrow_schema.names if n not in self.contract.key_names)
+    def _changed(self, compared: tuple[str, ...], *, op: str | None, since: datetime | None = None) -> str:
+        moment = self.batch.fixed_point.moment
+        return changes.changed_state(self.contract, compared, op=op, moment=moment, since=since)
 
     def _settle_deletes(self, plan: ReadPlan) -> int:
         """Stage deletes, and fetch what the read did not show. Returns the rows fetched."""

@@ -43,6 +43,8 @@ where c.database_name = current_database() and not c.internal
     and lower(c.schema_name) = lower(?) and (? is null or lower(c.table_name) = lower(?))
 order by c.schema_name, c.table_name, c.column_index
 """
+_SOURCE = "t"
+"""Alias of the source's table: a bare column name would mean the wanted keys' own column inside their subquery."""
 _PARTITION_FORMATS = {"day": "%Y-%m-%d", "month": "%Y-%m", "year": "%Y"}
 
 
@@ -177,14 +179,14 @@ class DuckDbSnapshot:
             self._connection.register("wanted_keys", keys)
             matches = " and ".join(f"w.{_quote(c.name)} = {_exactly(c, columns[c.name])}" for c in contract.keys)
             where += f" and exists (select 1 from wanted_keys w where {matches})"
-        yield from self._stream(f"select {select} from {_table(contract)} where {where}", binds, schema)
+        yield from self._stream(f"select {select} from {_table(contract)} {_SOURCE} where {where}", binds, schema)
 
     def read_keys(self, contract: Contract, window: Window) -> Iterator[pa.RecordBatch]:
         where, binds = _predicate(contract, window)
         columns = match_columns(contract, self.catalog(contract))
         select = ", ".join(f"{_exactly(c, columns[c.name])} as {_quote(c.name)}" for c in contract.keys)
         schema = pa.schema([(c.name, c.arrow_type) for c in contract.keys])
-        yield from self._stream(f"select {select} from {_table(contract)} where {where}", binds, schema)
+        yield from self._stream(f"select {select} from {_table(contract)} {_SOURCE} where {where}", binds, schema)
 
     def count_partitions(self, contract: Contract, window: Window) -> pa.Table:
         where, binds = _predicate(contract, window)
@@ -227,7 +229,7 @@ def _projection(contract: Contract, found: tuple[FoundColumn, ...]) -> tuple[str
         typed.append(f"{_exactly(column, source)} as {_quote(column.name)}")
         if not _needs_guard(column, source):
             continue
-        reference = _quote(source.name)
+        reference = f"{_SOURCE}.{_quote(source.name)}"
         fits = _fits(reference, duckdb_type(column.arrow_type), source)
         raw.append(
             f"case when {reference} is not null and not coalesce({fits}, false) then cast({reference} as varchar) end "
@@ -246,7 +248,7 @@ def _needs_guard(column: Column, source: FoundColumn) -> bool:
 
 def _exactly(column: Column, source: FoundColumn) -> str:
     """Return a column's value as its promised type, null where that is not the very value."""
-    reference, target = _quote(source.name), duckdb_type(column.arrow_type)
+    reference, target = f"{_SOURCE}.{_quote(source.name)}", duckdb_type(column.arrow_type)
     if not _needs_guard(column, source):
         return f"cast({reference} as {target})"
     return f"case when {_fits(reference, target, source)} then try_cast({reference} as {target}) end"

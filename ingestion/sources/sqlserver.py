@@ -154,7 +154,8 @@ class SqlServerSnapshot:
         chunk: Chunk = WHOLE,
     ) -> Iterator[pa.RecordBatch]:
         where = in_window(contract, window, found) & in_chunk(contract, chunk, found)
-        chosen = [Condition()] if keys is None else with_keys(contract, found, keys)
+        table = self._table(contract).sql
+        chosen = [Condition()] if keys is None else with_keys(contract, found, keys, table=table)
         for condition in chosen:
             yield from self._stream(contract, None, found, where & condition)
 

@@ -25,8 +25,12 @@ _BINDS = {
 }
 
 
-def with_keys(contract: Contract, found: tuple[FoundColumn, ...], keys: pa.Table) -> Iterator[Condition]:
-    """Yield conditions that together match the rows of the keys, each row once. Keys with a null match nothing."""
+def with_keys(contract: Contract, found: tuple[FoundColumn, ...], keys: pa.Table, *, table: str) -> Iterator[Condition]:
+    """
+    Yield conditions that together match the rows of the keys, each row once. Keys with a null match nothing.
+
+    `table` is the name that the statement reads from: columns are qualified by it inside the subquery.
+    """
     columns = [found_column(contract, column, found) for column in contract.keys]
     types = [split_declaration(column.physical_type) for column in columns]
     names = [quote(column.name) for column in columns]
@@ -42,7 +46,7 @@ def with_keys(contract: Contract, found: tuple[FoundColumn, ...], keys: pa.Table
             continue
         values = ", ".join(f"({mark})" for mark in marks)
         listed = ", ".join(f"k{at}" for at in range(len(columns)))
-        same = " AND ".join(f"k.k{at} = {name}" for at, name in enumerate(names))
+        same = " AND ".join(f"k.k{at} = {table}.{name}" for at, name in enumerate(names))
         yield Condition(f"EXISTS (SELECT 1 FROM (VALUES {values}) AS k({listed}) WHERE {same})", binds)
 
 

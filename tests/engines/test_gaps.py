@@ -351,7 +351,7 @@ def test_repair_heals_what_differs_in_content(loaded: Company) -> None:
         "select _op, score::double, _eff::varchar from bronze.crm__people where id = 2 order by _eff"
     ) == [
         ("R", None, "2026-03-01 10:00:00+00"),
-        ("R", 7.0, "2026-03-01 10:00:00.000001+00"),
+        ("R", 7.0, "2026-03-01 12:00:00+00"),
     ]
     assert gap(loaded).outcome == "equal"
 

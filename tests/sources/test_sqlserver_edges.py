@@ -57,7 +57,7 @@ def test_keys_of_the_old_moments_are_bound_through_a_type_that_reads_their_digit
     keys = pa.table({"k": pa.array([datetime(2026, 3, 1, 10)], pa.timestamp("us"))})
 
     with SqlServerSource("shop", desk.connection).snapshot() as snapshot:
-        (condition,) = with_keys(contract, snapshot.catalog(contract), keys)
+        (condition,) = with_keys(contract, snapshot.catalog(contract), keys, table="t")
 
     assert condition.sql == f"[K] IN (CAST(CONVERT(datetime2(7), ?, 121) AS {declared}))"
 
@@ -69,7 +69,7 @@ def test_text_keys_beyond_ascii_are_not_bound_through_the_databases_code_page(de
     keys = pa.table({"k": ["plain", "ação"]})
 
     with SqlServerSource("shop", desk.connection).snapshot() as snapshot:
-        (condition,) = with_keys(contract, snapshot.catalog(contract), keys)
+        (condition,) = with_keys(contract, snapshot.catalog(contract), keys, table="t")
         found = {row["k"] for row in rows(snapshot, contract, keys=keys)}
 
     assert condition.sql == "[K] IN (CAST(? AS varchar(8000)), CAST(? AS nvarchar(4000)))"

@@ -1,0 +1,138 @@
+"""Silver tells what the loads saw, in the order in which they saw it, whatever watermarks and clocks say."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from ingestion.bronze import changes
+from ingestion.bronze.rows import Stamp, bronze_rows, bronze_schema, effective_time
+from ingestion.contracts.model import Column, Contract, Mode
+from tests.dbt.macros import load_macros
+from tests.dbt.test_history import EXAMPLES, _Facts
+
+ZONE = "America/New_York"
+BASE = datetime(2026, 10, 31, 20)  # the hour from 1 to 2 o'clock comes twice on the next day
+COLUMNS = (
+    Column("id", "id", "integer", "BIGINT", pa.int64(), required=True, key_position=1),
+    Column("colour", "colour", "string", "VARCHAR", pa.string()),
+    Column("changed_at", "changed_at", "timestamp", "TIMESTAMP", pa.timestamp("us")),
+)
+CONTRACT = Contract(
+    "s.t", "1.0.0", "s", "t", "duckdb", ("main", "t"), COLUMNS, ZONE, Mode.INCREMENTAL, "stg_t", watermark="changed_at"
+)
+FACTS = _Facts(
+    key=["id"], columns=["id", "colour", "changed_at"], tracked=["colour"],
+    types={"id": "int64", "colour": "string", "changed_at": "timestamp[us]"},
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Load:
+    """A state of the source (per key colour and watermark, None: no row), its clock, and where the window begins."""
+
+    rows: tuple[tuple[str, int | None] | None, ...]
+    clock: int
+    low: int | None
+
+
+rows = st.none() | st.tuples(st.sampled_from(["red", "blue"]), st.none() | st.integers(0, 12))
+loads = st.lists(
+    st.builds(
+        Load, rows=st.tuples(rows, rows), clock=st.integers(0, 12), low=st.none() | st.integers(0, 12)
+    ),
+    min_size=1,
+    max_size=6,
+)  # fmt: skip
+
+
+def wall(hour: int | None) -> datetime | None:
+    return None if hour is None else BASE + timedelta(hours=hour)
+
+
+class Loader:
+    """A load's statements over tables in memory: the window, the deletes, and the rows that the lake lacks."""
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
+        self.connection = connection
+        self.batch = 0
+        self.seen: dict[int, list[str | None]] = defaultdict(list)
+        self.offer("empty", [], datetime(2026, 1, 1, tzinfo=UTC))
+        connection.execute("create table bronze as from empty")
+        connection.execute("create view events as from bronze")
+
+    def offer(self, view: str, keys: list[tuple[int, str, int | None]], moment: datetime, op: str = "U") -> None:
+        columns = [[k for k, *_ in keys], [c for _, c, _ in keys], [wall(w) for *_, w in keys]]
+        good = pa.RecordBatch.from_arrays(
+            [pa.array(values, c.arrow_type) for values, c in zip(columns, COLUMNS, strict=True)],
+            [c.name for c in COLUMNS],
+        )
+        stamped = bronze_rows(CONTRACT, good, Stamp(self.batch, op, moment, 0, moment), first_row=1)
+        undated = stamped.column("_eff").fill_null(pa.scalar(moment, pa.timestamp("us", "UTC")))
+        stamped = stamped.set_column(stamped.schema.get_field_index("_eff"), "_eff", undated)
+        self.connection.register("offered", pa.Table.from_batches([stamped], bronze_schema(CONTRACT)))
+        self.connection.execute(f"create or replace table {view} as from offered")
+
+    def load(self, load: Load) -> None:
+        self.batch += 1
+        moment = wall(load.clock).replace(tzinfo=UTC)  # type: ignore[union-attr]
+        there = {k: row for k, row in enumerate(load.rows, 1) if row is not None}
+        since = None if load.low is None else effective_time(CONTRACT, str(wall(load.low)))
+        window = {k: r for k, r in there.items() if load.low is None or r[1] is None or r[1] >= load.low}
+        self.offer("staged", [(k, *row) for k, row in window.items()], moment)
+        content = CONTRACT.content_names
+        news = changes.changed_state(CONTRACT, content, op="U", moment=moment, since=since)
+        self.connection.execute(f"create or replace table news as {news}")
+        self.connection.register("keys", pa.table({"id": pa.array(list(there), pa.int64())}))
+        self.connection.execute("create or replace table source_keys as from keys")
+        self.connection.execute("create or replace table refused_keys as from source_keys limit 0")
+        self.connection.execute(f"create or replace table gone_keys as {changes.vanished_keys(CONTRACT)}")
+        lacking = [key for (key,) in self.connection.execute(changes.lacking_keys(CONTRACT)).fetchall()]
+        gone = changes.delete_rows(
+            CONTRACT, moment=moment, sequence=0, batch=self.batch, first_row=50, ingested_at=moment
+        )
+        self.connection.execute(f"insert into news by name {gone}")
+        self.offer("staged", [(k, *there[k]) for k in lacking], moment, op="R")
+        fetched = changes.changed_state(CONTRACT, content, op="R", moment=moment)
+        self.connection.execute(f"insert into bronze by name select * from news union all by name {fetched}")
+        for key in range(1, len(load.rows) + 1):
+            if key not in there or key in window or key in lacking:
+                self.seen[key].append(there[key][0] if key in there else None)
+
+
+def told(states: list[str | None]) -> list[str | None]:
+    """Return a sequence of states without repetitions and without what came before the first row."""
+    kept: list[str | None] = [None]
+    for state in states:
+        if state != kept[-1]:
+            kept.append(state)
+    return kept[1:]
+
+
+@pytest.fixture(scope="module")
+def history() -> str:
+    return load_macros()["scd2_history"]("bronze", FACTS)
+
+
+@settings(max_examples=max(20, EXAMPLES // 100), deadline=None, suppress_health_check=list(HealthCheck))
+@given(some=loads)
+def test_history_tells_the_states_that_the_loads_saw_in_their_order(history: str, some: list[Load]) -> None:
+    with duckdb.connect() as connection:
+        connection.execute("set timezone = 'UTC'")
+        loader = Loader(connection)
+        for load in some:
+            loader.load(load)
+        query = f"select id, case when not is_deleted then colour end from ({history}) order by id, valid_from"
+        found: dict[int, list[Any]] = defaultdict(list)
+        for key, colour in connection.execute(query).fetchall():
+            found[key].append(colour)
+
+    assert dict(found) == {key: told(states) for key, states in loader.seen.items() if told(states)}
