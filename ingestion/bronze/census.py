@@ -5,6 +5,7 @@ Tables the statements speak of (beside those of `ingestion.bronze.changes`):
     live_rows     the lake's live rows, as `live_rows` selects them
     source_keys   keys of the source up to the bound, with repetitions and nulls as the source has them
     found         keys that differ
+    refused       keys all of whose rows in the source are open quarantine entries (`ingestion.bronze.entries`)
     next_window   keys that the next load reads anyway
 """
 
@@ -13,11 +14,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ingestion.bronze.changes import live
-from ingestion.bronze.quarantine import typed
+from ingestion.bronze.entries import REFUSED_LABEL
 from ingestion.contracts.model import Contract
 from ingestion.lake.duck import identifier as quote
 
-_FORMATS = {"day": "%Y-%m-%d", "month": "%Y-%m", "year": "%Y"}
 EXPLAINED, AWAITED, IS_LIVE = "_explained", "_awaited", "_is_live"
 
 
@@ -32,31 +32,17 @@ def known_of_found(contract: Contract) -> str:
     """
     Return `found` with three answers per key.
 
-    `_explained`: the key stands in the open quarantine with a batch after the lake's own row, if it has one. Tables
-    without a watermark quarantine a row once, however often it comes back: there any batch explains. `_awaited`: the
-    next load reads the key. `_is_live`: the lake has a row of it.
+    `_explained`: what the source shows of the key are rows that stand in the open quarantine, and nothing else.
+    `_awaited`: the next load reads the key. `_is_live`: the lake has a row of it.
     """
     keys = contract.key_names
-    is_newer = "true" if contract.watermark is None else "(l._batch is null or q._newest > l._batch)"
     return (
-        "select f.* replace (coalesce(f._partition, q._label) as _partition), "
-        f"q._newest is not null and {is_newer} as {EXPLAINED}, w._any is not null as {AWAITED}, "
+        f"select f.* replace (coalesce(f._partition, q.{REFUSED_LABEL}) as _partition), "
+        f"q._rows is not null as {EXPLAINED}, w._any is not null as {AWAITED}, "
         f"l._batch is not null as {IS_LIVE} from found f "
-        f"left join (select {_typed_keys(contract)}, max(_batch) as _newest, arg_max({_label(contract)}, _batch) as "
-        f"_label from quarantine where _replayed_in is null group by {_ordinals(keys)}) q on {_same(keys, 'f', 'q')} "
+        f"left join refused q on {_same(keys, 'f', 'q')} "
         f"left join live_rows l on {_same(keys, 'f', 'l')} "
         f"left join (select {_list(keys)}, true as _any from next_window group by all) w on {_same(keys, 'f', 'w')}"
-    )
-
-
-def count_refused(contract: Contract) -> str:
-    """Count the keys in the open quarantine that the lake has no live row of. Rows without a key are no key."""
-    keys = contract.key_names
-    return (
-        f"select count(*) from (select {_typed_keys(contract)} from quarantine "
-        "where _replayed_in is null group by all) q "
-        f"where not exists (select 1 from live_rows l where {_same(keys, 'q', 'l')}) and {_present(keys, 'q')} and "
-        f"{_settled(keys, 'q')}"
     )
 
 
@@ -105,23 +91,6 @@ def _present(keys: Sequence[str], side: str) -> str:
 
 def _settled(keys: Sequence[str], side: str) -> str:
     return f"not exists (select 1 from in_flight f where {_same(keys, side, 'f')})"
-
-
-def _label(contract: Contract) -> str:
-    """Return the partition of a quarantined text, null where none can be told."""
-    partition = contract.reconcile.partition
-    if partition is None:
-        return "null::varchar"
-    return f"strftime(try_cast({quote(partition)} as timestamp), '{_FORMATS[contract.reconcile.grain]}')"
-
-
-def _ordinals(keys: Sequence[str]) -> str:
-    return ", ".join(str(at + 1) for at in range(len(keys)))
-
-
-def _typed_keys(contract: Contract) -> str:
-    """Return the keys of quarantined texts, null where one does not fit."""
-    return ", ".join(f"{typed(column)} as {quote(column.name)}" for column in contract.keys)
 
 
 def _list(names: Sequence[str], of: str = "") -> str:

@@ -9,7 +9,6 @@ Tables the statements speak of:
     deleted_keys  keys that the source reports as deleted
     gone_keys     live keys of the lake that either of the two says are gone
     refused_keys  keys of rows that this batch quarantined
-    staged_bad, quarantine   bad rows of this batch, and those of earlier ones
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from datetime import datetime
 import pyarrow as pa
 
 from ingestion.bronze.rows import METADATA
-from ingestion.contracts.model import Column, Contract
+from ingestion.contracts.model import TYPE_RULE, Column, Contract
 from ingestion.contracts.types import duckdb_type
 from ingestion.lake.duck import identifier as quote
 from ingestion.lake.duck import literal
@@ -159,21 +158,12 @@ def lacking_keys(contract: Contract) -> str:
     )
 
 
-def key_of_bad(key: Column, type_rule: str) -> str:
+def key_of_bad(key: Column) -> str:
     """Return a bad row's key as the contract types it, null where the source's value has another type."""
     name = quote(key.name)
     typed = f"unhex({name})" if pa.types.is_binary(key.arrow_type) else f"cast({name} as {duckdb_type(key.arrow_type)})"
-    misfit = literal(f"{key.name}:{type_rule}")
+    misfit = literal(f"{key.name}:{TYPE_RULE}")
     return f"case when not list_contains(string_split(_breaks, '; '), {misfit}) then {typed} end as {name}"
-
-
-def newly_bad(contract: Contract) -> str:
-    """Return the bad rows that no open quarantine row shows already, with the same content and breaks."""
-    content = "".join(f" and q.{quote(n)} is not distinct from s.{quote(n)}" for n in contract.arrow_schema.names)
-    return (
-        f"select s.* from staged_bad s where not exists (select 1 from quarantine q "
-        f"where q._replayed_in is null and q._breaks = s._breaks{content})"
-    )
 
 
 def _instant(moment: datetime) -> str:

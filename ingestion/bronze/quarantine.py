@@ -13,9 +13,11 @@ from ingestion.contracts.window import FixedPoint
 from ingestion.lake import duck
 from ingestion.lake.duck import identifier as quote
 
+OPEN = "q._replayed_in is null and q._settled_in is null"
+"""Says of a row `q` of the quarantine that the source still showed it when it was last looked at."""
 _REPLAYABLE = (
     # a key that came twice, or a clock ahead of its time, only the source can settle
-    "_replayed_in is null and not contains(_breaks, ':duplicate_key') and not contains(_breaks, ':future_watermark')"
+    f"{OPEN} and not contains(q._breaks, ':duplicate_key') and not contains(q._breaks, ':future_watermark')"
 )
 _POSITION = pa.schema([("_batch", pa.int64()), ("_row", pa.int64())])
 
@@ -23,7 +25,7 @@ _POSITION = pa.schema([("_batch", pa.int64()), ("_row", pa.int64())])
 def open_batches(connection: duck.Connection) -> list[FixedPoint]:
     """Return the fixed points of batches with replayable rows, oldest first; `value` is the batch."""
     rows = connection.execute(
-        "select _batch, coalesce(min(_eff), min(_ingested_at)) as at, min(_seq) from quarantine "
+        "select _batch, coalesce(min(_found_at), min(_ingested_at)) as at, min(_seq) from quarantine q "
         f"where {_REPLAYABLE} group by 1 order by 1"
     ).fetchall()
     return [FixedPoint("quarantine", str(batch), at, int(sequence or 0)) for batch, at, sequence in rows]
@@ -35,12 +37,13 @@ def open_rows(
     """Yield one batch's open rows as a source would deliver them, each with its `_batch` and `_row`."""
     values = [f"{typed(c)} as {quote(c.name)}" for c in contract.columns]
     raw = [
-        f"case when {quote(c.name)} is not null and not coalesce({_fits(c)}, false) then {quote(c.name)} end "
+        f"case when {name} is not null and not coalesce({_fits(c, name)}, false) then {name} end "
         f"as {quote(RAW_PREFIX + c.name)}"
         for c in contract.columns
+        for name in (quote(c.name),)
     ]
     reader = connection.execute(
-        f"select {', '.join([*values, *raw])}, _batch, _row from quarantine "
+        f"select {', '.join([*values, *raw])}, _batch, _row from quarantine q "
         f"where {_REPLAYABLE} and _batch = ? order by _row",
         [int(point.value)],
     ).to_arrow_reader(16 * 1024)
@@ -49,23 +52,24 @@ def open_rows(
         yield batch.select(schema.names).cast(schema), batch.select(_POSITION.names).cast(_POSITION)
 
 
-def typed(column: Column) -> str:
-    """Return a quarantined text as its column's type, null where it is not exactly a value of it."""
-    return f"case when {_fits(column)} then {_typed(column)} end"
+def typed(column: Column, of: str = "") -> str:
+    """Return a quarantined text (a column of the relation `of`) as its type, null where it is not exactly a value."""
+    text = f"{of}.{quote(column.name)}" if of else quote(column.name)
+    return f"case when {_fits(column, text)} then {_typed(column, text)} end"
 
 
-def _typed(column: Column) -> str:
+def _typed(column: Column, text: str) -> str:
     if pa.types.is_binary(column.arrow_type):
-        return f"try(unhex({quote(column.name)}))"
-    return f"try_cast({quote(column.name)} as {duckdb_type(column.arrow_type)})"
+        return f"try(unhex({text}))"
+    return f"try_cast({text} as {duckdb_type(column.arrow_type)})"
 
 
-def _fits(column: Column) -> str:
+def _fits(column: Column, text: str) -> str:
     """Return a condition that is true where the text is exactly a value of the type."""
     type_ = column.arrow_type
-    fits = f"{_typed(column)} is not null"
+    fits = f"{_typed(column, text)} is not null"
     if pa.types.is_integer(type_) or pa.types.is_decimal(type_):  # a cast would round what is too long
         scale = type_.scale if pa.types.is_decimal(type_) else 0
-        fits += f" and length(rtrim(split_part({quote(column.name)}, '.', 2), '0')) <= {scale}"
-        fits += f" and not contains(lower({quote(column.name)}), 'e')"
+        fits += f" and length(rtrim(split_part({text}, '.', 2), '0')) <= {scale}"
+        fits += f" and not contains(lower({text}), 'e')"
     return f"({fits})"

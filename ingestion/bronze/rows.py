@@ -34,7 +34,10 @@ QUARANTINE_METADATA = pa.schema(
         ("_source_system", pa.string()),
         ("_ingested_at", INSTANT),
         ("_contract_version", pa.string()),
+        ("_found_at", INSTANT),  # the fixed point's moment
         ("_replayed_in", pa.int64()),
+        ("_settled_in", pa.int64()),  # the newest batch when a load no longer found the row in the source
+        ("_waived_until", INSTANT),
     ]
 )
 
@@ -95,11 +98,10 @@ def quarantine_rows(
         "_eff": effective_times(contract, bad, stamp.moment),
         "_seq": _sequences(contract, bad, stamp.sequence),
         **_common(contract, stamp, rows, first_row),
-        "_replayed_in": pa.nulls(rows, pa.int64()),
+        "_found_at": pa.repeat(pa.scalar(stamp.moment, INSTANT), rows),
     }
-    return pa.RecordBatch.from_arrays(
-        [*texts, *(values[name] for name in QUARANTINE_METADATA.names)], schema=quarantine_schema(contract)
-    )
+    metadata = [values.get(field.name, pa.nulls(rows, field.type)) for field in QUARANTINE_METADATA]
+    return pa.RecordBatch.from_arrays([*texts, *metadata], schema=quarantine_schema(contract))
 
 
 def effective_times(contract: Contract, batch: pa.RecordBatch, moment: datetime) -> pa.Array:

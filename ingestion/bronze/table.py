@@ -8,11 +8,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
+from ingestion.bronze.entries import STATE
+from ingestion.bronze.quarantine import OPEN
 from ingestion.bronze.rows import bronze_schema, quarantine_schema, unindexed_columns
 from ingestion.contracts.compare import bronze_drift
 from ingestion.contracts.model import BronzeMode, Contract, DriftAction
+from ingestion.contracts.types import duckdb_type
 from ingestion.errors import Break, BrokenContractError, ConcurrentWriteError
 from ingestion.lake import duck
 from ingestion.lake.base import Commit, Engine, StagedFile
@@ -78,6 +82,7 @@ class BronzeTable:
             raise BrokenContractError(self.contract.id, failing)
         if drifts:
             self.engine.add_columns(self.uri, list(bronze_schema(self.contract)))
+        if not {*quarantine_schema(self.contract).names} <= {*self.engine.schema(self.quarantine_uri).names}:
             self.engine.add_columns(self.quarantine_uri, list(quarantine_schema(self.contract)))
 
     def state(self) -> BronzeState:
@@ -106,12 +111,52 @@ class BronzeTable:
             ).fetchone()
         return None if row is None else row[0]
 
-    def count_open_quarantine(self, state: BronzeState) -> int:
-        """Return how many quarantined rows were never replayed."""
+    def quarantine_at(self, version: int) -> str:
+        """Return a query of the quarantine at a Delta version; columns that came later are null."""
+        lacking = ", ".join(
+            f"cast(null as {duckdb_type(field.type)}) as {duck.identifier(field.name)}"
+            for field in quarantine_schema(self.contract)
+        )
+        return (
+            f"select * from (select {lacking} where false) union all by name "
+            f"select * from {duck.scan(self.quarantine_uri, version)}"
+        )
+
+    def count_in_quarantine(self, state: BronzeState) -> int:
+        """Return how many entries are not ended: rows that the source showed when it was last read, waived ones too."""
+        query = f"select count(*) from ({self.quarantine_at(state.quarantine_version)}) q where {OPEN}"
         with duck.connect(at=self.uri) as connection:
-            scan = duck.scan(self.quarantine_uri, state.quarantine_version)
-            row = connection.execute(f"select count(*) from {scan} where _replayed_in is null").fetchone()
+            row = connection.execute(query).fetchone()
         return int(row[0]) if row else 0
+
+    def entries_by_rule(self, state: BronzeState) -> str:
+        """Return a query of the entries: state, column, rule, rows, first and last batch."""
+        return (
+            "select state, split_part(mark, ':', 1), split_part(mark, ':', 2), count(*), min(_batch), max(_batch) "
+            f"from (select {STATE} as state, unnest(string_split(_breaks, '; ')) as mark, _batch "
+            f"from ({self.quarantine_at(state.quarantine_version)})) group by 1, 2, 3 "
+            f"order by array_position(['open', 'waived', 'settled', 'replayed'], state), 2, 3"
+        )
+
+    def end_entries(self, positions: pa.Table, column: str, value: int | datetime, *, expected_version: int) -> None:
+        """
+        Write one value into a column of the quarantined rows at `positions` (`_batch`, `_row`), in one commit.
+
+        Raises ConcurrentWriteError where the quarantine is no longer at `expected_version`.
+        """
+        if not positions.num_rows:
+            return
+        type_ = quarantine_schema(self.contract).field(column).type
+        changed = positions.append_column(column, pa.repeat(pa.scalar(value, type_), positions.num_rows))
+        changed = changed.append_column("_change", pa.repeat(pa.scalar("U"), positions.num_rows))
+        self.engine.merge(
+            self.quarantine_uri,
+            changed.to_reader(),
+            key=("_batch", "_row"),
+            commit=Commit(f"quarantine/{self.contract.id}", None),
+            expected_version=expected_version,
+            op="_change",
+        )
 
     @property
     def checkpoint_folder(self) -> str:

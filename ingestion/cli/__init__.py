@@ -5,10 +5,11 @@ from __future__ import annotations
 from ingestion.cli.around import doctor, init, maintain, status
 from ingestion.cli.base import cli
 from ingestion.cli.contracts import contract
-from ingestion.cli.data import build, load, plan, quarantine, run, sql
+from ingestion.cli.data import build, load, plan, run, sql
 from ingestion.cli.demo import demo
 from ingestion.cli.drill import drill
 from ingestion.cli.gaps import gaps, repair
+from ingestion.cli.quarantine import quarantine
 
 for command in (
     init,

@@ -1,4 +1,4 @@
-"""Commands that move or show data: plan, load, build, run, sql, quarantine."""
+"""Commands that move or show data: plan, load, build, run, sql."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import click
 from rich.console import Console
 
-from ingestion.cli.base import Group, Output, settings, table, with_output
+from ingestion.cli.base import Output, settings, table, with_output
 from ingestion.cli.gap_tables import gap_table
 from ingestion.contracts.window import FixedPoint
 from ingestion.errors import ConfigurationError
@@ -19,7 +19,6 @@ from ingestion.pipelines.context import Context, open_context
 from ingestion.pipelines.day import DayResult, raise_if_red, run_day, verdict
 from ingestion.pipelines.load import load_table
 from ingestion.pipelines.plan import LoadPlan, plan_load
-from ingestion.pipelines.repair import replay_quarantine
 from ingestion.pipelines.steps import LoadResult
 from monitoring import ledger_views
 from monitoring.ledger_views import TableGap
@@ -30,7 +29,7 @@ IN_RUN = click.option(
 LOAD_COLUMNS = ("table", "batch", "read", "good", "quarantined", "appended", "deleted", "known", "watermark")
 
 
-def _chosen(context: Context, tables: Sequence[str]) -> list[str]:
+def chosen_tables(context: Context, tables: Sequence[str]) -> list[str]:
     return list(tables) or context.contract_ids()
 
 
@@ -41,7 +40,7 @@ def _chosen(context: Context, tables: Sequence[str]) -> list[str]:
 def plan(output: Output, tables: tuple[str, ...], full: bool) -> None:
     """Show drift, window, rows and what a load would do. Writes nothing."""
     context = open_context(settings())
-    plans = [plan_load(context, contract_id, full=full) for contract_id in _chosen(context, tables)]
+    plans = [plan_load(context, contract_id, full=full) for contract_id in chosen_tables(context, tables)]
     output.result([p.as_dict() for p in plans], lambda console: _print_plans(console, plans))
 
 
@@ -81,7 +80,7 @@ def load(
     at = _fixed_point(point, tables)
     results = [
         load_table(context, contract_id, full=full, allow_deletes=allow_deletes, at=at)
-        for contract_id in _chosen(context, tables)
+        for contract_id in chosen_tables(context, tables)
     ]
     output.result([r.as_dict() for r in results], lambda console: print_loads(console, results))
 
@@ -111,6 +110,12 @@ def print_loads(console: Console, results: Sequence[LoadResult]) -> None:
     ]
     console.print(table(None, LOAD_COLUMNS, rows, numbers=LOAD_COLUMNS[1:8]))
     for result in results:
+        if result.in_quarantine or result.settled:
+            console.print(
+                f"{result.contract_id}: {result.in_quarantine} rows in quarantine, {result.quarantined} of them new; "
+                f"{result.settled} settled",
+                markup=False,
+            )
         for note in (*result.warnings, *(f"drift: {d}" for d in result.drift)):
             console.print(f"{result.contract_id}: {note}", markup=False)
 
@@ -218,41 +223,3 @@ def sql(output: Output, query: str) -> None:
         [dict(zip(names, row, strict=True)) for row in rows],
         lambda console: console.print(table(None, names, rows)),
     )
-
-
-@click.group(cls=Group)
-def quarantine() -> None:
-    """Rows that broke their contract: list them, replay them."""
-
-
-@quarantine.command("list")
-@click.argument("tables", nargs=-1)
-@with_output
-def quarantine_list(output: Output, tables: tuple[str, ...]) -> None:
-    """Count the open quarantined rows per table, column and rule. Shows no values."""
-    context = open_context(settings())
-    rows = []
-    with duck.connect(context.lake) as connection:
-        for contract_id in _chosen(context, tables):
-            view = context.contract(contract_id).bronze_view
-            found = connection.execute(
-                "select split_part(mark, ':', 1), split_part(mark, ':', 2), count(*), min(_batch), max(_batch) "
-                "from (select unnest(string_split(_breaks, '; ')) as mark, _batch "
-                f"from quarantine.{duck.identifier(view)} where _replayed_in is null) group by 1, 2 order by 1, 2"
-            ).fetchall()
-            rows += [(contract_id, *row) for row in found]
-    names = ("table", "column", "rule", "rows", "first batch", "last batch")
-    output.result(
-        [dict(zip(names, row, strict=True)) for row in rows],
-        lambda console: console.print(table(None, names, rows, numbers=names[3:])),
-    )
-
-
-@quarantine.command("replay")
-@click.argument("tables", nargs=-1, required=True)
-@with_output
-def quarantine_replay(output: Output, tables: tuple[str, ...]) -> None:
-    """Judge quarantined rows by today's contracts; append those that keep them."""
-    context = open_context(settings())
-    results = [replay_quarantine(context, contract_id) for contract_id in tables]
-    output.result([r.as_dict() for r in results], lambda console: print_loads(console, results))

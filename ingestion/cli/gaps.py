@@ -54,7 +54,7 @@ def check(
     Rows in flight are left out, quarantined rows counted apart. What differs is suspected until a second look.
     """
     context = open_context(settings())
-    chosen = _chosen(context, tables)
+    chosen = chosen_tables(context, tables)
     if history:
         past = ledger_views.gap_history(context.journal, chosen, checks=checks)
         output.result([gap.as_dict() for gap in past], lambda console: print_history(console, past))
@@ -93,7 +93,7 @@ def advise(output: Output, tables: tuple[str, ...]) -> None:
     Reads the ledger; asks no source. The cause that explains most comes first.
     """
     context = open_context(settings())
-    contracts = [context.contract(contract_id) for contract_id in _chosen(context, tables)]
+    contracts = [context.contract(contract_id) for contract_id in chosen_tables(context, tables)]
     advices = [advice for facts in gather(context.journal, contracts) for advice in causes_of(facts)]
     output.result([advice.as_dict() for advice in advices], lambda console: print_advice(console, advices))
 
@@ -111,7 +111,7 @@ def waive(output: Output, *, difference: str, why: str, until: str, by: str) -> 
     lakehouse gaps waive 3f9c2a71 --why "purge of 2019, ticket 4711" --until 2026-04-01
     """
     context = open_context(settings())
-    waive_difference(context, difference, by=by, why=why, until=_until(until))
+    waive_difference(context, difference, by=by, why=why, until=until_moment(until))
     [waived] = [d for d in ledger_views.differences(context.journal) if d.difference_id == difference]
     output.result(
         waived.as_dict(),
@@ -119,7 +119,7 @@ def waive(output: Output, *, difference: str, why: str, until: str, by: str) -> 
     )
 
 
-def _until(text: str) -> datetime:
+def until_moment(text: str) -> datetime:
     """Return the moment that a text means. Raises BadParameter."""
     try:
         if text.endswith("d") and text[:-1].isdecimal():
@@ -146,5 +146,5 @@ def repair(output: Output, *, tables: tuple[str, ...], allow_deletes: bool, yes:
     output.line("Silver and Gold follow with the next build: lakehouse build")
 
 
-def _chosen(context: Context, tables: Sequence[str]) -> list[str]:
+def chosen_tables(context: Context, tables: Sequence[str]) -> list[str]:
     return list(tables) or context.contract_ids()

@@ -18,6 +18,10 @@ PERSONAL_CLASSIFICATIONS = frozenset(
 )
 
 
+TYPE_RULE, FUTURE_RULE, DUPLICATE_RULE = "type", "future_watermark", "duplicate_key"
+"""What a row can break beside the rules of its columns."""
+
+
 class Mode(StrEnum):
     """How a table is read: all of it, a window of its watermark, or its change feed."""
 

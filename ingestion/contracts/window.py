@@ -41,8 +41,20 @@ class Window:
 
     Bounds are texts in the source's own precision: whole numbers, `YYYY-MM-DD`, or
     `YYYY-MM-DD HH:MM:SS[.f…]` as the source's wall clock (UTC for zoned columns).
-    A window also holds the rows whose watermark is null, so that they are counted.
+    Rows whose watermark is null belong to it too, so that they are counted; not where `nulls` is False.
+    `inverted`: all rows that do not belong to the slice.
     """
 
     low: str | None = None
     high: str | None = None
+    nulls: bool = True
+    inverted: bool = False
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it has no bound: then it holds every row."""
+        return self.low is None and self.high is None
+
+    @property
+    def holds_nulls(self) -> bool:
+        return self.nulls is not self.inverted

@@ -5,8 +5,7 @@ from __future__ import annotations
 import operator
 from dataclasses import dataclass
 
-from ingestion.contracts.model import Contract, Mode, QualityCheck
-from ingestion.extract.rules import DUPLICATE_RULE
+from ingestion.contracts.model import DUPLICATE_RULE, Contract, Mode, QualityCheck
 from ingestion.extract.split import Tally
 
 MIN_ROWS_TO_JUDGE = 20

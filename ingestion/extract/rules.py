@@ -12,12 +12,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ingestion.contracts.model import Column, Contract, QualityCheck, Rule
+from ingestion.contracts.model import FUTURE_RULE, TYPE_RULE, Column, Contract, QualityCheck, Rule
 from ingestion.contracts.projection import RAW_PREFIX
-
-TYPE_RULE = "type"
-FUTURE_RULE = "future_watermark"
-DUPLICATE_RULE = "duplicate_key"
 
 _BOUNDS = {
     "minimum": pc.greater_equal,

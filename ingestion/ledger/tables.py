@@ -31,6 +31,7 @@ RUNS = pa.schema(
         ("fixed_point", pa.string()),
         ("error", pa.string()),
         ("message", pa.string()),
+        ("source_state", pa.string()),  # the whole fixed point, as JSON; `fixed_point` is its moment
         ("is_full", pa.bool_()),  # of a load: the whole table was read because somebody asked for it
     ]
 )
@@ -44,7 +45,8 @@ GAPS = pa.schema(
         ("batch", pa.int64()),
         ("source_count", pa.int64()),
         ("lake_count", pa.int64()),
-        ("quarantined_count", pa.int64()),
+        ("quarantined_count", pa.int64()),  # rows of the source that stand in quarantine
+        ("refused_updates", pa.int64()),  # those of them of which the lake has an older state
         ("in_flight_count", pa.int64()),
         ("sync_gap", pa.int64()),
         ("gap_percentage", pa.float64()),
@@ -58,6 +60,7 @@ GAPS = pa.schema(
         ("rung", pa.string()),  # how deep the comparison went: counts, partitions, checksums, bisect, leaves
         ("outcome", pa.string()),  # equal, different, partial
         ("why", pa.string()),  # what ended a partial comparison, and keys that do not fit
+        ("failed_load", pa.string()),  # the error of the table's newest load, where it failed
         ("state", pa.string()),  # the gravest state of the table's open differences; null: none
         ("unverified_columns", pa.string()),  # not compared, because source and lake do not spell them alike
         ("queries", pa.int64()),
@@ -71,7 +74,7 @@ DIFFERENCES = pa.schema(
     [
         ("difference_id", pa.string()),  # its newest row tells its state
         ("contract_id", pa.string()),
-        ("kind", pa.string()),  # missing_in_lake, missing_in_source, changed, duplicated, partition, stale
+        ("kind", pa.string()),  # missing_in_lake, missing_in_source, changed, duplicated, partition, stale, failed_load
         ("partition", pa.string()),  # null: spread over several, or the table has none
         ("state", pa.string()),  # suspected, confirmed, resolved_in_flight, repaired, waived
         ("keys", pa.int64()),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -15,23 +15,28 @@ from ingestion.bronze import changes
 from ingestion.bronze.checkpoint import is_worth_it, newest_events
 from ingestion.bronze.rows import Stamp, bronze_schema, quarantine_rows, quarantine_schema
 from ingestion.bronze.table import BronzeState, BronzeTable
-from ingestion.contracts.model import BronzeMode, Contract
+from ingestion.contracts.model import DUPLICATE_RULE, BronzeMode, Contract
 from ingestion.contracts.window import FixedPoint
 from ingestion.errors import ConcurrentWriteError, IntegrityError
 from ingestion.extract.chunk_ledger import Intake
-from ingestion.extract.rules import DUPLICATE_RULE, TYPE_RULE
 from ingestion.extract.split import Tally
 from ingestion.extract.staging import ParquetFile, ParquetStage
 from ingestion.lake import duck
 from ingestion.lake.base import Commit, StagedFile
 from ingestion.lake.storage_files import make_folder, move
+from ingestion.pipelines.entries import EntryReview
 from ingestion.pipelines.intake import new_path, stage_rows
-from ingestion.pipelines.workbench import Bench, open_bench
+from ingestion.pipelines.workbench import Bench, Workbench, open_bench, open_workbench
 
 
 @dataclass(slots=True)
 class Counts:
-    """Rows of one batch. `known` were in Bronze already; `known_bad` in quarantine already."""
+    """
+    Rows of one batch. `known` were in Bronze already; `known_bad` in quarantine already.
+
+    `settled` counts quarantine entries that the source no longer shows, `in_quarantine` those that are left, new ones
+    included.
+    """
 
     appended: int = 0
     deleted: int = 0
@@ -39,6 +44,8 @@ class Counts:
     known: int = 0
     quarantined: int = 0
     known_bad: int = 0
+    settled: int = 0
+    in_quarantine: int = 0
 
 
 class Batch:
@@ -54,7 +61,9 @@ class Batch:
         table: BronzeTable,
         state: BronzeState,
         fixed_point: FixedPoint,
+        *,
         bench: Bench,
+        review: EntryReview,
         folder: str,
     ) -> None:
         self.table = table
@@ -64,9 +73,11 @@ class Batch:
         self.counts = Counts()
         self.ingested_at = datetime.now(UTC)
         self._bench = bench
+        self._review = review
         self._folder = folder
         self._pieces: list[ParquetFile] = []
         self._bad: list[ParquetFile] = []
+        self._settled: pa.Table | None = None
         self._next_row = 1
 
     @property
@@ -107,6 +118,7 @@ class Batch:
         for intake in intakes:
             self.tally.add(intake.tally)
         arrived = [intake.arrived for intake in intakes]
+        self._review.shown += arrived
         rows = sum(file.rows for file in arrived)
         self._view("arrived", arrived)
         repeated = self._bench.scalar(changes.count_duplicates(self.contract)) if rows else 0
@@ -188,17 +200,29 @@ class Batch:
         self._view_refused_keys()
         return self._bench.select(changes.lacking_keys(self.contract))
 
-    def settle_quarantine(self) -> None:
-        """Drop the bad rows that an earlier batch quarantined already. Fills `counts`."""
+    def entries_to_ask(self) -> pa.Table:
+        """Return the keys of open quarantine entries that this batch has not shown; `take` is to read them next."""
+        return self._review.keys_to_ask(self._bad) if self._review.count_open() else self._no_keys()
+
+    def settle_entries(self, *, whole: bool = False) -> None:
+        """
+        Find the quarantine entries that the source no longer shows. Before `drop_known_bad`, after every `take`.
+
+        `whole` says that the batch read all rows of the table.
+        """
+        self._settled = self._review.settled(self._bad, whole=whole)
+        self.counts.settled = self._settled.num_rows
+
+    def drop_known_bad(self) -> None:
+        """Drop the bad rows that stand in the quarantine already. Fills `counts`."""
         bad = sum(file.rows for file in self._bad)
-        if bad:
-            self._view("staged_bad", self._bad)
-            self._bad = [self._stage_query(changes.newly_bad(self.contract), "bad", quarantine_schema(self.contract))]
+        self._bad = self._review.newly_bad(self._bad)
         self.counts.quarantined = sum(file.rows for file in self._bad)
         self.counts.known_bad = bad - self.counts.quarantined
+        self.counts.in_quarantine = self._review.count_open() - self.counts.settled + self.counts.quarantined
 
     def broken_new(self) -> dict[str, int]:
-        """Return how many new bad rows break what (`column:rule`), after `settle_quarantine`."""
+        """Return how many new bad rows break what (`column:rule`), after `drop_known_bad`."""
         if not self.counts.quarantined:
             return {}
         self._view("new_bad", self._bad)
@@ -212,9 +236,13 @@ class Batch:
         """
         Publish: quarantine first, then Bronze, each in one commit with this batch's number.
 
+        Entries are settled before anything else: a crash in between leaves a difference in sight, never a hidden one.
         Returns the batch number, None if there was nothing to publish to Bronze.
         """
         number = self.state.next_batch
+        if self._settled is not None and self._settled.num_rows:
+            newest = number if self._pieces or self.counts.quarantined else number - 1
+            self.table.end_entries(self._settled, "_settled_in", newest, expected_version=self.state.quarantine_version)
         if self.counts.quarantined:
             table = self.table
             files = [table.adopt(f.path, f.footer, f.bytes, batch=number, uri=table.quarantine_uri) for f in self._bad]
@@ -288,9 +316,12 @@ class Batch:
 
     def _view_refused_keys(self) -> None:
         """Make the view of the keys that bad rows bear, as the contract types them: null where one does not fit."""
-        keys = ", ".join(changes.key_of_bad(key, TYPE_RULE) for key in self.contract.keys)
+        keys = ", ".join(changes.key_of_bad(key) for key in self.contract.keys)
         self._view("bad", self._bad or [self._empty_bad()])
         self._bench.define("refused_keys", f"select {keys} from bad")
+
+    def _no_keys(self) -> pa.Table:
+        return pa.schema([(column.name, column.arrow_type) for column in self.contract.keys]).empty_table()
 
     def _empty_bad(self) -> ParquetFile:
         with self._open_bad() as stage:
@@ -325,8 +356,13 @@ def open_batch(
     """Open the next batch of a table; its staged files are swept away at the end, committed or not."""
     folder = table.staging_folder(f"{state.next_batch:08d}-{uuid.uuid4().hex[:8]}")
     try:
-        with open_bench(table, state, memory_limit=memory_limit) as bench:
-            yield Batch(table, state, fixed_point, bench, folder)
+        with ExitStack() as stack:
+            bench = stack.enter_context(open_bench(table, state, memory_limit=memory_limit))
+            embedded = bench
+            if not isinstance(embedded, Workbench):
+                embedded = stack.enter_context(open_workbench(table, state, memory_limit=memory_limit))
+            review = EntryReview(embedded, table.contract, folder)
+            yield Batch(table, state, fixed_point, bench=bench, review=review, folder=folder)
     finally:
         filesystem = table.lake.filesystem
         if filesystem.get_file_info(folder).type.name == "Directory":

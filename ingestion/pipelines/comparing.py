@@ -15,6 +15,7 @@ from ingestion.errors import SnapshotLostError
 from ingestion.pipelines.compared import Compared
 from ingestion.pipelines.context import Context
 from ingestion.pipelines.meeting import hours_since_load, meet
+from ingestion.pipelines.steps import newest_load
 from ingestion.reconcile.leaves import Finding
 from ingestion.sources.base import Snapshot
 
@@ -65,12 +66,14 @@ def whole_key_differences(
 
 
 def _loaded_point(context: Context, table: BronzeTable, state: BronzeState) -> FixedPoint | None:
-    """Return the fixed point of the newest batch of a table that is loaded whole; None where it cannot be had."""
+    """
+    Return the state of the source that the newest load of a table read that is loaded whole; None where it cannot be
+    had.
+
+    A load that committed nothing counts, and one that failed: the lake should show what it read.
+    """
     contract = table.contract
     if contract.mode is not Mode.FULL or state.is_empty:
         return None
-    metadata = table.engine.last_metadata(table.uri, contract.app_id) or {}
-    if metadata.get("batch") != state.batch or "fixed_point" not in metadata:
-        return None
-    point = FixedPoint.from_dict(metadata["fixed_point"])
-    return point if context.source(contract).shares(point) else None
+    point = newest_load(context, contract.id).read_at
+    return point if point is not None and context.source(contract).shares(point) else None

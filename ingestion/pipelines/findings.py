@@ -10,7 +10,7 @@ from ingestion.pipelines.compared import Compared
 from ingestion.pipelines.marks import Marks
 from ingestion.reconcile.gap import PartitionGap, is_stale
 from ingestion.reconcile.leaves import Finding
-from ingestion.reconcile.states import PARTITION, STALE, Cure, Group
+from ingestion.reconcile.states import FAILED_LOAD, PARTITION, STALE, Cure, Group
 
 
 class Key(NamedTuple):
@@ -60,6 +60,8 @@ class Findings:
                 self._moved[key.lake_partition] -= key.here
             self._explained[key.partition] += key.explained
             self._lacking[key.partition] += max(0, key.gap)
+        for partition, rows in compared.refused.items():
+            self._explained[partition] += rows
         gaps = self.partitions()
         missing = () if compared.by_keys else (gap for gap in gaps if gap.is_missing and gap.partition is not None)
         self._missing = {gap.partition: gap for gap in missing}
@@ -82,6 +84,10 @@ class Findings:
             yield Group(PARTITION, partition, self._by_count, gap.sync_gap, frozenset([self._mark_of(partition)]))
         if rows := self._unresolved:
             yield Group(_kind_of(rows), None, self._by_count, abs(rows), frozenset([self._marks.of(_kind_of(rows))]))
+        if unkeyed := self._unkeyed:
+            yield Group(str(Finding.MISSING_IN_LAKE), None, Cure.LOAD, unkeyed, frozenset([self._marks.of("unkeyed")]))
+        if self._compared.failed_load is not None:
+            yield Group(FAILED_LOAD, None, Cure.NONE, 0, frozenset([self._marks.of(FAILED_LOAD)]))
         if is_stale(self._compared.contract, self._compared.lag_hours):
             yield Group(STALE, None, Cure.NONE, 0, frozenset([self._marks.of(STALE)]))
 
@@ -103,17 +109,33 @@ class Findings:
         """Count the rows that waivers explain, less those that the lake has too many."""
         rows = sum(key.gap for key in self.single if key.mark in waived)
         rows += sum(gap.sync_gap for name, gap in self._counted.items() if self._mark_of(name) in waived)
+        rows += self._unkeyed if self._marks.of("unkeyed") in waived else 0
         unresolved = self._unresolved
         return rows + (unresolved if self._marks.of(_kind_of(unresolved)) in waived else 0)
 
     @property
     def explained(self) -> int:
-        """Rows with a whole key that cannot be in the lake; of unresolved ones those that quarantine may explain."""
-        return sum(self._explained.values()) + min(max(0, self._uncounted), self._compared.refused)
+        """Rows with a whole key that cannot be in the lake: refused ones, and copies of a key beyond the first."""
+        return sum(self._explained.values())
+
+    @property
+    def refused_updates(self) -> int:
+        """Rows of the source that stand in the quarantine while the lake has an older state of their key."""
+        return sum(key.here for key in self._keys if key.is_explained)
+
+    @property
+    def explained_unkeyed(self) -> int:
+        """Rows of the source without a whole key that the quarantine holds."""
+        return min(self._compared.comparison.source.unkeyed, self._compared.refused_unkeyed)
+
+    @property
+    def _unkeyed(self) -> int:
+        return self._compared.comparison.source.unkeyed - self.explained_unkeyed
 
     def counted_rows(self, waived: Collection[bytes] = ()) -> int:
         """Count the lacking rows that are known without their keys; negative where the lake has too many."""
         rows = sum(gap.sync_gap for name, gap in self._counted.items() if self._mark_of(name) not in waived)
+        rows += 0 if self._marks.of("unkeyed") in waived else self._unkeyed
         unresolved = self._unresolved
         return rows + (0 if self._marks.of(_kind_of(unresolved)) in waived else unresolved)
 
@@ -126,12 +148,7 @@ class Findings:
 
     @property
     def _unresolved(self) -> int:
-        """The rows of the gap that belong to no finding and that the quarantine cannot explain either."""
-        rows = self._uncounted
-        return max(0, rows - self._compared.refused) if rows > 0 else rows
-
-    @property
-    def _uncounted(self) -> int:
+        """The rows of the gap that belong to no finding and that the quarantine does not explain."""
         if self._compared.is_complete:
             return 0
         counts = self._compared.comparison

@@ -55,7 +55,8 @@ def report_of(judged: Judged) -> GapReport:
     repeated = [key for key in open_keys[Finding.DUPLICATED] if not key.gap]
     missing = len(open_keys[Finding.MISSING_IN_LAKE]) + len(open_keys[Finding.DUPLICATED]) - len(repeated)
     counted = findings.counted_rows(judged.waived)
-    quarantined = comparison.source.unkeyed + findings.explained
+    refused_updates = findings.refused_updates
+    quarantined = findings.explained_unkeyed + findings.explained + refused_updates
     report = GapReport(
         contract_id=contract.id,
         bound=bound,
@@ -63,6 +64,7 @@ def report_of(judged: Judged) -> GapReport:
         source_count=comparison.source.rows + comparison.source.unkeyed,
         lake_count=comparison.lake.rows,
         quarantined_count=quarantined,
+        refused_updates=refused_updates,
         in_flight_count=compared.in_flight,
         missing_keys=missing + max(0, counted),
         extra_keys=len(open_keys[Finding.MISSING_IN_SOURCE]) + max(0, -counted),
@@ -77,6 +79,7 @@ def report_of(judged: Judged) -> GapReport:
         rung=comparison.rung.name.lower(),
         outcome=str(comparison.outcome),
         why=comparison.why,
+        failed_load=compared.failed_load,
         state=judged.settled.gravest,
         unverified_columns=compared.not_compared,
         unresolved_rows=comparison.unresolved_rows,
@@ -84,13 +87,13 @@ def report_of(judged: Judged) -> GapReport:
         rows_compared=compared.rows,
         seconds=compared.seconds,
     )
-    return _judged(contract, report, refused=sum(key.is_explained and not key.explained for key in judged.keys))
+    return _judged(contract, report)
 
 
-def _judged(contract: Contract, report: GapReport, *, refused: int) -> GapReport:
-    """Fill in what follows from the counts. `refused` rows stand in the lake with an older content."""
+def _judged(contract: Contract, report: GapReport) -> GapReport:
+    """Fill in what follows from the counts."""
     found = report.missing_keys + report.differing_keys + report.duplicated_keys
-    doubtful = max(found, report.sync_gap) + report.quarantined_count + refused
+    doubtful = max(found, report.sync_gap) + report.quarantined_count
     judged = severity(contract, report)
     return replace(
         report,
@@ -112,15 +115,35 @@ def describe(report: GapReport) -> str:
     }
     counts = ", ".join(f"{name} {count}" for name, count in told.items() if count or name == "gap")
     state = f" ({report.state})" if report.state else ""
-    return f"{counts}; {report.severity}{state}"
+    failed = f"; the newest load failed ({report.failed_load})" if report.failed_load else ""
+    return f"{counts}; {report.severity}{state}{failed}"
 
 
 def _rows(context: Context, contract: Contract, report: GapReport) -> list[dict[str, Any]]:
     common = _common(context, contract.id)
     names = (
-        *("bound", "batch", "source_count", "lake_count", "quarantined_count", "in_flight_count", "sync_gap"),
+        *(
+            "bound",
+            "batch",
+            "source_count",
+            "lake_count",
+            "quarantined_count",
+            "refused_updates",
+            "in_flight_count",
+            "sync_gap",
+        ),
         *("gap_percentage", "missing_keys", "extra_keys", "freshness_lag_hours", "severity", "runbook_sql"),
-        *("differing_keys", "rung", "outcome", "state", "queries", "rows_compared", "seconds", "data_quality_score"),
+        *(
+            "differing_keys",
+            "rung",
+            "outcome",
+            "failed_load",
+            "state",
+            "queries",
+            "rows_compared",
+            "seconds",
+            "data_quality_score",
+        ),
         "sla_met",
     )
     whole = {name: getattr(report, name) for name in names}

@@ -20,6 +20,7 @@ from ingestion.pipelines.context import Context
 from ingestion.pipelines.steps import (
     LoadResult,
     ledger_columns,
+    note_fixed_point,
 )
 from ingestion.pipelines.table_load import TableLoad, catches_up
 
@@ -73,7 +74,7 @@ def load_table(
 
 def _sum(first: LoadResult, second: LoadResult) -> LoadResult:
     """Return what a first load in chunks and the load that caught up with it did together."""
-    names = ("read", "good", "quarantined", "known_bad", "known", "appended", "deleted", "fetched")
+    names = ("read", "good", "quarantined", "known_bad", "known", "appended", "deleted", "fetched", "settled")
     sums = {name: getattr(first, name) + getattr(second, name) for name in names}
     warnings = (*first.warnings, *second.warnings)
     return replace(second, **sums, batch=second.batch or first.batch, warnings=warnings, drift=first.drift)
@@ -100,7 +101,7 @@ def _load_at(
         begun = None
     try:
         with source.snapshot(at=point) as snapshot:
-            row["fixed_point"] = snapshot.fixed_point.moment.isoformat()
+            note_fixed_point(row, snapshot.fixed_point)
             found = snapshot.catalog(contract)
             drifts = check_drift(context, contract, found)
             with open_batch(table, state, snapshot.fixed_point, memory_limit=context.settings.load_memory) as batch:

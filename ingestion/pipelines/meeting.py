@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.fs as pafs
 
-from ingestion.bronze import census
+from ingestion.bronze import census, entries
 from ingestion.bronze.census import AWAITED, EXPLAINED
 from ingestion.bronze.table import BronzeState, BronzeTable
 from ingestion.contracts.compare import FoundColumn
@@ -22,8 +22,9 @@ from ingestion.extract import windows
 from ingestion.extract.staging import ParquetStage
 from ingestion.pipelines.compared import Bound, Compared
 from ingestion.pipelines.context import Context
+from ingestion.pipelines.entries import stage_refused
 from ingestion.pipelines.lake_rows import IN_FLIGHT, LakeRows, open_rows
-from ingestion.pipelines.steps import committed_watermark
+from ingestion.pipelines.steps import NewestLoad, committed_watermark, newest_load
 from ingestion.pipelines.trust import not_compared, trusted_plan
 from ingestion.pipelines.workbench import Workbench, open_workbench
 from ingestion.reconcile.comparison import Budget, Comparison, Outcome, Rung
@@ -48,7 +49,8 @@ def meet(context: Context, table: BronzeTable, state: BronzeState, snapshot: Sna
         open_workbench(table, state, memory_limit=context.settings.load_memory) as bench,
         open_rows(table, state, bench) as lake_rows,
     ):
-        yield Meeting(context, table, state, snapshot, bench, lake_rows, snapshot.catalog(contract), feed)
+        last = newest_load(context, contract.id)
+        yield Meeting(context, table, state, snapshot, bench, lake_rows, snapshot.catalog(contract), feed, last)
 
 
 @dataclass(slots=True)
@@ -63,6 +65,7 @@ class Meeting:
     lake_rows: LakeRows
     columns: tuple[FoundColumn, ...]
     feed: ChangeFeed | None
+    last: NewestLoad
     queries: int = 0
     rows: int = 0
 
@@ -91,7 +94,9 @@ class Meeting:
             comparison=comparison,
             found=known,
             by_keys=by_keys,
-            refused=self._refused_beyond(known) if comparison.outcome is Outcome.PARTIAL and not by_keys else 0,
+            refused=self._refused_beyond(known) if comparison.outcome is Outcome.PARTIAL and not by_keys else {},
+            refused_unkeyed=self.bench.scalar(entries.count_unkeyed(self.contract)) if comparison.source.unkeyed else 0,
+            failed_load=self.last.error,
             in_flight=in_flight,
             lag_hours=lag_hours,
             not_compared=not_compared(plan),
@@ -112,10 +117,29 @@ class Meeting:
             return Bound(is_exact=is_loaded_state, is_never_loaded=self.state.is_empty)
         if committed is None:
             return Bound(is_never_loaded=self.state.is_empty)
+        reached = self._reached(committed)
         if contract.mode is Mode.CHANGES:
-            is_kept = self.feed is not None and self.feed.reaches_back(contract, committed)
-            return Bound(committed, is_exact=is_kept)
-        return Bound(committed, is_exact=True, low=windows.minus(contract, committed, contract.overlap))
+            is_kept = self.feed is not None and self.feed.reaches_back(contract, reached)
+            return Bound(reached, is_exact=is_kept, committed=committed)
+        return Bound(
+            reached,
+            is_exact=True,
+            low=windows.minus(contract, committed, contract.overlap),
+            committed=committed,
+            future=windows.future_limit(contract, self.snapshot.fixed_point),
+        )
+
+    def _reached(self, committed: str) -> str:
+        """Return where the newest load came to, or should have: what changed before is not in flight any more."""
+        contract, state, point = self.contract, self.state, self.last.failed_at
+        if contract.mode is Mode.CHANGES:
+            is_logged = point is not None and point.kind == "change_tracking"
+            return str(max(int(committed), int(point.value))) if point is not None and is_logged else committed
+        # a load that found nothing but bad rows committed no batch: what it came to stands in the ledger only
+        noted = self.context.journal.watermark(contract.id, state.batch, since=state.ingested_at)
+        clock = None if point is None else windows.clock_text(contract, point.moment)
+        texts = [text for text in (committed, noted, clock) if text is not None]
+        return max(texts, key=lambda text: windows.order(contract, text))
 
     def _slice(self, bound: Bound) -> Slice:
         if self.feed is not None and bound.text is not None and bound.is_exact:
@@ -123,7 +147,7 @@ class Meeting:
         return self.snapshot.slice(self.contract, self._compared_window(bound))
 
     def _compared_window(self, bound: Bound) -> Window:
-        return Window() if self.contract.mode is Mode.CHANGES else Window(high=bound.text)
+        return Window() if self.contract.mode is Mode.CHANGES else bound.compared
 
     def _stage_in_flight(self, bound: Bound) -> int:
         """Fetch the keys that changed after the bound; return how many there are."""
@@ -136,12 +160,11 @@ class Meeting:
         if self.feed is not None:
             yield from self.feed.read_changed_keys(self.contract, bound.text)
         else:
-            yield from self.snapshot.read_keys(self.contract, Window(low=bound.text))
+            yield from self.snapshot.read_keys(self.contract, bound.in_flight)
 
     def _stage_keys(self, name: str, batches: Iterable[pa.RecordBatch]) -> int:
         """Make a view of key columns; they go through a file, not through memory."""
-        schema = pa.schema([(column.name, column.arrow_type) for column in self.contract.keys])
-        with ParquetStage(pafs.LocalFileSystem(), str(self._keys_file(name)), schema) as stage:
+        with ParquetStage(pafs.LocalFileSystem(), str(self._keys_file(name)), self._key_schema) as stage:
             stage.write_all(batches)
             file = stage.close()
         self.bench.view(name, [file.path])
@@ -193,6 +216,7 @@ class Meeting:
         if not found:
             return {}
         self._stage_keys("next_window", self._next_window(bound))
+        self._stage_refused()
         known = {}
         for kind, keys in found.items():
             self.bench.connection.register("found", keys)
@@ -200,16 +224,31 @@ class Meeting:
             self.bench.connection.unregister("found")
         return {kind: self._judged(kind, keys, bound) for kind, keys in _with_repeated(known).items()}
 
-    def _refused_beyond(self, known: Mapping[Finding, pa.Table]) -> int:
-        """Count the quarantined keys that the lake lacks, without those that were found."""
-        seen = sum(sum(keys.column(EXPLAINED).to_pylist()) for keys in known.values())
-        return max(0, self.bench.scalar(census.count_refused(self.contract)) - seen)
+    def _refused_beyond(self, known: Mapping[Finding, pa.Table]) -> Mapping[str | None, int]:
+        """Count the quarantined rows that the source shows and the lake lacks, without those of found keys."""
+        keys = [found.select(list(self.contract.key_names)) for found in known.values()]
+        if not known:
+            self._stage_refused()
+        schema = self._key_schema
+        seen = pa.concat_tables([schema.empty_table(), *(found.cast(schema) for found in keys)])
+        self.bench.connection.register("seen", seen)
+        rows = self.bench.select(entries.refused_beyond(self.contract, "seen"))
+        return dict(zip(*(column.to_pylist() for column in rows.columns), strict=True))
+
+    def _stage_refused(self) -> None:
+        rows = stage_refused(self.contract, self.bench, self.snapshot, self.columns, in_flight=IN_FLIGHT)
+        self.queries += bool(rows)
+        self.rows += rows
+
+    @property
+    def _key_schema(self) -> pa.Schema:
+        return pa.schema([(column.name, column.arrow_type) for column in self.contract.keys])
 
     def _next_window(self, bound: Bound) -> Iterator[pa.RecordBatch]:
-        if bound.low is None or bound.low == bound.text:
+        if bound.low is None:
             return
         self.queries += 1
-        yield from self.snapshot.read_keys(self.contract, Window(low=bound.low, high=bound.text))
+        yield from self.snapshot.read_keys(self.contract, Window(low=bound.low))
 
     def _judged(self, kind: Finding, keys: pa.Table, bound: Bound) -> pa.Table:
         rows = keys.num_rows
@@ -224,13 +263,13 @@ class Meeting:
         contract, snapshot = self.contract, self.snapshot
         if contract.mode is not Mode.INCREMENTAL or not windows.is_moment(contract):
             return hours_since_load(self.context, contract, snapshot.fixed_point.moment)
-        if bound.text is not None and not in_flight:
+        if bound.text is not None and self.last.error is None and not in_flight:
             return 0.0
         self.queries += 1
         newest = snapshot.highest_watermark(contract, below=windows.future_limit(contract, snapshot.fixed_point) or "")
         if newest is None:
             return 0.0
-        return None if bound.text is None else max(0.0, windows.hours_between(contract, bound.text, newest))
+        return None if bound.committed is None else max(0.0, windows.hours_between(contract, bound.committed, newest))
 
 
 def compare_keys(contract: Contract, bench: Workbench) -> dict[Finding, pa.Table]:

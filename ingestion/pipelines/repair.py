@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -16,7 +17,6 @@ from ingestion.contracts.window import FixedPoint
 from ingestion.errors import ConfigurationError
 from ingestion.extract.split import Tally, split
 from ingestion.lake import duck
-from ingestion.lake.base import Commit
 from ingestion.pipelines.batch import Batch, open_batch
 from ingestion.pipelines.comparing import compare_in
 from ingestion.pipelines.context import Context
@@ -29,6 +29,7 @@ from ingestion.pipelines.steps import (
     committed_watermark,
     fetch,
     ledger_columns,
+    note_fixed_point,
     result_of,
 )
 from ingestion.sources.base import Snapshot
@@ -53,7 +54,7 @@ def repair_table(context: Context, contract_id: str, *, allow_deletes: bool = Fa
         table = context.table(contract)
         table.create()
         with context.source(contract).snapshot() as snapshot:
-            row["fixed_point"] = snapshot.fixed_point.moment.isoformat()
+            note_fixed_point(row, snapshot.fixed_point)
             work = find_work(context, table, snapshot)
             if not yes:
                 check_limit(contract, work)
@@ -76,6 +77,7 @@ def _repair(
         batch.delete_vanished()
         found = snapshot.catalog(contract)
         fetched = fetch(contract, snapshot, found, batch, work.lacking) if work.lacking.num_rows else 0
+        batch.settle_entries()
         return _commit(context, contract, batch, watermark, fetched=fetched)
 
 
@@ -101,7 +103,7 @@ def replay_quarantine(context: Context, contract_id: str) -> LoadResult:
                 table, state, FixedPoint("quarantine", "", now), memory_limit=context.settings.load_memory
             ) as batch,
         ):
-            duck.register(reader, "main", "quarantine", table.quarantine_uri, state.quarantine_version)
+            reader.execute(f"create view quarantine as {table.quarantine_at(state.quarantine_version)}")
             for point in open_batches(reader):
                 news = changes.changed_state(contract, contract.content_names, op="R", moment=point.moment)
                 batch.take(
@@ -111,7 +113,10 @@ def replay_quarantine(context: Context, contract_id: str) -> LoadResult:
                     fixed_point=point,
                 )
             result = _commit(context, contract, batch, watermark)
-        _mark_replayed(table, marks, result.batch or state.batch)
+        if marks:
+            positions = pa.Table.from_batches(marks)
+            _mark_replayed(table, positions, result.batch or state.batch)
+            result = replace(result, in_quarantine=result.in_quarantine - positions.num_rows)
         row.update(ledger_columns(result))
         return result
 
@@ -126,28 +131,15 @@ def _good_only(
         yield batch.filter(is_good)
 
 
-def _mark_replayed(table: BronzeTable, marks: list[pa.RecordBatch], number: int) -> None:
-    if not sum(mark.num_rows for mark in marks):
-        return
-    positions = pa.Table.from_batches(marks)
-    rows = positions.num_rows
-    changed = positions.append_column("_replayed_in", pa.repeat(pa.scalar(number, pa.int64()), rows)).append_column(
-        "_change", pa.repeat(pa.scalar("U"), rows)
-    )
-    table.engine.merge(
-        table.quarantine_uri,
-        changed.to_reader(),
-        key=("_batch", "_row"),
-        commit=Commit(f"replay/{table.contract.id}", None),
-        expected_version=table.engine.version(table.quarantine_uri),
-        op="_change",
-    )
+def _mark_replayed(table: BronzeTable, positions: pa.Table, number: int) -> None:
+    version = table.engine.version(table.quarantine_uri)
+    table.end_entries(positions, "_replayed_in", number, expected_version=version)
 
 
 def _commit(
     context: Context, contract: Contract, batch: Batch, watermark: str | None, *, fetched: int = 0
 ) -> LoadResult:
-    batch.settle_quarantine()
+    batch.drop_known_bad()
     metadata: dict[str, Any] = batch_metadata(context, contract, batch, watermark=watermark)
     number = batch.commit(metadata)
     return result_of(context, contract, batch, number, watermark, fetched=fetched)

@@ -76,7 +76,7 @@ def table_statuses(context: Context) -> list[TableStatus]:
                 watermark=state.watermark if state else None,
                 last_status=loads.get(contract.id, {}).get("status"),
                 age_hours=None if done is None else (now - done["finished_at"]).total_seconds() / 3600,
-                open_quarantine=table.count_open_quarantine(state) if state else 0,
+                open_quarantine=table.count_in_quarantine(state) if state else 0,
                 sync_gap=gaps.get(contract.id, {}).get("sync_gap"),
                 severity=gaps.get(contract.id, {}).get("severity"),
             )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -11,7 +12,7 @@ from ingestion.bronze import changes
 from ingestion.bronze.table import BronzeState, BronzeTable
 from ingestion.contracts.compare import Drift, FoundColumn
 from ingestion.contracts.model import Contract, Mode
-from ingestion.contracts.window import Window
+from ingestion.contracts.window import FixedPoint, Window
 from ingestion.errors import ConfigurationError, DeleteBrakeError, IntegrityError
 from ingestion.extract import windows
 from ingestion.pipelines.batch import Batch
@@ -45,6 +46,8 @@ class LoadResult:
     must_catch_up: bool = False
     warnings: tuple[str, ...] = ()
     breaks: dict[str, int] = field(default_factory=dict)
+    settled: int = 0
+    in_quarantine: int = 0
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -85,16 +88,63 @@ def committed_watermark(context: Context, table: BronzeTable, state: BronzeState
     return state.watermark or noted or table.newest_watermark(state)
 
 
+def note_fixed_point(row: dict[str, Any], point: FixedPoint) -> None:
+    """Fill a run's columns of `ops.runs` that say which state of the source it read."""
+    row["fixed_point"] = point.moment.isoformat()
+    row["source_state"] = json.dumps(point.as_dict())
+
+
+@dataclass(frozen=True, slots=True)
+class NewestLoad:
+    """
+    The newest load of a table that ended.
+
+    `error` and `failed_at` tell how it failed (None: it did not) and which state of the source it read. `read_at` is
+    the newest state that a load, failed or not, or a successful repair read.
+    """
+
+    error: str | None = None
+    failed_at: FixedPoint | None = None
+    read_at: FixedPoint | None = None
+
+
+def newest_load(context: Context, contract_id: str) -> NewestLoad:
+    """Return what the ledger tells of the newest load of a table."""
+    rows = context.journal.select(
+        "select step, status, error, source_state from ops.runs where subject = ? and "
+        "(step = 'load' or (step = 'repair' and status <> 'failed')) order by started_at desc limit 100",
+        [contract_id],
+    )
+    states = [(row, _point(row["source_state"])) for row in rows]
+    read_at = next((point for _, point in states if point is not None), None)
+    load, point = next(((row, point) for row, point in states if row["step"] == "load"), (None, None))
+    if load is None or load["status"] != "failed":
+        return NewestLoad(read_at=read_at)
+    return NewestLoad(load["error"], point, read_at)
+
+
+def _point(state: str | None) -> FixedPoint | None:
+    return None if state is None else FixedPoint.from_dict(json.loads(state))
+
+
 def watermark_name(contract: Contract) -> str | None:
     """Return what a table's loads go by: its watermark's column, or the log of changes."""
     return CHANGE_LOG if contract.mode is Mode.CHANGES else contract.watermark
 
 
-def fetch(contract: Contract, snapshot: Snapshot, found: tuple[FoundColumn, ...], batch: Batch, keys: pa.Table) -> int:
+def fetch(
+    contract: Contract,
+    snapshot: Snapshot,
+    found: tuple[FoundColumn, ...],
+    batch: Batch,
+    keys: pa.Table,
+    *,
+    may_be_gone: bool = False,
+) -> int:
     """
     Read rows by key and stage them as R, later than anything the lake knows of their key; return how many are kept.
 
-    Raises IntegrityError if fewer rows come than the same state of the source showed keys.
+    Raises IntegrityError if fewer rows come than the same state of the source showed keys, unless they `may_be_gone`.
     """
     future = windows.future_limit(contract, snapshot.fixed_point) if contract.mode is Mode.INCREMENTAL else None
     before = batch.tally.read
@@ -104,7 +154,9 @@ def fetch(contract: Contract, snapshot: Snapshot, found: tuple[FoundColumn, ...]
     batch.counts.fetched += kept
     wanted = keys.drop_null().group_by(list(contract.key_names)).aggregate([]).num_rows
     came = batch.tally.read - before
-    if came < wanted and snapshot.fixed_point.kind != "statement":  # where rows may go between two statements
+    if (
+        came < wanted and not may_be_gone and snapshot.fixed_point.kind != "statement"
+    ):  # where rows may go between two statements
         raise IntegrityError(
             f"{contract.id}: the source showed {wanted} keys that are to be read, and {came} rows when asked for them. "
             "Nothing was committed. A key that its own type cannot spell is the likely cause: compare the contract's "
@@ -172,6 +224,8 @@ def result_of(
         drift=tuple(f"{d.kind} {d.column}: promised {d.promised}, found {d.found}" for d in drifts or []),
         warnings=warnings,
         breaks=dict(batch.tally.broken),
+        settled=counts.settled,
+        in_quarantine=counts.in_quarantine,
     )
 
 

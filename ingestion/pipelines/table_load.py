@@ -84,7 +84,9 @@ class TableLoad:
         else:
             self._take(plan)
         fetched = self._settle_deletes(plan) if self._appends and not self.state.is_empty else 0
-        self.batch.settle_quarantine()
+        fetched += self._look_again(plan)
+        self.batch.settle_entries(whole=self._reads_all(plan))
+        self.batch.drop_known_bad()
         outcomes, warnings = judge_batch(self.context, self.batch)
         metadata = batch_metadata(self.context, self.contract, self.batch, watermark=plan.watermark, window=plan.window)
         number = self.batch.commit(metadata)
@@ -100,6 +102,17 @@ class TableLoad:
             drifts=drifts,
             must_catch_up=must_catch_up,
         )
+
+    @staticmethod
+    def _reads_all(plan: ReadPlan) -> bool:
+        return plan.since is None and plan.window.is_whole
+
+    def _look_again(self, plan: ReadPlan) -> int:
+        """Read the rows of quarantine entries that nothing has shown: one that was mended is news, wherever it is."""
+        keys = None if self._reads_all(plan) else self.batch.entries_to_ask()
+        if keys is None or not keys.num_rows:
+            return 0
+        return fetch(self.contract, self.snapshot, self.found, self.batch, keys, may_be_gone=True)
 
     @property
     def _appends(self) -> bool:
@@ -203,7 +216,7 @@ class TableLoad:
         """Stage deletes, and fetch what the read did not show. Returns the rows fetched."""
         if self.contract.deletes is Deletes.NONE:
             return 0
-        has_read_all = plan.since is None and plan.window == Window()
+        has_read_all = self._reads_all(plan)
         if plan.since is not None and self.contract.deletes is Deletes.CHANGES:
             self.batch.set_deleted_keys(self._feed().read_deleted(self.contract, plan.since))
         else:  # where all rows were read, their states were compared already

@@ -124,11 +124,8 @@ def open_workbench(table: BronzeTable, state: BronzeState, *, memory_limit: str)
         tempfile.TemporaryDirectory(prefix="lakehouse-", ignore_cleanup_errors=True) as name,
         duck.connect(at=table.uri, memory_limit=memory_limit, spill=f"{name}/spill") as connection,
     ):
-        for view, uri, version in (
-            ("bronze", table.uri, state.version),
-            ("quarantine", table.quarantine_uri, state.quarantine_version),
-        ):
-            connection.execute(f"create view {view} as select * from {duck.scan(uri, version)}")
+        connection.execute(f"create view bronze as select * from {duck.scan(table.uri, state.version)}")
+        connection.execute(f"create view quarantine as {table.quarantine_at(state.quarantine_version)}")
         known = find_checkpoint(table.lake.filesystem, table.checkpoint_folder, up_to=state.batch)
         create_events_view(connection, known, table.lake.location(known.path) if known else "")
         yield Workbench(connection, Path(name), table.lake)

@@ -54,7 +54,9 @@ class GapReport:
     `missing_keys` are in the source and neither in the lake nor in quarantine; `extra_keys` are live
     in the lake only; `differing_keys` are on both sides with other contents; `duplicated_keys` come more than once in
     the source. None of them is quarantined or waived. `misfit_keys` are rows of the source whose key does not fit the
-    contract's type; they are counted as quarantined. `waived_count` is what waivers explain of the counts.
+    contract's type; they are counted as quarantined. `quarantined_count` are rows of the source that stand in
+    quarantine; of `refused_updates` among them the lake has an older state. `failed_load` is the error of the newest
+    load. `waived_count` is what waivers explain of the counts.
     `partitions` holds those with a gap, worst first. `state` is that of the gravest open difference. `sla_met` is None
     where only suspected differences speak against it. `unverified_columns` says what was not compared, and why;
     `unresolved_rows` are of groups that differ and that the budget did not reach.
@@ -75,11 +77,13 @@ class GapReport:
     runbook_sql: str
     differing_keys: int = 0
     duplicated_keys: int = 0
+    refused_updates: int = 0
     misfit_keys: int = 0
     waived_count: int = 0
     rung: str = ""
     outcome: str = ""
     why: str = ""
+    failed_load: str | None = None
     state: str | None = None
     unverified_columns: str = ""
     unresolved_rows: int = 0
@@ -91,7 +95,8 @@ class GapReport:
 
     @property
     def sync_gap(self) -> int:
-        return self.source_count - self.lake_count - self.quarantined_count - self.waived_count
+        refused = self.quarantined_count - self.refused_updates
+        return self.source_count - self.lake_count - refused - self.waived_count
 
     @property
     def gap_percentage(self) -> float:
@@ -130,7 +135,7 @@ def severity(contract: Contract, report: GapReport) -> str:
     share = max(report.gap_percentage, percentage(keys, report.source_count))
     if share > promise.critical_gap_percent or report.missing_partitions:
         worst = CRITICAL
-    elif share > promise.warning_gap_percent or report.unresolved_rows:
+    elif share > promise.warning_gap_percent or report.unresolved_rows or report.failed_load:
         worst = WARNING
     if promise.freshness is not None and report.freshness_lag_hours is not None:
         allowed = promise.freshness.total_seconds() / 3600

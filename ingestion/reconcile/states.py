@@ -28,7 +28,7 @@ class State(StrEnum):
 
 UNENDED = (State.SUSPECTED, State.CONFIRMED, State.WAIVED)
 """States of differences that are still there."""
-PARTITION, STALE = "partition", "stale"
+PARTITION, STALE, FAILED_LOAD = "partition", "stale", "failed_load"
 
 
 class Cure(StrEnum):
@@ -162,7 +162,7 @@ def _could_cure(before: Difference, run: PastRun) -> bool:
 
 def _ended(before: Difference, check: Check) -> Difference:
     heals = [run for run in check.runs if run.started_at > before.last_seen_at]
-    is_healed = check.is_repaired or any(run.heals or before.kind == STALE for run in heals)
+    is_healed = check.is_repaired or any(run.heals or before.kind in (STALE, FAILED_LOAD) for run in heals)
     state = State.REPAIRED if is_healed else State.RESOLVED_IN_FLIGHT
     return replace(before, state=state, by=None, why=None, until=None)
 

@@ -262,17 +262,16 @@ def _fits(reference: str, target: str, source: FoundColumn) -> str:
 
 
 def _predicate(contract: Contract, window: Window) -> tuple[str, list[str]]:
-    conditions, binds = [], []
-    if window.low is not None or window.high is not None:
-        watermark = _watermark(contract)
-        reference, type_ = _quote(watermark.source_name), duckdb_type(watermark.arrow_type)
-        for operator, bound in ((">=", window.low), ("<", window.high)):
-            if bound is not None:
-                conditions.append(f"{reference} {operator} cast(? as {type_})")
-                binds.append(bound)
-        if window.high is None:  # a bounded read is a comparison, and nulls compare with nothing
-            return f"(({' and '.join(conditions)}) or {reference} is null)", binds
-    return " and ".join(conditions) or "true", binds
+    if window.is_whole:
+        return "true", []
+    watermark = _watermark(contract)
+    reference, type_ = _quote(watermark.source_name), duckdb_type(watermark.arrow_type)
+    low, high = ("<", ">=") if window.inverted else (">=", "<")
+    bounds = [(operator, text) for operator, text in ((low, window.low), (high, window.high)) if text is not None]
+    conditions = [f"{reference} {operator} cast(? as {type_})" for operator, _ in bounds]
+    where = (" or " if window.inverted else " and ").join(conditions)
+    nulls = f" or {reference} is null" if window.holds_nulls else ""
+    return f"({where}{nulls})", [text for _, text in bounds]
 
 
 def _watermark(contract: Contract) -> Column:

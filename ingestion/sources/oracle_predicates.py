@@ -50,22 +50,23 @@ def in_window(contract: Contract, window: Window, found: tuple[FoundColumn, ...]
     """
     Return the condition of a window.
 
-    Rows without a watermark belong to every window that is open above. They are asked for only where the column
-    may be null: the OR keeps the database from using an index.
+    Rows without a watermark are asked for only where the column may be null: the OR keeps the database from using an
+    index.
     """
-    if window.low is None and window.high is None:
+    if window.is_whole:
         return Condition()
     source = watermark_column(contract, found)
     conditions, binds = [], {}
-    for name, operator, text in (("low", ">=", window.low), ("high", "<", window.high)):
+    low, high = ("<", ">=") if window.inverted else (">=", "<")
+    for name, operator, text in (("low", low, window.low), ("high", high, window.high)):
         if text is not None:
             sql, value = bound(contract, source, name, text)
             conditions.append(f"{quote(source.name)} {operator} {sql}")
             binds[name] = value
-    sql = " AND ".join(conditions)
-    if window.high is None and source.nullable:  # a bounded read is a comparison, and nulls compare with nothing
-        sql = f"({sql} OR {quote(source.name)} IS NULL)"
-    return Condition(sql, binds)
+    sql = (" OR " if window.inverted else " AND ").join(conditions)
+    if window.holds_nulls and source.nullable:
+        sql = f"{sql} OR {quote(source.name)} IS NULL"
+    return Condition(f"({sql})" if " OR " in sql else sql, binds)
 
 
 def watermark_column(contract: Contract, found: tuple[FoundColumn, ...]) -> FoundColumn:

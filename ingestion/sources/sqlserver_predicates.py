@@ -60,19 +60,19 @@ def in_window(contract: Contract, window: Window, found: tuple[FoundColumn, ...]
     """
     Return the condition of a window.
 
-    Rows without a watermark belong to every window that is open above; they are asked for only where the column may
-    be null.
+    Rows without a watermark are asked for only where the column may be null.
     """
-    if window.low is None and window.high is None:
+    if window.is_whole:
         return Condition()
     source = watermark_column(contract, found)
-    where = Condition()
-    for operator, text in ((">=", window.low), ("<", window.high)):
-        if text is not None:
-            where &= compared(contract, source, operator, text)
-    if window.high is None and source.nullable:
-        where = Condition(f"({where.sql} OR {quote(source.name)} IS NULL)", where.binds)
-    return where
+    low, high = ("<", ">=") if window.inverted else (">=", "<")
+    bounds = [(operator, text) for operator, text in ((low, window.low), (high, window.high)) if text is not None]
+    parts = [compared(contract, source, operator, text) for operator, text in bounds]
+    sql = (" OR " if window.inverted else " AND ").join(part.sql for part in parts)
+    if window.holds_nulls and source.nullable:
+        sql = f"{sql} OR {quote(source.name)} IS NULL"
+    binds = tuple(bind for part in parts for bind in part.binds)
+    return Condition(f"({sql})" if " OR " in sql else sql, binds)
 
 
 def in_chunk(contract: Contract, chunk: Chunk, found: tuple[FoundColumn, ...]) -> Condition:

@@ -83,7 +83,8 @@ def test_load_that_failed_or_was_of_another_table_confirms_nothing(loaded: Compa
         load_table(loaded.context(), PEOPLE)
     loaded.sql("alter table away rename to people")
 
-    assert gap(loaded).state == "suspected"
+    assert gap(loaded).failed_load == "BrokenContractError"
+    assert history(loaded) == [("missing_in_source", "suspected", 1), ("failed_load", "confirmed", 0)]
 
 
 def test_row_behind_the_next_window_is_confirmed_at_once(loaded: Company) -> None:

@@ -194,7 +194,9 @@ def test_a_window_over_a_column_that_is_never_null_can_use_its_index() -> None:
 def test_a_bound_keeps_all_digits_of_the_source() -> None:
     promise = contract(column("w", "TIMESTAMP(9)", pa.timestamp("us")), watermark="w")
 
-    condition = in_window(promise, Window(high="2026-03-01 10:00:00.123456789"), (found("TIMESTAMP(9)", "W"),))
+    condition = in_window(
+        promise, Window(high="2026-03-01 10:00:00.123456789", nulls=False), (found("TIMESTAMP(9)", "W"),)
+    )
 
     assert condition.sql == "\"W\" < TO_TIMESTAMP(:high,'YYYY-MM-DD HH24:MI:SS.FF9')"
     assert condition.binds == {"high": "2026-03-01 10:00:00.123456789"}

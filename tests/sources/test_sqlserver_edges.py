@@ -80,9 +80,9 @@ def test_text_keys_beyond_ascii_are_not_bound_through_the_databases_code_page(de
     ("declared", "window", "expected"),
     [
         ("datetime", Window(low="0001-01-01 00:00:00.000000"), [("1753-01-01 00:00:00.000",)]),
-        ("datetime", Window(high="1700-01-01 00:00:00"), [("1753-01-01 00:00:00.000",)]),
+        ("datetime", Window(high="1700-01-01 00:00:00", nulls=False), [("1753-01-01 00:00:00.000",)]),
         ("smalldatetime", Window(low="2100-01-01 00:00:00"), [()]),
-        ("smalldatetime", Window(high="2100-01-01 00:00:00.000000"), [()]),
+        ("smalldatetime", Window(high="2100-01-01 00:00:00.000000", nulls=False), [()]),
     ],
 )
 def test_a_bound_outside_a_types_calendar_is_never_sent(

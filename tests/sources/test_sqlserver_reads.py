@@ -52,11 +52,13 @@ WINDOWS = [
     (Window(low="2026-03-01 10:00:00.000001"), [1, 2, 3, 4]),
     (Window(low="2026-03-01 10:00:00.000002"), [3, 4]),
     (Window(low="2026-03-01 10:00:00.0000011"), [3, 4]),
-    (Window(high="2026-03-01 10:00:00.000001"), []),
-    (Window(high="2026-03-01 10:00:00.0000011"), [1, 2]),
-    (Window(high="2026-03-01 10:00:00.000002"), [1, 2]),
-    (Window(low="2026-03-01 10:00:00.000001", high="2026-03-01 11:00:00"), [1, 2]),
+    (Window(high="2026-03-01 10:00:00.000001", nulls=False), []),
+    (Window(high="2026-03-01 10:00:00.0000011", nulls=False), [1, 2]),
+    (Window(high="2026-03-01 10:00:00.000002", nulls=False), [1, 2]),
+    (Window(low="2026-03-01 10:00:00.000001", high="2026-03-01 11:00:00", nulls=False), [1, 2]),
     (Window(low="2026-03-01"), [1, 2, 3, 4]),
+    (Window(low="2026-03-01 10:00:00.000002", nulls=False, inverted=True), [1, 2, 4]),
+    (Window(low="2026-03-01 10:00:00.000002", high="2026-03-01 11:00:00", nulls=False, inverted=True), [1, 2, 3, 4]),
     (Window(low="9999-12-31 23:59:59.9999999"), [4]),
     (Window(low="0001-01-01 00:00:00.000000"), [1, 2, 3, 4]),
 ]
@@ -114,7 +116,7 @@ def test_a_watermark_of_any_moment_is_bounded_exactly(
         assert snapshot.highest_watermark(contract, below="2030-01-01") == highest
         for bound, count in bounds:
             assert snapshot.count(contract, Window(low=bound)) == count, bound
-            assert snapshot.count(contract, Window(high=bound)) == len(values) - count, bound
+            assert snapshot.count(contract, Window(high=bound, nulls=False)) == len(values) - count, bound
 
 
 def test_a_snapshot_does_not_see_what_others_write_after_its_first_read(

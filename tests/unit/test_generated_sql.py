@@ -14,7 +14,7 @@ import pytest
 import sqlglot
 from sqlglot import exp
 
-from ingestion.bronze import census, changes
+from ingestion.bronze import census, changes, entries
 from ingestion.contracts.compare import FoundColumn
 from ingestion.contracts.model import Column, Contract, Mode
 from ingestion.contracts.window import Window
@@ -46,9 +46,11 @@ def bronze_statements() -> Iterator[str]:
         yield changes.changed_state(table, table.content_names, op=None, moment=MOMENT, since=since)
     for statement in (
         changes.duplicates, changes.singles, changes.vanished_keys, changes.reported_keys, changes.lacking_keys,
-        changes.newly_bad, census.missing_keys, census.extra_keys, census.repeated_keys, census.known_of_found,
+        entries.newly_bad, entries.refused, census.missing_keys, census.extra_keys, census.repeated_keys, census.known_of_found,
     ):  # fmt: skip
         yield statement(table)
+    yield entries.settled(table, whole=False)
+    yield entries.open_keys(table, without="shown_keys")
     yield changes.delete_rows(table, moment=MOMENT, sequence=0, batch=1, first_row=1, ingested_at=MOMENT)
 
 

@@ -1,0 +1,73 @@
+"""Commands about rows that broke their contract: list, replay and waive them."""
+
+from __future__ import annotations
+
+from getpass import getuser
+
+import click
+
+from ingestion.cli.base import Group, Output, settings, table, with_output
+from ingestion.cli.data import chosen_tables, print_loads
+from ingestion.cli.gaps import until_moment
+from ingestion.lake import duck
+from ingestion.pipelines.context import open_context
+from ingestion.pipelines.repair import replay_quarantine
+from ingestion.pipelines.waive import waive_entries
+
+
+@click.group(cls=Group)
+def quarantine() -> None:
+    """Rows that broke their contract: list them, replay them, waive them."""
+
+
+@quarantine.command("list")
+@click.argument("tables", nargs=-1)
+@with_output
+def quarantine_list(output: Output, tables: tuple[str, ...]) -> None:
+    """Count the quarantined rows per table, state, column and rule. Shows no values.
+
+    \b
+    open      the source showed the row when it was last read
+    waived    open, and accepted by somebody until a moment
+    settled   a later load no longer found the row in the source
+    replayed  a replay appended it
+    """
+    context = open_context(settings())
+    names = ("table", "state", "column", "rule", "rows", "first batch", "last batch")
+    rows = []
+    for contract_id in chosen_tables(context, tables):
+        bronze = context.table(context.contract(contract_id))
+        with duck.connect(at=bronze.uri) as connection:
+            found = connection.execute(bronze.entries_by_rule(bronze.state())).fetchall()
+        rows += [(contract_id, *row) for row in found]
+    output.result(
+        [dict(zip(names, row, strict=True)) for row in rows],
+        lambda console: console.print(table(None, names, rows, numbers=names[4:])),
+    )
+
+
+@quarantine.command("replay")
+@click.argument("tables", nargs=-1, required=True)
+@with_output
+def quarantine_replay(output: Output, tables: tuple[str, ...]) -> None:
+    """Judge open quarantined rows by today's contracts; append those that keep them."""
+    context = open_context(settings())
+    results = [replay_quarantine(context, contract_id) for contract_id in tables]
+    output.result([r.as_dict() for r in results], lambda console: print_loads(console, results))
+
+
+@quarantine.command("waive")
+@click.argument("table_id", metavar="TABLE")
+@click.option("--why", required=True, help="Why the rows may stay; kept in the ledger.")
+@click.option("--until", required=True, metavar="WHEN", help="A date or moment (UTC), or a number of days such as 14d.")
+@click.option("--by", default=getuser, help="Who says so; default: the user of this shell.")
+@click.option("--batch", type=int, help="Only the rows of this batch.")
+@with_output
+def quarantine_waive(output: Output, *, table_id: str, why: str, until: str, by: str, batch: int | None) -> None:
+    """Accept the open quarantined rows of TABLE until a date. Rows that come later are open."""
+    end = until_moment(until)
+    count = waive_entries(open_context(settings()), table_id, by=by, why=why, until=end, batch=batch)
+    output.result(
+        {"table": table_id, "waived": count},
+        lambda console: console.print(f"{table_id}: {count} rows are waived until {end:%Y-%m-%d %H:%M} UTC by {by}."),
+    )
