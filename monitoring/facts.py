@@ -25,6 +25,24 @@ class Facts:
     kinds: Counter[str] = field(default_factory=Counter)
     """Keys of open differences by kind."""
 
+    @property
+    def is_outdated(self) -> bool:
+        """Whether a load has ended well since the newest check: what that one found may be gone."""
+        load = self.load
+        return self.gap is not None and load is not None and load.is_good and load.finished_at > self.gap.checked_at
+
+    def awaits_load(self, *kinds: str) -> bool:
+        """
+        Tell whether a load may still close the open differences of these kinds.
+
+        What is confirmed outlasted a load, or lies where none reads; so does what a good load has come after.
+        """
+        own = [difference for difference in self.differences if difference.kind in kinds]
+        load = self.load if self.load is not None and self.load.is_good else None
+        states = {difference.state for difference in own} or {self.gap.state or "" if self.gap is not None else ""}
+        came_after = load is not None and any(load.started_at > difference.first_seen_at for difference in own)
+        return states == {"suspected"} and (self.is_outdated or not came_after)
+
     def count(self, kind: str, counted: int | None = None) -> int:
         """Return how many keys of a kind differ: as the newest check counted them, else as they stand open."""
         return counted if counted else self.kinds[kind]

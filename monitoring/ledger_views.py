@@ -143,6 +143,10 @@ class Run(_Row):
     error: str | None
     message: str | None
 
+    @property
+    def is_good(self) -> bool:
+        return self.status != "failed"
+
 
 def current_gaps(journal: Journal, tables: Sequence[str] | None = None) -> list[TableGap]:
     """Return the newest check of each table that was ever checked, ordered by contract."""

@@ -8,10 +8,12 @@ from typing import Any
 
 from rich.console import Console, Group
 from rich.markup import escape
+from rich.padding import Padding
 from rich.table import Table
+from rich.text import Text
 
 from ingestion.cli.base import table
-from monitoring.advisor import Advice
+from monitoring.advice import Advice
 from monitoring.ledger_views import Difference, PartitionGap, TableGap
 
 COLUMNS = {
@@ -108,13 +110,17 @@ def print_advice(console: Console, advices: Sequence[Advice]) -> None:
         console.print("Nothing to do: no table has a gap that the ledger knows of.")
     for number, advice in enumerate(advices, start=1):
         console.print(f"{number}. {advice.contract_id}: {advice.cause}", style="bold", markup=False)
-        console.print(f"   {advice.finding}", markup=False)
+        console.print(_indented(advice.finding))
         for command in advice.commands:
             console.print(f"   $ {command}", style="green", markup=False, soft_wrap=True)
         if advice.prevention:
-            console.print(f"   So that it does not come back: {advice.prevention}", markup=False)
-        if advice.sql:
-            console.print(advice.sql, style="dim", markup=False, soft_wrap=True)
+            console.print(_indented(f"So that it does not come back: {advice.prevention}"))
+        if sql := str(advice.runbook):
+            console.print(sql, style="dim", markup=False, soft_wrap=True)
+
+
+def _indented(text: str) -> Padding:
+    return Padding(Text(text), (0, 0, 0, 3))
 
 
 _DIFFERENCE = ("difference", "table", "kind", "partition", "keys")

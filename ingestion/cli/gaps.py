@@ -21,6 +21,7 @@ from ingestion.pipelines.waive import waive as waive_difference
 from monitoring import ledger_views
 from monitoring.advisor import advise as causes_of
 from monitoring.facts import gather
+from monitoring.trial import tried
 
 
 class GapsGroup(Group):
@@ -90,11 +91,12 @@ def _watch(output: Output, chosen: Sequence[str], seconds: int) -> None:
 def advise(output: Output, tables: tuple[str, ...]) -> None:
     """Say what most likely caused the gaps of TABLES (default: all), how to see it, and what closes it.
 
-    Reads the ledger; asks no source. The cause that explains most comes first.
+    Reads the ledger; asks no source. The cause that explains most comes first. SQL for the lake was tried on it.
     """
     context = open_context(settings())
-    contracts = [context.contract(contract_id) for contract_id in chosen_tables(context, tables)]
-    advices = [advice for facts in gather(context.journal, contracts) for advice in causes_of(facts)]
+    contracts = [context.told(context.contract(contract_id)) for contract_id in chosen_tables(context, tables)]
+    found = [advice for facts in gather(context.journal, contracts) for advice in causes_of(facts)]
+    advices = tried(context.lake, found)
     output.result([advice.as_dict() for advice in advices], lambda console: print_advice(console, advices))
 
 

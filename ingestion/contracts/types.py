@@ -59,11 +59,9 @@ def declared_type(dialect: str, physical_type: str) -> pa.DataType | None:
     Raises:
         UnknownTypeError: the type is unknown to the dialect, or its arguments make no sense.
     """
-    base = " ".join(_ARGUMENTS.sub(" ", physical_type).upper().split())
+    base, arguments = split_declaration(physical_type)
     if _NAME.fullmatch(base) is None:
         raise UnknownTypeError(f"{physical_type!r} is not a type declaration")
-    first = _ARGUMENTS.search(physical_type)
-    arguments = [part.strip() for part in first[1].split(",") if part.strip()] if first else []
     table = _DIALECTS.get(dialect)
     if table is None:
         raise UnknownTypeError(f"{dialect!r} is not a dialect; known are {', '.join(sorted(_DIALECTS))}")
@@ -76,6 +74,13 @@ def declared_type(dialect: str, physical_type: str) -> pa.DataType | None:
         return rule(arguments)
     except ValueError as exc:
         raise UnknownTypeError(f"{physical_type} has a precision or scale that is not a whole number in range") from exc
+
+
+def split_declaration(physical_type: str) -> tuple[str, list[str]]:
+    """Return a declaration's name in upper case and what stands in its first brackets."""
+    base = " ".join(_ARGUMENTS.sub(" ", physical_type).upper().split())
+    first = _ARGUMENTS.search(physical_type)
+    return base, [part.strip() for part in first[1].split(",") if part.strip()] if first else []
 
 
 def _agrees(logical_type: str | None, declared: pa.DataType) -> bool:

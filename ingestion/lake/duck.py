@@ -12,6 +12,7 @@ from pathlib import Path
 
 import duckdb
 from duckdb import DuckDBPyConnection as Connection
+from duckdb import Error
 
 from ingestion.errors import ConfigurationError
 from ingestion.lake.layout import LAYERS, Lake
@@ -21,6 +22,7 @@ from ingestion.lake.storage_errors import reaching
 
 __all__ = [
     "Connection",
+    "Error",
     "connect",
     "identifier",
     "literal",

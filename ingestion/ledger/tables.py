@@ -7,6 +7,9 @@ from __future__ import annotations
 
 import pyarrow as pa
 
+NO_PARTITION = "(none)"
+"""How `ops.gaps` names the rows whose partition column is null."""
+
 _MOMENT = pa.timestamp("us", "UTC")
 
 RUNS = pa.schema(

@@ -14,6 +14,8 @@ from typing import Any
 from ingestion.bronze.table import BronzeTable
 from ingestion.contracts.model import Contract
 from ingestion.contracts.odcs import find_contract, list_contract_ids, read_contracts
+from ingestion.contracts.runbook import in_files
+from ingestion.contracts.silver_models import silver_models, with_model
 from ingestion.errors import ConfigurationError, LakehouseError
 from ingestion.lake.base import Engine
 from ingestion.lake.delta_rs import DeltaRs
@@ -39,8 +41,12 @@ class Context:
     run_id: str
 
     def contract(self, contract_id: str) -> Contract:
-        """Return a contract by id. Raises ConfigurationError, InvalidContractError."""
-        return find_contract(self.settings.contracts, contract_id)
+        """
+        Return a contract by id, its Silver model being the one that dbt makes of it.
+
+        Raises ConfigurationError, InvalidContractError.
+        """
+        return with_model(find_contract(self.settings.contracts, contract_id), silver_models(self.settings.dbt_project))
 
     def contract_ids(self) -> list[str]:
         """Return the ids of all contract files, right or wrong. Raises ConfigurationError if there is none."""
@@ -53,8 +59,14 @@ class Context:
         return list(ids)
 
     def contracts(self) -> tuple[Contract, ...]:
-        """Return all contracts, ordered by id. Raises InvalidContractError."""
-        return read_contracts(self.settings.contracts)
+        """Return all contracts as `contract` does, ordered by id. Raises InvalidContractError."""
+        models = silver_models(self.settings.dbt_project)
+        return tuple(with_model(contract, models) for contract in read_contracts(self.settings.contracts))
+
+    def told(self, contract: Contract) -> Contract:
+        """Return a contract as SQL for people needs it: in the dialect of what its system's connection reaches."""
+        connection = self.settings.connections.get(contract.system)
+        return in_files(contract) if connection is not None and connection.type == "duckdb" else contract
 
     def table(self, contract: Contract) -> BronzeTable:
         return BronzeTable(self.lake, self.engine, contract)

@@ -7,12 +7,14 @@ from datetime import UTC, datetime
 from typing import Any
 
 from ingestion.contracts.model import Contract
+from ingestion.contracts.runbook import Runbook, count_partition, count_rows
 from ingestion.errors import InvalidContractError
+from ingestion.ledger.tables import NO_PARTITION
 from ingestion.pipelines.compared import Compared
 from ingestion.pipelines.comparing import compare_table
 from ingestion.pipelines.context import Context
 from ingestion.pipelines.differences import Judged, settle_differences
-from ingestion.reconcile.gap import OK, UNKNOWN, GapReport, PartitionGap, runbook_sql, score, severity
+from ingestion.reconcile.gap import OK, UNKNOWN, GapReport, PartitionGap, score, severity
 from ingestion.reconcile.leaves import Finding
 from ingestion.reconcile.states import State
 
@@ -30,7 +32,7 @@ def record_sync_gap(context: Context, contract_id: str) -> GapReport:
             table = context.table(contract)
             report = record_comparison(context, compare_table(context, table, table.state()))
         except Exception:
-            unknown = {"severity": UNKNOWN, "runbook_sql": runbook_sql(contract, None, None)}
+            unknown = {"severity": UNKNOWN, "runbook_sql": str(count_rows(context.told(contract), None))}
             context.journal.append("gaps", [_common(context, contract_id) | unknown])
             raise
         row["batch"] = report.batch
@@ -49,7 +51,7 @@ def record_comparison(context: Context, compared: Compared, *, is_repaired: bool
 def report_of(judged: Judged) -> GapReport:
     """Return a comparison as people read it, judged by the contract's promise."""
     compared, findings = judged.compared, judged.findings
-    contract, comparison, bound = compared.contract, compared.comparison, compared.bound.text
+    contract, comparison = compared.contract, compared.comparison
     partitions = findings.partitions(judged.waived)
     open_keys = {kind: judged.open_keys(kind) for kind in Finding}
     repeated = [key for key in open_keys[Finding.DUPLICATED] if not key.gap]
@@ -59,7 +61,8 @@ def report_of(judged: Judged) -> GapReport:
     quarantined = findings.explained_unkeyed + findings.explained + refused_updates
     report = GapReport(
         contract_id=contract.id,
-        bound=bound,
+        bound=compared.bound.text,
+        future=compared.bound.future,
         batch=compared.batch,
         source_count=comparison.source.rows + comparison.source.unkeyed,
         lake_count=comparison.lake.rows,
@@ -71,7 +74,6 @@ def report_of(judged: Judged) -> GapReport:
         freshness_lag_hours=compared.lag_hours,
         severity=UNKNOWN,
         partitions=partitions,
-        runbook_sql=runbook_sql(contract, bound, partitions[0].partition if partitions else None),
         differing_keys=len(open_keys[Finding.CHANGED]),
         duplicated_keys=len(repeated),
         misfit_keys=comparison.source.misfits,
@@ -132,7 +134,7 @@ def _rows(context: Context, contract: Contract, report: GapReport) -> list[dict[
             "in_flight_count",
             "sync_gap",
         ),
-        *("gap_percentage", "missing_keys", "extra_keys", "freshness_lag_hours", "severity", "runbook_sql"),
+        *("gap_percentage", "missing_keys", "extra_keys", "freshness_lag_hours", "severity"),
         *(
             "differing_keys",
             "rung",
@@ -149,12 +151,21 @@ def _rows(context: Context, contract: Contract, report: GapReport) -> list[dict[
     whole = {name: getattr(report, name) for name in names}
     whole |= {"missing_partitions": len(report.missing_partitions), "why": report.why or None}
     whole |= {"unverified_columns": report.unverified_columns or None}
-    return [common | whole, *(common | _row_of(contract, report, part) for part in report.partitions)]
+    told = context.told(contract)
+    whole |= {"runbook_sql": str(_runbook(told, report))}
+    return [common | whole, *(common | _row_of(told, report, part) for part in report.partitions)]
+
+
+def _runbook(contract: Contract, report: GapReport) -> Runbook:
+    """Return how to see the gap: where it is largest, if partitions differ."""
+    if report.partitions:
+        return count_partition(contract, report.bound, report.partitions[0].partition, report.future)
+    return count_rows(contract, report.bound, report.future)
 
 
 def _row_of(contract: Contract, report: GapReport, part: PartitionGap) -> dict[str, Any]:
     return {
-        "partition": part.partition or "(none)",
+        "partition": part.partition or NO_PARTITION,
         "bound": report.bound,
         "batch": report.batch,
         "source_count": part.source_count,
@@ -164,7 +175,7 @@ def _row_of(contract: Contract, report: GapReport, part: PartitionGap) -> dict[s
         "gap_percentage": part.percentage,
         "missing_partitions": int(part.is_missing),
         "severity": report.severity,
-        "runbook_sql": runbook_sql(contract, report.bound, part.partition),
+        "runbook_sql": str(count_partition(contract, report.bound, part.partition, report.future)),
     }
 
 

@@ -7,7 +7,6 @@ A side that could not be counted is None and stays None: an unknown gap is never
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from datetime import date, timedelta
 from typing import Any
 
 from ingestion.contracts.model import Contract
@@ -48,7 +47,8 @@ class PartitionGap:
 @dataclass(frozen=True, slots=True)
 class GapReport:
     """
-    The gap of one table up to `bound` (None: the table has no watermark; one state of the source was compared).
+    The gap of one table up to `bound` (None: the table has no watermark; one state of the source was compared). Rows
+    from `future` on are ahead of the source's clock and were compared too.
 
     Of a comparison that ended early, keys known by their count alone are counted too, never guessed ones.
     `missing_keys` are in the source and neither in the lake nor in quarantine; `extra_keys` are live
@@ -74,10 +74,10 @@ class GapReport:
     freshness_lag_hours: float | None
     severity: str
     partitions: tuple[PartitionGap, ...]
-    runbook_sql: str
     differing_keys: int = 0
     duplicated_keys: int = 0
     refused_updates: int = 0
+    future: str | None = None
     misfit_keys: int = 0
     waived_count: int = 0
     rung: str = ""
@@ -150,41 +150,3 @@ def is_stale(contract: Contract, lag_hours: float | None) -> bool:
     """Tell whether the lake is further behind than the contract promises."""
     promise = contract.reconcile.freshness
     return promise is not None and lag_hours is not None and lag_hours > promise.total_seconds() / 3600
-
-
-def runbook_sql(contract: Contract, bound: str | None, partition: str | None) -> str:
-    """Return SQL a person can run on the source and on the lake to see the gap. Holds no row value."""
-    table = ".".join(f'"{part}"' for part in contract.source_table)
-    source, lake = ["1 = 1"], ["is_current"]
-    literal = _DATE_LITERALS[contract.dialect]
-    if bound is not None and contract.watermark is not None:
-        column = contract.column(contract.watermark)
-        moment = f"timestamp '{bound}'" if literal and " " in bound else f"'{bound}'"
-        source.append(f'"{column.source_name}" < {moment}')
-        lake.append(f"\"{column.name}\" < '{bound}'")
-    if partition is not None and contract.reconcile.partition is not None:
-        column = contract.column(contract.reconcile.partition)
-        first, end = partition_bounds(partition)
-        source.append(f"\"{column.source_name}\" >= {literal}'{first}' and \"{column.source_name}\" < {literal}'{end}'")
-        lake.append(f"\"{column.name}\" >= '{first}' and \"{column.name}\" < '{end}'")
-    return (
-        f"-- on the source\nselect count(*) from {table} where {' and '.join(source)};\n"
-        f"-- on the lake: lakehouse sql\n"
-        f"select count(*) from silver.{contract.silver_model} where {' and '.join(lake)};\n"
-        f"-- to close it\n-- lakehouse repair {contract.id}"
-    )
-
-
-def partition_bounds(partition: str) -> tuple[date, date]:
-    """Return the first day of a partition `YYYY[-MM[-DD]]` and the first day after it."""
-    parts = [int(part) for part in partition.split("-")]
-    if len(parts) == 1:
-        return date(parts[0], 1, 1), date(parts[0] + 1, 1, 1)
-    if len(parts) == 2:
-        year, month = parts
-        return date(year, month, 1), date(year + month // 12, month % 12 + 1, 1)
-    first = date(*parts)
-    return first, first + timedelta(days=1)
-
-
-_DATE_LITERALS = {"oracle": "date ", "duckdb": "date ", "sqlserver": ""}

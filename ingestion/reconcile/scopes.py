@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Iterator, Sequence
 from datetime import date
 from itertools import groupby
 
+from ingestion.contracts.moments import partition_bounds
 from ingestion.reconcile.dialects import Dialect, Origin
-from ingestion.reconcile.gap import partition_bounds
 from ingestion.reconcile.hashes import HashType, Kind
 from ingestion.reconcile.sides import Cut, Scope, Split
 
 IN_LIST = 1_000
 """Oracle takes no longer list."""
-_LABEL = re.compile(r"\d{4}(-\d{2}){0,2}")
 
 
 def partition_condition(
@@ -24,7 +22,7 @@ def partition_condition(
     conditions = [f"{origin.sql} IS NULL"] if None in wanted else []
     labels, spans = [], []
     for label in sorted(name for name in wanted if name is not None):
-        bounds = _bounds(label) if type_.kind in (Kind.DATE, Kind.TIMESTAMP) else None
+        bounds = partition_bounds(label) if type_.kind in (Kind.DATE, Kind.TIMESTAMP) else None
         if bounds is None:
             labels.append(label)
         else:
@@ -55,16 +53,6 @@ def group_condition(dialect: Dialect, scope: Scope, first_key: str, key_text: st
         return _any(conditions)
     spelled = sorted(name if dialect.upper_hex else name.lower() for name in names)
     return _any(_in_lists(dialect.leading_digits(key_text, split.digits), spelled))
-
-
-def _bounds(label: str) -> tuple[date, date] | None:
-    """Return the days of a partition; None for a label that is none, or at the calendar's end."""
-    if _LABEL.fullmatch(label) is None:
-        return None
-    try:
-        return partition_bounds(label)
-    except (ValueError, OverflowError):
-        return None
 
 
 def _merged(spans: Sequence[tuple[date, date]]) -> Iterator[tuple[date, date]]:

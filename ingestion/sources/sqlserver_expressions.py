@@ -10,6 +10,7 @@ from collections.abc import Callable
 import pyarrow as pa
 
 from ingestion.contracts.compare import FoundColumn
+from ingestion.contracts.moments import SQLSERVER_DIGITS, sqlserver_digits
 from ingestion.contracts.types import WALL_CLOCK
 from ingestion.sources.projection import Dialect, Expression
 from ingestion.sources.sqlserver_catalog import quote, split_declaration
@@ -23,7 +24,6 @@ CHARACTERS = frozenset({"CHAR", "VARCHAR", "NCHAR", "NVARCHAR", "TEXT", "NTEXT"}
 BYTES = frozenset({"BINARY", "VARBINARY", "IMAGE"})
 MOMENTS = frozenset({"DATE", "DATETIME", "SMALLDATETIME", "DATETIME2"})
 ROWVERSION = "ROWVERSION"
-MAX_DIGITS = 7
 
 _TYPES = {
     pa.bool_(): "bit",
@@ -75,14 +75,6 @@ def _variant_text(reference: str) -> str:
     return f"CASE {kind} {' '.join(cases)} ELSE CAST({reference} AS nvarchar(4000)) END"
 
 
-def fraction_digits(base: str, arguments: tuple[str, ...]) -> int:
-    """Return how many digits of a second a type shows."""
-    fixed = {"DATE": 0, "SMALLDATETIME": 0, "DATETIME": 3}
-    if base in fixed:
-        return fixed[base]
-    return int(arguments[0]) if arguments else MAX_DIGITS
-
-
 def wall_clock(reference: str, base: str) -> str:
     """Return a moment as datetime2 of the digits that it shows: a datetime's ticks are thirds of a hundredth."""
     return f"CAST({reference} AS datetime2(3))" if base == "DATETIME" else reference
@@ -90,7 +82,7 @@ def wall_clock(reference: str, base: str) -> str:
 
 def utc(reference: str) -> str:
     """Return a datetimeoffset as the wall clock of UTC."""
-    return f"CAST(SWITCHOFFSET({reference}, '+00:00') AS datetime2({MAX_DIGITS}))"
+    return f"CAST(SWITCHOFFSET({reference}, '+00:00') AS datetime2({SQLSERVER_DIGITS}))"
 
 
 def _as_text(reference: str, base: str, promised: pa.DataType, text: str | None) -> Expression | None:
@@ -190,10 +182,10 @@ def _as_moment(
     if base == "DATE" and is_day:
         return Expression(reference, promised, None, text, is_short=True)
     if is_day:
-        guard = f"CAST({value} AS time({MAX_DIGITS})) = '00:00:00'"
+        guard = f"CAST({value} AS time({SQLSERVER_DIGITS})) = '00:00:00'"
         return Expression(f"CAST({value} AS date)", promised, guard, text, is_short=True)
     # a cast to six digits rounds, and may leave the calendar
-    has_seventh = base in ("DATETIME2", "DATETIMEOFFSET") and fraction_digits(base, arguments) > 6
+    has_seventh = base in ("DATETIME2", "DATETIMEOFFSET") and sqlserver_digits(base, arguments) > 6
     no_seventh = f"DATEPART(nanosecond, {value}) % 1000 = 0" if has_seventh else None
     return Expression(f"CAST({value} AS datetime2(6))", WALL_CLOCK, no_seventh, text, is_short=True)
 

@@ -6,14 +6,13 @@ a bound between two values that the column can hold becomes the next one that it
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 
 import pyarrow as pa
 
 from ingestion.contracts.compare import FoundColumn, match_columns
 from ingestion.contracts.model import Column, Contract
+from ingestion.contracts.moments import sqlserver_digits, sqlserver_moment
 from ingestion.contracts.window import Window
 from ingestion.errors import Break, BrokenContractError, ConfigurationError
 from ingestion.sources.base import Chunk
@@ -26,17 +25,11 @@ from ingestion.sources.sqlserver_expressions import (
     MONEY,
     ROWVERSION,
     exact_text,
-    fraction_digits,
     utc,
     wall_clock,
 )
 
 LARGE_OBJECT_BYTES = 32 * 1024
-
-_CALENDARS = {
-    "DATETIME": (datetime(1753, 1, 1), datetime.max),
-    "SMALLDATETIME": (datetime(1900, 1, 1), datetime(2079, 6, 6, 23, 59)),
-}
 
 _PARTITION_CHARACTERS = {"day": 10, "month": 7, "year": 4}
 
@@ -103,7 +96,7 @@ def compared(contract: Contract, source: FoundColumn, operator: str, text: str) 
         raise BrokenContractError(
             contract.id, [Break(source.name, "a column that can be compared", source.physical_type)]
         )
-    ceiling = _ceiling(text, base, arguments)
+    ceiling = sqlserver_moment(text, base, arguments)
     if ceiling is None:
         return Condition("1 = 0") if operator == ">=" else Condition(f"{name} IS NOT NULL")
     return Condition(f"{name} {operator} {moment_bind(base, arguments)}", (ceiling,))
@@ -135,7 +128,7 @@ def spelled(source: FoundColumn, reference: str) -> str:
     if base in DECIMALS or base in MONEY:
         return f"CONVERT(varchar(41), CAST(FLOOR({reference}) AS decimal(38,0)))"
     if base == "DATETIMEOFFSET":
-        return f"CONVERT(varchar(27), CAST({utc(reference)} AS datetime2({fraction_digits(base, arguments)})), 121)"
+        return f"CONVERT(varchar(27), CAST({utc(reference)} AS datetime2({sqlserver_digits(base, arguments)})), 121)"
     if base in CHARACTERS:
         return reference
     return exact_text(reference, base) or reference
@@ -203,50 +196,7 @@ def text_bind(base: str, text: str) -> str:
 
 def moment_bind(base: str, arguments: tuple[str, ...]) -> str:
     if base == "DATETIMEOFFSET":
-        digits = fraction_digits(base, arguments)
+        digits = sqlserver_digits(base, arguments)
         return f"TODATETIMEOFFSET(CONVERT(datetime2({digits}), ?, 121), '+00:00')"
-    kind = f"datetime2({fraction_digits(base, arguments)})" if base == "DATETIME2" else base.lower()
+    kind = f"datetime2({sqlserver_digits(base, arguments)})" if base == "DATETIME2" else base.lower()
     return f"CONVERT({kind}, ?, 121)"
-
-
-def _ceiling(text: str, base: str, arguments: tuple[str, ...]) -> str | None:
-    """Return the first moment at or after a bound that the column can show; None where its calendar ends before."""
-    whole, fraction = _parts(text)
-    digits = fraction_digits(base, arguments)
-    moment = datetime.fromisoformat(whole)
-    kept, rest = fraction[:digits], fraction[digits:]
-    step = timedelta(0)
-    if base == "DATE" and (moment.time() != datetime.min.time() or fraction.strip("0")):
-        moment, step = moment.replace(hour=0, minute=0, second=0), timedelta(days=1)
-    elif base == "SMALLDATETIME" and (moment.second or fraction.strip("0")):
-        moment, step = moment.replace(second=0), timedelta(minutes=1)
-    number = int(kept.ljust(digits, "0") or "0") + (1 if digits and rest.strip("0") else 0)
-    if base == "DATETIME":  # its milliseconds end in 0, 3 or 7
-        number += {1: 2, 2: 1, 4: 3, 5: 2, 6: 1, 8: 2, 9: 1}.get(number % 10, 0)
-    elif not digits and base not in ("DATE", "SMALLDATETIME") and rest.strip("0"):
-        step = timedelta(seconds=1)
-    if digits and number >= 10**digits:
-        number, step = number - 10**digits, timedelta(seconds=1)
-    try:
-        moment += step
-    except OverflowError:
-        return None
-    first, last = _CALENDARS.get(base, (datetime.min, datetime.max))
-    if moment > last:
-        return None
-    if moment < first:
-        moment, number = first, 0
-    if base == "DATE":
-        return moment.date().isoformat()
-    shown = f".{number:0{digits}d}" if digits else ""
-    return f"{moment.isoformat(sep=' ')}{shown}"
-
-
-_ZONE = re.compile(r"(Z|\+00(:00)?)$")
-
-
-def _parts(text: str) -> tuple[str, str]:
-    """Return a bound's whole seconds, and its fraction in up to seven digits and more."""
-    plain = _ZONE.sub("", text.strip()).replace("T", " ")
-    whole, _, fraction = (plain if len(plain) > 10 else f"{plain} 00:00:00").partition(".")
-    return whole, fraction

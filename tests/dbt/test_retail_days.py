@@ -127,6 +127,26 @@ def test_tables_without_lost_rows_raise_no_alarm(played: Played) -> None:
     assert {played.before[table].severity for table in ("erp.customers", "erp.products")} == {"OK"}
 
 
+def test_sql_beside_every_check_counts_on_both_sides_what_the_check_counted(played: Played) -> None:
+    recorded = played.context(2).journal.select(
+        "select contract_id, source_count, lake_count, \"partition\" is null and severity = 'OK' as is_newest, "
+        "runbook_sql from ops.gaps order by checked_at"
+    )
+    counted, told = {}, {}
+    for row in recorded:
+        source, lake = row["runbook_sql"].split("-- on the lake: lakehouse sql\n")
+        file = show.world_folder(played.settings) / f"{row['contract_id'].split('.')[0]}.duckdb"
+        with duckdb.connect(str(file), read_only=True) as connection:
+            there = connection.execute(source).fetchall()[0][0]
+        here = played.lake(lake)[0][0]
+        if row["is_newest"]:
+            counted[row["contract_id"]] = (there, here)
+            told[row["contract_id"]] = (row["source_count"], row["lake_count"])
+
+    assert len(recorded) > len(told) == len(played.contracts)
+    assert counted == told
+
+
 def test_rows_committed_late_or_tied_with_the_watermark_are_in_the_lake(played: Played) -> None:
     lake = {row[0] for row in played.lake("select order_id from silver.stg_orders where is_current")}
     with duckdb.connect(str(show.world_folder(played.settings) / "shop.duckdb"), read_only=True) as source:

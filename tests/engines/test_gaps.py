@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import shutil
 
+import duckdb
 import pytest
 
 from ingestion.errors import ApprovalNeededError, DeleteBrakeError, InvalidContractError, SourceUnavailableError
@@ -44,7 +45,19 @@ def test_rows_behind_the_watermark_are_found_with_their_partition(loaded: Compan
     assert (report.sync_gap, report.missing_keys, report.missing_partitions) == (2, 2, ("2026-02-01",))
     assert report.partitions == (PartitionGap("2026-02-01", 2, 0, 0),)
     assert report.severity == "CRITICAL"
-    assert "\"changed_at\" >= date '2026-02-01' and \"changed_at\" < date '2026-02-02'" in report.runbook_sql
+
+
+def test_sql_that_shows_a_gap_is_recorded_with_its_check_and_its_partition(loaded: Company) -> None:
+    loaded.sql("insert into people values (4, 'Dee', 1, '2026-02-01 08:00:00'), (5, 'Eve', 1, '2026-02-01 09:00:00')")
+    gap(loaded)
+
+    recorded = loaded.context().journal.select("select distinct runbook_sql from ops.gaps where severity <> 'OK'")
+
+    [source, lake] = recorded[0]["runbook_sql"].split("-- on the lake: lakehouse sql\n")
+    assert len(recorded) == 1
+    with duckdb.connect(str(loaded.file), read_only=True) as there:
+        assert there.execute(source).fetchall() == [(2,)]
+    assert lake.startswith('select count(*)\nfrom silver."stg_people"\nwhere is_current\n')
 
 
 def test_a_repair_closes_the_gap_and_a_second_one_does_nothing(loaded: Company) -> None:

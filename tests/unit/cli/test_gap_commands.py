@@ -14,8 +14,10 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 import click
+import pyarrow as pa
 import pytest
 from click.testing import CliRunner, Result
+from deltalake import write_deltalake
 
 from ingestion.cli import cli
 from ingestion.cli.gap_tables import Standing
@@ -243,7 +245,35 @@ def test_advice_names_the_cause_the_sql_and_the_command(run: Run, company: Compa
     assert (advice["cause"], advice["commands"][0]) == ("lost window", "lakehouse repair crm.people")
     assert "1. crm.people: lost window" in shown
     assert "$ lakehouse repair crm.people" in shown
-    assert 'select count(*) from "main"."people"' in shown
+    assert 'select count(*)\nfrom "main"."people"' in shown
+
+
+def test_sql_of_an_advice_was_tried_on_the_lake_and_names_the_model_that_dbt_makes(
+    run: Run,
+    company: Company,  # noqa: F811
+) -> None:
+    model = company.folder / "dbt_project" / "models" / "silver" / "crm" / "people_history.sql"
+    model.parent.mkdir(parents=True)
+    model.write_text("{{ scd2('crm', 'people') }}")
+    lose(company)
+    run("gaps", "crm.people")
+
+    before = document(run("gaps", "advise", "crm.people", "--json"))[0]["sql"]
+    store(company, "people_history", pa.table({"is_current": [True]}))
+    half_built = document(run("gaps", "advise", "crm.people", "--json"))[0]["sql"]
+    moment = pa.array([datetime(2026, 2, 1)], pa.timestamp("us"))
+    store(company, "people_history", pa.table({"changed_at": moment, "is_current": [True]}))
+    after = document(run("gaps", "advise", "crm.people", "--json"))[0]["sql"]
+
+    assert "-- the lake has no table silver.people_history yet: lakehouse build silver" in before
+    assert "-- silver.people_history has not all columns of the contract yet" in half_built
+    query = after.split("-- on the lake: lakehouse sql\n")[1].removesuffix(";")
+    assert document(run("sql", query, "--json")) == [{"count_star()": 1}]
+    assert [contract.silver_model for contract in company.context().contracts()] == ["stg_cities", "people_history"]
+
+
+def store(company: Company, model: str, rows: pa.Table) -> None:  # noqa: F811
+    write_deltalake(company.context().lake.uri("silver", model), rows, mode="overwrite", schema_mode="overwrite")
 
 
 def test_advice_on_a_table_that_is_well_is_that_nothing_is_to_do(run: Run) -> None:

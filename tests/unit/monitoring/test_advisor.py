@@ -1,50 +1,29 @@
 from __future__ import annotations
 
+import re
+import shlex
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
-import duckdb
+import click
 import pytest
+from click.testing import CliRunner
 
+from ingestion.cli import cli
 from ingestion.contracts.model import Contract, Deletes, Mode, Reconcile
-from monitoring.advisor import Advice, advise
+from ingestion.reconcile.leaves import Finding
+from ingestion.reconcile.states import FAILED_LOAD, PARTITION, STALE
+from monitoring.advice import Advice
+from monitoring.advisor import RULES, advise
 from monitoring.facts import Facts, gather
-from monitoring.ledger_views import Difference, PartitionGap, Run, TableGap
+from tests.runbooks import NOON, difference, every_state, gap, part, run
 from tests.unit.monitoring.conftest import Ledger, at
 
 Make = Callable[..., Contract]
-NOON = at("2026-03-01 12:00")
-
-
-def gap(**changes: Any) -> TableGap:
-    given: dict[str, Any] = dict.fromkeys(TableGap.__dataclass_fields__)
-    plain = {"contract_id": "crm.people", "run_id": "run-1", "checked_at": NOON, "severity": "OK", "batch": 3}
-    return TableGap(**{**given, **plain, "source_count": 100, "lake_count": 100, **changes})
-
-
-def run(step: str, status: str = "ok", **changes: Any) -> Run:
-    given: dict[str, Any] = dict.fromkeys(Run.__dataclass_fields__)
-    plain = {"run_id": "run-1", "step": step, "subject": "crm.people", "status": status}
-    return Run(**{**given, **plain, "started_at": NOON, "finished_at": NOON, **changes})
-
-
-def part(name: str, source: int, lake: int) -> PartitionGap:
-    return PartitionGap("crm.people", name, source, lake, 0, source - lake, int(lake == 0), f"-- count {name}")
-
-
-def difference(kind: str, state: str = "confirmed", keys: int = 4) -> Difference:
-    given: dict[str, Any] = dict.fromkeys(Difference.__dataclass_fields__)
-    plain: dict[str, Any] = {
-        "difference_id": "d",
-        "contract_id": "crm.people",
-        "kind": kind,
-        "state": state,
-        "keys": keys,
-    }
-    return Difference(**{**given, **plain, "state_at": NOON, "first_seen_at": NOON, "run_id": "run-1"})
+HOUR = timedelta(hours=1)
 
 
 @pytest.fixture
@@ -85,8 +64,9 @@ def test_source_that_could_not_be_asked_is_said_with_its_error(facts: Callable[.
 
 
 def test_missing_whole_partitions_are_a_lost_window_and_no_late_rows(facts: Callable[..., Facts]) -> None:
+    by_day = {"reconcile": Reconcile(partition="changed_at", grain="day")}
     found = facts(
-        gap=gap(missing_keys=30, sync_gap=30), partitions=(part("2026-02-10", 20, 0), part("2026-02-11", 10, 0))
+        by_day, gap=gap(missing_keys=30, sync_gap=30), partitions=(part("2026-02-10", 20, 0), part("2026-02-11", 10, 0))
     )
 
     advice = only(found)
@@ -94,7 +74,8 @@ def test_missing_whole_partitions_are_a_lost_window_and_no_late_rows(facts: Call
     assert advice.cause == "lost window"
     assert "2 partitions (2026-02-10, 2026-02-11), the source has 30 rows" in advice.finding
     assert advice.commands == ("lakehouse repair crm.people", "lakehouse build")
-    assert advice.sql == "-- count 2026-02-10"
+    assert 'from "main"."people"' in advice.runbook.source
+    assert "\"changed_at\" >= timestamp '2026-02-10 00:00:00.000000'" in advice.runbook.lake
 
 
 def test_rows_missing_beside_others_are_late_or_lost(facts: Callable[..., Facts]) -> None:
@@ -102,7 +83,8 @@ def test_rows_missing_beside_others_are_late_or_lost(facts: Callable[..., Facts]
 
     advice = only(found)
 
-    assert (advice.cause, advice.sql) == ("late or lost rows", "-- count 2026-02-10")
+    assert advice.cause == "late or lost rows"
+    assert advice.commands == ("lakehouse repair crm.people", "lakehouse build")
     assert "3 keys" in advice.finding
     assert "overlap (2 h)" in advice.finding
 
@@ -115,36 +97,62 @@ def test_lost_window_and_late_rows_are_told_apart_by_their_counts(facts: Callabl
 
 
 @pytest.mark.parametrize(
-    ("deletes", "cause", "command"),
+    ("deletes", "state", "cause", "command"),
     [
-        (Deletes.NONE, "hard deletes", "lakehouse repair crm.people"),
-        (Deletes.KEYS, "deletes not loaded yet", "lakehouse load crm.people"),
+        (Deletes.NONE, "suspected", "hard deletes", "lakehouse repair crm.people"),
+        (Deletes.KEYS, "suspected", "deletes not loaded yet", "lakehouse load crm.people"),
+        (Deletes.KEYS, "confirmed", "hard deletes", "lakehouse repair crm.people"),
     ],
 )
-def test_extra_keys_are_judged_by_what_the_contract_says_of_deletes(
-    facts: Callable[..., Facts], deletes: Deletes, cause: str, command: str
+def test_extra_keys_are_judged_by_whether_a_load_will_delete_them(
+    facts: Callable[..., Facts], deletes: Deletes, state: str, cause: str, command: str
 ) -> None:
-    advice = only(facts({"deletes": deletes}, gap=gap(extra_keys=2)))
+    advice = only(facts({"deletes": deletes}, differences=(difference("missing_in_source", state),)))
 
     assert (advice.cause, advice.commands[0]) == (cause, command)
     assert ("deletes: keys" in advice.prevention) == (deletes is Deletes.NONE)
 
 
 @pytest.mark.parametrize(
-    ("mode", "cause", "command"),
+    ("mode", "state", "cause", "command"),
     [
-        (Mode.INCREMENTAL, "updates that keep the watermark", "lakehouse repair crm.people"),
-        (Mode.FULL, "changes not loaded yet", "lakehouse load crm.people"),
+        (Mode.INCREMENTAL, "confirmed", "updates that keep the watermark", "lakehouse repair crm.people"),
+        (Mode.INCREMENTAL, "suspected", "changes not loaded yet", "lakehouse load crm.people"),
+        (Mode.FULL, "suspected", "changes not loaded yet", "lakehouse load crm.people"),
+        (Mode.FULL, "confirmed", "changes that no load brings", "lakehouse repair crm.people"),
+        (Mode.CHANGES, "confirmed", "changes that no load brings", "lakehouse repair crm.people"),
     ],
 )
-def test_changed_rows_are_judged_by_how_the_table_is_loaded(
-    facts: Callable[..., Facts], mode: Mode, cause: str, command: str
+def test_changed_rows_are_judged_by_whether_a_load_reads_them(
+    facts: Callable[..., Facts], mode: Mode, state: str, cause: str, command: str
 ) -> None:
     watermark = "changed_at" if mode is Mode.INCREMENTAL else None
-    advice = only(facts({"mode": mode, "watermark": watermark}, differences=(difference("changed"),)))
+    advice = only(facts({"mode": mode, "watermark": watermark}, differences=(difference("changed", state),)))
 
     assert (advice.cause, advice.commands[0]) == (cause, command)
     assert "4 keys differ" in advice.finding
+
+
+@pytest.mark.parametrize("kind", ["changed", "missing_in_source", "missing_in_lake"])
+def test_after_a_load_the_next_step_is_another_check_and_not_another_load(
+    facts: Callable[..., Facts], kind: str
+) -> None:
+    waiting = {"differences": (difference(kind, "suspected"),)}
+
+    before = only(facts(**waiting, load=run("load", at=NOON - HOUR)))
+    after = only(facts(**waiting, load=run("load", at=NOON + HOUR)))
+
+    assert before.commands == ("lakehouse load crm.people", "lakehouse gaps crm.people")
+    assert after.commands == ("lakehouse gaps crm.people",)
+    assert "A load has ended since that check" in after.finding
+
+
+def test_what_a_load_did_not_close_is_repaired_even_while_it_is_suspected(facts: Callable[..., Facts]) -> None:
+    seen_before = difference("changed", "suspected", first_seen=NOON - 3 * HOUR)
+
+    advice = only(facts(differences=(seen_before,), load=run("load", at=NOON - HOUR)))
+
+    assert advice.commands == ("lakehouse repair crm.people", "lakehouse build")
 
 
 def test_stale_table_whose_last_load_was_good_waits_for_a_schedule(facts: Callable[..., Facts]) -> None:
@@ -163,7 +171,7 @@ def test_stale_table_whose_last_load_was_good_waits_for_a_schedule(facts: Callab
     [
         ("SourceUnavailableError", "lakehouse doctor"),
         ("BrokenContractError", "lakehouse plan crm.people"),
-        ("DeleteBrakeError", "lakehouse load --allow-deletes crm.people"),
+        ("DeleteBrakeError", "lakehouse gaps crm.people"),
         ("ValueError", "lakehouse load crm.people"),
     ],
 )
@@ -187,7 +195,7 @@ def test_high_quarantine_is_a_break_of_the_contract(facts: Callable[..., Facts])
     advice = only(facts(limits, gap=gap(quarantined_count=6)))
 
     assert advice.cause == "contract break"
-    assert advice.commands == ("lakehouse quarantine list crm.people", "lakehouse quarantine replay crm.people")
+    assert advice.commands == ("lakehouse quarantine list crm.people", "lakehouse load crm.people")
 
 
 def test_repeated_keys_say_that_the_key_is_none(facts: Callable[..., Facts]) -> None:
@@ -211,33 +219,58 @@ def test_unfinished_comparison_says_why(facts: Callable[..., Facts]) -> None:
     assert (advice.cause, "the budget of 40 queries is spent" in advice.finding) == ("comparison not finished", True)
 
 
-@pytest.mark.parametrize("kind", ["changed", "duplicated"])
-def test_sql_that_is_advised_runs_on_both_sides(facts: Callable[..., Facts], kind: str) -> None:
-    found = facts(differences=(difference(kind),), gap=gap(bound="2026-03-01 11:00:00.000000"))
+def test_key_that_a_server_cannot_hash_is_not_answered_by_another_check(facts: Callable[..., Facts]) -> None:
+    told = gap(outcome="partial", why="this server cannot hash the key", unverified_columns="id: not hashed; name: too")
 
-    source, lake = only(found).sql.split("-- on the lake: lakehouse sql")
+    advice = only(facts(gap=told))
 
-    columns = "1::bigint as id, 'x' as name, timestamp '2026-03-01' as changed_at"
-    with duckdb.connect() as connection:
-        connection.execute(f"create table people as select {columns}")
-        connection.execute("create schema silver; create schema quarantine")
-        connection.execute(f"create table silver.stg_people as select {columns}, true as is_current")
-        connection.execute(
-            "create table quarantine.crm__people as select 'id:duplicate_key' as _breaks, null as _replayed_in"
-        )
-        assert connection.execute(source).fetchall()
-        assert connection.execute(lake).fetchall()
+    assert (advice.cause, advice.commands) == ("contents not compared", ("lakehouse load --full crm.people",))
+    assert only(facts({"mode": Mode.FULL}, gap=told)).commands == ("lakehouse load crm.people",)
+    assert "id" in advice.finding
 
 
-@pytest.mark.parametrize(
-    ("dialect", "moment"), [("oracle", "timestamp '2026-03-01 11:00:00'"), ("sqlserver", "'2026-03-01 11:00:00'")]
-)
-def test_sql_bounds_the_source_as_its_database_spells_moments(
-    facts: Callable[..., Facts], dialect: str, moment: str
+def test_check_that_a_budget_ended_is_not_answered_by_the_same_check(facts: Callable[..., Facts]) -> None:
+    told = gap(outcome="partial", why="the budget of 40 queries is spent")
+
+    repaired_first = advise(facts(gap=told, differences=(difference("changed"),)))[-1]
+
+    assert "maxQueries" in only(facts(gap=told)).prevention
+    assert repaired_first.commands == ("lakehouse repair crm.people", "lakehouse gaps crm.people")
+
+
+def test_table_that_was_never_loaded_is_not_told_to_be_checked_again(facts: Callable[..., Facts]) -> None:
+    told = gap(outcome="partial", why="nothing of it is loaded", batch=0)
+
+    assert causes(facts(gap=told, load=None)) == ["never loaded"]
+
+
+def test_every_kind_of_difference_has_a_rule() -> None:
+    kinds = {*Finding, PARTITION, STALE, FAILED_LOAD}
+
+    assert kinds == {kind for rule in RULES for kind in rule.kinds}
+
+
+def test_every_rule_is_among_the_states_that_these_tests_go_through(make_contract: Make) -> None:
+    states = list(every_state(make_contract(), None, ["2026-03-01"]))
+
+    assert [rule.advice.__name__ for rule in RULES if not any(map(rule.advice, states))] == []
+
+
+def test_every_command_that_is_advised_is_one_that_exists_and_takes_nothing_out_of_the_lake(
+    make_contract: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    found = facts({"dialect": dialect}, differences=(difference("changed"),), gap=gap(bound="2026-03-01 11:00:00"))
+    monkeypatch.setattr(click.Command, "invoke", lambda _command, _context: None)  # parse, and do nothing
+    advices = [advice for facts in every_state(make_contract(), None, ["2026-03-01"]) for advice in advise(facts)]
+    quoted = [command for advice in advices for command in re.findall(r"`(lakehouse [^`]*)`", str(advice.as_dict()))]
 
-    assert f'from "main"."people" where "changed_at" < {moment};' in only(found).sql
+    advised = {command for advice in advices for command in advice.commands} | set(quoted)
+
+    assert len(advised) > 10
+    for command in advised:
+        program, *arguments = shlex.split(command)
+        result = CliRunner().invoke(cli, arguments)
+        assert (program, result.exit_code, result.output) == ("lakehouse", 0, ""), command
+        assert not {"maintain", "init", "--full-refresh", "--yes"} & set(arguments)
 
 
 def test_facts_are_gathered_from_the_ledger_alone(ledger: Ledger, make_contract: Make) -> None:

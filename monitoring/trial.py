@@ -1,0 +1,37 @@
+"""Prepares what an advice asks of the lake on the lake itself, before anybody is told to run it. Reads no row."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from ingestion.contracts.runbook import Runbook
+from ingestion.lake import duck
+from ingestion.lake.layout import Lake
+from monitoring.advice import Advice
+
+
+def tried(lake: Lake, advices: Sequence[Advice]) -> list[Advice]:
+    """Return advices with a note in place of a question that the lake cannot answer as it is now."""
+    if not any(advice.runbook.lake for advice in advices):
+        return list(advices)
+    known = {(table.schema, table.name): table.uri for table in lake.tables()}
+    with duck.connect(at=lake.root) as connection:
+        return [replace(advice, runbook=_tried(connection, known, advice.runbook)) for advice in advices]
+
+
+def _tried(connection: duck.Connection, known: dict[tuple[str, str], str], asked: Runbook) -> Runbook:
+    schema, name = asked.lake_table
+    if not asked.lake:
+        return asked
+    if (schema, name) not in known:
+        how = "lakehouse build silver" if schema == "silver" else "lakehouse init"
+        return replace(asked, note=f"the lake has no table {schema}.{name} yet: {how}")
+    connection.execute(f"create schema if not exists {duck.identifier(schema)}")
+    duck.register(connection, schema, name, known[schema, name])
+    try:
+        connection.execute(f"explain {asked.lake}")
+    except duck.Error:
+        note = f"{schema}.{name} has not all columns of the contract yet: lakehouse build silver"
+        return replace(asked, note=note)
+    return asked
