@@ -20,7 +20,7 @@ def table(dialect: str, declared: str, *, names: tuple[str, ...] = ("RETAIL", "O
 
 def _bounded(condition: str) -> str:
     """Return the where clause of a bound: rows without a watermark are compared too."""
-    return f"where ({condition} or {condition.split(' < ')[0]} is null)"
+    return f"where ({condition} or {condition.split(' < ', maxsplit=1)[0]} is null)"
 
 
 @pytest.mark.parametrize(
