@@ -328,9 +328,9 @@ def test_waiver_without_a_reason_or_an_end_is_refused(run: Run, missing: str) ->
 @pytest.mark.parametrize("text", ["soon", "-3d", "2026-13-01", "99999999999d"])
 def test_end_of_a_waiver_is_a_date_or_a_number_of_days(text: str) -> None:
     with pytest.raises(click.BadParameter):
-        gap_commands._until(text)
+        gap_commands.until_moment(text)
 
 
 def test_end_of_a_waiver_without_an_offset_is_utc() -> None:
-    assert gap_commands._until("2026-04-01").isoformat() == "2026-04-01T00:00:00+00:00"
-    assert gap_commands._until("2026-04-01T08:00:00-03:00").isoformat() == "2026-04-01T08:00:00-03:00"
+    assert gap_commands.until_moment("2026-04-01").isoformat() == "2026-04-01T00:00:00+00:00"
+    assert gap_commands.until_moment("2026-04-01T08:00:00-03:00").isoformat() == "2026-04-01T08:00:00-03:00"
