@@ -34,7 +34,9 @@ class TableGap(_Row):
     One check of a table: counts up to `bound`, what differed, how it was judged and what it cost.
 
     `gap_percentage` and `data_quality_score` go from 0 to 100. `missing_keys`, `extra_keys` and `differing_keys` are
-    counts. `severity` is UNKNOWN, and the counts None, where the source could not be asked. `sla_met` is None then.
+    counts. `severity` is UNKNOWN, and the counts None, where the source could not be asked; it is OK* where nothing is
+    known to be wrong, but not all that is promised was compared: `unverified_columns` was not, nor what `why` tells of
+    a `partial` outcome. `sla_met` is None in both cases.
     """
 
     contract_id: str

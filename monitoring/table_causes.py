@@ -83,11 +83,12 @@ def contents_unknown(facts: Facts) -> Advice | None:
     return advice_of(
         facts,
         "contents not compared",
-        f"This server cannot hash the key column{ending(len(keys))} {', '.join(keys)}: the keys of both sides were "
-        "compared, their contents were not, and the next check ends the same way. A load that reads the whole table "
-        "compares contents in the lake.",
+        f"This server cannot hash the key column{ending(len(keys))} {', '.join(keys)}, and the rows are more than the "
+        "check may fetch: rows were counted, their contents were not compared, and the next check ends the same way. A "
+        "load that reads the whole table compares contents in the lake.",
         [f"lakehouse load {full}{contract.id}"],
-        prevention="docs/gaps.md says what a server must have so that its texts can be hashed.",
+        prevention="Raise the contract's reconcile.maxRows above the number of rows: then the rows are fetched and "
+        "compared at each check. docs/gaps.md says what a server must have so that its texts can be hashed.",
     )
 
 

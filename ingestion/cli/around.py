@@ -12,6 +12,7 @@ from ingestion.pipelines.context import initialise, open_context
 from ingestion.pipelines.maintenance import KEEP
 from ingestion.pipelines.maintenance import maintain as maintain_tables
 from ingestion.pipelines.status import examine, table_statuses
+from ingestion.reconcile.gap import OK_IN_PART
 
 
 @click.command()
@@ -56,6 +57,8 @@ def status(output: Output) -> None:
             for s in statuses
         ]
         console.print(table(None, columns, rows, numbers=("batch", "age (h)", "quarantined", "gap")))
+        if any(s.severity == OK_IN_PART for s in statuses):
+            console.print(f"{OK_IN_PART}: not all was compared; lakehouse gaps --last names what")
 
     output.result([s.as_dict() for s in statuses], render)
 

@@ -6,13 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from rich.console import Console, Group
+from rich.console import Console, Group, RenderableType
 from rich.markup import escape
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
 from ingestion.cli.base import table
+from ingestion.reconcile.gap import OK, OK_IN_PART
 from monitoring.advice import Advice
 from monitoring.ledger_views import Difference, PartitionGap, TableGap
 
@@ -29,7 +30,8 @@ COLUMNS = {
     "score": "data_quality_score",
 }
 """Heading -> field of a check."""
-COLOURS = {"OK": "green", "WARNING": "yellow", "CRITICAL": "red", "UNKNOWN": "magenta"}
+COLOURS = {OK: "green", OK_IN_PART: "cyan", "WARNING": "yellow", "CRITICAL": "red", "UNKNOWN": "magenta"}
+_CALM = (OK, OK_IN_PART)
 PARTITIONS_SHOWN = 10
 
 
@@ -64,15 +66,17 @@ def print_standing(console: Console, standing: Standing) -> None:
             console.print(_line(part), markup=False)
         if len(parts) > PARTITIONS_SHOWN:
             console.print(f"{gap.contract_id}: {len(parts) - PARTITIONS_SHOWN} more partitions differ", markup=False)
-        if gap.severity != "OK":
+        if gap.severity not in _CALM:
             console.print(gap.runbook_sql or "", style="dim", markup=False)
-    if any(gap.severity != "OK" for gap in standing.gaps):
+    if any(gap.severity not in _CALM for gap in standing.gaps):
         console.print("Why, and what to do: lakehouse gaps advise")
 
 
 def standing_tables(standing: Standing) -> Group:
     """Return the newest checks, and the open and the waived differences if there are any, as tables."""
-    shown = [gap_table(standing.gaps)]
+    shown: list[RenderableType] = [gap_table(standing.gaps)]
+    if unseen := _not_compared(standing.gaps):
+        shown.append(Text("\n".join(["* was not compared:", *unseen])))
     if standing.differences:
         rows = [(*_difference(d), _state(d), f"{d.first_seen_at:%Y-%m-%d %H:%M}") for d in standing.differences]
         shown.append(table("Open differences", (*_DIFFERENCE, "state", "first seen"), rows, numbers=("keys",)))
@@ -102,6 +106,15 @@ def gap_table(gaps: Sequence[TableGap], *, when: bool = False) -> Table:
 
 def print_history(console: Console, gaps: Sequence[TableGap]) -> None:
     console.print(gap_table(gaps, when=True))
+
+
+def _not_compared(gaps: Sequence[TableGap]) -> list[str]:
+    """Return a line per table and thing that was not compared."""
+    unseen = []
+    for gap in gaps:
+        ended = gap.why if gap.outcome == "partial" else None
+        unseen += [f"  {gap.contract_id}: {part}" for part in (gap.unverified_columns, ended) if part]
+    return unseen
 
 
 def print_advice(console: Console, advices: Sequence[Advice]) -> None:

@@ -57,7 +57,7 @@ GAPS = pa.schema(
         ("extra_keys", pa.int64()),
         ("missing_partitions", pa.int64()),
         ("freshness_lag_hours", pa.float64()),
-        ("severity", pa.string()),  # OK, WARNING, CRITICAL, UNKNOWN
+        ("severity", pa.string()),  # OK, OK* (not all was compared), WARNING, CRITICAL, UNKNOWN
         ("runbook_sql", pa.string()),
         ("differing_keys", pa.int64()),  # keys on both sides whose rows differ
         ("rung", pa.string()),  # how deep the comparison went: counts, partitions, checksums, bisect, leaves

@@ -61,7 +61,6 @@ class Compared:
     moment: datetime
     comparison: Comparison
     found: Mapping[Finding, pa.Table] = field(default_factory=dict)
-    by_keys: bool = False
     refused: Mapping[str | None, int] = field(default_factory=dict)
     refused_unkeyed: int = 0
     failed_load: str | None = None
@@ -74,5 +73,5 @@ class Compared:
 
     @property
     def is_complete(self) -> bool:
-        """Whether everything was found that there is: all that differs, or (`by_keys`) all keys that a side lacks."""
-        return self.by_keys or self.comparison.outcome is not Outcome.PARTIAL
+        """Whether everything was found that differs."""
+        return self.comparison.outcome is not Outcome.PARTIAL

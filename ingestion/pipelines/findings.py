@@ -63,8 +63,7 @@ class Findings:
         for partition, rows in compared.refused.items():
             self._explained[partition] += rows
         gaps = self.partitions()
-        missing = () if compared.by_keys else (gap for gap in gaps if gap.is_missing and gap.partition is not None)
-        self._missing = {gap.partition: gap for gap in missing}
+        self._missing = {gap.partition: gap for gap in gaps if gap.is_missing and gap.partition is not None}
         self._counted = {name: gap for name, gap in self._missing.items() if self._lacking[name] != gap.sync_gap}
         self.single = [k for k in keys if not k.is_explained and not (k.gap > 0 and k.partition in self._counted)]
 

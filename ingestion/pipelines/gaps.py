@@ -14,7 +14,7 @@ from ingestion.pipelines.compared import Compared
 from ingestion.pipelines.comparing import compare_table
 from ingestion.pipelines.context import Context
 from ingestion.pipelines.differences import Judged, settle_differences
-from ingestion.reconcile.gap import OK, UNKNOWN, GapReport, PartitionGap, score, severity
+from ingestion.reconcile.gap import OK, OK_IN_PART, UNKNOWN, GapReport, PartitionGap, score, severity
 from ingestion.reconcile.leaves import Finding
 from ingestion.reconcile.states import State
 
@@ -36,7 +36,7 @@ def record_sync_gap(context: Context, contract_id: str) -> GapReport:
             context.journal.append("gaps", [_common(context, contract_id) | unknown])
             raise
         row["batch"] = report.batch
-        row["status"] = "ok" if report.severity == OK else "warning"
+        row["status"] = "ok" if report.severity in (OK, OK_IN_PART) else "warning"
         row["message"] = None if report.severity == OK else describe(report)
         return report
 
@@ -101,8 +101,15 @@ def _judged(contract: Contract, report: GapReport) -> GapReport:
         report,
         severity=judged,
         data_quality_score=score(report.source_count, doubtful),
-        sla_met=True if judged == OK else False if report.state == State.CONFIRMED else None,
+        sla_met=_sla_met(judged, report.state),
     )
+
+
+def _sla_met(severity: str, state: str | None) -> bool | None:
+    """Tell whether the promise is kept; None where it is not known, or where not all of it was checked."""
+    if severity in (OK, OK_IN_PART):
+        return True if severity == OK else None
+    return False if state == State.CONFIRMED else None
 
 
 def describe(report: GapReport) -> str:
@@ -118,7 +125,8 @@ def describe(report: GapReport) -> str:
     counts = ", ".join(f"{name} {count}" for name, count in told.items() if count or name == "gap")
     state = f" ({report.state})" if report.state else ""
     failed = f"; the newest load failed ({report.failed_load})" if report.failed_load else ""
-    return f"{counts}; {report.severity}{state}{failed}"
+    unseen = f"; not compared: {'; '.join(report.not_compared)}" if report.not_compared else ""
+    return f"{counts}; {report.severity}{state}{failed}{unseen}"
 
 
 def _rows(context: Context, contract: Contract, report: GapReport) -> list[dict[str, Any]]:

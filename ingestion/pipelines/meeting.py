@@ -23,19 +23,19 @@ from ingestion.extract.staging import ParquetStage
 from ingestion.pipelines.compared import Bound, Compared
 from ingestion.pipelines.context import Context
 from ingestion.pipelines.entries import stage_refused
+from ingestion.pipelines.fetched import MISFITS, Asked, fetched
 from ingestion.pipelines.lake_rows import IN_FLIGHT, LakeRows, open_rows
 from ingestion.pipelines.steps import NewestLoad, committed_watermark, newest_load
-from ingestion.pipelines.trust import not_compared, trusted_plan
+from ingestion.pipelines.trust import fetched_plan, not_compared, trusted_plan
 from ingestion.pipelines.workbench import Workbench, open_workbench
 from ingestion.reconcile.comparison import Budget, Comparison, Outcome, Rung
-from ingestion.reconcile.hashes import RowPlan
 from ingestion.reconcile.ladder import compare_sides
 from ingestion.reconcile.leaves import LAKE_PARTITION, LAKE_ROWS, SOURCE_ROWS, Finding
 from ingestion.reconcile.ports import source_side
 from ingestion.reconcile.sides import PARTITION
 from ingestion.sources.base import ChangeFeed, Slice, Snapshot
 
-_BY_KEYS = "this server cannot hash the key: key sets were compared, contents were not"
+_BY_COUNT = "this server cannot hash the key: rows were counted, contents were not compared"
 _NOT_LOADED = "nothing of it is loaded"
 
 
@@ -77,15 +77,10 @@ class Meeting:
         bound = self._bound(is_loaded_state=is_loaded_state)
         in_flight = self._stage_in_flight(bound)
         lag_hours = self._lag_hours(bound, in_flight)
-        plan = trusted_plan(self.context, self.contract, self.columns, self._stored())
-        self._stage_live_rows([column.name for column in plan.columns])
-        there = self._slice(bound)
-        comparison = self._climb(plan, there, in_flight)
-        found: Mapping[Finding, pa.Table] = comparison.found
-        by_keys = self._compares_keys(plan, comparison)
-        if by_keys and (comparison.partitions or comparison.source.rows != comparison.lake.rows):
-            found = self._read_whole_keys(bound)
-        known = self._known(found, bound)
+        asked = self._asked(bound, in_flight)
+        self._stage_live_rows([column.name for column in asked.plan.columns])
+        comparison = self._climb(asked, in_flight)
+        known = self._known(comparison.found, bound)
         return Compared(
             contract=self.contract,
             bound=bound,
@@ -93,13 +88,12 @@ class Meeting:
             moment=self.snapshot.fixed_point.moment,
             comparison=comparison,
             found=known,
-            by_keys=by_keys,
-            refused=self._refused_beyond(known) if comparison.outcome is Outcome.PARTIAL and not by_keys else {},
+            refused=self._refused_beyond(known) if comparison.outcome is Outcome.PARTIAL else {},
             refused_unkeyed=self.bench.scalar(entries.count_unkeyed(self.contract)) if comparison.source.unkeyed else 0,
             failed_load=self.last.error,
             in_flight=in_flight,
             lag_hours=lag_hours,
-            not_compared=not_compared(plan),
+            not_compared=not_compared(asked.plan),
             queries=self.queries + comparison.cost.queries,
             rows=self.rows + comparison.cost.rows,
         )
@@ -180,13 +174,29 @@ class Meeting:
     def _stage_live_rows(self, columns: Iterable[str]) -> None:
         partition = self.contract.reconcile.partition
         wanted = dict.fromkeys([*columns, *([partition] if partition else [])])
-        self.lake_rows.hold(census.live_rows(self.contract, list(wanted)))
+        stored = [name for name in wanted if name != MISFITS]
+        fits = f", null::varchar as {MISFITS}" if MISFITS in wanted else ""
+        self.lake_rows.hold(f"select *{fits} from ({census.live_rows(self.contract, stored)})")
 
-    def _climb(self, plan: RowPlan, there: Slice, in_flight: int) -> Comparison:
-        promise = self.contract.reconcile
-        source = source_side(
-            self.contract, self.columns, plan, there.select, relation=there.relation, where=there.where
-        )
+    def _asked(self, bound: Bound, in_flight: int) -> Asked:
+        """Return the source's side: what its database hashes, or the rows fetched where it cannot hash all."""
+        stored, there = self._stored(), self._slice(bound)
+        plan = trusted_plan(self.context, self.contract, self.columns, stored)
+        side = source_side(self.contract, self.columns, plan, there.select, relation=there.relation, where=there.where)
+        whole = fetched_plan(self.contract, self.columns, stored)
+        asked = Asked(plan, side, side.guarded_keys)
+        if not self.state.is_empty and len(plan.columns) < len(whole.columns):
+            window = self._compared_window(bound)
+            asked = fetched(
+                asked, whole, contract=self.contract, found=self.columns, snapshot=self.snapshot, window=window,
+                bench=self.bench, in_flight=bool(in_flight),
+            )  # fmt: skip
+        self.queries += asked.queries
+        self.rows += asked.rows
+        return asked
+
+    def _climb(self, asked: Asked, in_flight: int) -> Comparison:
+        promise, plan, source = self.contract.reconcile, asked.plan, asked.side
         keys = self._keys_file(IN_FLIGHT) if in_flight else None
         lake = self.lake_rows.side(self.contract, plan, in_flight=keys)
         budget = Budget(promise.max_queries, promise.max_rows, promise.max_seconds)
@@ -194,17 +204,14 @@ class Meeting:
         if self.state.is_empty or not plan.can_prove:
             deepest = Rung.PARTITIONS if source.partitioned else Rung.COUNTS
         compared = compare_sides(source, lake, budget=budget, deepest=deepest)
+        if asked.misfits is not None:
+            compared = replace(compared, source=replace(compared.source, misfits=asked.misfits))
         why = compared.why
         if compared.outcome is Outcome.PARTIAL and compared.rung is deepest:  # no budget ended it
-            why = _NOT_LOADED if self.state.is_empty else _BY_KEYS
+            why = _NOT_LOADED if self.state.is_empty else _BY_COUNT
         if compared.source.misfits:
-            why = "; ".join(part for part in (why, _misfit(self.contract, source.guarded_keys)) if part)
+            why = "; ".join(part for part in (why, _misfit(self.contract, asked.guarded_keys)) if part)
         return replace(compared, why=why)
-
-    def _compares_keys(self, plan: RowPlan, comparison: Comparison) -> bool:
-        """Tell whether whole key sets are compared, because the source cannot hash its keys: contents stay unknown."""
-        rows = comparison.source.rows + comparison.lake.rows
-        return not plan.can_prove and not self.state.is_empty and rows <= self.contract.reconcile.max_rows
 
     def _read_whole_keys(self, bound: Bound) -> Mapping[Finding, pa.Table]:
         self.queries += 1

@@ -32,14 +32,23 @@ def trusted_plan(
 
     A full load appends only keys whose tracked state changed, so the other columns may lag behind and are left out.
     """
-    plan = plan_row(contract, found)
+    plan = _promised(contract, plan_row(contract, found), stored)
+    types = _types_there(contract, found, plan)
+    wrong = _unverified(context, contract, found[0].dialect, frozenset(types.values()))
+    return plan.without({name for name, there in types.items() if there in wrong}, UNVERIFIED)
+
+
+def fetched_plan(contract: Contract, found: Sequence[FoundColumn], stored: Collection[str]) -> RowPlan:
+    """Return what is compared of rows that were fetched and are hashed by DuckDB: whatever is promised and stored."""
+    return _promised(contract, plan_row(contract, found, "duckdb"), stored)
+
+
+def _promised(contract: Contract, plan: RowPlan, stored: Collection[str]) -> RowPlan:
     plan = plan.without({c.name for c in plan.columns if c.name not in stored}, _NOT_STORED)
     if contract.mode is Mode.FULL and contract.bronze is not BronzeMode.OVERWRITE:
         promised = {*contract.key_names, *contract.tracked_names}
         plan = plan.without({c.name for c in plan.columns if c.name not in promised}, _UNTRACKED)
-    types = _types_there(contract, found, plan)
-    wrong = _unverified(context, contract, found[0].dialect, frozenset(types.values()))
-    return plan.without({name for name, there in types.items() if there in wrong}, UNVERIFIED)
+    return plan
 
 
 def not_compared(plan: RowPlan) -> str:

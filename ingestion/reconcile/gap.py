@@ -10,8 +10,11 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from ingestion.contracts.model import Contract
+from ingestion.reconcile.comparison import Outcome
 
 OK, WARNING, CRITICAL, UNKNOWN = "OK", "WARNING", "CRITICAL", "UNKNOWN"
+OK_IN_PART = "OK*"
+"""Nothing is known to be wrong, but not all that is promised was compared."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +61,9 @@ class GapReport:
     quarantine; of `refused_updates` among them the lake has an older state. `failed_load` is the error of the newest
     load. `waived_count` is what waivers explain of the counts.
     `partitions` holds those with a gap, worst first. `state` is that of the gravest open difference. `sla_met` is None
-    where only suspected differences speak against it. `unverified_columns` says what was not compared, and why;
-    `unresolved_rows` are of groups that differ and that the budget did not reach.
+    where only suspected differences speak against it, and where not all that is promised was compared
+    (`not_compared`). `unverified_columns` says which columns were not, and why; `unresolved_rows` are of groups that
+    differ and that the budget did not reach.
     """
 
     contract_id: str
@@ -99,6 +103,12 @@ class GapReport:
         return self.source_count - self.lake_count - refused - self.waived_count
 
     @property
+    def not_compared(self) -> tuple[str, ...]:
+        """What of the promise was not compared: columns with the reason, and what ended the comparison early."""
+        ended = self.why if self.outcome == Outcome.PARTIAL else ""
+        return tuple(part for part in (self.unverified_columns, ended) if part)
+
+    @property
     def gap_percentage(self) -> float:
         return percentage(self.sync_gap, self.source_count)
 
@@ -128,7 +138,11 @@ def score(source_count: int, doubtful: int) -> float:
 
 
 def severity(contract: Contract, report: GapReport) -> str:
-    """Judge a report by the contract's promise: a missing partition, or keys that differ beyond the limits."""
+    """
+    Judge a report by the contract's promise: a missing partition, or keys that differ beyond the limits.
+
+    Where nothing speaks against a table it is OK if all that is promised was compared, else OK_IN_PART.
+    """
     promise = contract.reconcile
     worst = OK
     keys = report.missing_keys + report.extra_keys + report.differing_keys + report.duplicated_keys
@@ -143,7 +157,7 @@ def severity(contract: Contract, report: GapReport) -> str:
             worst = CRITICAL
         elif report.freshness_lag_hours > allowed and worst == OK:
             worst = WARNING
-    return worst
+    return OK_IN_PART if worst == OK and report.not_compared else worst
 
 
 def is_stale(contract: Contract, lag_hours: float | None) -> bool:

@@ -110,11 +110,12 @@ class RowPlan:
         return replace(self, columns=kept, excluded=self.excluded | dropped)
 
 
-def plan_row(contract: Contract, found: Sequence[FoundColumn] = ()) -> RowPlan:
+def plan_row(contract: Contract, found: Sequence[FoundColumn] = (), answering: str = "") -> RowPlan:
     """
     Return what of a contract's columns can be hashed alike on its source and in the lake.
 
     `found` is the source's catalog: a column wider there than promised needs more room, one that it lacks is left out.
+    `answering` is the dialect that hashes the source's rows, if that is not the source's own.
     """
     sources = match_columns(contract, tuple(found)) if found else {}
     columns, excluded = [], {}
@@ -126,7 +127,8 @@ def plan_row(contract: Contract, found: Sequence[FoundColumn] = ()) -> RowPlan:
         physical = column.physical_type
         if source is not None and source.dialect == contract.dialect:
             physical = source.physical_type
-        planned = _plan_column(contract.dialect, column, physical)
+        there = answering or (source.dialect if source is not None else contract.dialect)
+        planned = _plan_column(contract.dialect, column, physical, there)
         if isinstance(planned, str):
             excluded[column.name] = planned
         else:
@@ -134,10 +136,15 @@ def plan_row(contract: Contract, found: Sequence[FoundColumn] = ()) -> RowPlan:
     return RowPlan(contract.key_names, tuple(columns), excluded)
 
 
-def hash_type(dialect: str, column: Column, physical: str) -> HashType | None:
-    """Return how a column's values are spelled, None where databases do not agree on a spelling."""
+def hash_type(dialect: str, column: Column, physical: str, answering: str = "") -> HashType | None:
+    """
+    Return how a column's values are spelled, None where databases do not agree on a spelling.
+
+    `answering` is the dialect of the database that is asked, where that is not the contract's.
+    """
     base = base_of(physical)
-    kind = _text_kind(dialect, base) if pa.types.is_string(column.arrow_type) else _kind(column.arrow_type)
+    is_text = pa.types.is_string(column.arrow_type)
+    kind = _text_kind(dialect, base, answering or dialect) if is_text else _kind(column.arrow_type)
     if kind is None:
         return None
     if kind is Kind.DECIMAL:
@@ -145,15 +152,15 @@ def hash_type(dialect: str, column: Column, physical: str) -> HashType | None:
     return HashType(kind, empty_is_null=kind in (Kind.TEXT, Kind.CHAR) and dialect == "oracle")
 
 
-def _plan_column(dialect: str, column: Column, physical: str) -> HashColumn | str:
+def _plan_column(dialect: str, column: Column, physical: str, answering: str) -> HashColumn | str:
     """Return how a column is hashed, or why it is not."""
     base = base_of(physical)
-    if base in _LARGE.get(dialect, ()):
+    if base in _LARGE.get(answering, ()):
         return f"{base} cannot be hashed by the database"
-    type_ = hash_type(dialect, column, physical)
+    type_ = hash_type(dialect, column, physical, answering)
     if type_ is None:
         return f"{base} has no spelling that all databases share"
-    if dialect != "oracle":
+    if answering != "oracle":
         return HashColumn(column.name, type_, 0)
     size = _size(type_, base, physical)
     if size > DIGESTED_BYTES and type_.kind in (Kind.TEXT, Kind.BINARY):
@@ -164,17 +171,21 @@ def _plan_column(dialect: str, column: Column, physical: str) -> HashColumn | st
 def _size(type_: HashType, base: str, physical: str) -> int:
     if type_.kind is Kind.BINARY:
         return 2 * digits_of(physical, 2_000) + len("4000:")
+    if base == "UROWID":
+        return 4_000
     if type_.kind in TEXTS and base in _CHARACTERS:
         return min(most_bytes(physical), 2_000 if type_.kind is Kind.CHAR else 40_000) + len("4000:")
     return _SIZES.get(type_.kind, 70)  # all digits of a number, even where they are more than promised
 
 
-def _text_kind(dialect: str, base: str) -> Kind | None:
+def _text_kind(dialect: str, base: str, answering: str) -> Kind | None:
     if base in _UUIDS:
         return Kind.UUID
     if base in _PADDED.get(dialect, ()):
         return Kind.CHAR
-    return Kind.TEXT if base in _CHARACTERS or base in _EXACT_NUMBERS.get(dialect, ()) else None
+    if answering == "duckdb":  # it spells any type as it is read
+        return Kind.TEXT
+    return Kind.TEXT if base in _CHARACTERS or base in _KEPT_AS_TEXT.get(answering, ()) else None
 
 
 def _kind(type_: pa.DataType) -> Kind | None:
@@ -196,8 +207,11 @@ _SIZES = {Kind.DATE: 30, Kind.TIMESTAMP: 35, Kind.INSTANT: 35, Kind.FLOAT: 16}
 _CHARACTERS = frozenset({"CHAR", "NCHAR", "VARCHAR", "VARCHAR2", "NVARCHAR2", "NVARCHAR", "STRING", "TEXT"})
 _PADDED = {"oracle": {"CHAR", "NCHAR"}, "sqlserver": {"CHAR", "NCHAR"}}
 _UUIDS = frozenset({"UNIQUEIDENTIFIER", "UUID"})
-_EXACT_NUMBERS = {"oracle": {"NUMBER", "FLOAT", "NUMERIC", "DECIMAL", "INTEGER", "INT", "SMALLINT"}}
-_LARGE = {
-    "oracle": {"CLOB", "NCLOB", "BLOB", "LONG", "LONG RAW", "XMLTYPE", "JSON"},
-    "sqlserver": {"TEXT", "NTEXT", "IMAGE", "XML", "SQL_VARIANT"},
+_KEPT_AS_TEXT = {
+    "oracle": {
+        *("NUMBER", "FLOAT", "NUMERIC", "DECIMAL", "INTEGER", "INT", "SMALLINT"),
+        *("INTERVAL DAY TO SECOND", "INTERVAL YEAR TO MONTH", "ROWID", "UROWID"),
+    },
+    "sqlserver": {"NTEXT", "TIME", "XML"},
 }
+_LARGE = {"oracle": {"CLOB", "NCLOB", "BLOB", "LONG", "LONG RAW", "XMLTYPE", "JSON"}}

@@ -59,7 +59,8 @@ def lake_side(
 ) -> SqlSide:
     """Return the lake's side in any engine: `rows` is a table, view or subquery with the contract's column names."""
     spoken = DIALECTS[dialect]
-    origins = {column.name: Origin(spoken.quote(column.name)) for column in contract.columns}
+    names = dict.fromkeys([*contract.arrow_schema.names, *(column.name for column in plan.columns)])
+    origins = {name: Origin(spoken.quote(name)) for name in names}
     if in_flight is not None:
         # as a condition beside others DuckDB compares every key of the table anew, at half the speed
         same = " AND ".join(f"f.{origins[name].sql} = t.{origins[name].sql}" for name in contract.key_names)

@@ -12,6 +12,8 @@ from ingestion.reconcile.declared import arguments_of, base_of, digits_of
 from ingestion.reconcile.hashes import HashType, Kind
 
 _SECOND_DIGITS = {"DATE": 0, "SMALLDATETIME": 0, "DATETIME": 0, "TIMESTAMP_S": 0, "TIMESTAMP_MS": 3}
+_CHARACTERS = frozenset({"CHAR", "NCHAR", "VARCHAR", "VARCHAR2", "NVARCHAR2", "NVARCHAR", "TEXT", "NTEXT"})
+_UUIDS = frozenset({"UNIQUEIDENTIFIER", "UUID"})
 _WHOLE_DIGITS = {"TINYINT": 2, "SMALLINT": 4, "INT": 9, "INTEGER": 9, "BIGINT": 18, "ROWVERSION": 18}
 _DAYS = [
     *(date(year, month, day) for year in (1, 4, 99, 1000, 1582, 1900, 1969) for month, day in ((1, 1), (12, 31))),
@@ -80,7 +82,21 @@ def vectors(type_: HashType, physical: str | None) -> list[Any]:
     """Return the values that try a type where its declaration has room for them; always a null among them."""
     kind = Kind.TEXT if type_.kind is Kind.CHAR else type_.kind
     values = _decimals(type_) if kind is Kind.DECIMAL else VALUES[kind]
-    return [*(value for value in values if physical is None or _has_room(physical, value)), None]
+    there = [value for value in values if physical is None or _has_room(physical, value)]
+    if kind is Kind.TEXT and physical is not None:
+        there += _texts_of(physical)
+    return [*there, None]
+
+
+def _texts_of(physical: str) -> list[str]:
+    """Return texts as a type itself spells its values; none where the vectors of texts serve, or nothing is sure."""
+    if base_of(physical) == "XML":
+        return ["<a/>", "<a>b</a>", '<a b="1">ç😀</a>', "<a>e\u0301</a>", "<a>日本語</a>"]
+    if base_of(physical) != "TIME":
+        return []
+    digits = digits_of(physical, 0)
+    fractions = [f".{text[:digits]}" for text in ("0000000", "1234560", "9999990")] if digits else [""]
+    return [time + part for time in ("00:00:00", "09:10:11", "12:00:00", "23:59:59") for part in fractions]
 
 
 def _decimals(type_: HashType) -> list[Decimal]:
@@ -145,9 +161,9 @@ def _has_room_for_decimal(physical: str, value: Decimal) -> bool:
 
 def _has_room_for_text(physical: str, value: str) -> bool:
     base = base_of(physical)
-    if base in ("NUMBER", "FLOAT"):  # an exact number that the lake keeps as text
+    if base not in _CHARACTERS | _UUIDS:  # the lake keeps it as its text
         return False
-    if base in ("CHAR", "VARCHAR") and not value.isascii():
+    if base in ("CHAR", "VARCHAR", "TEXT") and not value.isascii():
         try:
             value.encode("cp1252")  # what is put in has gone through a code page: no other character is there
         except UnicodeEncodeError:

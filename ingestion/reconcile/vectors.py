@@ -1,7 +1,7 @@
 """Golden vectors: does this server spell and hash every type as defined? Ask it before it is believed.
 
-A type that fails on a server is unverified there: its columns are left out of the hash, and reported as such. They are
-never reported as a difference.
+A type that fails on a server is unverified there: its columns are left out of the server's hashes, and rows are fetched
+to compare them, or it is reported that they were not. They are never reported as a difference.
 """
 
 from __future__ import annotations

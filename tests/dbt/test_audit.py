@@ -43,6 +43,8 @@ def audited(tmp_path_factory: pytest.TempPathFactory) -> Warehouse:
             check("shop.orders", "2026-03-01 23:59", severity="UNKNOWN", source_count=None, sync_gap=None),
             check("shop.orders", "2026-03-02 00:00", gap_percentage=0.0, sla_met=True),
             check("erp.customers", "2026-03-01 10:00", gap_percentage=0.0, severity="WARNING", sla_met=True),
+            check("erp.customers", "2026-03-02 10:00", gap_percentage=0.0, sla_met=True),
+            check("erp.customers", "2026-03-02 11:00", gap_percentage=0.0, severity="OK*", sla_met=None),
         ],
     )
     journal.append(
@@ -69,6 +71,7 @@ def test_day_shows_its_last_check_and_the_worst_of_all(audited: Warehouse) -> No
 
     assert [tuple(row.values()) for row in rows] == [
         ("erp.customers", "2026-03-01", 1, 10, "WARNING", "WARNING", 0.0),
+        ("erp.customers", "2026-03-02", 2, 10, "OK*", "OK*", 0.0),
         ("shop.orders", "2026-03-01", 3, None, "UNKNOWN", "CRITICAL", 40.0),
         ("shop.orders", "2026-03-02", 1, 10, "OK", "OK", 0.0),
     ]
@@ -83,6 +86,7 @@ def test_compliance_leaves_out_checks_that_could_not_judge(audited: Warehouse) -
 
     assert [tuple(row.values()) for row in rows] == [
         ("erp.customers", "2026-03-01", 1, 1, 0, 100.0),
+        ("erp.customers", "2026-03-02", 2, 1, 1, 100.0),
         ("shop.orders", "2026-03-01", 3, 1, 1, 50.0),
         ("shop.orders", "2026-03-02", 1, 1, 0, 100.0),
     ]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from ingestion.pipelines.context import Context, initialise, open_context
 from ingestion.pipelines.gaps import record_sync_gap
 from ingestion.pipelines.load import load_table
@@ -49,14 +51,68 @@ def states(context: Context) -> list[tuple[object, ...]]:
     return lake(context, "select kind, state, keys from ops.differences order by state_at")
 
 
-def test_equal_table_costs_five_queries_and_large_objects_are_said_not_to_be_compared(oracle: OracleDesk) -> None:
-    _, contract_id, context = loaded(oracle, **BY_WINDOW)
+def test_table_with_large_objects_is_compared_by_its_rows(oracle: OracleDesk) -> None:
+    table, contract_id, context = loaded(oracle, **BY_WINDOW)
+    equal = record_sync_gap(context, contract_id)
+    oracle.sql(f"UPDATE {table} SET NOTE = 'another' WHERE ID = 3")
+
+    found, repaired = record_sync_gap(context, contract_id), repair_table(context, contract_id)
+
+    assert (equal.outcome, equal.rung, equal.queries, equal.severity) == ("equal", "checksums", 7, "OK")
+    assert (equal.source_count, equal.lake_count, equal.unverified_columns) == (20, 20, "")
+    assert (found.differing_keys, repaired.fetched) == (1, 1)
+    assert record_sync_gap(context, contract_id).outcome == "equal"
+
+
+def test_large_objects_are_named_where_rows_are_too_many(oracle: OracleDesk) -> None:
+    limits = LIMITS["reconcile"].replace("}", ", maxRows: 19}")
+    table, contract_id, context = loaded(oracle, **BY_WINDOW | {"reconcile": limits})
+    oracle.sql(f"UPDATE {table} SET NOTE = 'another' WHERE ID = 3")
 
     report = record_sync_gap(context, contract_id)
 
-    assert (report.outcome, report.rung, report.queries, report.severity) == ("equal", "checksums", 5, "OK")
-    assert (report.source_count, report.lake_count) == (20, 20)
-    assert report.unverified_columns == "note: CLOB cannot be hashed by the database"
+    assert (report.outcome, report.severity, report.sla_met) == ("equal", "OK*", None)
+    why = "CLOB cannot be hashed by the database, and 20 rows are more than maxRows lets be fetched"
+    assert report.unverified_columns == f"note: {why}"
+
+
+WIDE = {
+    "photo": ("BLOB", "array", "HEXTORAW('00FF')", "HEXTORAW('00FE')"),
+    "letter": ("NCLOB", "string", "'n'", "'ç😀'"),
+    "doc": ("XMLTYPE", "string", "XMLTYPE('<a>1</a>')", "XMLTYPE('<a>2</a>')"),
+    "old": ("LONG", "string", "'l'", "'m'"),
+    "span": ("INTERVAL DAY TO SECOND", "string", "NUMTODSINTERVAL(1.5,'DAY')", "NUMTODSINTERVAL(2,'DAY')"),
+    "years": ("INTERVAL YEAR TO MONTH", "string", "NUMTOYMINTERVAL(14,'MONTH')", "NUMTOYMINTERVAL(15,'MONTH')"),
+    "raw_text": ("RAW(8)", "string", "HEXTORAW('00FF')", "HEXTORAW('00')"),
+    "day_text": ("DATE", "string", "DATE '2026-01-01'", "DATE '2026-01-02'"),
+}
+
+
+@pytest.mark.parametrize("hashed", [True, False])
+def test_columns_of_every_type_are_compared(oracle: OracleDesk, hashed: bool) -> None:
+    """Intervals by hashes, the others by rows."""
+    chosen = {name: of for name, of in WIDE.items() if (name in ("span", "years")) is hashed}
+    declared = ", ".join(f"{name.upper()} {of[0]}" for name, of in chosen.items())
+    table = oracle.table(f"ID NUMBER(12) PRIMARY KEY, {declared}")
+    values = ", ".join(of[2] for of in chosen.values())
+    oracle.sql(*(f"INSERT INTO {table} VALUES ({key}, {values})" for key in range(1, 9)))
+    oracle.sql(f"INSERT INTO {table} (ID) VALUES (9)")
+    promises = [Promise(name, of[0], of[1]) for name, of in chosen.items()]
+    contract = oracle.contract(table, ID, *promises, maxDeletePercent="100", reconcile="{maxRepairPercent: 100}")
+    settings = Settings(oracle.folder.parent, str(oracle.folder.parent / "lake"), "200MB", {"erp": oracle.connection})
+    initialise(settings)
+    context = open_context(settings, "run-1")
+    load_table(context, contract.id)
+    before = record_sync_gap(context, contract.id)
+    for key, (name, of) in enumerate(chosen.items(), start=1):
+        changed = ", ".join(of[3] if other == name else chosen[other][2] for other in chosen)
+        oracle.sql(f"DELETE FROM {table} WHERE ID = {key}", f"INSERT INTO {table} VALUES ({key}, {changed})")
+
+    repaired = repair_table(context, contract.id)
+
+    assert (before.outcome, before.unverified_columns, before.severity) == ("equal", "", "OK")
+    assert before.queries == (4 if hashed else 6)
+    assert repaired.fetched == len(chosen)
 
 
 def test_rows_of_every_kind_of_difference_are_found_and_healed(oracle: OracleDesk) -> None:

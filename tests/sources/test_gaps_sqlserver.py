@@ -8,10 +8,10 @@ from ingestion.pipelines.context import Context
 from ingestion.pipelines.gaps import record_sync_gap
 from ingestion.pipelines.load import load_table
 from ingestion.pipelines.repair import repair_table
-from tests.sources.sqlserver_fixtures import ID, Desk, Promise, desk
+from tests.sources.sqlserver_fixtures import ID, Desk, FaultyServer, Promise, desk, faulty, faulty_server
 from tests.sources.test_sqlserver_load import lake
 
-__all__ = ["desk"]
+__all__ = ["desk", "faulty", "faulty_server"]
 
 PROMISES = (
     ID,
@@ -180,6 +180,143 @@ def test_texts_are_compared_or_said_to_be_unverified(desk: Desk) -> None:
 
     assert report.outcome == "equal"
     assert report.unverified_columns in ("", "label: this server does not hash its values as defined")
+
+
+CEDILLA, SUN = "NCHAR(231)", "NCHAR(26085)"  # what the driver sends of a statement is ASCII
+WIDE = (
+    ID,
+    Promise("at", "time(7)"),
+    Promise("doc", "xml"),
+    Promise("note", "ntext"),
+    Promise("memo", "text"),
+    Promise("photo", "image", "array"),
+    Promise("price", "money"),
+    Promise("number", "int"),
+    Promise("changed_at", "datetime2(6)", "timestamp", required=True),
+)
+CHANGES = {
+    "at": "'10:00:00.1234560'", "doc": "N'<a>2</a>'", "note": f"{SUN} + N'z'", "memo": "'other'",
+    "photo": "0x0102", "price": "7.0001", "number": "8",
+}  # fmt: skip
+
+
+def wide(desk: Desk, **lake_options: str) -> tuple[str, str, Context]:
+    """Eight rows with a column of every type that a server hashes by its text, or not at all; loaded."""
+    table = desk.table(
+        "ID bigint PRIMARY KEY, AT time(7), DOC xml, NOTE ntext, MEMO text, PHOTO image, PRICE money, "
+        "NUMBER int, CHANGED_AT datetime2(6) NOT NULL"
+    )
+    for key in range(1, 9):
+        desk.sql(
+            f"INSERT INTO dbo.{table} VALUES ({key}, '09:10:1{key}.5', N'<a b=\"1\">' + {CEDILLA} + N'{key}</a>', "
+            f"{SUN} + N'{key}', CHAR(231) + 'm{key}', 0x00FF, {key}.5, {key}, '2026-03-01 10:00:0{key}')",
+            f"INSERT INTO dbo.{table} (ID, CHANGED_AT) VALUES ({key + 10}, '2026-03-01 10:00:0{key}')",
+        )
+    contract = desk.contract(table, *WIDE, **BY_WINDOW | lake_options)
+    context = desk.context()
+    load_table(context, contract.id)
+    return table, contract.id, context
+
+
+def test_columns_of_every_type_are_compared(desk: Desk) -> None:
+    table, contract_id, context = wide(desk)
+    before = record_sync_gap(context, contract_id)
+    for key, (column, value) in enumerate(CHANGES.items(), start=1):
+        desk.sql(f"UPDATE dbo.{table} SET {column.upper()} = {value} WHERE ID = {key}")
+
+    found, repaired = record_sync_gap(context, contract_id), repair_table(context, contract_id)
+    again = record_sync_gap(context, contract_id)
+
+    assert (before.outcome, before.unverified_columns, before.severity) == ("equal", "", "OK")
+    assert (found.differing_keys, repaired.fetched, again.outcome) == (len(CHANGES), len(CHANGES), "equal")
+
+
+def test_what_only_rows_can_tell_is_named_where_they_are_too_many(desk: Desk) -> None:
+    limits = BY_WINDOW["reconcile"].replace("}", ", maxRows: 10}")
+    table, contract_id, context = wide(desk, reconcile=limits)
+    desk.sql(
+        *(f"UPDATE dbo.{table} SET {column.upper()} = {CHANGES[column]} WHERE ID = 1" for column in ("price", "number"))
+    )
+
+    report = record_sync_gap(context, contract_id)
+
+    why = "has no spelling that all databases share, and 16 rows are more than maxRows lets be fetched"
+    assert (report.outcome, report.severity, report.sla_met) == ("equal", "OK*", None)
+    assert report.unverified_columns == f"price: MONEY {why}; number: INT {why}"
+
+
+def test_texts_and_text_keys_are_compared_on_a_server_without_utf8(faulty: Desk, faulty_server: FaultyServer) -> None:
+    """SQL Server before 2019 knows no collation whose varchar is UTF-8."""
+    table = faulty.table(
+        "CODE nvarchar(20) PRIMARY KEY, LABEL nvarchar(40), NAME varchar(40), CHANGED_AT datetime2(6) NOT NULL"
+    )
+    for code in "ABCDE":
+        faulty.sql(
+            f"INSERT INTO dbo.{table} VALUES ({CEDILLA} + N'{code}', {SUN} + N'{code}', CHAR(233), '2026-03-01 10:00:00')"
+        )
+    promises = (
+        Promise("code", "nvarchar(20)", key=1),
+        Promise("label", "nvarchar(40)"),
+        Promise("name", "varchar(40)"),
+    )
+    contract = faulty.contract(table, *promises, PROMISES[2], **BY_WINDOW)
+    context = faulty.context()
+    load_table(context, contract.id)
+    faulty_server.arm("raise_error", number=448, pattern="_UTF8", times=None)  # invalid collation
+    before = record_sync_gap(context, contract.id)
+    faulty.sql(
+        f"UPDATE dbo.{table} SET LABEL = {SUN} WHERE CODE = {CEDILLA} + N'A'",
+        f"UPDATE dbo.{table} SET NAME = 'e' WHERE CODE = {CEDILLA} + N'B'",
+        f"DELETE FROM dbo.{table} WHERE CODE = {CEDILLA} + N'C'",
+        f"INSERT INTO dbo.{table} VALUES (N'F', N'f', 'f', '2026-02-01 10:00:00')",
+    )
+
+    found, repaired = record_sync_gap(context, contract.id), repair_table(context, contract.id)
+    again = record_sync_gap(context, contract.id)
+
+    assert (before.outcome, before.unverified_columns, before.severity, before.sla_met) == ("equal", "", "OK", True)
+    assert (found.differing_keys, found.extra_keys, found.missing_keys) == (2, 1, 1)
+    assert (repaired.fetched, repaired.deleted, again.outcome) == (3, 1, "equal")
+
+
+def test_texts_of_a_server_without_utf8_are_said_not_to_be_compared_beyond_the_budget(
+    faulty: Desk, faulty_server: FaultyServer
+) -> None:
+    table = faulty.table("ID bigint PRIMARY KEY, LABEL nvarchar(40), CHANGED_AT datetime2(6) NOT NULL")
+    faulty.sql(*(f"INSERT INTO dbo.{table} VALUES ({n}, N'a', '2026-03-01 10:00:00')" for n in range(3)))
+    limits = BY_WINDOW | {"reconcile": "{partition: changed_at, grain: day, maxRows: 2}"}
+    contract = faulty.contract(table, ID, Promise("label", "nvarchar(40)"), PROMISES[2], **limits)
+    context = faulty.context()
+    load_table(context, contract.id)
+    faulty_server.arm("raise_error", number=448, pattern="_UTF8", times=None)
+    faulty.sql(f"UPDATE dbo.{table} SET LABEL = N'b' WHERE ID = 1")
+
+    report = record_sync_gap(context, contract.id)
+
+    assert (report.outcome, report.severity, report.sla_met) == ("equal", "OK*", None)
+    assert report.unverified_columns.startswith("label: this server does not hash its values as defined, and 3 rows")
+
+
+def test_rows_that_are_fetched_leave_out_what_the_log_names(faulty: Desk, faulty_server: FaultyServer) -> None:
+    table = faulty.table("ID bigint PRIMARY KEY, LABEL nvarchar(40)")
+    faulty.track(table)
+    faulty.sql(*(f"INSERT INTO dbo.{table} VALUES ({n}, N'a')" for n in range(5)))
+    contract = faulty.contract(
+        table, ID, Promise("label", "nvarchar(40)"), **LIMITS | {"mode": "changes", "reconcile": "{}"}
+    )
+    context = faulty.context()
+    load_table(context, contract.id)
+    faulty_server.arm("raise_error", number=448, pattern="_UTF8", times=None)
+    faulty.sql(f"UPDATE dbo.{table} SET LABEL = N'b' WHERE ID = 1", f"DELETE FROM dbo.{table} WHERE ID = 2")
+
+    report = record_sync_gap(context, contract.id)
+
+    assert (report.outcome, report.in_flight_count, report.severity, report.unverified_columns) == (
+        "equal",
+        2,
+        "OK",
+        "",
+    )
 
 
 def test_text_keys_are_compared_whatever_the_server_can_hash(desk: Desk) -> None:

@@ -47,7 +47,8 @@ DECLARED = [
     *((Kind.TIMESTAMP, name) for name in ("DATETIME", "SMALLDATETIME")),
     *((Kind.INSTANT, name) for name in ("DATETIMEOFFSET(6)", "DATETIMEOFFSET(7)")),
     (Kind.UUID, "UNIQUEIDENTIFIER"),
-    *((Kind.BINARY, name) for name in ("VARBINARY(100)", "VARBINARY(MAX)")),
+    *((Kind.BINARY, name) for name in ("VARBINARY(100)", "VARBINARY(MAX)", "IMAGE")),
+    *((Kind.TEXT, name) for name in ("TIME(0)", "TIME(3)", "TIME(7)")),
 ]
 TYPES = [
     *(TypeThere(HashType(kind), name) for kind, name in DECLARED),
@@ -55,6 +56,7 @@ TYPES = [
 ]
 NEED_UTF8 = [
     *(TypeThere(HashType(Kind.TEXT), name) for name in ("NVARCHAR(400)", "NVARCHAR(MAX)", "VARCHAR(400)")),
+    *(TypeThere(HashType(Kind.TEXT), name) for name in ("TEXT", "NTEXT", "XML")),
     *(TypeThere(HashType(Kind.CHAR), name) for name in ("CHAR(300)", "NCHAR(300)")),
     TypeThere(HashType(Kind.FLOAT), "FLOAT"),
     TypeThere(HashType(Kind.DECIMAL, 5, 5), "DECIMAL(5,5)"),

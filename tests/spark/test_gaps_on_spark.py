@@ -19,6 +19,7 @@ from ingestion.reconcile.dialects import DIALECTS
 from ingestion.reconcile.gap import GapReport
 from ingestion.reconcile.vectors import TypeThere, verify_vectors
 from tests.engines.conftest import HEAD, Company, company
+from tests.engines.test_gaps_fetched import unable
 from tests.golden.vectors import TYPES
 from tests.spark.session import NEEDS_SPARK
 
@@ -173,3 +174,21 @@ def test_session_of_a_check_hashes_every_type_as_defined(spark: Any) -> None:
         return [tuple(answer) for answer in session.sql(query).collect()]
 
     assert verify_vectors(run, DIALECTS["spark"], [TypeThere(type_) for type_ in TYPES.values()]) == frozenset()
+
+
+def test_rows_that_the_source_cannot_hash_are_fetched_and_compared(
+    company: Company, on_spark: list[SparkRows], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    company.amend("people", "deletes: keys\n", "deletes: none\n")
+    company.amend("people", "      maxDeletePercent: 50\n", "")
+    load_table(company.context(), PEOPLE)
+    unable(monkeypatch, "decimal", "text")
+    company.sql(
+        "update people set score = 7 where id = 3",
+        "update people set name = 'Bça😀' where id = 2",
+        "insert into people values (5, 'Eve', 1, '2026-03-01 11:30:00')",
+    )
+
+    report = check_twice(company, PEOPLE, on_spark)
+
+    assert (report.differing_keys, report.in_flight_count, report.unverified_columns) == (2, 1, "")

@@ -39,7 +39,9 @@ days as (
         max(gap_percentage) as worst_gap_percentage,
         max(freshness_lag_hours) as worst_freshness_lag_hours,
         max(
-            case severity when 'CRITICAL' then 3 when 'UNKNOWN' then 2 when 'WARNING' then 1 else 0 end
+            case severity
+                when 'CRITICAL' then 4 when 'UNKNOWN' then 3 when 'WARNING' then 2 when 'OK*' then 1 else 0
+            end
         ) as worst_severity
 
     from checks
@@ -72,7 +74,7 @@ final as (
         days.worst_gap_percentage,
         days.worst_freshness_lag_hours,
         case days.worst_severity
-            when 3 then 'CRITICAL' when 2 then 'UNKNOWN' when 1 then 'WARNING' else 'OK'
+            when 4 then 'CRITICAL' when 3 then 'UNKNOWN' when 2 then 'WARNING' when 1 then 'OK*' else 'OK'
         end as worst_severity
 
     from days

@@ -76,6 +76,8 @@ class DuckDbDialect(Dialect):
     def spelled(self, type_: HashType, origin: Origin) -> str:
         declared = self._declared(type_)
         physical = (origin.physical or declared).upper()
+        if type_.kind is Kind.TEXT and physical != declared:  # kept as its text, as it is read
+            return self._spelled(type_, f"cast({origin.sql} as varchar)")
         if physical == declared or base_of(physical) in _SAME.get(type_.kind, ()):
             return self._spelled(type_, origin.sql)
         # a file's type may be wider than the promise: what does not fit is spelled as it is, and so differs

@@ -15,6 +15,12 @@ _NUMBER = "'TM9','NLS_NUMERIC_CHARACTERS=''.,'''"
 _GRAINS = {"day": "YYYY-MM-DD", "month": "YYYY-MM", "year": "YYYY"}
 _ZONED = frozenset({"TIMESTAMP WITH TIME ZONE", "TIMESTAMP WITH LOCAL TIME ZONE"})
 _NUMBERS = frozenset({"NUMBER", "FLOAT", "NUMERIC", "DECIMAL", "INTEGER", "INT", "SMALLINT"})
+_AS_TEXT = {
+    **dict.fromkeys(["NCHAR", "NVARCHAR2"], "TO_CHAR({x})"),  # national texts are UTF-16
+    **dict.fromkeys(["INTERVAL DAY TO SECOND", "INTERVAL YEAR TO MONTH"], "TO_CHAR({x})"),
+    "ROWID": "ROWIDTOCHAR({x})",
+    "UROWID": "CAST({x} AS VARCHAR2(4000))",
+}
 _DEFAULTS = {
     Kind.INTEGER: "NUMBER(38)",
     Kind.BOOLEAN: "NUMBER(1)",
@@ -119,7 +125,7 @@ class OracleDialect(Dialect):
         return scale <= type_.scale and precision - scale <= type_.precision - type_.scale
 
     def _text(self, type_: HashType, sql: str, base: str) -> str:
-        text = f"TO_CHAR({sql})" if base in ("NCHAR", "NVARCHAR2") else sql  # national texts are UTF-16
+        text = _AS_TEXT.get(base, "{x}").format(x=sql)
         if type_.kind is Kind.CHAR:
             return f"RTRIM({text},' ')"
         return f"LOWER({text})" if type_.kind is Kind.UUID else text

@@ -1,4 +1,4 @@
-"""Canonical texts, hashes and lanes in T-SQL (SQL Server 2019 or newer: UTF-8 collations)."""
+"""Canonical texts, hashes and lanes in T-SQL (SQL Server 2017 or newer; texts, from 2019 on: UTF-8 collations)."""
 
 from __future__ import annotations
 
@@ -24,7 +24,9 @@ _TYPES = {
     Kind.BINARY: "VARBINARY(8000)",
 }
 _GRAINS = {"day": 10, "month": 7, "year": 4}
-_NATIONAL = frozenset({"NCHAR", "NVARCHAR"})
+_NATIONAL = frozenset({"NCHAR", "NVARCHAR", "NTEXT", "XML"})
+_LARGE_TEXTS = frozenset({"NTEXT", "XML"})
+_TEXTS = _NATIONAL | {"CHAR", "VARCHAR", "TEXT"}
 _SCALES = {"MONEY": "DECIMAL(19,4)", "SMALLMONEY": "DECIMAL(10,4)"}
 
 
@@ -53,8 +55,9 @@ class SqlServerDialect(Dialect):
         if isinstance(value, date):
             return f"'{value.isoformat()}'"
         if isinstance(value, str):
-            code_page = "" if base_of(declared) in _NATIONAL else " COLLATE Latin1_General_100_CI_AS"
-            return f"N{text_literal(value)}{code_page}" if kind is not Kind.UUID else text_literal(value)
+            base = base_of(declared)
+            code_page = " COLLATE Latin1_General_100_CI_AS" if base in _TEXTS - _NATIONAL else ""
+            return f"N{text_literal(value)}{code_page}" if base in _TEXTS else text_literal(value)
         if kind is Kind.FLOAT:
             return f"'{value!r}'"
         return format(value, "f") if kind is Kind.DECIMAL else str(int(value))
@@ -90,14 +93,16 @@ class SqlServerDialect(Dialect):
             return f"CONVERT(VARCHAR(16), CAST(CAST({sql} AS FLOAT) AS BINARY(8)), 2)"
         if kind is Kind.BINARY:
             length = digits_of(physical, 8_000)
-            return f"CONVERT(VARCHAR({2 * length if length <= 4_000 else 'MAX'}), {sql}, 2)"
+            return f"CONVERT(VARCHAR({2 * length if length <= 4_000 else 'MAX'}), {_bytes(sql, physical)}, 2)"
         return f"CAST({sql} AS VARCHAR(20))"
 
     def _text(self, type_: HashType, sql: str, physical: str) -> str:
         """Convert to UTF-8 by way of UTF-16: code page to UTF-8 at once would keep the length in bytes and cut."""
-        length = digits_of(physical, 8_000)
-        wide = sql
-        if base_of(physical) not in _NATIONAL:
+        length, base = digits_of(physical, 8_000), base_of(physical)
+        if base == "TIME":
+            return f"CONVERT(VARCHAR(16), {sql}, 121)"
+        wide = f"CAST({sql} AS NVARCHAR(MAX))" if base in _LARGE_TEXTS else sql
+        if base not in _NATIONAL:
             wide = f"CAST({sql} AS NVARCHAR({length if length <= 4_000 else 'MAX'}))"
         utf8 = f"CAST({wide} COLLATE {_UTF8} AS VARCHAR({3 * length if 3 * length <= 8_000 else 'MAX'}))"
         return f"RTRIM({utf8})" if type_.kind is Kind.CHAR else utf8
@@ -139,7 +144,8 @@ class SqlServerDialect(Dialect):
         return f"CONVERT(CHAR(32), HASHBYTES('MD5', {text}), 2)"
 
     def digest(self, type_: HashType, origin: Origin) -> str:
-        return self.hash_hex(origin.sql if type_.kind is Kind.BINARY else self.spelled(type_, origin))
+        is_binary = type_.kind is Kind.BINARY
+        return self.hash_hex(_bytes(origin.sql, origin.physical or "") if is_binary else self.spelled(type_, origin))
 
     def lane(self, hash_: str, first: int) -> str:
         return f"CAST(TRANSLATE(SUBSTRING({hash_}, {first}, 16), '89ABCDEF', '01234567') AS DECIMAL(38,0))"
@@ -161,6 +167,12 @@ class SqlServerDialect(Dialect):
         return f"CONVERT(DATE, '{day.isoformat()}', 23)"
 
 
+def _bytes(sql: str, physical: str) -> str:
+    return f"CAST({sql} AS VARBINARY(MAX))" if base_of(physical) == "IMAGE" else sql
+
+
 def _most_bytes(type_: HashType, physical: str | None) -> int:
     """Return the most bytes that a column adds to a row's text."""
+    if base_of(physical or "") == "TIME":
+        return 50
     return 3 * digits_of(physical or "", 8_000) + 10 if type_.kind in WITH_LENGTH else 50

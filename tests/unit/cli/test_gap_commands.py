@@ -95,6 +95,25 @@ def test_check_shows_people_what_differs_and_where_to_go_on(run: Run, company: C
     assert "Dee" not in shown
 
 
+def test_what_was_not_compared_stands_under_the_table_and_is_no_fault(
+    run: Run,
+    company: Company,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    company.amend("people", "criticalGapPercent: 50}", "criticalGapPercent: 50, maxQueries: 2}")
+
+    result = run("gaps")
+    [cities, people] = document(run("gaps", "--last", "--json"))
+
+    assert result.exit_code == 0
+    assert "* was not compared:\n  crm.people: the budget of 2 queries is spent\n" in result.stdout
+    assert "-- on the source" not in result.stdout
+    assert "lakehouse gaps advise" not in result.stdout
+    assert (people["severity"], people["sla_met"], cities["severity"], cities["sla_met"]) == ("OK*", None, "OK", True)
+    assert "OK*: not all was compared; lakehouse gaps --last names what" in run("status").stdout
+
+
 def test_last_asks_no_source(run: Run, company: Company) -> None:  # noqa: F811
     run("gaps")
     company.file.rename(company.file.with_suffix(".away"))

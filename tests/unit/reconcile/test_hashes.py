@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
 from typing import Any
@@ -13,6 +15,7 @@ import pytest
 
 from ingestion.contracts.compare import FoundColumn
 from ingestion.contracts.model import Column, Contract, Mode
+from ingestion.contracts.types import _DIALECTS, UnknownTypeError, arrow_type
 from ingestion.reconcile.canonical import field_text, key_hash, lanes, row_hash
 from ingestion.reconcile.dialects import DIALECTS, Origin
 from ingestion.reconcile.hashes import HashType, Kind, RowPlan, plan_row
@@ -21,6 +24,7 @@ from ingestion.reconcile.vectors import TypeThere, unverified_columns, verify_ve
 from tests.golden.vectors import FILE, TYPES, told
 
 DUCKDB = DIALECTS["duckdb"]
+DECLARATIONS = {dialect: list(table) for dialect, table in _DIALECTS.items()}
 
 
 @pytest.fixture
@@ -67,6 +71,7 @@ def test_duckdb_hashes_every_type_as_defined(name: str, connection: duckdb.DuckD
         (HashType(Kind.INSTANT), "TIMESTAMPTZ"),
         (HashType(Kind.UUID), "UUID"),
         (HashType(Kind.TEXT), "VARCHAR"),
+        (HashType(Kind.TEXT), "TIME"),
     ],
 )
 def test_a_column_declared_otherwise_is_spelled_alike(
@@ -184,16 +189,32 @@ def test_groups_are_hashed_alike_by_duckdb(connection: duckdb.DuckDBPyConnection
 
 
 def test_what_cannot_be_hashed_alike_is_left_out_with_a_reason() -> None:
-    plan = plan_row(oracle_contract(a="NUMBER(12)", b="CLOB", c="ROWID", d="INTERVAL DAY TO SECOND", e="NUMBER"))
+    plan = plan_row(oracle_contract(a="NUMBER(12)", b="CLOB", c="RAW(8)", d="BINARY_DOUBLE", e="NUMBER"))
 
     assert plan.excluded == {
         "b": "CLOB cannot be hashed by the database",
-        "c": "ROWID has no spelling that all databases share",
-        "d": "INTERVAL DAY TO SECOND has no spelling that all databases share",
+        "c": "RAW has no spelling that all databases share",
+        "d": "BINARY_DOUBLE has no spelling that all databases share",
     }
     assert [column.name for column in plan.columns] == ["a", "e"]
     assert plan.can_prove
     assert not plan.without({"a"}, "unverified").can_prove
+
+
+@pytest.mark.parametrize("dialect", sorted(DECLARATIONS))
+def test_every_type_of_a_contract_is_compared_where_rows_are_fetched(dialect: str) -> None:
+    """So what is left out of a server's hashes is left out of no comparison whose budget is large enough."""
+    columns: list[Column] = []
+    for declared in DECLARATIONS[dialect]:
+        for logical in (None, "string"):
+            with suppress(UnknownTypeError):
+                type_ = arrow_type(dialect, declared, logical)
+                columns.append(Column(f"c{len(columns)}", "X", "", declared, type_, key_position=None))
+    columns[0] = replace(columns[0], key_position=1)
+    contract = replace(oracle_contract(a="NUMBER(12)"), columns=tuple(columns), dialect=dialect)
+
+    assert len(columns) > 20
+    assert plan_row(contract, answering="duckdb").excluded == {}
 
 
 def test_a_column_that_the_source_lacks_is_left_out() -> None:
