@@ -3,6 +3,7 @@
 Types come from the declaration alone, never from data, and never pass through float.
 Whole numbers of up to 18 digits become int64; other exact numbers decimal128; types that
 Delta cannot hold (time, interval, numbers over 38 digits) become exact text.
+Floats have one zero and one NaN once they are in the lake (docs/decisions/0015).
 Naive moments stay wall clock (`timestamp[us]`); zoned ones become instants (`timestamp[us, UTC]`).
 """
 

@@ -12,6 +12,7 @@ import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 
 from ingestion.errors import IntegrityError
+from ingestion.lake.floats import canonical_floats
 from ingestion.lake.storage_files import make_folder
 
 ROW_GROUP_BYTES = 16 * 1024 * 1024
@@ -43,6 +44,7 @@ class ParquetStage:
     One Parquet file under way. Batches gather up to a row group's budget, then go to disk beside what comes next.
 
     At most two row groups are in memory: the one that gathers and the one that is written.
+    Floats are written with one zero and one NaN.
     Use as a context manager: leaving it on an error deletes the file.
     """
 
@@ -63,6 +65,8 @@ class ParquetStage:
             compression_level=1,
             # a dictionary of numbers costs half of the writing and saves nothing
             use_dictionary=[field.name for field in schema if pa.types.is_string(field.type)],
+            # bounds pass over NaN: delta-rs would not look for one where they are
+            write_statistics=[field.name for field in schema if not pa.types.is_floating(field.type)],
             column_encoding={field.name: "DELTA_BINARY_PACKED" for field in schema if _is_whole(field.type)},
         )
         self._thread = ThreadPoolExecutor(1)
@@ -82,7 +86,7 @@ class ParquetStage:
             )
         if not batch.num_rows:
             return
-        self._waiting.append(batch)
+        self._waiting.append(canonical_floats(batch))
         self._waiting_bytes += batch.nbytes
         self._waiting_rows += batch.num_rows
         if self._waiting_bytes >= ROW_GROUP_BYTES or self._waiting_rows >= ROW_GROUP_ROWS:

@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from ingestion.lake.base import Commit, Engine
 from ingestion.lake.duck import Connection, literal
-from ingestion.lake.files import FileWriter, casts
+from ingestion.lake.files import PARQUET, FileWriter, casts
 from ingestion.lake.rewrite import write_partitioned
 from ingestion.lake.statistics import indexed_columns
 
@@ -39,7 +39,7 @@ def rebuild(
         with tempfile.TemporaryDirectory(prefix="lakehouse-", dir=_spill(connection)) as folder:
             staged = literal(f"{folder}/rows.parquet")
             connection.execute(
-                f"copy (select {casts(schema)} from ({query})) to {staged} (format parquet, compression lz4)"
+                f"copy (select {casts(schema)} from ({query})) to {staged} ({PARQUET}, compression lz4)"
             )
             files = write_partitioned(writer, f"select * from read_parquet({staged})", partition_by, order_by)
     else:

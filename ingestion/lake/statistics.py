@@ -1,9 +1,18 @@
-"""File statistics that never lose a row.
+"""
+File statistics that never lose a row.
 
-delta-rs writes decimal minima and maxima as JSON doubles: above 15 digits they are rounded, and
-then a filter or a join skips the file that holds the row. Such columns get no statistics at all.
-Floats are left out (NaN has no place in an order), as are booleans (Spark refuses tables that ask for them), long texts
-and personal data.
+A reader that trusts a bound skips the file, so no bound may be one that DuckDB, delta-rs, pyarrow or Spark takes for
+another value than it is. Nor may a column that the table's properties name lack its bounds in one file only: delta-rs
+tells pyarrow that such a file holds nothing.
+
+- Texts stand as they are, never as escapes: decoding a pair of surrogates, arrow's JSON reader (delta-rs, DuckDB's delta
+  extension) takes U+20BB7 for U+10BB7. Long ones are cut, the maximum upwards.
+- Decimals stand in JSON as doubles. Above 15 digits they are rounded; with more than 4 digits after the point they may
+  be written with an exponent (1e-05), which delta-rs does not take for a decimal. Such columns get no statistics.
+- Neither do floats: NaN has no place in an order that all readers share.
+
+Booleans are left out (Spark refuses tables that ask for them), as is personal data. Spark's and delta-rs's own writers
+keep to the same columns, for the table's properties name them.
 """
 
 from __future__ import annotations
@@ -18,7 +27,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 MAX_EXACT_DECIMAL_DIGITS = 15
+MAX_DECIMAL_SCALE = 4
 MAX_TEXT = 64
+LAST_CHARACTER = "\U0010ffff"
+ANY_TEXT = ("", LAST_CHARACTER * MAX_TEXT)
+"""Bounds of texts so long that the footer does not tell them: before and after all texts that have a meaning."""
 
 
 def indexed_columns(schema: pa.Schema, unindexed: Iterable[str] = ()) -> list[str]:
@@ -30,7 +43,7 @@ def indexed_columns(schema: pa.Schema, unindexed: Iterable[str] = ()) -> list[st
 def _may_carry(type_: pa.DataType) -> bool:
     is_ = pa.types
     if is_.is_decimal(type_):
-        return bool(type_.precision <= MAX_EXACT_DECIMAL_DIGITS)
+        return bool(type_.precision <= MAX_EXACT_DECIMAL_DIGITS and type_.scale <= MAX_DECIMAL_SCALE)
     return bool(
         is_.is_integer(type_)
         or is_.is_date(type_)
@@ -44,41 +57,41 @@ def file_statistics(metadata: pq.FileMetaData, columns: Sequence[str]) -> str:
     """
     Return Delta statistics (JSON) of a Parquet file from its footer.
 
-    Moments are widened to whole milliseconds, the unit of the Delta protocol: the minimum down,
-    the maximum up. A column whose footer lacks a bound in any row group gets none.
+    Moments are widened to whole milliseconds, the unit of the Delta protocol, and texts to 64 characters: the minimum
+    down, the maximum up. A column gets no bounds where the footer lacks one in any row group, or tells a day outside
+    the years 1 to 9999.
     """
-    wanted = set(columns)
-    lows: dict[str, Any] = {}
-    highs: dict[str, Any] = {}
-    nulls: dict[str, int] = {}
-    without: set[str] = set()
-    for group in range(metadata.num_row_groups):
-        row_group = metadata.row_group(group)
-        for index in range(row_group.num_columns):
-            chunk = row_group.column(index)
-            name = chunk.path_in_schema
-            statistics = chunk.statistics
-            if name not in wanted or statistics is None or not statistics.has_null_count:
-                continue
-            nulls[name] = nulls.get(name, 0) + statistics.null_count
-            if statistics.has_min_max:
-                lows[name] = min(lows.get(name, statistics.min), statistics.min)
-                highs[name] = max(highs.get(name, statistics.max), statistics.max)
-            elif statistics.null_count < row_group.num_rows:
-                without.add(name)
-    bounded = [name for name in lows if name not in without and _is_short(lows[name]) and _is_short(highs[name])]
+    groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
+    chunks: dict[str, list[Any]] = {name: [] for name in columns}
+    for group in groups:
+        for index in range(group.num_columns):
+            chunk = group.column(index)
+            if chunk.path_in_schema in chunks:
+                chunks[chunk.path_in_schema].append(chunk.statistics)
+    rows = [group.num_rows for group in groups]
+    known = {name: found for name, found in chunks.items() if found and all(s and s.has_null_count for s in found)}
+    bounds = {name: bound for name, found in known.items() if (bound := _bounds(found, rows))}
     return json.dumps(
         {
             "numRecords": metadata.num_rows,
-            "minValues": {name: _to_json(lows[name], up=False) for name in bounded},
-            "maxValues": {name: _to_json(highs[name], up=True) for name in bounded},
-            "nullCount": nulls,
-        }
+            "minValues": {name: _to_json(low, up=False) for name, (low, _) in bounds.items()},
+            "maxValues": {name: _to_json(high, up=True) for name, (_, high) in bounds.items()},
+            "nullCount": {name: sum(s.null_count for s in found) for name, found in known.items()},
+        },
+        ensure_ascii=False,
     )
 
 
-def _is_short(value: object) -> bool:
-    return not isinstance(value, str) or len(value) <= MAX_TEXT
+def _bounds(chunks: Sequence[Any], rows: Sequence[int]) -> tuple[Any, Any] | None:
+    """Return the least and the greatest value of a column's chunks, None where they are not known."""
+    filled = [s for s, count in zip(chunks, rows, strict=True) if s.null_count < count]
+    if not filled:
+        return None
+    if not all(s.has_min_max for s in filled):
+        return ANY_TEXT if filled[0].physical_type == "BYTE_ARRAY" else None
+    with suppress(OverflowError):  # Python has no such day
+        return min(s.min for s in filled), max(s.max for s in filled)
+    return None
 
 
 def _to_json(value: Any, *, up: bool) -> Any:
@@ -86,9 +99,20 @@ def _to_json(value: Any, *, up: bool) -> Any:
         return _milliseconds(value, up=up)
     if isinstance(value, date):
         return value.isoformat()
-    if isinstance(value, bool | int | str):
+    if isinstance(value, str):
+        return _cut_upwards(value) if up else value[:MAX_TEXT]
+    if isinstance(value, int):
         return value
-    return float(value)  # decimals of at most 15 digits are exact enough as doubles
+    return float(value)  # a decimal; see above
+
+
+def _cut_upwards(text: str) -> str:
+    """Return the text, or a short one that comes after it and after all that begin like it."""
+    start = text[:MAX_TEXT].rstrip(LAST_CHARACTER)
+    if len(text) <= MAX_TEXT or not start:
+        return text
+    last = ord(start[-1]) + 1
+    return start[:-1] + chr(0xE000 if last == 0xD800 else last)  # between the two are no characters
 
 
 def _milliseconds(moment: datetime, *, up: bool) -> str:

@@ -8,7 +8,7 @@ This is the definition; `ingestion.reconcile.vectors` holds each server to it.
     boolean           1, 0
     date              YYYY-MM-DD
     moment            YYYY-MM-DD HH:MM:SS, and .fffffffff unless that is zero; instants in UTC
-    float             the 16 hexadecimal digits of its IEEE 754 double, NaN as 7FF8000000000000
+    float             the 16 hexadecimal digits of its IEEE 754 double, -0.0 as 0.0, any NaN as 7FF8000000000000
     text              length in bytes of UTF-8, `:`, the text; CHAR without its trailing blanks, UUIDs in lower case
     bytes             as a text of hexadecimal digits in upper case
 
@@ -83,7 +83,7 @@ def _day(_: HashType, value: date) -> str:
 
 
 def _bits(_: HashType, value: float) -> str:
-    return "7FF8000000000000" if math.isnan(value) else struct.pack(">d", value).hex().upper()
+    return "7FF8000000000000" if math.isnan(value) else struct.pack(">d", value + 0.0).hex().upper()
 
 
 _SPELLINGS: Mapping[Kind, Callable[[HashType, Any], str]] = {

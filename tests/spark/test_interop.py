@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 from deltalake import DeltaTable
@@ -19,6 +21,7 @@ from ingestion.errors import ConcurrentWriteError, IntegrityError, LakeError
 from ingestion.lake import duck
 from ingestion.lake.base import READER_FEATURES, WRITER_FEATURES, Commit, Engine, StagedFile
 from ingestion.lake.delta_rs import DeltaRs
+from ingestion.lake.files import FileWriter
 from ingestion.lake.statistics import file_statistics, indexed_columns
 from tests.spark.session import NEEDS_SPARK
 
@@ -46,6 +49,7 @@ TYPES: dict[str, tuple[pa.DataType, list[Any]]] = {
         ],
     ),
 }
+WALL = pa.timestamp("us")
 SCHEMA = pa.schema([(name, type_) for name, (type_, _) in TYPES.items()])
 ROWS = pa.table({name: pa.array(values, type_) for name, (type_, values) in TYPES.items()})
 PEOPLE = pa.schema([("id", pa.int64()), ("name", pa.string()), ("day", pa.date32())])
@@ -126,6 +130,50 @@ def test_every_type_is_read_appended_compacted_and_vacuumed_by_the_other(site: S
     assert site.read(spark) == ordered(pa.concat_tables([ROWS] * 9))
     assert site.publish(ROWS, 10) is not None
     site.check_features()
+
+
+def test_values_that_readers_decode_or_order_otherwise_are_found_by_both(site: Site, spark: Any) -> None:
+    """A bound that is too small, or a zero that is another, makes a reader skip the file with the row."""
+    schema = pa.schema(
+        [("text", pa.string()), ("rate", pa.decimal128(15, 15)), ("ratio", pa.float64()), ("moment", WALL)]
+    )
+    last = datetime(9999, 12, 31, 23, 59, 59, 999999)
+    tiny = Decimal("0.000000000000001")
+    values: dict[str, list[Any]] = {
+        "text": ["\U00020bb7a", "\U0010ffff", "y" * 70],
+        "rate": [tiny, -tiny, Decimal(0)],
+        "ratio": [-0.0, math.nan, 1.0],
+        "moment": [datetime(1, 1, 1), datetime(2026, 1, 1, 0, 0, 0, 123456), last],
+    }
+    rows = pa.table({name: pa.array(values[name] * 2, schema.field(name).type) for name in schema.names})
+    site.writer.create(site.uri, schema)
+    with duck.connect() as connection:
+        writer = FileWriter(connection, site.uri, schema, (), indexed_columns(schema))
+        connection.register("given", rows)
+        files = [f for n in range(3) for f in writer.write(f"from given offset {n} limit 1", partition_values={})]
+        files += writer.write("from given", partition_values={})
+    site.writer.publish(site.uri, files, commit=Commit("bronze/x", 1))
+    wanted = {
+        **{f"text = '{text}'": 3 for text in values["text"]},
+        f"rate = {tiny:f}": 3,
+        "ratio = cast('0.0' as double)": 3,
+        "ratio = cast('NaN' as double)": 3,
+        f"moment = cast('{last}' as timestamp{{ntz}})": 3,
+        "moment = cast('2026-01-01 00:00:00.123456' as timestamp{ntz})": 3,
+    }
+    counts = [f"select count(*) from {{rows}} where {condition}" for condition in wanted]
+
+    there = spark.sql(" union all ".join(counts).format(rows=f"delta.`{site.uri}`", ntz="_ntz")).collect()
+
+    assert dict(zip(wanted, (row[0] for row in there), strict=True)) == wanted
+    with duck.connect() as connection:
+        here = connection.execute(" union all ".join(counts).format(rows=duck.scan(site.uri), ntz="")).fetchall()
+    assert dict(zip(wanted, (row[0] for row in here), strict=True)) == wanted
+    found = DeltaTable(site.uri).to_pyarrow_dataset()
+    for name in ("text", "rate", "moment"):
+        assert [
+            found.count_rows(filter=pc.field(name) == pa.scalar(v, schema.field(name).type)) for v in values[name]
+        ] == [3] * 3
 
 
 def test_an_empty_table_is_the_same_to_both(site: Site, spark: Any) -> None:

@@ -8,7 +8,8 @@
     {% set source_name, table_name = model.sources[0] %}
     {% set facts = lake_facts(source_name, table_name) %}
     {% set events = source(source_name, table_name) %}
-    {% set fingerprint = local_md5(tojson({'hash': 1, 'facts': facts}, sort_keys=true)) %}
+    {% set spelling = 2 if 'float' in facts.types.values() or 'double' in facts.types.values() else 1 %}
+    {% set fingerprint = local_md5(tojson({'hash': spelling, 'facts': facts}, sort_keys=true)) %}
     {% set bronze = lake_state('bronze', events.identifier) %}
     {% set silver = lake_state(this.schema, this.identifier) %}
     {% set since = silver.batch if silver else 0 %}

@@ -85,8 +85,10 @@ order by {{ quoted(told.partition_by + told.order_by) }}
 {% macro indexed_columns(columns, unindexed) %}
     {% set indexed = [] %}
     {% for name, type in columns if name not in unindexed %}
-        {% set digits = type[8:].split(',')[0] | int if type.startswith('DECIMAL') else 0 %}
-        {% if digits <= 15 and type not in ['BOOLEAN', 'FLOAT', 'DOUBLE', 'BLOB'] %}{% do indexed.append(name) %}{% endif %}
+        {% set digits = (type[8:-1] ~ ',0').split(',') | map('int') | list if type.startswith('DECIMAL') else [0, 0] %}
+        {% if digits[0] <= 15 and digits[1] <= 4 and type not in ['BOOLEAN', 'FLOAT', 'DOUBLE', 'BLOB'] %}
+            {% do indexed.append(name) %}
+        {% endif %}
     {% endfor %}
     {{ return(indexed) }}
 {% endmacro %}

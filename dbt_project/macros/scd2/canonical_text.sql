@@ -1,6 +1,6 @@
 {#
     One exact text per value, alike on every engine: numbers at their declared scale, moments as microseconds,
-    days as days since 1970, booleans as 1 and 0.
+    days as days since 1970, booleans as 1 and 0, floats as their bits (databases write 1e20 and 0.1 each in its own way).
 #}
 {% macro canonical_text(column, types) -%}
     {%- set arrow = types[column] -%}
@@ -13,6 +13,8 @@
         case when {{ column }} then '1' else '0' end
     {%- elif 'binary' in arrow -%}
         {{ hex_of(column) }}
+    {%- elif arrow in ('float', 'double') -%}
+        {{ float_bits(column) }}
     {%- elif 'string' in arrow -%}
         {{ column }}
     {%- else -%}

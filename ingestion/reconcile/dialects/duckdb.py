@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import date
 from typing import Any
 
+from ingestion.lake.floats import canonical_sql
 from ingestion.reconcile.declared import base_of
 from ingestion.reconcile.dialects.base import Dialect, Origin, text_literal
 from ingestion.reconcile.hashes import HashType, Kind
@@ -17,7 +18,7 @@ _SPELLED = {
     Kind.TIMESTAMP: _MOMENT.replace("{y}", "{x}"),
     Kind.INSTANT: _MOMENT.replace("{y}", "make_timestamp(epoch_us({x}))"),
     Kind.BOOLEAN: "cast(cast({x} as tinyint) as varchar)",
-    Kind.FLOAT: "hex(cast(cast(cast({x} as double) as bit) as blob))",
+    Kind.FLOAT: f"hex(cast(cast({canonical_sql('cast({x} as double)', 'double')} as bit) as blob))",
     Kind.BINARY: "hex({x})",
     Kind.CHAR: "rtrim({x}, ' ')",
     Kind.UUID: "lower(cast({x} as varchar))",

@@ -80,7 +80,8 @@ class OracleDialect(Dialect):
         if base in _NUMBERS:
             return f"TO_CHAR({origin.sql},{_NUMBER})"
         if type_.kind is Kind.FLOAT:
-            return f"RAWTOHEX(UTL_RAW.CAST_FROM_BINARY_DOUBLE(TO_BINARY_DOUBLE({origin.sql}),1))"
+            one_zero = f"CASE WHEN {origin.sql} = 0 THEN 0 ELSE {origin.sql} END"
+            return f"RAWTOHEX(UTL_RAW.CAST_FROM_BINARY_DOUBLE(TO_BINARY_DOUBLE({one_zero}),1))"
         if type_.kind is Kind.BINARY:
             return f"RAWTOHEX({origin.sql})"
         return self._text(type_, origin.sql, base)

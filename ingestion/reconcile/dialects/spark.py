@@ -10,7 +10,7 @@ from ingestion.reconcile.dialects.base import Dialect, Origin
 from ingestion.reconcile.hashes import HashType, Kind
 
 _MOMENT = "replace(date_format({x}, 'yyyy-MM-dd HH:mm:ss.SSSSSSSSS'), '.000000000')"
-_BITS = "reflect('java.lang.Double', 'doubleToLongBits', cast({x} as double))"
+_BITS = "reflect('java.lang.Double', 'doubleToLongBits', cast(case when {x} = 0 then 0 else {x} end as double))"
 _SPELLED = {
     Kind.TIMESTAMP: _MOMENT,
     Kind.INSTANT: _MOMENT,

@@ -90,7 +90,8 @@ class SqlServerDialect(Dialect):
         if kind is Kind.UUID:
             return f"LOWER(CAST({sql} AS VARCHAR(36)))"
         if kind is Kind.FLOAT:
-            return f"CONVERT(VARCHAR(16), CAST(CAST({sql} AS FLOAT) AS BINARY(8)), 2)"
+            one_zero = f"CASE WHEN {sql} = 0 THEN 0 ELSE {sql} END"
+            return f"CONVERT(VARCHAR(16), CAST(CAST({one_zero} AS FLOAT) AS BINARY(8)), 2)"
         if kind is Kind.BINARY:
             length = digits_of(physical, 8_000)
             return f"CONVERT(VARCHAR({2 * length if length <= 4_000 else 'MAX'}), {_bytes(sql, physical)}, 2)"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+import struct
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta, timezone
@@ -59,6 +61,24 @@ def test_duckdb_hashes_every_type_as_defined(name: str, connection: duckdb.DuckD
         return connection.execute(query).fetchall()
 
     assert verify_vectors(run, DUCKDB, [TypeThere(TYPES[name])]) == frozenset()
+
+
+@pytest.mark.parametrize("physical", ["DOUBLE", "FLOAT"])
+@pytest.mark.parametrize(
+    ("values", "text"),
+    [
+        ((0.0, -0.0), "0000000000000000"),
+        ((math.nan, -math.nan, struct.unpack(">d", bytes.fromhex("7FFC000000000000"))[0]), "7FF8000000000000"),
+    ],
+)
+def test_the_sign_of_a_zero_and_the_bits_of_a_nan_are_not_spelled(
+    values: tuple[float, ...], text: str, physical: str, connection: duckdb.DuckDBPyConnection
+) -> None:
+    spelled = DUCKDB.spelled(HashType(Kind.FLOAT), Origin(f"cast(x as {physical})", physical))
+    connection.register("given", pa.table({"x": pa.array(values, pa.float64())}))
+
+    assert connection.execute(f"select distinct {spelled} from given").fetchall() == [(text,)]
+    assert {field_text(HashType(Kind.FLOAT), value) for value in values} == {text}
 
 
 @pytest.mark.parametrize(

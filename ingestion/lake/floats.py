@@ -1,0 +1,32 @@
+"""
+The floats that the lake holds: one zero and one NaN.
+
+IEEE 754 has two zeros, which compare as equal, and many NaNs. Parquet writers, bloom filters and hashes tell them apart,
+or merge them, each in its own way; see docs/decisions/0015. So whatever writes a file of the lake writes 0.0 for -0.0,
+and one NaN (the quiet one, positive, without payload) for any other. All other values keep every bit.
+"""
+
+from __future__ import annotations
+
+import math
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+
+def canonical_floats(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """Return the batch with one zero and one NaN in its float columns; without any, the batch itself."""
+    for index, field in enumerate(batch.schema):
+        if pa.types.is_floating(field.type):
+            batch = batch.set_column(index, field, _canonical(batch.column(index)))
+    return batch
+
+
+def _canonical(values: pa.Array) -> pa.Array:
+    one_zero = pc.add(values, pa.scalar(0.0, values.type))  # -0.0 + 0.0 is 0.0, any other sum is the value
+    return pc.if_else(pc.is_nan(values), pa.scalar(math.nan, values.type), one_zero)
+
+
+def canonical_sql(value: str, type_: str) -> str:
+    """Return the same as DuckDB's SQL of a value and its type, `float` or `double`."""
+    return f"case when isnan({value}) then cast('nan' as {type_}) when {value} = 0 then cast(0 as {type_}) else {value} end"

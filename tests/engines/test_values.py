@@ -1,0 +1,74 @@
+"""Values that files and databases treat each in its own way, from the source into Bronze, through loads and maintenance."""
+
+from __future__ import annotations
+
+import pytest
+
+from ingestion.lake import compaction
+from ingestion.pipelines.context import initialise
+from ingestion.pipelines.gaps import record_sync_gap
+from ingestion.pipelines.load import load_table
+from ingestion.pipelines.maintenance import maintain
+from tests.engines.conftest import HEAD, Company
+
+MEASURES = "crm.measures"
+CONTRACT = (
+    HEAD.format(entity="measures", table="measures")
+    + """
+      - {name: id, physicalName: id, logicalType: string, physicalType: VARCHAR, primaryKey: true, primaryKeyPosition: 1, required: true, description: Key.}
+      - {name: code, physicalName: code, logicalType: array, physicalType: BLOB, description: Code.}
+      - {name: value, physicalName: value, logicalType: number, physicalType: DOUBLE, description: Value.}
+      - {name: ratio, physicalName: ratio, logicalType: number, physicalType: FLOAT, description: Ratio.}
+      - {name: changed_at, physicalName: changed_at, logicalType: timestamp, physicalType: TIMESTAMP, required: true, description: Watermark.}
+customProperties:
+  - property: lake
+    value: {timezone: UTC, mode: incremental, watermark: changed_at, overlap: PT2H, deletes: keys, silver: stg_measures}
+"""
+)
+COUNTED = """
+    select
+        (select count(*) from bronze.crm__measures where value = 0.0),
+        (select count(*) from bronze.crm__measures where ratio = 0.0),
+        (select count(*) from bronze.crm__measures where value = 'nan'),
+        (select count(*) from bronze.crm__measures where code = unhex('80')),
+        (select count(*) from bronze.crm__measures where id = '𠮷1'),
+        (select count(*) from bronze.crm__measures where signbit(value) or signbit(ratio))
+"""
+
+
+@pytest.fixture
+def measures(company: Company, monkeypatch: pytest.MonkeyPatch) -> Company:
+    """12 rows: values 0.0, -0.0, NaN, -NaN in turn; ratios -0.0 and 0.0 in turn."""
+    monkeypatch.setattr(compaction, "ENOUGH", 2)
+    company.contract("measures", CONTRACT)
+    company.sql(
+        "create table measures as select '𠮷' || i as id, unhex('80') as code, "
+        "case i % 4 when 0 then 0.0 when 1 then -(0.0::double) when 2 then 'nan'::double else -('nan'::double) end as value, "
+        "case i % 2 when 0 then -(0.0::float) else 0.0 end as ratio, "
+        "timestamp '2026-03-01 10:00:00' as changed_at from range(12) rows_(i)"
+    )
+    initialise(company.settings)
+    load_table(company.context(), MEASURES)
+    return company
+
+
+def test_zeros_and_nans_of_either_sign_are_found_after_loads_and_maintenance(measures: Company) -> None:
+    assert measures.lake(COUNTED) == [(6, 12, 6, 12, 1, 0)]
+    for minute in (1, 2):
+        measures.sql(
+            f"update measures set ratio = {minute}, changed_at = '2026-03-01 11:0{minute}:00' where id = '𠮷1'"
+        )
+        load_table(measures.context(), MEASURES)
+
+    maintain(measures.context())
+
+    assert measures.lake(COUNTED) == [(8, 12, 6, 14, 3, 0)]
+    report = record_sync_gap(measures.context(), MEASURES)
+    assert (report.sync_gap, report.differing_keys, report.severity) == (0, 0, "OK")
+
+
+def test_the_sign_of_a_zero_is_no_change(measures: Company) -> None:
+    measures.sql("update measures set value = -value, ratio = -ratio, changed_at = changed_at")
+
+    assert load_table(measures.context(), MEASURES).appended == 0
+    assert record_sync_gap(measures.context(), MEASURES).severity == "OK"
