@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ingestion.contracts import runbook
-from ingestion.contracts.model import Mode
+from ingestion.contracts.model import Contract, Mode, NullWatermark
 from monitoring.advice import (
     Advice,
     advice_of,
@@ -68,9 +68,15 @@ def contract_break(facts: Facts) -> Advice | None:
         "the contract, are counted apart and are no gap, but they are missing from Silver.",
         [f"lakehouse quarantine list {contract.id}", *loading(facts)],
         prevention="Mend the rows at the source before that load. Or release a contract version that promises less, "
-        f"and judge them again: `lakehouse quarantine replay {contract.id}`.",
+        f"and judge them again: `lakehouse quarantine replay {contract.id}`.{_including(contract)}",
         sql=runbook.broken_rows(contract),
     )
+
+
+def _including(contract: Contract) -> str:
+    if contract.watermark is None or contract.null_watermark is not NullWatermark.QUARANTINE:
+        return ""
+    return f" Rows that only lack {contract.watermark} are loaded where it says nullWatermark: include."
 
 
 def contents_unknown(facts: Facts) -> Advice | None:

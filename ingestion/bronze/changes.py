@@ -18,7 +18,7 @@ from datetime import datetime
 import pyarrow as pa
 
 from ingestion.bronze.rows import METADATA
-from ingestion.contracts.model import TYPE_RULE, Column, Contract
+from ingestion.contracts.model import TYPE_RULE, Column, Contract, Mode, NullWatermark
 from ingestion.contracts.types import duckdb_type
 from ingestion.lake.duck import identifier as quote
 from ingestion.lake.duck import literal
@@ -96,14 +96,13 @@ def changed_state(
 
 
 def _events_of_staged(contract: Contract, since: datetime | None) -> str:
-    """Return the events of the staged keys; of a table with undated rows also those that bear no watermark."""
-    recent = ""
-    if since is not None and contract.watermark is not None:
-        recent = f" and (e._eff >= {_instant(since)} or e.{quote(contract.watermark)} is null)"
-    return (
-        f"select e.* from events e where exists (select 1 from staged t where {_same(contract.key_names, 'e', 't')})"
-        f"{recent}"
-    )
+    """Return the events of the staged keys. A staged row without a watermark may be like an event of any age."""
+    matches, recent = _same(contract.key_names, "e", "t"), ""
+    if since is not None and contract.null_watermark is NullWatermark.INCLUDE:
+        matches += f" and (e._eff >= {_instant(since)} or t.{quote(contract.watermark or '')} is null)"
+    elif since is not None:  # outside of the subquery, where a scan can leave out files by it
+        recent = f" and e._eff >= {_instant(since)}"
+    return f"select e.* from events e where exists (select 1 from staged t where {matches}){recent}"
 
 
 def vanished_keys(contract: Contract) -> str:
@@ -147,12 +146,21 @@ def delete_rows(
 
 
 def lacking_keys(contract: Contract) -> str:
-    """Return the keys that the source has and the lake will lack, or hold as deleted, after the staged rows."""
+    """
+    Return the keys that the source has and the lake will lack, or hold as deleted, after the staged rows.
+
+    A window holds all rows without a watermark. One that the lake has so, and that was not read, has got a watermark
+    from before the window: it is lacking, too.
+    """
     first_key = quote(contract.key_names[0])
+    columns: tuple[str, ...] = ()
+    is_undated = ""
+    if contract.mode is Mode.INCREMENTAL and contract.null_watermark is NullWatermark.INCLUDE and contract.watermark:
+        columns, is_undated = (contract.watermark,), f" or l.{quote(contract.watermark)} is null"
     return (
         f"select {', '.join(f'k.{quote(n)}' for n in contract.key_names)} from source_keys k "
-        f"left join ({live(contract)}) l on {_same(contract.key_names, 'k', 'l')} "
-        f"where (l.{first_key} is null or l._deleted) "
+        f"left join ({live(contract, columns)}) l on {_same(contract.key_names, 'k', 'l')} "
+        f"where (l.{first_key} is null or l._deleted{is_undated}) "
         f"and not exists (select 1 from staged s where {_same(contract.key_names, 's', 'k')}) "
         f"and not exists (select 1 from refused_keys r where {_same(contract.key_names, 'r', 'k')})"
     )

@@ -69,11 +69,15 @@ class Stamp:
 
 
 def bronze_rows(contract: Contract, good: pa.RecordBatch, stamp: Stamp, *, first_row: int) -> pa.RecordBatch:
-    """Return the rows with the columns of ours; `_row` counts on from `first_row`."""
+    """
+    Return the rows with the columns of ours; `_row` counts on from `first_row`.
+
+    Rows without a watermark are in force from the fixed point on.
+    """
     rows = good.num_rows
     values = {
         "_op": pa.repeat(pa.scalar(stamp.op, pa.string()), rows),
-        "_eff": effective_times(contract, good, stamp.moment),
+        "_eff": pc.fill_null(effective_times(contract, good, stamp.moment), pa.scalar(stamp.moment, INSTANT)),
         "_seq": _sequences(contract, good, stamp.sequence),
         **_common(contract, stamp, rows, first_row),
     }
@@ -85,7 +89,7 @@ def bronze_rows(contract: Contract, good: pa.RecordBatch, stamp: Stamp, *, first
 def quarantine_rows(
     contract: Contract, bad: pa.RecordBatch, breaks: pa.Array, stamp: Stamp, *, first_row: int
 ) -> pa.RecordBatch:
-    """Return the bad rows as text with what they break. `_eff` is null where the change time itself is bad."""
+    """Return the bad rows as text with what they break. `_eff` is null where the change time is bad or lacking."""
     rows = bad.num_rows
     texts = []
     for column in contract.columns:
@@ -108,6 +112,7 @@ def effective_times(contract: Contract, batch: pa.RecordBatch, moment: datetime)
     """
     Return the change time of each row, UTC: its watermark if that is a moment, else the fixed point's.
 
+    A watermark that is null gives null: when such a row changed is not known.
     A wall clock that daylight saving shows twice counts as the earlier instant, one that it skips
     as the instant of the jump.
     """

@@ -63,8 +63,9 @@ def draft_contract(facts: TableFacts, *, system: str, timezone: str, entity: str
     """
     Return a contract of a table.
 
-    Columns whose type no contract can use are left out, with a note. The watermark is the first required moment whose
-    name says change, or a rowversion; without one the table is compared whole. The table has a key.
+    Columns whose type no contract can use are left out, with a note. The watermark is a rowversion, or the first moment
+    whose name says change, one that cannot be null before others; without one the table is compared whole. Where it may
+    be null, rows without it are to be loaded. The table has a key.
     """
     entity = entity or our_name(facts.name, ())
     dialect = facts.columns[0].found.dialect if facts.columns else "duckdb"
@@ -131,15 +132,22 @@ def _lake_block(
         yield from ("      mode: full", "      deletes: keys")
         notes.append("no column looks like a watermark: each load reads the whole table and appends what differs")
     else:
-        yield from ("      mode: incremental", f"      watermark: {names[watermark.name]}")
+        name = names[watermark.name]
+        yield from ("      mode: incremental", f"      watermark: {name}")
+        if watermark.nullable:
+            yield "      nullWatermark: include"
+            notes.append(
+                f"{name}: may be null in the source. Rows without it are loaded, and each load reads all of them again "
+                "(nullWatermark: include); write quarantine or fail if there should be none"
+            )
         if not pa.types.is_integer(watermark.arrow_type or pa.null()):
             yield "      overlap: PT2H"
         yield "      deletes: keys"
-        notes.append(f"{names[watermark.name]}: proposed as the watermark. Make sure that every change moves it")
+        notes.append(f"{name}: proposed as the watermark. Make sure that every change moves it")
 
 
 def _watermark(columns: Sequence[ColumnFacts]) -> FoundColumn | None:
-    found = [column.found for column in columns if not column.found.nullable]
+    found = sorted((column.found for column in columns), key=lambda column: column.nullable)
     versions = [c for c in found if c.physical_type.lower() == "rowversion"]
     moments = [c for c in found if c.arrow_type is not None and pa.types.is_timestamp(c.arrow_type)]
     named = [c for c in moments if _CHANGED.search(our_name(c.name, ()))]

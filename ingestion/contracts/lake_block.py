@@ -9,7 +9,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 from pydantic_core import PydanticCustomError
 
-from ingestion.contracts.model import BronzeMode, Deletes, DriftAction, Mode
+from ingestion.contracts.model import BronzeMode, Deletes, DriftAction, Mode, NullWatermark
 
 
 def _iso_duration(value: Any) -> Any:
@@ -60,6 +60,7 @@ class LakeBlock(_Block):
     timezone: str | None = None
     mode: Mode | None = None
     watermark: str | None = None
+    null_watermark: NullWatermark | None = None
     sequence: str | None = None
     overlap: _Duration | None = None
     future_tolerance: _Duration | None = None

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from ingestion.contracts.document import Findings, Steps
 from ingestion.contracts.lake_block import LakeBlock
-from ingestion.contracts.model import BronzeMode, Column, Contract, Deletes, Mode, Reconcile
+from ingestion.contracts.model import BronzeMode, Column, Contract, Deletes, Mode, NullWatermark, Reconcile
 from ingestion.contracts.names import is_identifier
 from ingestion.contracts.shape import near, report_unknown_keys, validate
 
@@ -109,16 +109,32 @@ class LakeJudge:
         for key, value in (("overlap", block.overlap), ("futureTolerance", block.future_tolerance)):
             if value is not None and value < timedelta(0):
                 self._error(key, "is negative; write a duration of zero or more, e.g. PT2H")
+        if block.watermark is None and block.null_watermark is not None:
+            self._error("nullWatermark", "is about rows without a watermark, and the block names none; remove it")
         column = self._column("watermark", block.watermark)
         if column is None:
             return
+        self._judge_nulls(column)
         type_ = column.arrow_type
-        if not column.required:
-            self._error("watermark", f"{column.name} may be null, and a null is in no window; make it `required: true`")
         if not (_is_temporal(type_) or pa.types.is_int64(type_)):
             self._error("watermark", f"{column.name} is {type_}; name a timestamp, a date or a 64-bit number")
         if pa.types.is_int64(type_) and block.overlap:
             self._error("overlap", f"is a duration, but the watermark {column.name} is a number; remove it")
+
+    def _judge_nulls(self, column: Column) -> None:
+        given = self._block.null_watermark
+        if given is None and not column.required:
+            self._error(
+                "watermark",
+                f"{column.name} may be null; say what becomes of such rows: `nullWatermark: include` (loaded, and read "
+                "again by each load), `quarantine` or `fail`",
+            )
+        if given is NullWatermark.INCLUDE and column.required:
+            self._error(
+                "nullWatermark",
+                f"include loads rows without {column.name}, which is promised as `required: true`; "
+                "remove one of the two",
+            )
 
     def _judge_deletes(self) -> None:
         block = self._block

@@ -18,7 +18,7 @@ PERSONAL_CLASSIFICATIONS = frozenset(
 )
 
 
-TYPE_RULE, FUTURE_RULE, DUPLICATE_RULE = "type", "future_watermark", "duplicate_key"
+TYPE_RULE, FUTURE_RULE, NULL_RULE, DUPLICATE_RULE = "type", "future_watermark", "null_watermark", "duplicate_key"
 """What a row can break beside the rules of its columns."""
 
 
@@ -44,6 +44,14 @@ class BronzeMode(StrEnum):
     APPEND = "append"
     MERGE = "merge"
     OVERWRITE = "overwrite"
+
+
+class NullWatermark(StrEnum):
+    """What a load does with rows whose watermark is null: load them, quarantine them, or stop."""
+
+    INCLUDE = "include"
+    QUARANTINE = "quarantine"
+    FAIL = "fail"
 
 
 class DriftAction(StrEnum):
@@ -165,6 +173,7 @@ class Contract:
     path: str = ""
     description: str = ""
     watermark: str | None = None
+    null_watermark: NullWatermark = NullWatermark.QUARANTINE
     sequence: str | None = None
     overlap: timedelta = timedelta(0)
     future_tolerance: timedelta = timedelta(minutes=5)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from ingestion.contracts.model import Column, Contract, Rule
+from ingestion.contracts.model import Column, Contract, NullWatermark, Rule
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ def compare_versions(old: Contract, new: Contract) -> list[Change]:
     """
     if old.id != new.id:
         raise ValueError(f"{old.id} and {new.id} are two contracts, not two versions of one")
-    changes = [*_table_changes(old, new), *_column_changes(old, new)]
+    changes = [*_table_changes(old, new), *_null_watermark_changes(old, new), *_column_changes(old, new)]
     changes.sort(key=lambda change: not change.breaking)
     return [*_version_changes(old, new, changes), *changes]
 
@@ -94,6 +94,19 @@ def _table_changes(old: Contract, new: Contract) -> Iterator[Change]:
         is_long = field in ("quality", "description", "drift", "reconcile")
         tail = "changed" if is_long else f"changed from {_shown(before)} to {_shown(after)}"
         yield Change(field, breaking, f"{name} {tail}", None, note)
+
+
+def _null_watermark_changes(old: Contract, new: Contract) -> Iterator[Change]:
+    before, after = old.null_watermark, new.null_watermark
+    if before is after:
+        return
+    note = ""
+    if NullWatermark.INCLUDE in (before, after):
+        note = (
+            "consumers may meet nulls" if after is NullWatermark.INCLUDE else "such rows no longer change in the lake"
+        )
+    sentence = f"what becomes of rows without a watermark changed from {before} to {after}"
+    yield Change("null_watermark", bool(note), sentence, None, note)
 
 
 def _column_changes(old: Contract, new: Contract) -> Iterator[Change]:

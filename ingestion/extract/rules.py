@@ -12,7 +12,16 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ingestion.contracts.model import FUTURE_RULE, TYPE_RULE, Column, Contract, QualityCheck, Rule
+from ingestion.contracts.model import (
+    FUTURE_RULE,
+    NULL_RULE,
+    TYPE_RULE,
+    Column,
+    Contract,
+    NullWatermark,
+    QualityCheck,
+    Rule,
+)
 from ingestion.contracts.projection import RAW_PREFIX
 
 _BOUNDS = {
@@ -37,32 +46,52 @@ def judge(contract: Contract, batch: pa.RecordBatch, *, future: str | None) -> I
     Yield a verdict per rule that at least one row of the batch breaks.
 
     A value that does not fit its type (its raw column is not null) breaks `type` and nothing else.
-    Rows whose watermark is at or above `future` break `future_watermark`.
+    Rows whose watermark is at or above `future` break `future_watermark`; rows without one break `null_watermark`,
+    unless the contract includes them or, quarantining them, requires the column already.
     """
-    raw_columns = {name.removeprefix(RAW_PREFIX) for name in batch.schema.names if name.startswith(RAW_PREFIX)}
     for column in contract.columns:
-        values = batch.column(column.name)
-        misfit = None
-        if column.name in raw_columns:
-            misfit = pc.is_valid(batch.column(RAW_PREFIX + column.name))
-            if misfit.true_count:
-                yield Verdict(column.name, TYPE_RULE, misfit)
-            else:
-                misfit = None
-        for rule in column.rules:
-            broken = _broken(column, rule, values)
-            if broken is None:
-                continue
-            if rule.kind == "required" and misfit is not None:
-                broken = pc.and_not(broken, misfit)
-            if broken.true_count:
-                yield Verdict(column.name, rule.name, broken)
-    if future is not None and contract.watermark is not None:
-        ahead = _bound_broken(
-            contract.column(contract.watermark), "exclusive_maximum", future, batch.column(contract.watermark)
-        )
+        yield from _judge_column(column, batch)
+    if contract.watermark is not None:
+        yield from _judge_watermark(contract, contract.column(contract.watermark), batch, future)
+
+
+def _judge_column(column: Column, batch: pa.RecordBatch) -> Iterator[Verdict]:
+    values, misfit = batch.column(column.name), _misfits(column, batch)
+    if misfit is not None:
+        yield Verdict(column.name, TYPE_RULE, misfit)
+    for rule in column.rules:
+        broken = _broken(column, rule, values)
+        if broken is None:
+            continue
+        if rule.kind == "required" and misfit is not None:
+            broken = pc.and_not(broken, misfit)
+        if broken.true_count:
+            yield Verdict(column.name, rule.name, broken)
+
+
+def _judge_watermark(
+    contract: Contract, column: Column, batch: pa.RecordBatch, future: str | None
+) -> Iterator[Verdict]:
+    values = batch.column(column.name)
+    policy = contract.null_watermark
+    is_judged = policy is NullWatermark.QUARANTINE and Rule("required") in column.rules
+    if policy is not NullWatermark.INCLUDE and not is_judged and values.null_count:
+        lacking, misfit = pc.is_null(values), _misfits(column, batch)
+        lacking = lacking if misfit is None else pc.and_not(lacking, misfit)
+        if lacking.true_count:
+            yield Verdict(column.name, NULL_RULE, lacking)
+    if future is not None:
+        ahead = _bound_broken(column, "exclusive_maximum", future, values)
         if ahead.true_count:
-            yield Verdict(contract.watermark, FUTURE_RULE, ahead)
+            yield Verdict(column.name, FUTURE_RULE, ahead)
+
+
+def _misfits(column: Column, batch: pa.RecordBatch) -> pa.Array | None:
+    """Return where the source's value does not fit the column's type, None where all fit."""
+    if RAW_PREFIX + column.name not in batch.schema.names:
+        return None
+    misfit = pc.is_valid(batch.column(RAW_PREFIX + column.name))
+    return misfit if misfit.true_count else None
 
 
 def count_breaches(column: Column, check: QualityCheck, values: pa.Array) -> int | None:

@@ -6,7 +6,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 
 from ingestion.contracts.compare import Drift, FoundColumn, find_drift
-from ingestion.contracts.model import Contract, DriftAction
+from ingestion.contracts.model import NULL_RULE, Contract, DriftAction, NullWatermark
 from ingestion.errors import Break, BrokenContractError, QuarantineLimitError
 from ingestion.extract.quality import MIN_ROWS_TO_JUDGE, Outcome, evaluate
 from ingestion.pipelines.batch import Batch
@@ -16,6 +16,7 @@ from ingestion.pipelines.context import Context
 def judge_batch(context: Context, batch: Batch) -> tuple[list[Outcome], tuple[str, ...]]:
     """Compare bad rows and quality checks with the contract's limits. Raises QuarantineLimitError."""
     contract = batch.contract
+    refuse_null_watermarks(batch)
     outcomes = evaluate(contract, batch.tally)
     failed = [o for o in outcomes if o.outcome == "fail"]
     judged = batch.tally.read - batch.counts.known_bad
@@ -29,12 +30,33 @@ def judge_batch(context: Context, batch: Batch) -> tuple[list[Outcome], tuple[st
         )
         raise QuarantineLimitError(
             f"{contract.id}: {finding}. Nothing was committed, and the source still has every row. "
-            "Repair the source, or release a contract version that promises less."
+            f"Repair the source, or release a contract version that promises less{_way_out(contract, batch)}."
         )
     warnings = [f"{o.check_id}: promised {o.promised}, found {o.found:g}" for o in outcomes if o.outcome == "warn"]
     if batch.counts.quarantined and percent > contract.quarantine_warn_percent:
         warnings.append(f"{batch.counts.quarantined} rows quarantined ({breaks})")
     return outcomes, tuple(warnings)
+
+
+def refuse_null_watermarks(batch: Batch) -> None:
+    """Raise QuarantineLimitError if rows without a watermark came and the contract says that they stop a load."""
+    contract = batch.contract
+    found = batch.tally.broken.get(f"{contract.watermark}:{NULL_RULE}", 0)
+    if contract.null_watermark is not NullWatermark.FAIL or not found:
+        return
+    raise QuarantineLimitError(
+        f"{contract.id}: promised a {contract.watermark} in every row (nullWatermark: fail), found {found} of "
+        f"{batch.tally.read} rows read without one. Nothing was committed, and the source still has every row. "
+        f"Fill {contract.watermark} in the source, or write nullWatermark: include or quarantine in the contract."
+    )
+
+
+def _way_out(contract: Contract, batch: Batch) -> str:
+    """Name the key that lets rows without a watermark pass, if such rows are among the bad ones."""
+    marks = {f"{contract.watermark}:{rule}" for rule in (NULL_RULE, "required")}
+    if marks.isdisjoint(batch.broken_new()):
+        return ""
+    return f"; rows without {contract.watermark} are loaded where it says nullWatermark: include"
 
 
 def record_quality(context: Context, contract: Contract, batch: Batch, outcomes: list[Outcome]) -> None:

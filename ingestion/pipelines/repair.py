@@ -18,6 +18,7 @@ from ingestion.errors import ConfigurationError
 from ingestion.extract.split import Tally, split
 from ingestion.lake import duck
 from ingestion.pipelines.batch import Batch, open_batch
+from ingestion.pipelines.checks import refuse_null_watermarks
 from ingestion.pipelines.comparing import compare_in
 from ingestion.pipelines.context import Context
 from ingestion.pipelines.gaps import record_comparison
@@ -139,6 +140,7 @@ def _mark_replayed(table: BronzeTable, positions: pa.Table, number: int) -> None
 def _commit(
     context: Context, contract: Contract, batch: Batch, watermark: str | None, *, fetched: int = 0
 ) -> LoadResult:
+    refuse_null_watermarks(batch)
     batch.drop_known_bad()
     metadata: dict[str, Any] = batch_metadata(context, contract, batch, watermark=watermark)
     number = batch.commit(metadata)

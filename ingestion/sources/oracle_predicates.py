@@ -12,7 +12,7 @@ from typing import Any
 import pyarrow as pa
 
 from ingestion.contracts.compare import FoundColumn, match_columns
-from ingestion.contracts.model import Column, Contract
+from ingestion.contracts.model import Column, Contract, NullWatermark
 from ingestion.contracts.window import Window
 from ingestion.errors import Break, BrokenContractError, ConfigurationError
 from ingestion.sources.oracle_catalog import quote, split_declaration
@@ -50,8 +50,8 @@ def in_window(contract: Contract, window: Window, found: tuple[FoundColumn, ...]
     """
     Return the condition of a window.
 
-    Rows without a watermark are asked for only where the column may be null: the OR keeps the database from using an
-    index.
+    Rows without a watermark are asked for only where the catalog (which may be behind, for a view) or the contract says
+    that there are some: the OR keeps the database from using an index.
     """
     if window.is_whole:
         return Condition()
@@ -64,7 +64,7 @@ def in_window(contract: Contract, window: Window, found: tuple[FoundColumn, ...]
             conditions.append(f"{quote(source.name)} {operator} {sql}")
             binds[name] = value
     sql = (" OR " if window.inverted else " AND ").join(conditions)
-    if window.holds_nulls and source.nullable:
+    if window.holds_nulls and (source.nullable or contract.null_watermark is NullWatermark.INCLUDE):
         sql = f"{sql} OR {quote(source.name)} IS NULL"
     return Condition(f"({sql})" if " OR " in sql else sql, binds)
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from ingestion.contracts.compare import FoundColumn, match_columns
-from ingestion.contracts.model import Column, Contract
+from ingestion.contracts.model import Column, Contract, NullWatermark
 from ingestion.contracts.moments import sqlserver_digits, sqlserver_moment
 from ingestion.contracts.window import Window
 from ingestion.errors import Break, BrokenContractError, ConfigurationError
@@ -53,7 +53,8 @@ def in_window(contract: Contract, window: Window, found: tuple[FoundColumn, ...]
     """
     Return the condition of a window.
 
-    Rows without a watermark are asked for only where the column may be null.
+    Rows without a watermark are asked for only where the catalog (which may be behind, for a view) or the contract says
+    that there are some.
     """
     if window.is_whole:
         return Condition()
@@ -62,7 +63,7 @@ def in_window(contract: Contract, window: Window, found: tuple[FoundColumn, ...]
     bounds = [(operator, text) for operator, text in ((low, window.low), (high, window.high)) if text is not None]
     parts = [compared(contract, source, operator, text) for operator, text in bounds]
     sql = (" OR " if window.inverted else " AND ").join(part.sql for part in parts)
-    if window.holds_nulls and source.nullable:
+    if window.holds_nulls and (source.nullable or contract.null_watermark is NullWatermark.INCLUDE):
         sql = f"{sql} OR {quote(source.name)} IS NULL"
     binds = tuple(bind for part in parts for bind in part.binds)
     return Condition(f"({sql})" if " OR " in sql else sql, binds)

@@ -10,12 +10,12 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from ingestion.bronze import changes
 from ingestion.bronze.rows import Stamp, bronze_rows, bronze_schema, effective_time
-from ingestion.contracts.model import Column, Contract, Mode
+from ingestion.contracts.model import Column, Contract, Mode, NullWatermark
 from tests.dbt.macros import load_macros
 from tests.dbt.test_history import EXAMPLES, _Facts
 
@@ -27,19 +27,23 @@ COLUMNS = (
     Column("changed_at", "changed_at", "timestamp", "TIMESTAMP", pa.timestamp("us")),
 )
 CONTRACT = Contract(
-    "s.t", "1.0.0", "s", "t", "duckdb", ("main", "t"), COLUMNS, ZONE, Mode.INCREMENTAL, "stg_t", watermark="changed_at"
-)
+    "s.t", "1.0.0", "s", "t", "duckdb", ("main", "t"), COLUMNS, ZONE, Mode.INCREMENTAL, "stg_t", watermark="changed_at",
+    null_watermark=NullWatermark.INCLUDE,
+)  # fmt: skip
 FACTS = _Facts(
     key=["id"], columns=["id", "colour", "changed_at"], tracked=["colour"],
     types={"id": "int64", "colour": "string", "changed_at": "timestamp[us]"},
 )  # fmt: skip
 
 
+Row = tuple[str, int | None]
+
+
 @dataclass(frozen=True)
 class Load:
     """A state of the source (per key colour and watermark, None: no row), its clock, and where the window begins."""
 
-    rows: tuple[tuple[str, int | None] | None, ...]
+    rows: tuple[Row | None, ...]
     clock: int
     low: int | None
 
@@ -64,7 +68,7 @@ class Loader:
     def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
         self.connection = connection
         self.batch = 0
-        self.seen: dict[int, list[str | None]] = defaultdict(list)
+        self.seen: dict[int, list[Row | None]] = defaultdict(lambda: [None])
         self.offer("empty", [], datetime(2026, 1, 1, tzinfo=UTC))
         connection.execute("create table bronze as from empty")
         connection.execute("create view events as from bronze")
@@ -76,8 +80,6 @@ class Loader:
             [c.name for c in COLUMNS],
         )
         stamped = bronze_rows(CONTRACT, good, Stamp(self.batch, op, moment, 0, moment), first_row=1)
-        undated = stamped.column("_eff").fill_null(pa.scalar(moment, pa.timestamp("us", "UTC")))
-        stamped = stamped.set_column(stamped.schema.get_field_index("_eff"), "_eff", undated)
         self.connection.register("offered", pa.Table.from_batches([stamped], bronze_schema(CONTRACT)))
         self.connection.execute(f"create or replace table {view} as from offered")
 
@@ -104,16 +106,18 @@ class Loader:
         fetched = changes.changed_state(CONTRACT, content, op="R", moment=moment)
         self.connection.execute(f"insert into bronze by name select * from news union all by name {fetched}")
         for key in range(1, len(load.rows) + 1):
-            if key not in there or key in window or key in lacking:
-                self.seen[key].append(there[key][0] if key in there else None)
+            last = self.seen[key][-1]
+            if key not in there or key in window or last is None or last[1] is None:
+                self.seen[key].append(there.get(key))
 
 
-def told(states: list[str | None]) -> list[str | None]:
-    """Return a sequence of states without repetitions and without what came before the first row."""
+def told(states: list[Row | None]) -> list[str | None]:
+    """Return the colours of a sequence of states without repetitions and without what came before the first row."""
     kept: list[str | None] = [None]
     for state in states:
-        if state != kept[-1]:
-            kept.append(state)
+        colour = state[0] if state is not None else None
+        if colour != kept[-1]:
+            kept.append(colour)
     return kept[1:]
 
 
@@ -124,6 +128,8 @@ def history() -> str:
 
 @settings(max_examples=max(20, EXAMPLES // 100), deadline=None, suppress_health_check=list(HealthCheck))
 @given(some=loads)
+@example(some=[Load((("red", None),), 1, None), Load((("blue", 2),), 3, None), Load((("red", None),), 12, 4)])
+@example(some=[Load((("red", None),), 5, None), Load((("blue", 2),), 6, 4)])
 def test_history_tells_the_states_that_the_loads_saw_in_their_order(history: str, some: list[Load]) -> None:
     with duckdb.connect() as connection:
         connection.execute("set timezone = 'UTC'")

@@ -10,6 +10,7 @@ from ingestion.lake import duck
 from ingestion.pipelines.context import Context, initialise, open_context
 from ingestion.pipelines.load import load_table
 from ingestion.settings import Settings
+from tests.sources import null_watermarks
 from tests.sources.oracle_fixtures import ID, FaultyServer, OracleDesk, Promise, faulty, faulty_server, oracle
 
 __all__ = ["faulty", "faulty_server", "oracle"]
@@ -87,3 +88,15 @@ def test_a_load_whose_fixed_point_is_lost_is_read_again_at_a_new_one(
     result = load_table(context, contract_id)
 
     assert (result.read, result.batch) == (3, 1)
+
+
+def test_rows_without_a_watermark_are_exact(oracle: OracleDesk) -> None:
+    table = oracle.table("ID NUMBER(12) PRIMARY KEY, NAME VARCHAR2(20), CHANGED_AT TIMESTAMP(6)")
+    oracle.sql(*null_watermarks.insert(table, "TIMESTAMP '{}'".format))
+    promises = (ID, Promise("name", "VARCHAR2(20)"), Promise("changed_at", "TIMESTAMP(6)", "timestamp"))
+    contract = oracle.contract(table, *promises, **null_watermarks.LAKE, chunkRows="2")
+
+    def alter() -> None:
+        oracle.sql(*null_watermarks.change(table, "TIMESTAMP '{}'".format))
+
+    null_watermarks.assert_exact(oracle.connection, oracle.folder.parent, contract.id, alter)

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pytest
 
 from ingestion.contracts.compare import FoundColumn
-from ingestion.contracts.model import Column, Contract, Mode
+from ingestion.contracts.model import Column, Contract, Mode, NullWatermark
 from ingestion.contracts.types import UnknownTypeError, arrow_type
 from ingestion.contracts.window import Window
 from ingestion.errors import (
@@ -189,6 +189,15 @@ def test_a_window_over_a_column_that_is_never_null_can_use_its_index() -> None:
     assert never_null.sql == "\"W\" >= TO_DATE(:low,'YYYY-MM-DD HH24:MI:SS')"
     assert never_null.binds == {"low": "2026-03-01 10:00:01"}
     assert maybe_null.sql == f'({never_null.sql} OR "W" IS NULL)'
+
+
+def test_rows_without_a_watermark_are_asked_for_where_the_contract_has_them_whatever_the_catalog_says() -> None:
+    promise = contract(column("w", "DATE", pa.timestamp("us")), watermark="w")
+    promise = replace(promise, null_watermark=NullWatermark.INCLUDE)
+    catalog = (found("DATE", "W", nullable=False),)
+
+    assert in_window(promise, Window(low="2026-03-01 10:00:00"), catalog).sql.endswith(' OR "W" IS NULL)')
+    assert in_window(promise, Window(), catalog).sql == "1 = 1"
 
 
 def test_a_bound_keeps_all_digits_of_the_source() -> None:

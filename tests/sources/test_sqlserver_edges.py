@@ -8,6 +8,7 @@ from datetime import datetime
 import pyarrow as pa
 import pytest
 
+from ingestion.contracts.model import NullWatermark
 from ingestion.contracts.projection import RAW_PREFIX
 from ingestion.contracts.window import Window
 from ingestion.errors import ConfigurationError
@@ -94,6 +95,22 @@ def test_a_bound_outside_a_types_calendar_is_never_sent(
 
     with SqlServerSource("shop", desk.connection).snapshot() as snapshot:
         assert [in_window(contract, window, snapshot.catalog(contract)).binds] == expected
+
+
+def test_rows_without_a_watermark_are_asked_for_where_the_contract_has_them_whatever_the_catalog_says(
+    desk: Desk,
+) -> None:
+    table = desk.table("ID bigint PRIMARY KEY, W datetime2(6) NOT NULL")
+    promise = Promise("w", "datetime2(6)", "timestamp")
+    contract = desk.contract(table, ID, promise, mode="incremental", watermark="w", nullWatermark="include")
+    never = replace(contract, null_watermark=NullWatermark.QUARANTINE)
+
+    with SqlServerSource("shop", desk.connection).snapshot() as snapshot:
+        catalog = snapshot.catalog(contract)
+    window = Window(low="2026-03-01 10:00:00")
+
+    assert in_window(contract, window, catalog).sql == f"({in_window(never, window, catalog).sql} OR [W] IS NULL)"
+    assert in_window(contract, Window(), catalog).sql == "1 = 1"
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from ingestion.pipelines.load import load_table
 from ingestion.pipelines.plan import plan_load
 from ingestion.settings import Settings
 from ingestion.sources.sqlserver import SqlServerSnapshot
+from tests.sources import null_watermarks
 from tests.sources.sqlserver_fixtures import ID, Desk, FaultyServer, Promise, desk, faulty, faulty_server
 
 __all__ = ["desk", "faulty", "faulty_server"]
@@ -292,3 +293,15 @@ def test_a_first_load_with_a_clock_for_a_watermark_is_one_stream(desk: Desk, mon
     monkeypatch.setattr(chunked, "read_chunk", None)
 
     assert load_table(desk.context(), contract.id).good == 1000
+
+
+def test_rows_without_a_watermark_are_exact(desk: Desk) -> None:
+    table = desk.table("ID bigint PRIMARY KEY, NAME varchar(20), CHANGED_AT datetime2(6)")
+    desk.sql(*null_watermarks.insert(f"dbo.{table}", "'{}'".format))
+    promises = (ID, Promise("name", "varchar(20)"), Promise("changed_at", "datetime2(6)", "timestamp"))
+    contract = desk.contract(table, *promises, **null_watermarks.LAKE)
+
+    def alter() -> None:
+        desk.sql(*null_watermarks.change(f"dbo.{table}", "'{}'".format))
+
+    null_watermarks.assert_exact(desk.connection, desk.folder.parent, contract.id, alter)

@@ -16,7 +16,7 @@ from ingestion.bronze import checkpoint
 from ingestion.pipelines.context import initialise
 from ingestion.pipelines.load import load_table
 from ingestion.pipelines.repair import repair_table
-from tests.engines import test_checkpoint, test_kill, test_load, test_newest_state, test_replay
+from tests.engines import test_checkpoint, test_kill, test_load, test_newest_state, test_null_watermarks, test_replay
 from tests.engines.conftest import Company, company
 from tests.spark.session import NEEDS_SPARK, SETTINGS
 
@@ -33,6 +33,7 @@ CORE: list[Callable[[Company], None]] = [
     test_load.test_merge_keeps_one_row_per_key,
     test_load.test_a_partitioned_table_keeps_the_value_that_it_is_partitioned_by,
     test_newest_state.test_two_states_read_at_one_moment_of_the_source_keep_their_order,
+    test_null_watermarks.test_rows_without_a_watermark_are_loaded_and_their_changes_dated_by_what_is_known,
 ]
 
 

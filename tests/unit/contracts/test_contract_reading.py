@@ -19,6 +19,7 @@ from ingestion.contracts.model import (
     DriftAction,
     DriftPolicy,
     Mode,
+    NullWatermark,
     QualityCheck,
     Reconcile,
     Rule,
@@ -128,7 +129,7 @@ def test_every_key_of_the_lake_block_is_read(
         patched(
             (
                 "overlap: PT2H",
-                "overlap: P1DT30M\n      sequence: customer_id\n      futureTolerance: PT0S\n      tracked: [city, email]\n"
+                "overlap: P1DT30M\n      sequence: customer_id\n      futureTolerance: PT0S\n      nullWatermark: fail\n      tracked: [city, email]\n"
                 "      chunkRows: 5000\n      bronze: merge\n"
                 "      onDrift: {newColumn: add, removedColumn: ignore, changedType: ignore}",
             ),
@@ -142,6 +143,7 @@ def test_every_key_of_the_lake_block_is_read(
 
     assert contract.overlap == timedelta(days=1, minutes=30)
     assert contract.future_tolerance == timedelta(0)
+    assert contract.null_watermark is NullWatermark.FAIL
     assert (contract.sequence, contract.tracked_names) == ("customer_id", ("city", "email"))
     assert (contract.chunk_rows, contract.bronze, contract.deletes) == (5000, BronzeMode.MERGE, Deletes.NONE)
     assert contract.drift == DriftPolicy(DriftAction.ADD, DriftAction.IGNORE, DriftAction.IGNORE)

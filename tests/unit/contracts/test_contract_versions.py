@@ -85,6 +85,25 @@ def test_change_that_breaks_nothing(
     assert changes_of(MINOR, (old, new)) == [(sentence, False)]
 
 
+@pytest.mark.parametrize(
+    ("before", "after", "is_breaking"),
+    [("quarantine", "include", True), ("include", "fail", True), ("quarantine", "fail", False)],
+)
+def test_to_load_rows_without_a_watermark_or_no_longer_breaks(
+    patched: PatchedText, contract_of: Callable[[str], Contract], before: str, after: str, *, is_breaking: bool
+) -> None:
+    nullable = ("        required: true\n        description: Watermark.", "        description: Watermark.")
+    old, new = (
+        contract_of(patched(nullable, ("overlap: PT2H", f"overlap: PT2H\n      nullWatermark: {policy}")))
+        for policy in (before, after)
+    )
+
+    changes = {change.kind: (change.sentence, change.breaking) for change in compare_versions(old, new)}
+
+    sentence = f"what becomes of rows without a watermark changed from {before} to {after}"
+    assert changes["null_watermark"] == (sentence, is_breaking)
+
+
 def test_renamed_column_is_one_change(changes_of: Callable[..., list[tuple[str, bool]]]) -> None:
     assert changes_of(MAJOR, ("name: city", "name: town")) == [("city is renamed to town", True)]
 

@@ -10,7 +10,7 @@ import pytest
 
 from ingestion.contracts.compare import FoundColumn, find_drift
 from ingestion.contracts.importing import ColumnFacts, Draft, TableFacts, draft_contract
-from ingestion.contracts.model import Contract, Deletes, Mode
+from ingestion.contracts.model import Contract, Deletes, Mode, NullWatermark
 from ingestion.contracts.odcs import read_contract
 from ingestion.contracts.types import UnknownTypeError, declared_type
 from ingestion.errors import ConfigurationError
@@ -88,11 +88,32 @@ def test_a_required_moment_of_change_is_proposed_as_the_watermark(tmp_path: Path
 
     assert (contract.mode, contract.watermark, contract.overlap.total_seconds()) == (
         Mode.INCREMENTAL, "dt_last_update", 7200)  # fmt: skip
+    assert "nullWatermark" not in draft.text
     assert any("Make sure that every change moves it" in note for note in draft.notes)
 
 
-def test_a_moment_that_may_be_null_is_no_watermark(tmp_path: Path) -> None:
+def test_a_watermark_that_may_be_null_is_proposed_with_the_rows_that_lack_it(tmp_path: Path) -> None:
     draft = draft_contract(table(column("ID", "NUMBER(12)"), column("UPDATED_AT", "TIMESTAMP(6)")),
+                           system="erp", timezone="UTC")  # fmt: skip
+    contract = read(draft, tmp_path)
+
+    assert (contract.mode, contract.watermark) == (Mode.INCREMENTAL, "updated_at")
+    assert contract.null_watermark is NullWatermark.INCLUDE
+    assert any(note.startswith("updated_at: may be null in the source") for note in draft.notes)
+
+
+def test_a_watermark_that_cannot_be_null_goes_before_one_that_can(tmp_path: Path) -> None:
+    draft = draft_contract(
+        table(column("ID", "NUMBER(12)"), column("CHANGED_AT", "DATE"), column("UPDATED_AT", "DATE", nullable=False)),
+        system="erp", timezone="UTC",
+    )  # fmt: skip
+    contract = read(draft, tmp_path)
+
+    assert (contract.watermark, contract.null_watermark) == ("updated_at", NullWatermark.QUARANTINE)
+
+
+def test_a_table_without_a_moment_of_change_is_compared_whole(tmp_path: Path) -> None:
+    draft = draft_contract(table(column("ID", "NUMBER(12)"), column("CREATED_AT", "DATE", nullable=False)),
                            system="erp", timezone="UTC")  # fmt: skip
 
     assert read(draft, tmp_path).mode is Mode.FULL

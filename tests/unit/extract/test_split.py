@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingestion.contracts.model import Column, Contract, Mode, Rule
+from ingestion.contracts.model import Column, Contract, Mode, NullWatermark, Rule
 from ingestion.errors import IntegrityError
 from ingestion.extract.split import Tally, split
 
@@ -82,6 +82,29 @@ def test_a_watermark_ahead_of_the_clock_is_refused() -> None:
     parts = split(table, batch, Tally(), future="1970-01-01 00:00:10.000000")
 
     assert parts.breaks.to_pylist() == ["c:future_watermark"]
+
+
+@pytest.mark.parametrize(
+    ("policy", "rules", "breaks"),
+    [
+        (NullWatermark.INCLUDE, (), ["c:type"]),
+        (NullWatermark.QUARANTINE, (), ["c:null_watermark", "c:type"]),
+        (NullWatermark.QUARANTINE, (Rule("required"),), ["c:required", "c:type"]),
+        (NullWatermark.FAIL, (), ["c:null_watermark", "c:type"]),
+        (NullWatermark.FAIL, (Rule("required"),), ["c:required; c:null_watermark", "c:type"]),
+    ],
+)
+def test_a_row_without_a_watermark_breaks_what_the_contract_says_and_a_misfit_is_none(
+    policy: NullWatermark, rules: tuple[Rule, ...], breaks: list[str]
+) -> None:
+    table = contract(one(pa.timestamp("us"), *rules), watermark="c", null_watermark=policy)
+    batch = pa.record_batch({"c": pa.array([0, None, None], pa.timestamp("us")), "__raw__c": [None, None, "infinity"]})
+    tally = Tally()
+
+    parts = split(table, batch, tally, future="1970-01-02 00:00:00")
+
+    assert parts.breaks.to_pylist() == breaks
+    assert tally.broken.get("c:null_watermark", 0) == (1 if "null_watermark" in breaks[0] else 0)
 
 
 def test_other_types_than_promised_stop_the_load_and_are_named() -> None:

@@ -13,7 +13,7 @@ import pytest
 from click.testing import CliRunner
 
 from ingestion.cli import cli
-from ingestion.contracts.model import Contract, Deletes, Mode, Reconcile
+from ingestion.contracts.model import Contract, Deletes, Mode, NullWatermark, Reconcile
 from ingestion.reconcile.leaves import Finding
 from ingestion.reconcile.states import FAILED_LOAD, PARTITION, STALE
 from monitoring.advice import Advice
@@ -196,6 +196,16 @@ def test_high_quarantine_is_a_break_of_the_contract(facts: Callable[..., Facts])
 
     assert advice.cause == "contract break"
     assert advice.commands == ("lakehouse quarantine list crm.people", "lakehouse load crm.people")
+
+
+def test_a_break_of_the_contract_names_the_key_that_loads_rows_without_a_watermark(facts: Callable[..., Facts]) -> None:
+    refused, included = (
+        only(facts({"null_watermark": policy}, gap=gap(quarantined_count=50)))
+        for policy in (NullWatermark.QUARANTINE, NullWatermark.INCLUDE)
+    )
+
+    assert "nullWatermark: include" in refused.prevention
+    assert "nullWatermark" not in included.prevention
 
 
 def test_repeated_keys_say_that_the_key_is_none(facts: Callable[..., Facts]) -> None:
