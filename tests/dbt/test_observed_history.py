@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -65,8 +65,9 @@ def wall(hour: int | None) -> datetime | None:
 class Loader:
     """A load's statements over tables in memory: the window, the deletes, and the rows that the lake lacks."""
 
-    def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
+    def __init__(self, connection: duckdb.DuckDBPyConnection, contract: Contract) -> None:
         self.connection = connection
+        self.contract = contract
         self.batch = 0
         self.seen: dict[int, list[Row | None]] = defaultdict(lambda: [None])
         self.offer("empty", [], datetime(2026, 1, 1, tzinfo=UTC))
@@ -79,31 +80,31 @@ class Loader:
             [pa.array(values, c.arrow_type) for values, c in zip(columns, COLUMNS, strict=True)],
             [c.name for c in COLUMNS],
         )
-        stamped = bronze_rows(CONTRACT, good, Stamp(self.batch, op, moment, 0, moment), first_row=1)
-        self.connection.register("offered", pa.Table.from_batches([stamped], bronze_schema(CONTRACT)))
+        stamped = bronze_rows(self.contract, good, Stamp(self.batch, op, moment, 0, moment), first_row=1)
+        self.connection.register("offered", pa.Table.from_batches([stamped], bronze_schema(self.contract)))
         self.connection.execute(f"create or replace table {view} as from offered")
 
     def load(self, load: Load) -> None:
         self.batch += 1
         moment = wall(load.clock).replace(tzinfo=UTC)  # type: ignore[union-attr]
         there = {k: row for k, row in enumerate(load.rows, 1) if row is not None}
-        since = None if load.low is None else effective_time(CONTRACT, str(wall(load.low)))
+        since = None if load.low is None else effective_time(self.contract, str(wall(load.low)))
         window = {k: r for k, r in there.items() if load.low is None or r[1] is None or r[1] >= load.low}
         self.offer("staged", [(k, *row) for k, row in window.items()], moment)
-        content = CONTRACT.content_names
-        news = changes.changed_state(CONTRACT, content, op="U", moment=moment, since=since)
+        content = self.contract.content_names
+        news = changes.changed_state(self.contract, content, op="U", moment=moment, since=since)
         self.connection.execute(f"create or replace table news as {news}")
         self.connection.register("keys", pa.table({"id": pa.array(list(there), pa.int64())}))
         self.connection.execute("create or replace table source_keys as from keys")
         self.connection.execute("create or replace table refused_keys as from source_keys limit 0")
-        self.connection.execute(f"create or replace table gone_keys as {changes.vanished_keys(CONTRACT)}")
-        lacking = [key for (key,) in self.connection.execute(changes.lacking_keys(CONTRACT)).fetchall()]
+        self.connection.execute(f"create or replace table gone_keys as {changes.vanished_keys(self.contract)}")
+        lacking = [key for (key,) in self.connection.execute(changes.lacking_keys(self.contract)).fetchall()]
         gone = changes.delete_rows(
-            CONTRACT, moment=moment, sequence=0, batch=self.batch, first_row=50, ingested_at=moment
+            self.contract, moment=moment, sequence=0, batch=self.batch, first_row=50, ingested_at=moment
         )
         self.connection.execute(f"insert into news by name {gone}")
         self.offer("staged", [(k, *there[k]) for k in lacking], moment, op="R")
-        fetched = changes.changed_state(CONTRACT, content, op="R", moment=moment)
+        fetched = changes.changed_state(self.contract, content, op="R", moment=moment)
         self.connection.execute(f"insert into bronze by name select * from news union all by name {fetched}")
         for key in range(1, len(load.rows) + 1):
             last = self.seen[key][-1]
@@ -133,7 +134,8 @@ def history() -> str:
 def test_history_tells_the_states_that_the_loads_saw_in_their_order(history: str, some: list[Load]) -> None:
     with duckdb.connect() as connection:
         connection.execute("set timezone = 'UTC'")
-        loader = Loader(connection)
+        has_nulls = any(row is not None and row[1] is None for load in some for row in load.rows)
+        loader = Loader(connection, CONTRACT if has_nulls else replace(CONTRACT, null_watermark=NullWatermark.FAIL))
         for load in some:
             loader.load(load)
         query = f"select id, case when not is_deleted then colour end from ({history}) order by id, valid_from"
