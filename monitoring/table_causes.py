@@ -132,7 +132,7 @@ _AFTER: dict[str, tuple[Sequence[str], str]] = {
     "SourceUnavailableError": _DOCTOR,
     "SnapshotLostError": _DOCTOR,
     "ConfigurationError": _DOCTOR,
-    "LakeError": _DOCTOR,
+    "LakeError": (("lakehouse doctor", "lakehouse doctor --mend", *_LOAD_COMMANDS), ""),
     "LakeUnavailableError": _DOCTOR,
     "InvalidContractError": (("lakehouse contract lint", *_LOAD_COMMANDS), ""),
     "BrokenContractError": (("lakehouse plan {0}", "lakehouse contract accept {0}", *_LOAD_COMMANDS), ""),

@@ -130,5 +130,5 @@ def lake_tables(contract: Contract) -> list[str]:
         "create schema if not exists silver",
         "create schema if not exists quarantine",
         f'create or replace table silver."{contract.silver_model}" ({columns}, is_current boolean)',
-        f'create or replace table quarantine."{contract.bronze_view}" (_breaks varchar, _replayed_in bigint)',
+        f'create or replace table quarantine."{contract.bronze_view}" (_breaks varchar, _replayed_in bigint, _settled_in bigint)',
     ]

@@ -7,6 +7,7 @@ LAKEHOUSE_AS_OF, Bronze is that of another lake, up to a batch per table; what i
 from __future__ import annotations
 
 import json
+import logging
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,10 +22,14 @@ from ingestion.lake import duck
 from ingestion.lake.base import Commit
 from ingestion.lake.delta_rs import DeltaRs
 from ingestion.lake.layout import Lake, LakeTable, open_lake
+from ingestion.lake.log import was_mended
 from ingestion.lake.rebuild import rebuild
 from ingestion.lake.rewrite import apply_difference
+from ingestion.lake.storage_errors import reaching
 from ingestion.ledger import tables as ledger
 
+logger = logging.getLogger("lakehouse")
+_NOTED = ("fingerprint", "computed_from", "newest")
 DEFAULT_ROOT = Path(__file__).resolve().parents[2] / "lake"
 SALT = "LAKEHOUSE_MASK_SALT"
 AS_OF = "LAKEHOUSE_AS_OF"  # JSON: `lake`, the root that Bronze is read from, and `batches`, the newest known per view
@@ -41,21 +46,35 @@ class Plugin(BasePlugin):
         self._connection = conn
         self._lake = open_lake(os.environ.get("LAKEHOUSE_ROOT") or DEFAULT_ROOT)
         self._engine = DeltaRs(self._lake.storage_options)
+        self._damaged: dict[str, LakeError] = {}
         duck.prepare(conn, self._lake, layers=("quarantine",))  # the others below, at fixed versions
         self._open_ledger(conn)
         conn.execute(
             "create table main.lake_state (schema varchar, name varchar, version bigint, batch bigint, "
-            "fingerprint varchar, append_only boolean, scan varchar, computed_from varchar)"
+            "fingerprint varchar, append_only boolean, scan varchar, computed_from varchar, newest bigint)"
         )
         known = json.loads(os.environ.get(AS_OF) or "null")
         bronze = self._lake if known is None else open_lake(known["lake"])
         duck.reach(conn, bronze.root)
         for table in bronze.tables():
             if table.schema == "bronze":
-                self._remember(conn, table, DeltaRs(bronze.storage_options), known and known["batches"].get(table.name))
+                engine, batches = DeltaRs(bronze.storage_options), known and known["batches"]
+                self._try_to_remember(conn, table, engine, batches and batches.get(table.name))
         for table in self._lake.tables():
             if table.schema in ("silver", "gold", "audit"):
-                self._remember(conn, table, self._engine)
+                self._try_to_remember(conn, table, self._engine)
+
+    def _try_to_remember(
+        self, connection: duck.Connection, table: LakeTable, engine: DeltaRs, known_batch: int | None = None
+    ) -> None:
+        """Remember a table; one that is damaged is left out, so that what does not read it is built all the same."""
+        try:
+            with reaching(table.uri):
+                self._remember(connection, table, engine, known_batch)
+        except LakeError as exc:
+            if engine.exists(table.uri):  # else nothing was ever committed to it
+                self._damaged[table.uri] = exc
+                logger.warning("%s", exc)
 
     def _open_ledger(self, conn: duck.Connection) -> None:
         """Make every table of the ledger a view with all columns of today, whatever an older lake has of it."""
@@ -66,7 +85,11 @@ class Plugin(BasePlugin):
             conn.unregister("promised")
             rows = f" union all by name select * from {duck.scan(kept[name])}" if name in kept else ""
             view = f"ops.{duck.identifier(name)}"
-            conn.execute(f"create or replace view {view} as select * from main.empty_{name}{rows}")
+            try:
+                with reaching(self._lake.uri("ops", name)):
+                    conn.execute(f"create or replace view {view} as select * from main.empty_{name}{rows}")
+            except LakeError as exc:
+                logger.warning("%s", exc)
 
     def configure_cursor(self, cursor: duck.Connection) -> None:
         """
@@ -83,13 +106,17 @@ class Plugin(BasePlugin):
         of the table.
 
         The config further holds `partition_by`, `order_by` of new files, `unindexed` columns (no statistics of them),
-        the model's `fingerprint`, the Bronze `batch` it was computed up to, and what it was `computed_from`, if it
-        wants to know the next time. An empty difference makes no commit.
-        Raises ConcurrentWriteError if another process committed to the table since dbt connected.
+        the model's `fingerprint`, the Bronze `batch` it was computed up to and when the `newest` row of that was loaded
+        (microseconds since 1970, UTC), and what it was `computed_from`, if it wants to know the next time. An empty
+        difference makes no commit.
+        Raises ConcurrentWriteError if another process committed to the table since dbt connected, LakeError if the
+        table is damaged.
         """
         config, relation = target_config.config, target_config.relation
         table = LakeTable(relation.schema, relation.identifier, self._lake.uri(relation.schema, relation.identifier))
-        noted = {name: config[name] for name in ("fingerprint", "computed_from") if config.get(name) is not None}
+        if table.uri in self._damaged:
+            raise self._damaged[table.uri]
+        noted = {name: config[name] for name in _NOTED if config.get(name) is not None}
         commit = Commit(f"{table.schema}/{table.name}", config["batch"], noted)
         with self._connection.cursor() as cursor:
             self.configure_cursor(cursor)
@@ -138,7 +165,7 @@ class Plugin(BasePlugin):
             connection.execute(f"create or replace view {view} as select * from {rows} where _batch <= {int(batch)}")
         connection.execute("delete from main.lake_state where schema = ? and name = ?", [table.schema, table.name])
         connection.execute(
-            "insert into main.lake_state values (?, ?, ?, ?, ?, ?, ?, ?)",
+            "insert into main.lake_state values (?, ?, ?, ?, ?, ?, ?, ?, ?)",
             [
                 table.schema,
                 table.name,
@@ -148,6 +175,7 @@ class Plugin(BasePlugin):
                 tip.properties.get("delta.appendOnly") == "true",
                 duck.scan(table.uri, version),
                 self._still_readable(connection, written.get("computed_from")),
+                written.get("newest"),
             ],
         )
 
@@ -155,7 +183,8 @@ class Plugin(BasePlugin):
         """
         Return as JSON what a table was computed from, with a scan per input at the version of that time.
 
-        None where log clean-up or vacuum has taken a part of one: a footer of every file is read.
+        None where log clean-up or vacuum has taken a part of one, or that version was torn and is another one now: a
+        footer of every file is read.
         """
         if not noted:
             return None
@@ -164,6 +193,8 @@ class Plugin(BasePlugin):
             uri = self._lake.uri(*name.split("."))
             scans[name] = duck.scan(uri, version)
             try:
+                if was_mended(uri, version):
+                    return None
                 if version != self._engine.version(uri):
                     connection.execute(f"select count(distinct filename) from {scans[name]}")
             except (duckdb.Error, LakeError):

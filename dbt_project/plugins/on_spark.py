@@ -16,7 +16,8 @@ import json
 import os
 import sys
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -31,9 +32,10 @@ from dbt_common.exceptions import DbtRuntimeError  # noqa: E402
 from deltalake import DeltaTable  # noqa: E402
 from deltalake.exceptions import DeltaError  # noqa: E402
 
-from ingestion.errors import LakehouseError  # noqa: E402
+from ingestion.errors import LakeError, LakehouseError  # noqa: E402
 from ingestion.lake.delta_rs import DeltaRs  # noqa: E402
 from ingestion.lake.layout import Lake, LakeTable, open_lake  # noqa: E402
+from ingestion.lake.log import was_mended  # noqa: E402
 from ingestion.lake.spark_session import open_session, prepare  # noqa: E402
 from ingestion.ledger import tables as ledger  # noqa: E402
 
@@ -85,15 +87,24 @@ def view_statements(lake: Lake, environ: Mapping[str, str]) -> Iterator[str]:
     engine = DeltaRs(source.storage_options)
     for table in source.tables():
         if table.schema == "bronze":
-            yield from _bronze(engine, table, None if as_of is None else as_of["batches"].get(table.name))
+            batch = None if as_of is None else as_of["batches"].get(table.name)
+            yield from _unless_damaged(partial(_bronze, engine, table, batch))
     engine = DeltaRs(lake.storage_options)
     ours = lake.tables()
     for table in ours:
         if table.schema in BUILT:
-            yield from _built(engine, lake, table)
+            yield from _unless_damaged(partial(_built, engine, lake, table))
     kept = {table.name: table.uri for table in ours if table.schema == "ops"}
     for name, schema in ledger.TABLES.items():
-        yield f"create or replace view ops.{name} as {_ledger_rows(engine, kept.get(name), schema)}"
+        yield from _unless_damaged(partial(_ledger, engine, name, kept.get(name), schema))
+
+
+def _unless_damaged(statements: Callable[[], Iterator[str]]) -> Iterator[str]:
+    """Yield the statements of a table; one that is damaged is left out, so that the others are built all the same."""
+    try:
+        yield from list(statements())
+    except LakeError as exc:
+        print(exc, file=sys.stderr)
 
 
 def scan(uri: str, version: int) -> str:
@@ -114,7 +125,7 @@ def _bronze(engine: DeltaRs, table: LakeTable, known_batch: int | None) -> Itera
 
 def _built(engine: DeltaRs, lake: Lake, table: LakeTable) -> Iterator[str]:
     written = engine.last_metadata(table.uri, f"{table.schema}/{table.name}") or {}
-    version = engine.version(table.uri)
+    version = engine.tip(table.uri, "").version  # of a log that is whole
     yield f"create or replace view {table.schema}.`{table.name}` as select * from {scan(table.uri, version)}"
     yield _state(table, version, {**written, "computed_from": _still_readable(lake, written.get("computed_from"))})
 
@@ -125,7 +136,8 @@ def _state(table: LakeTable, version: int, known: Mapping[str, Any]) -> str:
         f"create or replace view lake_state.`{table.schema}__{table.name}` as select "
         f"{int(version)} as version, {int(known.get('batch') or 0)} as batch, "
         f"{_text(known.get('fingerprint'))} as fingerprint, {known.get('append_only', False)} as append_only, "
-        f"{_text(scan(table.uri, version))} as scan, {_text(json.dumps(from_) if from_ else None)} as computed_from"
+        f"{_text(scan(table.uri, version))} as scan, {_text(json.dumps(from_) if from_ else None)} as computed_from, "
+        f"cast({'null' if known.get('newest') is None else int(known['newest'])} as bigint) as newest"
     )
 
 
@@ -137,6 +149,8 @@ def _still_readable(lake: Lake, noted: Mapping[str, Any] | None) -> dict[str, An
     for name, version in noted["inputs"].items():
         uri = lake.uri(*name.split("."))
         try:
+            if was_mended(uri, version):
+                return None
             table = DeltaTable(uri, storage_options=dict(lake.storage_options))
             now = _files(table)
             table.load_as_version(version)
@@ -154,14 +168,15 @@ def _files(table: DeltaTable) -> set[str]:
     return {unquote(str(path)) for path in pa.table(table.get_add_actions()).column("path").to_pylist()}
 
 
-def _ledger_rows(engine: DeltaRs, uri: str | None, promised: pa.Schema) -> str:
-    """Return the query of a ledger's table with all columns of today, whatever an older lake has of it."""
+def _ledger(engine: DeltaRs, name: str, uri: str | None, promised: pa.Schema) -> Iterator[str]:
+    """Yield the view of a ledger's table with all columns of today, whatever an older lake has of it."""
     found = [] if uri is None else engine.schema(uri).names
     columns = ", ".join(
         f"`{field.name}`" if field.name in found else f"cast(null as {_SQL_TYPES[str(field.type)]}) as `{field.name}`"
         for field in promised
     )
-    return f"select {columns} " + ("where false" if uri is None else f"from {scan(uri, engine.version(uri))}")
+    rows = "where false" if uri is None else f"from {scan(uri, engine.version(uri))}"
+    yield f"create or replace view ops.{name} as select {columns} {rows}"
 
 
 def _text(text: str | None) -> str:

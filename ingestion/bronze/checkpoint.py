@@ -41,6 +41,11 @@ def find_checkpoint(filesystem: pafs.FileSystem, folder: str, *, up_to: int) -> 
     return max(found, key=lambda checkpoint: checkpoint.batch, default=None)
 
 
+def later_checkpoints(filesystem: pafs.FileSystem, folder: str, *, after: int) -> list[str]:
+    """Return the paths of checkpoints of batches after a number: of batches that Bronze does not have."""
+    return [checkpoint.path for checkpoint, _ in _checkpoints(filesystem, folder) if checkpoint.batch > after]
+
+
 def stale_checkpoints(filesystem: pafs.FileSystem, folder: str, before: datetime) -> list[str]:
     """Return the paths of all checkpoints but the newest that were written before a moment."""
     known = sorted(_checkpoints(filesystem, folder), key=lambda found: found[0].batch)
@@ -64,7 +69,10 @@ def create_events_view(connection: duck.Connection, checkpoint: Checkpoint | Non
                 f"select * from bronze where _batch > {checkpoint.batch} "
                 f"union all by name select * from read_parquet({duck.literal(location)})"
             )
-    connection.execute(f"create view events as {query}")
+    try:
+        connection.execute(f"create view events as {query}")
+    except duck.UNREADABLE:  # the file is damaged: a cache that nothing depends on
+        connection.execute("create view events as select * from bronze")
 
 
 def is_worth_it(events: int, live_keys: int) -> bool:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
 
 import click
 from rich.console import Console
 
 from ingestion.cli.base import Output, settings, table, with_output
+from ingestion.errors import ConfigurationError, LakeError
 from ingestion.pipelines.context import initialise, open_context
 from ingestion.pipelines.maintenance import KEEP
 from ingestion.pipelines.maintenance import maintain as maintain_tables
+from ingestion.pipelines.mending import TableMended, mend_lake
 from ingestion.pipelines.status import examine, table_statuses
 from ingestion.reconcile.gap import OK_IN_PART
 
@@ -28,20 +31,41 @@ def init(output: Output) -> None:
 
 
 @click.command()
+@click.option("--mend", is_flag=True, help="Heal torn Delta logs first; what is taken out is set aside, not deleted.")
 @click.pass_context
 @with_output
-def doctor(output: Output, ctx: click.Context) -> None:
-    """Check packages, contracts, lake, connections and clocks; say what is missing."""
+def doctor(output: Output, ctx: click.Context, *, mend: bool) -> None:
+    """Check packages, contracts, lake, tables' files, connections and clocks; say what is missing or damaged."""
+    mended = mend_lake(settings()) if mend else []
     findings = examine(settings())
-    colours = {"ok": "green", "warning": "yellow", "missing": "red"}
+    colours = {"ok": "green", "warning": "yellow", "missing": "red", "damaged": "red"}
 
     def render(console: Console) -> None:
+        if mend:
+            _print_mended(console, mended)
         rows = [(f.subject, f"[{colours[f.outcome]}]{f.outcome}[/]", f.finding, f.advice) for f in findings]
         console.print(table(None, ("subject", "outcome", "finding", "what to do"), rows))
 
-    output.result([finding.as_dict() for finding in findings], render)
-    if any(finding.outcome == "missing" for finding in findings):
-        ctx.exit(10)
+    told = [finding.as_dict() for finding in findings]
+    output.result({"mended": [m.as_dict() for m in mended], "findings": told} if mend else told, render)
+    outcomes = {finding.outcome for finding in findings}
+    if outcomes & {"damaged", "missing"}:
+        ctx.exit(LakeError.exit_code if "damaged" in outcomes else ConfigurationError.exit_code)
+
+
+def _print_mended(console: Console, mended: Sequence[TableMended]) -> None:
+    for m in mended:
+        if m.fault:
+            console.print(f"{m.table}: left as it is. {m.fault}", markup=False)
+            continue
+        kept = "its log cannot be read and is set aside whole" if m.rows is None else f"{m.rows:,} rows, all kept"
+        told = "" if m.rows_aside is None else f" ({m.rows_aside:,} rows)"
+        console.print(f"{m.table}: {kept}.", markup=False)
+        console.print(f"  set aside: {len(m.files_aside)} files{told}, in", markup=False)
+        console.print(f"  {m.folder}", markup=False, soft_wrap=True)
+        console.print(f"  next: {m.next_step}", markup=False)
+    if not mended:
+        console.print("No table had a torn log.")
 
 
 @click.command()
@@ -53,12 +77,24 @@ def status(output: Output) -> None:
     def render(console: Console) -> None:
         columns = ("table", "last load", "batch", "watermark", "age (h)", "quarantined", "gap", "severity")
         rows = [
-            (s.contract_id, s.last_status, s.batch, s.watermark, s.age_hours, s.open_quarantine, s.sync_gap, s.severity)
+            (
+                s.contract_id,
+                "damaged" if s.fault else s.last_status,
+                None if s.fault else s.batch,
+                s.watermark,
+                s.age_hours,
+                s.open_quarantine,
+                s.sync_gap,
+                s.severity,
+            )
             for s in statuses
         ]
         console.print(table(None, columns, rows, numbers=("batch", "age (h)", "quarantined", "gap")))
         if any(s.severity == OK_IN_PART for s in statuses):
             console.print(f"{OK_IN_PART}: not all was compared; lakehouse gaps --last names what")
+        for s in statuses:
+            if s.fault:
+                console.print(f"{s.contract_id}: {s.fault}", markup=False)
 
     output.result([s.as_dict() for s in statuses], render)
 

@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.table import Table
 
 from ingestion.errors import LakehouseError
+from ingestion.lake.storage_errors import told_apart
 from ingestion.settings import Settings
 
 
@@ -26,8 +27,16 @@ class Group(click.Group):
         try:
             return super().invoke(ctx)
         except LakehouseError as exc:
-            click.echo(f"error: {exc}", err=True)
-            ctx.exit(exc.exit_code)
+            error = exc
+        except (click.exceptions.Exit, click.ClickException, click.Abort):
+            raise
+        except Exception as exc:  # a fault of the storage that no step is about
+            told = told_apart(str(settings().lake_root), exc)
+            if told is None:
+                raise
+            error = told
+        click.echo(f"error: {error}", err=True)
+        return ctx.exit(error.exit_code)
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click calls it by position
         return list(self.commands)

@@ -11,11 +11,11 @@ from typing import Any, Protocol
 import pyarrow as pa
 
 from ingestion.errors import ConcurrentWriteError, IntegrityError, LakeError
+from ingestion.lake.log import METADATA_KEY
 from ingestion.lake.statistics import indexed_columns
 
 WRITER_FEATURES = frozenset({"appendOnly", "invariants", "checkConstraints", "changeDataFeed", "timestampNtz"})
 READER_FEATURES = frozenset({"timestampNtz"})
-METADATA_KEY = "userMetadata"  # the one key that Spark's writer option can set as well
 OP = "_op"
 LOG_RETENTION = "interval 3650 days"  # commit metadata holds the watermarks; clean-up would take them away
 
@@ -238,7 +238,8 @@ def check_features(uri: str, readers: Sequence[str], writers: Sequence[str]) -> 
     if unknown:
         raise LakeError(
             f"{uri}: promised only Delta features that both engines know, found {', '.join(unknown)}. "
-            "Nothing was written. Remove the feature (ALTER TABLE ... DROP FEATURE) or rewrite the table."
+            "Nothing was written. Take the feature off again with the engine that set it (ALTER TABLE ... DROP FEATURE), "
+            "which keeps the table's rows and its commits."
         )
 
 

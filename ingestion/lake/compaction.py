@@ -33,7 +33,7 @@ def compact_files(engine: Engine, connection: Connection, table: Snapshot, order
         removed += files
         added += written
     if removed:
-        commit = Commit("compaction", None, {"files": len(removed), "into": len(added)})
+        commit = Commit("compaction", None)
         engine.replace(table.uri, removed, added, commit=commit, expected_version=table.version, rearranges=True)
     return len(removed)
 

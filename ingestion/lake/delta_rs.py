@@ -5,6 +5,8 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 from urllib.parse import unquote
@@ -17,7 +19,6 @@ from deltalake.transaction import AddAction, RemoveAction, create_table_with_add
 from ingestion.errors import IntegrityError, LakeError
 from ingestion.lake import duck
 from ingestion.lake.base import (
-    METADATA_KEY,
     OP,
     Commit,
     LiveFile,
@@ -31,7 +32,9 @@ from ingestion.lake.base import (
     table_properties,
 )
 from ingestion.lake.compaction import compact_files
+from ingestion.lake.damage import torn_log
 from ingestion.lake.locate import located
+from ingestion.lake.log import METADATA_KEY, check_has_no_past, check_whole
 from ingestion.lake.rewrite import apply_difference
 from ingestion.lake.statistics import indexed_columns
 from ingestion.lake.storage_errors import reaching
@@ -60,7 +63,7 @@ class DeltaRs:
         return _arrow_schema(self._open(uri))
 
     def tip(self, uri: str, app_id: str) -> Tip:
-        table = self._open(uri)
+        table = self._whole(uri)
         return Tip(table.version(), table.transaction_version(app_id) or 0, table.metadata().configuration)
 
     def last_metadata(self, uri: str, app_id: str) -> dict[str, Any] | None:
@@ -80,16 +83,25 @@ class DeltaRs:
         unindexed: Sequence[str] = (),
         partition_by: Sequence[str] = (),
     ) -> None:
-        DeltaTable.create(
-            uri,
-            schema,
-            mode="ignore",
-            partition_by=list(partition_by) or None,
-            configuration=table_properties(
-                schema, append_only=append_only, unindexed=unindexed, partition_by=partition_by
-            ),
-            storage_options=self._options,
-        )
+        if self.exists(uri):
+            return
+        with reaching(uri):
+            check_has_no_past(uri)
+            try:
+                DeltaTable.create(
+                    uri,
+                    schema,
+                    mode="ignore",
+                    partition_by=list(partition_by) or None,
+                    configuration=table_properties(
+                        schema, append_only=append_only, unindexed=unindexed, partition_by=partition_by
+                    ),
+                    storage_options=self._options,
+                    commit_properties=CommitProperties(max_commit_retries=0),  # a retry would create it once more
+                )
+            except DeltaError:
+                if not self.exists(uri):  # else another process was quicker
+                    raise
 
     def add_columns(self, uri: str, fields: Sequence[pa.Field]) -> None:
         table = self._writable(uri)
@@ -103,7 +115,7 @@ class DeltaRs:
         if self._is_applied(table, commit):
             return None
         check_partition(uri, table.metadata().partition_columns, files)
-        try:
+        with _committing(uri):
             table.create_write_transaction(
                 list(_add_actions(files)),
                 "overwrite" if overwrite else "append",
@@ -111,8 +123,6 @@ class DeltaRs:
                 partition_by=table.metadata().partition_columns or None,
                 commit_properties=_properties(commit),
             )
-        except CommitFailedError as exc:
-            raise lost_race(uri) from exc
         return self._open(uri).version()
 
     def append(self, uri: str, rows: pa.Table, *, commit: Commit | None = None) -> None:
@@ -125,12 +135,10 @@ class DeltaRs:
             )
         if commit is not None and self._is_applied(table, commit):
             return
-        try:
+        with _committing(uri):
             write_deltalake(
                 table, rows, mode="append", commit_properties=None if commit is None else _properties(commit)
             )
-        except CommitFailedError as exc:
-            raise lost_race(uri) from exc
 
     def snapshot(self, uri: str, *, expected_version: int) -> Snapshot:
         table = self._at(uri, expected_version)
@@ -155,7 +163,7 @@ class DeltaRs:
         unindexed: Sequence[str] = (),
         partition_by: Sequence[str] = (),
     ) -> int:
-        try:
+        with _committing(uri):
             # no set_table_properties: it adds the feature variantType to every table with timestampNtz
             create_table_with_add_actions(
                 uri,
@@ -167,8 +175,6 @@ class DeltaRs:
                 storage_options=self._options,
                 commit_properties=_properties(commit),
             )
-        except CommitFailedError as exc:
-            raise lost_race(uri) from exc
         return self._open(uri).version()
 
     def replace(
@@ -184,7 +190,9 @@ class DeltaRs:
         table = self._at(uri, expected_version)
         now, is_change = int(time.time() * 1000), not rearranges
         removals = [RemoveAction(f.path, is_change, now, f.bytes, dict(f.partition_values)) for f in removed]
-        try:
+        swap = {"files": len(removed), "into": len(added)}
+        commit = replace(commit, metadata={**commit.metadata, **swap})
+        with _committing(uri):
             table.create_write_transaction(
                 [*removals, *_add_actions(added, is_change)],
                 "append",
@@ -192,8 +200,6 @@ class DeltaRs:
                 partition_by=table.metadata().partition_columns or None,
                 commit_properties=_properties(commit, retries=0),  # a retry would let other commits in between
             )
-        except CommitFailedError as exc:
-            raise lost_race(uri) from exc
         return expected_version + 1
 
     def merge(
@@ -237,14 +243,17 @@ class DeltaRs:
                 f"{uri}: promised a Delta table, found none. Nothing was written. Run `lakehouse init`."
             ) from exc
         except DeltaError as exc:
-            raise LakeError(
-                f"{uri}: this Delta table cannot be opened ({type(exc).__name__}); it is half-written or damaged. "
-                "Nothing was written. Restore its _delta_log from a backup, or delete the folder and "
-                "`lakehouse load --full` the table."
-            ) from exc
+            raise torn_log(uri, f"one that cannot be read ({type(exc).__name__})") from exc
+
+    def _whole(self, uri: str) -> DeltaTable:
+        """Open a table whose newest commit is whole: readers take an empty one for a commit of nothing."""
+        table = self._open(uri)
+        with reaching(uri):
+            check_whole(uri, table.version())
+        return table
 
     def _writable(self, uri: str) -> DeltaTable:
-        table = self._open(uri)
+        table = self._whole(uri)
         protocol = table.protocol()
         check_features(uri, protocol.reader_features or [], protocol.writer_features or [])
         return table
@@ -262,6 +271,16 @@ class DeltaRs:
             return False
         applied = table.transaction_version(commit.app_id)
         return applied is not None and applied >= commit.version
+
+
+@contextmanager
+def _committing(uri: str) -> Iterator[None]:
+    """Raise what ends a commit as an error of ours."""
+    with reaching(uri):
+        try:
+            yield
+        except CommitFailedError as exc:
+            raise lost_race(uri) from exc
 
 
 def _arrow_schema(table: DeltaTable) -> pa.Schema:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import logging
 import os
 import uuid
 from collections.abc import Collection
@@ -14,8 +15,9 @@ import duckdb
 from duckdb import DuckDBPyConnection as Connection
 from duckdb import Error
 
-from ingestion.errors import ConfigurationError
-from ingestion.lake.layout import LAYERS, Lake
+from ingestion.errors import ConfigurationError, LakeError
+from ingestion.lake.layout import Lake
+from ingestion.lake.names import LAYERS
 from ingestion.lake.storage import is_remote, redacted
 from ingestion.lake.storage_duck import extensions, location, secret
 from ingestion.lake.storage_errors import reaching
@@ -35,6 +37,8 @@ __all__ = [
     "select",
 ]
 
+logger = logging.getLogger("lakehouse")
+UNREADABLE = (duckdb.IOException, duckdb.InvalidInputException)  # what a missing, cut or damaged file ends in
 UNSIGNED = "allow_unsigned_extensions"
 
 
@@ -76,7 +80,11 @@ def select(connection: Connection, query: str) -> tuple[list[str], list[tuple[ob
 
 
 def prepare(connection: Connection, lake: Lake, layers: Collection[str] = LAYERS) -> None:
-    """Load the delta extension and (re)create the schemas and one view per table of some layers. Idempotent."""
+    """
+    Load the delta extension and (re)create the schemas and one view per table of some layers. Idempotent.
+
+    A table that cannot be opened gets no view, and a warning: the others can be read all the same.
+    """
     load_extension(connection, "delta")
     reach(connection, lake.root)
     connection.execute("set timezone = 'UTC'")
@@ -85,7 +93,11 @@ def prepare(connection: Connection, lake: Lake, layers: Collection[str] = LAYERS
     with reaching(lake.root):
         for table in lake.tables():
             if table.schema in layers:
-                register(connection, table.schema, table.name, table.uri)
+                try:
+                    with reaching(table.uri):
+                        register(connection, table.schema, table.name, table.uri)
+                except LakeError as exc:
+                    logger.warning("%s", exc)
 
 
 def reach(connection: Connection, uri: str) -> None:

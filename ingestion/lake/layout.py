@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -17,16 +18,14 @@ from pathlib import Path
 import pyarrow.fs as pafs
 
 from ingestion.errors import LakeError
+from ingestion.lake.names import LAYERS, ONE_LEVEL_LAYERS, TWO_LEVEL_LAYERS
 from ingestion.lake.storage import forget_empty, is_remote, storage_options
 from ingestion.lake.storage_duck import location
 from ingestion.lake.storage_errors import missing, reaching
-from ingestion.lake.storage_files import make_folder, open_files
+from ingestion.lake.storage_files import make_folder, move, open_files
 
 MARKER = "_lakehouse.json"
 FORMAT_VERSION = 1
-TWO_LEVEL_LAYERS = ("bronze", "quarantine")
-ONE_LEVEL_LAYERS = ("silver", "gold", "audit", "ops")
-LAYERS = (*TWO_LEVEL_LAYERS, *ONE_LEVEL_LAYERS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +75,10 @@ class Lake:
 
     def tables(self) -> list[LakeTable]:
         """Return every Delta table of the lake, ordered by schema and name."""
+        return [table for table in self.table_folders() if self._is_delta(table.uri)]
+
+    def table_folders(self) -> list[LakeTable]:
+        """Return every folder that is a table's, whether or not it holds a Delta log."""
         found = []
         for layer in TWO_LEVEL_LAYERS:
             for system in self._folders(layer):
@@ -83,7 +86,7 @@ class Lake:
                     found.append(LakeTable(layer, f"{system}__{entity}", self.uri(layer, system, entity)))
         for layer in ONE_LEVEL_LAYERS:
             found += [LakeTable(layer, name, self.uri(layer, name)) for name in self._folders(layer)]
-        return [table for table in found if self._is_delta(table.uri)]
+        return found
 
     def _folders(self, *parts: str) -> Iterator[str]:
         selector = pafs.FileSelector(self.path(*parts), allow_not_found=True)
@@ -140,19 +143,50 @@ def create_lake(root: str | Path) -> Lake:
     """
     lake = lake_at(root)
     with reaching(lake.root):
-        if _read_marker(lake) is not None:
+        if _read_marker(lake, or_empty=True) is not None:
             return lake
         _check_bucket(lake)
         inside = lake.filesystem.get_file_info(pafs.FileSelector(lake.path(), allow_not_found=True))
-        if inside:
-            raise LakeError(
-                f"{lake.root}: promised an empty folder or a lake, found {len(inside)} other entries and no {MARKER}. "
-                "Nothing was written. Choose another folder (LAKEHOUSE_ROOT) or empty this one."
-            )
+        others = [info.base_name for info in inside if not info.base_name.startswith(MARKER)]
+        if others and _read_marker(lake) is None:  # else another process has just made it
+            raise _not_ours(lake, others)
         make_folder(lake.filesystem, lake.path())
-        with lake.filesystem.open_output_stream(lake.path(MARKER)) as stream:
-            stream.write(json.dumps({"format": FORMAT_VERSION}).encode())
+        write_marker(lake)
     return lake
+
+
+def write_marker(lake: Lake) -> None:
+    """Write the marker, at once or not at all; object stores do so by themselves."""
+    path = lake.path(MARKER) if is_remote(lake.root) else lake.path(f"{MARKER}.{uuid.uuid4().hex}.new")
+    with lake.filesystem.open_output_stream(path) as stream:
+        stream.write(json.dumps({"format": FORMAT_VERSION}).encode())
+    if path != lake.path(MARKER):
+        move(lake.filesystem, path, lake.path(MARKER))
+
+
+def mend_marker(lake: Lake) -> None:
+    """Write the marker again where the tables of a lake lie without one. Raises LakeError where there are none."""
+    if _read_marker(lake, or_empty=True) is not None:
+        return
+    if not lake.tables():
+        raise LakeError(
+            f"{lake.root}: promised a lake, found none (no {MARKER} and no tables). Nothing was read or written. "
+            "Create it with `lakehouse init`, or set LAKEHOUSE_ROOT to an existing lake."
+        )
+    write_marker(lake)
+
+
+def _not_ours(lake: Lake, others: Sequence[str]) -> LakeError:
+    if lake.tables():
+        return LakeError(
+            f"{lake.root}: promised the marker {MARKER} beside the tables of a lake, found the tables alone. Nothing was "
+            "written. If this is your lake, run `lakehouse doctor --mend`, which writes the marker again and touches "
+            "no table; else set LAKEHOUSE_ROOT to another folder."
+        )
+    return LakeError(
+        f"{lake.root}: promised an empty folder or a lake, found {len(others)} other entries and no {MARKER}. "
+        "Nothing was written. Set LAKEHOUSE_ROOT to another folder."
+    )
 
 
 def _check_bucket(lake: Lake) -> None:
@@ -168,10 +202,10 @@ def _check_bucket(lake: Lake) -> None:
         raise missing(lake.root)
 
 
-def _read_marker(lake: Lake) -> int | None:
-    """Return the format version, None where there is no marker."""
+def _read_marker(lake: Lake, *, or_empty: bool = False) -> int | None:
+    """Return the format version, None where there is no marker or (`or_empty`) one that nothing was written to."""
     info = lake.filesystem.get_file_info(lake.path(MARKER))
-    if info.type == pafs.FileType.NotFound:
+    if info.type == pafs.FileType.NotFound or (or_empty and info.size == 0):
         return None
     try:
         with lake.filesystem.open_input_stream(lake.path(MARKER)) as stream:
@@ -179,7 +213,7 @@ def _read_marker(lake: Lake) -> int | None:
     except (ValueError, KeyError, TypeError) as exc:
         raise LakeError(
             f"{lake.root}: the marker {MARKER} is not readable. Nothing was read or written. "
-            'Restore it; a lake of today holds {"format": ' + str(FORMAT_VERSION) + "}."
+            f'If this is your lake, write {{"format": {FORMAT_VERSION}}} into it; its tables are not touched by that.'
         ) from exc
     if found > FORMAT_VERSION:
         raise LakeError(

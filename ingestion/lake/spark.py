@@ -38,6 +38,7 @@ from ingestion.lake.base import (
     table_properties,
 )
 from ingestion.lake.delta_rs import DeltaRs
+from ingestion.lake.log import check_has_no_past
 from ingestion.lake.spark_rows import (
     arriving_rows,
     check_keys,
@@ -99,12 +100,17 @@ class SparkDelta(DeltaRs):
     ) -> None:
         if self.exists(uri):
             return
+        check_has_no_past(uri)
         builder = DeltaTable.createIfNotExists(self.session).location(uri).addColumns(from_arrow_schema(schema))
         for name, value in table_properties(
             schema, append_only=append_only, unindexed=unindexed, partition_by=partition_by
         ).items():
             builder = builder.property(name, value)
-        builder.partitionedBy(*partition_by).execute()
+        try:
+            builder.partitionedBy(*partition_by).execute()
+        except _CONFLICTS:
+            if not self.exists(uri):  # else another process was quicker
+                raise
 
     def add_columns(self, uri: str, fields: Sequence[pa.Field]) -> None:
         self._writable(uri)
@@ -226,7 +232,8 @@ class SparkDelta(DeltaRs):
         if after.version == before.version + 1 and _rows(after.files) != _rows(before.files):
             raise IntegrityError(
                 f"{uri}: {_rows(before.files)} rows were in the files to compact, {_rows(after.files)} are there now. "
-                f"Restore version {before.version} (RESTORE TABLE ... TO VERSION AS OF) and report it."
+                f"Load and build nothing here until version {before.version} is restored (RESTORE TABLE ... TO VERSION "
+                "AS OF): a restore takes back what was committed after it, too. Then report it."
             )
         return replaced
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from ingestion.errors import LakeError, LakehouseError, LakeUnavailableError
+from ingestion.lake.damage import lost_data, torn_log
+from ingestion.lake.names import table_in
 from ingestion.lake.storage import is_remote
 
 # in the words of Arrow, delta-rs and DuckDB, in this order
@@ -23,16 +27,32 @@ _DENIED = re.compile(
     r"|(unrecognized|invalid)_?client|server failed to authenticate|\b40[13]\b",
     re.I,
 )
+_TORN = re.compile(r"DeltaKernel|Kernel error|delta_kernel|[Ii]nvalid JSON in log|No files in log segment")
+_LOST = re.compile(
+    r"No magic bytes|magic bytes not found|too small to be a Parquet|[Ii]nvalid Parquet|Corrupt footer|TProtocol"
+    r"|[Dd]ecompression failure|corrupt|[Uu]nexpected end of|No such file or directory|prefix length",
+)
+FOLDER_OF_LOG = "/_delta_log/"
+_NOT_OF_FILES = ("oracledb", "mssql", "pyodbc")  # a database may say the same words
+_ABOUT = re.compile(r"[^\s'\"]+\.parquet")
+_ERRNOS = {
+    errno.ENOSPC: r"no space left on device",
+    errno.EDQUOT: r"disk quota exceeded",
+    errno.EROFS: r"read-only file system",
+    errno.EACCES: r"permission denied",
+    errno.EPERM: r"operation not permitted",
+    errno.EIO: r"input/output error",
+}
 _ELSEWHERE = re.compile(r"permanent_?redirect|moved permanently|authorization_?header_?malformed|\b301\b", re.I)
 
 
 @contextmanager
 def reaching(root: str) -> Iterator[None]:
     """
-    Raise what the storage of `root` answers as an error of ours; other errors pass. Local folders raise their own.
+    Raise what the storage of `root`, a lake or a table, answers as an error of ours; other errors pass.
 
-    Raises LakeUnavailableError, which a later attempt may survive, or LakeError. Neither repeats the library's
-    words: they may quote a URL with a signature in it.
+    Raises LakeUnavailableError, which a later attempt may survive, or LakeError. On object stores neither repeats the
+    library's words: they may quote a URL with a signature in it.
     """
     try:
         yield
@@ -48,8 +68,9 @@ def reaching(root: str) -> Iterator[None]:
 def told_apart(root: str, error: Exception) -> LakehouseError | None:
     """Return the error of ours that an error of a library means; None if it is not one of the storage of `root`."""
     text = str(error)
-    if not is_remote(root) or not _FROM_STORAGE.search(text):
-        return None
+    found = _told_by_system(root, error) or _told_by_content(root, text)
+    if found is not None or not is_remote(root) or not _FROM_STORAGE.search(text):
+        return found
     if _MISSING.search(text):
         return missing(root)
     if _DENIED.search(text):
@@ -66,6 +87,55 @@ def told_apart(root: str, error: Exception) -> LakehouseError | None:
         f"{root}: promised storage that answers, found none ({type(error).__name__}). Nothing was committed. "
         "Run it again; if it stays so, check the network and the endpoint (AWS_ENDPOINT_URL, the account in the URI)."
     )
+
+
+def _told_by_system(root: str, error: Exception) -> LakeError | None:
+    """Return what the operating system refused; a full disk counts wherever it is, the rest below `root` alone."""
+    text = str(error)
+    number = next((n for n, words in _ERRNOS.items() if re.search(words, text, re.I)), None)
+    number = getattr(error, "errno", None) or number
+    if number not in _ERRNOS or type(error).__module__.startswith(_NOT_OF_FILES):
+        return None
+    subject, what = _subject(root, text), os.strerror(number)
+    if number in (errno.ENOSPC, errno.EDQUOT):
+        return LakeError(
+            f"{subject}: promised space for what is written, found none ({what}). Nothing more was committed; the lake "
+            "is whole. Make room where the lake and the temporary folder (TMPDIR) are, and run it again; `lakehouse "
+            "maintain` frees what no version of the last days needs."
+        )
+    if root not in text:
+        return None
+    return LakeError(
+        f"{subject}: promised files that can be read and written, found: {what}. Nothing more was committed; what is "
+        "there is whole. Give this user the rights (or mend the mount or disk), see `lakehouse doctor`, and run it again."
+    )
+
+
+def _told_by_content(root: str, text: str) -> LakeError | None:
+    """Return the error of a damaged log or data file below `root`."""
+    uri = _table_uri(root, text)
+    if uri is None:
+        return None
+    about = _ABOUT.search(text)
+    if about and FOLDER_OF_LOG not in about[0] and _LOST.search(text):
+        name = about[0].rsplit("/", 1)[-1]
+        return lost_data(uri, f"{name} missing, cut or damaged")
+    return torn_log(uri, "one that cannot be read") if _TORN.search(text) else None
+
+
+def _table_uri(root: str, text: str) -> str | None:
+    """Return the table that a message is about: the root itself if that is one, else one below it."""
+    if table_in(root):
+        return root
+    if root not in text:
+        return None
+    found = table_in(text, root)
+    return None if found is None else "/".join([root, found[0], *found[1].split("__", 1)])
+
+
+def _subject(root: str, text: str) -> str:
+    found = table_in(root) or (table_in(text, root) if root in text else None)
+    return ".".join(found) if found else root
 
 
 def missing(root: str) -> LakeError:

@@ -125,15 +125,15 @@ def _newest_and_known(connection: duck.Connection, contract: Contract, moment: d
     Return the newest batch of a table, and the newest one up to a moment if one is given.
 
     A batch was there when the ledger says that its load ended; a batch that the ledger does not
-    know counts from when it was read.
+    know counts from when it was read. A step that ended before that spoke of a batch of the same number that was lost.
     """
     view = duck.identifier(contract.bronze_view)
     query = (
         "select coalesce(max(_batch), 0), coalesce(max(_batch) filter ("
         "where $moment::timestamptz is null or coalesce(ended, read) <= $moment::timestamptz), 0) "
+        f"from (select _batch, any_value(read) as read, min(finished_at) as ended "
         f"from (select _batch, min(_ingested_at) as read from bronze.{view} group by 1) "
-        "left join (select batch, min(finished_at) as ended from ops.runs "
-        f"where subject = $contract and {_LOADS} group by batch) on batch = _batch"
+        f"left join ops.runs on batch = _batch and subject = $contract and {_LOADS} and finished_at >= read group by 1)"
     )
     found = connection.execute(query, {"contract": contract.id, "moment": moment}).fetchone()
     return (int(found[0]), int(found[1])) if found else (0, 0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -365,5 +365,6 @@ def open_batch(
             yield Batch(table, state, fixed_point, bench=bench, review=review, folder=folder)
     finally:
         filesystem = table.lake.filesystem
-        if filesystem.get_file_info(folder).type.name == "Directory":
-            filesystem.delete_dir(folder)
+        with suppress(OSError):  # maintenance sweeps what stays; a fault of the storage has its own error
+            if filesystem.get_file_info(folder).type.name == "Directory":
+                filesystem.delete_dir(folder)

@@ -185,11 +185,13 @@ def _reason(entry: dict[str, Any]) -> str:
         return f" ({entry['failures']} rows break it)"
     lines = [line.strip() for line in (entry.get("message") or "").splitlines() if line.strip()]
     shown = [_without_values(line) for line in lines[1:2] or lines[:1]]
-    return f" ({shown[0][:300]})" if shown else ""
+    return f" ({shown[0][:900]})" if shown else ""
 
 
 def _without_values(line: str) -> str:
     if line.startswith(_SPEAK_OF_NAMES):
+        return line[:300]
+    if line.partition(":")[2].startswith(" promised "):  # an error of ours
         return line
     of_spark = re.match(r"\[[A-Z0-9_.]+\]", line)
     return of_spark[0] if of_spark else line.split(":", maxsplit=1)[0]

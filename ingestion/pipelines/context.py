@@ -16,7 +16,14 @@ from ingestion.contracts.model import Contract
 from ingestion.contracts.odcs import find_contract, list_contract_ids, read_contracts
 from ingestion.contracts.runbook import in_files
 from ingestion.contracts.silver_models import silver_models, with_model
-from ingestion.errors import ConfigurationError, LakehouseError
+from ingestion.errors import (
+    ConcurrentWriteError,
+    ConfigurationError,
+    IntegrityError,
+    LakeError,
+    LakehouseError,
+    LakeUnavailableError,
+)
 from ingestion.lake.base import Engine
 from ingestion.lake.delta_rs import DeltaRs
 from ingestion.lake.layout import Lake, create_lake, open_lake
@@ -28,6 +35,8 @@ from ingestion.sources import open_source
 from ingestion.sources.base import Source
 
 logger = logging.getLogger("lakehouse")
+_SAYING: tuple[type[LakehouseError], ...] = (LakeError, LakeUnavailableError, ConcurrentWriteError, IntegrityError)
+_COMMITTING = ("load", "repair", "replay")
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,22 +97,53 @@ class Context:
             with reaching(self.lake.root):
                 yield row
         except BaseException as exc:
+            error = _after_commit(exc, row)
             row["status"] = "failed"
             row["error"] = type(exc).__name__
-            row["message"] = str(exc) if isinstance(exc, LakehouseError) else None
-            raise
-        finally:
-            row["finished_at"] = datetime.now(UTC)
+            row["message"] = str(error) if isinstance(error, LakehouseError) else None
+            try:
+                self._note(row)
+            except LakehouseError as unnoted:  # what failed first is what has to be mended first
+                logger.warning("%s", unnoted)
+            if error is exc:
+                raise
+            raise error from exc
+        self._note(row)
+
+    def _note(self, row: dict[str, Any]) -> None:
+        """Write a step's row into the ledger. Raises an error of ours that says what the step did all the same."""
+        row["finished_at"] = datetime.now(UTC)
+        told = [self.run_id, row["step"], row["subject"], row.get("batch"), row["status"]]
+        logger.info("run=%s step=%s subject=%s batch=%s status=%s", *told)
+        try:
             with reaching(self.lake.root):
                 self.journal.append("runs", [row])
-            logger.info(
-                "run=%s step=%s subject=%s batch=%s status=%s",
-                self.run_id,
-                step,
-                subject,
-                row.get("batch"),
-                row["status"],
-            )
+        except Exception as exc:
+            cause = str(exc) if isinstance(exc, LakehouseError) else f"({type(exc).__name__})"
+            raise _unnoted(row, exc, cause) from exc
+
+
+def _after_commit(error: BaseException, row: dict[str, Any]) -> BaseException:
+    """Return an error that says of a step which had committed its batch before it that the batch stays."""
+    if row.get("batch") is None or row["step"] not in _COMMITTING or type(error) not in _SAYING:
+        return error
+    return type(error)(
+        f"{row['subject']}: batch {row['batch']} is committed to Bronze and stays; what failed came after it. {error}"
+    )
+
+
+def _unnoted(row: dict[str, Any], error: Exception, cause: str) -> LakehouseError:
+    """Return the error of a step that did its work and could not write its row; of the kind of what went wrong."""
+    done = "did its work"
+    if row.get("batch") is not None and row["step"] in _COMMITTING:
+        done = f"committed batch {row['batch']} to Bronze, which stays"
+    elif row["status"] == "failed":
+        done = "failed, as told"
+    kind = next((kind for kind in _SAYING if type(error) is kind), LakeError)
+    return kind(
+        f"{row['subject']}: the step {row['step']} {done}; only its row in the ledger (ops.runs) could not be written. "
+        f"Mend the ledger and run the step again, which writes nothing twice. {cause}"
+    )
 
 
 def open_context(settings: Settings, run_id: str | None = None) -> Context:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -33,7 +34,8 @@ def record_sync_gap(context: Context, contract_id: str) -> GapReport:
             report = record_comparison(context, compare_table(context, table, table.state()))
         except Exception:
             unknown = {"severity": UNKNOWN, "runbook_sql": str(count_rows(context.told(contract), None))}
-            context.journal.append("gaps", [_common(context, contract_id) | unknown])
+            with suppress(Exception):  # what failed first is what has to be mended
+                context.journal.append("gaps", [_common(context, contract_id) | unknown])
             raise
         row["batch"] = report.batch
         row["status"] = "ok" if report.severity in (OK, OK_IN_PART) else "warning"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -107,10 +108,14 @@ def _load_at(
             with open_batch(table, state, snapshot.fixed_point, memory_limit=context.settings.load_memory) as batch:
                 if begun is not None:
                     batch.ingested_at, batch.fixed_point = begun.ingested_at, begun.fixed_point
-                load = TableLoad(context, contract, table, state, source, snapshot, found, batch, ledger, allow_deletes)
+                load = TableLoad(
+                    context, contract, table, state, source, snapshot, found, batch, ledger, allow_deletes, row
+                )
                 result = load.run(full=full, drifts=drifts)
     except (SnapshotLostError, PermanentError):
-        ledger.clear()  # the rows are of a state that is gone, or nobody may want them
+        with suppress(OSError):
+            ledger.clear()  # the rows are of a state that is gone, or nobody may want them
         raise
-    ledger.clear()
+    with suppress(OSError):  # what is committed is committed
+        ledger.clear()
     return result

@@ -60,10 +60,10 @@ def repair_table(context: Context, contract_id: str, *, allow_deletes: bool = Fa
             if not yes:
                 check_limit(contract, work)
             result = _repair(context, table, snapshot, work, allow_deletes=allow_deletes)
+            row.update(ledger_columns(result))
             if result.batch is not None:
                 again = compare_in(context, table, table.state(), snapshot)
                 record_comparison(context, again, is_repaired=True)
-        row.update(ledger_columns(result))
         return result
 
 
@@ -114,6 +114,7 @@ def replay_quarantine(context: Context, contract_id: str) -> LoadResult:
                     fixed_point=point,
                 )
             result = _commit(context, contract, batch, watermark)
+        row.update(ledger_columns(result))
         if marks:
             positions = pa.Table.from_batches(marks)
             _mark_replayed(table, positions, result.batch or state.batch)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import os
 import sys
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -10,11 +11,16 @@ from datetime import UTC, datetime
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from ingestion.bronze.table import BronzeTable
 from ingestion.contracts.model import Contract
 from ingestion.contracts.odcs import read_contracts
 from ingestion.errors import LakehouseError
 from ingestion.lake.layout import open_lake
+from ingestion.lake.mending import examine_table
+from ingestion.lake.storage import is_remote
+from ingestion.lake.storage_errors import reaching
 from ingestion.pipelines.context import Context
+from ingestion.pipelines.mending import damages
 from ingestion.settings import Settings
 from ingestion.sources import open_source
 
@@ -25,7 +31,7 @@ class TableStatus:
     One table as the lake and the ledger know it.
 
     `age_hours` counts from the end of the last good load to now; `sync_gap` and `severity` are of
-    the last check. None means never.
+    the last check. None means never. `fault` says why a table cannot be read; what the lake tells is then not known.
     """
 
     contract_id: str
@@ -36,11 +42,13 @@ class TableStatus:
     open_quarantine: int
     sync_gap: int | None
     severity: str | None
+    fault: str | None = None
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
 
 
+_LITTLE_SPACE = 256 * 2**20
 _PACKAGES = {  # package -> the extra that brings it
     "oracledb": "oracle",
     "mssql-python": "sqlserver",
@@ -66,8 +74,11 @@ def table_statuses(context: Context) -> list[TableStatus]:
     )
     statuses = []
     for contract in context.contracts():
-        table = context.table(contract)
-        state = table.state() if context.engine.exists(table.uri) else None
+        table, state, quarantined = context.table(contract), None, 0
+        fault = _fault(context, table)
+        if fault is None and context.engine.exists(table.uri):
+            state = table.state()
+            quarantined = table.count_in_quarantine(state)
         done = good.get(contract.id)
         statuses.append(
             TableStatus(
@@ -76,22 +87,33 @@ def table_statuses(context: Context) -> list[TableStatus]:
                 watermark=state.watermark if state else None,
                 last_status=loads.get(contract.id, {}).get("status"),
                 age_hours=None if done is None else (now - done["finished_at"]).total_seconds() / 3600,
-                open_quarantine=table.count_in_quarantine(state) if state else 0,
+                open_quarantine=quarantined,
                 sync_gap=gaps.get(contract.id, {}).get("sync_gap"),
                 severity=gaps.get(contract.id, {}).get("severity"),
+                fault=fault,
             )
         )
     return statuses
 
 
+def _fault(context: Context, table: BronzeTable) -> str | None:
+    """Return what is wrong with the files of a table or its quarantine, and what to do; None where nothing is."""
+    for uri in (table.uri, table.quarantine_uri):
+        with reaching(context.lake.root):
+            for damage in examine_table(context.engine, uri):
+                return f"{damage.finding}. {damage.advice}"
+    return None
+
+
 def _latest(context: Context, query: str) -> dict[str, dict[str, Any]]:
     """Return the last row per `id` of a query that is ordered by time."""
-    return {row["id"]: row for row in context.journal.select(query)}
+    with reaching(context.lake.root):
+        return {row["id"]: row for row in context.journal.select(query)}
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing the doctor looked at. `outcome` is ok, warning or missing; `advice` is what to do."""
+    """One thing the doctor looked at. `outcome` is ok, warning, missing or damaged; `advice` is what to do."""
 
     subject: str
     outcome: str
@@ -104,7 +126,7 @@ class Finding:
 
 def examine(settings: Settings) -> list[Finding]:
     """Look at the interpreter, packages, contracts, lake, connections and clock. Changes nothing."""
-    findings = [*_packages(), _lake(settings)]
+    findings = [*_packages(), *_lake(settings)]
     try:
         contracts = read_contracts(settings.contracts)
     except LakehouseError as exc:
@@ -127,12 +149,31 @@ def _packages() -> Iterator[Finding]:
             yield Finding(name, "warning", "not installed", f"pip install lakehouse[{extra}], if you need it")
 
 
-def _lake(settings: Settings) -> Finding:
+def _lake(settings: Settings) -> Iterator[Finding]:
     try:
         lake = open_lake(settings.lake_root)
+        found = list(damages(lake))
+        yield Finding("lake", "ok", f"{lake.root}, {len(lake.tables())} tables")
     except LakehouseError as exc:
-        return Finding("lake", "missing", str(exc), "lakehouse init")
-    return Finding("lake", "ok", f"{lake.root}, {len(lake.tables())} tables")
+        yield Finding("lake", "missing", str(exc), "lakehouse init")
+        return
+    yield from _room(lake.root)
+    for name, damage in found:
+        yield Finding(name, "damaged", damage.finding, damage.advice)
+
+
+def _room(root: str) -> Iterator[Finding]:
+    """Look at the disk of a lake in a folder: its rights and its space."""
+    if is_remote(root):
+        return
+    disk = os.statvfs(root)
+    if disk.f_flag & os.ST_RDONLY or not os.access(root, os.W_OK | os.X_OK):
+        yield Finding(
+            "lake's disk", "damaged", "nothing can be written there", "mend the mount, or the folder's rights"
+        )
+    free = disk.f_bavail * disk.f_frsize
+    if free < _LITTLE_SPACE:
+        yield Finding("lake's disk", "warning", f"{free // 2**20:,} MB free", "make room; lakehouse maintain")
 
 
 def _zones(names: set[str]) -> Iterator[Finding]:

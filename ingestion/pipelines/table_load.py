@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Any
 
 from ingestion.bronze import changes
 from ingestion.bronze.rows import effective_time
@@ -71,6 +72,8 @@ class TableLoad:
     batch: Batch
     ledger: ChunkLedger
     allow_deletes: bool
+    row: dict[str, Any]
+    """The step's row in the ledger: what is committed is noted there at once."""
 
     def run(self, *, full: bool, drifts: list[Drift]) -> LoadResult:
         plan = self._plan(None if full else committed_watermark(self.context, self.table, self.state), full=full)
@@ -89,7 +92,7 @@ class TableLoad:
         self.batch.drop_known_bad()
         outcomes, warnings = judge_batch(self.context, self.batch)
         metadata = batch_metadata(self.context, self.contract, self.batch, watermark=plan.watermark, window=plan.window)
-        number = self.batch.commit(metadata)
+        number = self.row["batch"] = self.batch.commit(metadata)
         record_quality(self.context, self.contract, self.batch, outcomes)
         return result_of(
             self.context,

@@ -6,6 +6,7 @@ A fixed point's moment is the connection's `clock`, for a file that shows an ear
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -27,6 +28,7 @@ from ingestion.settings import Connection
 from ingestion.sources.base import WHOLE, Chunk, Grant, Slice
 
 BATCH_BYTES = 16 * 1024 * 1024
+_CORRUPT = re.compile(r"[Cc]orrupt database file|Failure while replaying WAL|database has been invalidated")
 _DESCRIBE = """
 select c.schema_name, c.table_name, k.constraint_column_names, t.comment,
     c.column_name, c.data_type, c.is_nullable, c.comment
@@ -114,6 +116,13 @@ class DuckDbSource:
             connection.execute("set timezone = 'UTC'")
             connection.execute("set enable_progress_bar = false")  # as in ingestion.lake.duck
             yield connection
+        except (duckdb.Error, OSError) as exc:  # what the lake's files end in passes here, too
+            if self._path not in str(exc) and not _CORRUPT.search(str(exc)):
+                raise
+            raise SourceUnavailableError(
+                f"{self._system}: promised a whole DuckDB file {Path(self._path).name}, found it cut or damaged. "
+                "Nothing was committed. Restore it, or wait for whoever writes it; then run it again."
+            ) from exc
         finally:
             connection.close()
 

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from ingestion.bronze.table import BronzeTable
 from ingestion.lake import duck
 from tests.dbt.warehouse import PROJECT, Build, Row, Warehouse, at
 
@@ -153,22 +152,6 @@ def test_docs_know_every_table_and_show_answers(built: Warehouse) -> None:
     sources = {name.removeprefix("source.lakehouse.") for name in catalog["sources"]}
     assert sources == {*built.contracts, "ops.gaps", "ops.differences"}
     assert '"lines": 3' in shown.printed
-
-
-def test_a_bronze_table_that_was_made_anew_is_read_from_its_start(tmp_path: Path) -> None:
-    warehouse = Warehouse(tmp_path)
-    fill(warehouse)
-    warehouse.succeed("run", "-s", "stg_customers")
-    contract = warehouse.contracts["erp.customers"]
-    shutil.rmtree(warehouse.folder / "lake/bronze/erp/customers")
-    BronzeTable(warehouse.lake, warehouse.engine, contract).create()
-    warehouse.batches.clear()
-    warehouse.append("erp.customers", [customer(7, "2026-01-05")])
-
-    again = warehouse.succeed("run", "-s", "stg_customers")
-
-    assert again.outcomes() == {"stg_customers": "OVERWRITE"}
-    assert [row["customer_id"] for row in warehouse.query("from silver.stg_customers")] == [7]
 
 
 def test_another_set_of_tracked_columns_rebuilds_a_history_once(copied: Warehouse) -> None:

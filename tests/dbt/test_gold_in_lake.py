@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 
 from ingestion.lake import compaction, duck
+from ingestion.lake.log import read_log
+from ingestion.lake.mending import mend_table
 from tests.dbt.test_dbt_commands import customer, fill, line, order, product
 from tests.dbt.warehouse import PROJECT, Warehouse, at
 
@@ -72,6 +74,17 @@ def random_day(chance: random.Random, day: str) -> dict[str, list[Any]]:
             for number in {chance.choice(ids), chance.choice(ids)}
         ],
     }
+
+
+def test_facts_of_a_version_that_was_torn_and_mended_are_all_computed_again(copied: Warehouse) -> None:
+    copied.append("shop.orders", [order(1, "2026-02-05", status="PAID", channel="SHOP")])
+    computed(copied)
+    log = read_log(copied.lake.uri("silver", "stg_orders"))
+    Path(log.path(max(log.commits))).write_bytes(b"")
+    mend_table(copied.engine, copied.lake.uri("silver", "stg_orders"), "silver")
+
+    assert computed(copied) == "all is computed"
+    assert_whole(copied)
 
 
 def test_random_days_leave_the_facts_of_the_whole_computation(copied: Warehouse) -> None:

@@ -116,10 +116,9 @@ class Company:
         return context.engine.version(context.lake.uri(layer, "crm", entity))
 
 
-@pytest.fixture
-def company(tmp_path: Path) -> Company:
+def make_company(folder: Path) -> Company:
     """people: 1 Ada 10:00, 2 Bea 10:00, 3 Cyd 11:00; cities: A, B."""
-    made = Company(tmp_path)
+    made = Company(folder)
     made.contract("people", PEOPLE)
     made.contract("cities", CITIES)
     made.sql(
@@ -131,6 +130,12 @@ def company(tmp_path: Path) -> Company:
     )
     initialise(made.settings)
     return made
+
+
+@pytest.fixture
+def company(tmp_path: Path) -> Company:
+    """The company of `make_company`, with nothing loaded yet."""
+    return make_company(tmp_path)
 
 
 @pytest.fixture

@@ -1,6 +1,6 @@
 {#
     A lake table as this dbt process sees it: `version`, `batch`, `fingerprint`, whether it is `append_only`, what it was
-    `computed_from` (none where that cannot be read any more), `scan`, which reads it, and `rows`, a query in brackets of
+    `computed_from` (none where that cannot be read any more), when the `newest` row of its batch was loaded, `scan`, which reads it, and `rows`, a query in brackets of
     its rows with the place of each (`_file`, `_pos`); none where there is no table.
 #}
 {% macro lake_state(schema, name) %}
@@ -14,12 +14,13 @@
         'rows': rows_with_places(rows[0][4]),
         'scan': rows[0][4],
         'computed_from': fromjson(rows[0][5]) if rows[0][5] else none,
+        'newest': rows[0][6] | int if rows[0][6] is not none else none,
     } if rows else none) }}
 {% endmacro %}
 
 {% macro duckdb__lake_state_query(schema, name) %}
     {{ return(
-        "select version, batch, fingerprint, append_only, scan, computed_from from main.lake_state where schema = '"
+        "select version, batch, fingerprint, append_only, scan, computed_from, newest from main.lake_state where schema = '"
         ~ schema ~ "' and name = '" ~ name ~ "'"
     ) }}
 {% endmacro %}
@@ -28,7 +29,7 @@
 {% macro spark__lake_state_query(schema, name) %}
     {% set view = schema ~ '__' ~ name %}
     {{ return(
-        'select version, batch, fingerprint, append_only, scan, computed_from from lake_state.' ~ view
+        'select version, batch, fingerprint, append_only, scan, computed_from, newest from lake_state.' ~ view
         if run_query("show views in lake_state like '" ~ view ~ "'").rows else none
     ) }}
 {% endmacro %}

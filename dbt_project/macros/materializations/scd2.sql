@@ -1,8 +1,8 @@
 {#
     A history table (model SQL: `scd2(...)`). Touches only keys with new events, in one commit; nothing new makes none.
-    Another set of keys, columns or tracked columns forces a rebuild from Bronze, which gives the same history; so does
-    a Bronze table that counts its batches anew, for then `since` means nothing, and new events in one that is not
-    append-only, for what has left it leaves no event. Where a large share of all events is new, a rebuild is quicker.
+    Another set of keys, columns or tracked columns forces a rebuild from Bronze, which gives the same history; so do new
+    events in a Bronze table that is not append-only, for what has left it leaves no event. Where a large share of all
+    events is new, a rebuild is quicker. Bronze that is not the one read before, or lacks batches of it, stops the model.
 #}
 {% materialization scd2, default %}
     {% set source_name, table_name = model.sources[0] %}
@@ -12,9 +12,18 @@
     {% set fingerprint = local_md5(tojson({'hash': spelling, 'facts': facts}, sort_keys=true)) %}
     {% set bronze = lake_state('bronze', events.identifier) %}
     {% set silver = lake_state(this.schema, this.identifier) %}
+    {% if not bronze %}
+        {{ exceptions.raise_compiler_error(
+            this.identifier ~ ': promised the Bronze table ' ~ events.identifier ~ ', found none that can be opened. '
+            ~ 'Nothing was written. Run `lakehouse doctor`, which tells what to do.'
+        ) }}
+    {% endif %}
     {% set since = silver.batch if silver else 0 %}
     {% set difference = none %}
-    {% set rebuild = bronze.batch < since or (bronze.batch > since and not bronze.append_only) %}
+    {% set rebuild = since != bronze.batch and not bronze.append_only %}
+    {% if silver and bronze.append_only and not should_full_refresh() %}
+        {% do assert_bronze_goes_on(events, bronze.batch, silver) %}
+    {% endif %}
     {{ run_hooks(pre_hooks) }}
     {% if silver and bronze.batch > since and not rebuild %}
         {% set events_new, oldest = run_query(scd2_news(events, since)).rows[0] %}
@@ -33,6 +42,7 @@
         within=scd2_reach(oldest | int) if difference is not none else none,
         fingerprint=fingerprint,
         batch=bronze.batch,
+        newest=newest_of(events, bronze.batch),
         partition_by=['is_current'],
         order_by=['valid_to'] + facts.key,
         unindexed=facts.personal,

@@ -7,7 +7,7 @@
 #}
 {% macro store_in_lake(
     rows, difference, fingerprint, key, within=none, batch=none, partition_by=[], order_by=[], unindexed=[],
-    rebuild=false, computed_from=none
+    rebuild=false, computed_from=none, newest=none
 ) %}
     {% set relation = this.incorporate(type='view') %}
     {% set before = lake_state(this.schema, this.identifier) %}
@@ -21,6 +21,7 @@
             'fingerprint': fingerprint,
             'computed_from': computed_from,
             'batch': batch,
+            'newest': newest,
             'partition_by': partition_by,
             'order_by': order_by,
             'unindexed': unindexed,

@@ -7,6 +7,7 @@
     {% set table = "delta.`" ~ lake_uri(relation) ~ "`" %}
     {% set app = relation.schema ~ '/' ~ relation.identifier %}
     {% set noted = {'app': app, 'batch': told.batch | int if told.batch is not none else none, 'fingerprint': told.fingerprint} %}
+    {% if told.newest is not none %}{% do noted.update({'newest': told.newest}) %}{% endif %}
     {% if told.computed_from is not none %}{% do noted.update({'computed_from': told.computed_from}) %}{% endif %}
     {% do run_query('set spark.sql.ansi.enabled=true') %}
     {% do run_query('set spark.databricks.delta.commitInfo.userMetadata=' ~ tojson(noted, sort_keys=true)) %}

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import pickle
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pyarrow as pa
@@ -8,7 +10,8 @@ import pytest
 
 from ingestion.errors import LakeError
 from ingestion.lake.delta_rs import DeltaRs
-from ingestion.lake.layout import MARKER, LakeTable, create_lake, open_lake
+from ingestion.lake import layout
+from ingestion.lake.layout import MARKER, Lake, LakeTable, create_lake, lake_at, mend_marker, open_lake, write_marker
 
 
 def test_a_new_folder_becomes_a_lake_and_opens_again(tmp_path: Path) -> None:
@@ -40,12 +43,72 @@ def test_opening_where_no_lake_is_says_how_to_make_one(tmp_path: Path) -> None:
         open_lake(tmp_path)
 
 
-@pytest.mark.parametrize("text", ["", "{}", "[]", '{"format": "x"}'], ids=["empty", "no format", "a list", "no number"])
+@pytest.mark.parametrize("text", ["{", "{}", "[]", '{"format": "x"}'], ids=["cut", "no format", "a list", "no number"])
 def test_an_unreadable_marker_is_no_licence_to_write(tmp_path: Path, text: str) -> None:
     (tmp_path / MARKER).write_text(text)
 
     with pytest.raises(LakeError, match="not readable"):
         create_lake(tmp_path)
+
+
+def test_an_init_that_was_killed_before_its_marker_was_written_is_done_by_the_next(tmp_path: Path) -> None:
+    (tmp_path / MARKER).touch()
+    (tmp_path / f"{MARKER}.1f.new").touch()
+
+    create_lake(tmp_path)
+
+    assert open_lake(tmp_path) == create_lake(tmp_path)
+
+
+def test_an_empty_marker_among_other_files_is_no_licence_to_write(tmp_path: Path) -> None:
+    (tmp_path / MARKER).touch()
+    (tmp_path / "report.xlsx").write_text("theirs")
+
+    with pytest.raises(LakeError, match="not readable"):
+        create_lake(tmp_path)
+
+
+def test_tables_without_their_marker_are_nobodys_to_empty(tmp_path: Path) -> None:
+    lake = create_lake(tmp_path)
+    DeltaRs().create(lake.uri("ops", "runs"), pa.schema([("x", pa.int64())]))
+    (tmp_path / MARKER).unlink()
+
+    with pytest.raises(LakeError, match="doctor --mend") as refused:
+        create_lake(tmp_path)
+    mend_marker(lake_at(tmp_path))
+
+    assert "empty" not in str(refused.value)
+    assert open_lake(tmp_path).tables() == [LakeTable("ops", "runs", lake.uri("ops", "runs"))]
+
+
+def test_an_init_that_another_one_overtakes_takes_its_lake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def overtake(lake: Lake) -> None:  # between the look for a marker and the look at the folder
+        write_marker(lake)
+        DeltaRs().create(lake.uri("ops", "runs"), pa.schema([("x", pa.int64())]))
+
+    monkeypatch.setattr(layout, "_check_bucket", overtake)
+
+    assert create_lake(tmp_path).tables() == open_lake(tmp_path).tables() != []
+
+
+def test_two_inits_at_once_both_find_the_lake(tmp_path: Path) -> None:
+    schema = pa.schema([("x", pa.int64())])
+
+    def init(number: int) -> int:
+        start.wait()
+        lake = create_lake(tmp_path / "lake")
+        for table in range(3):
+            DeltaRs().create(lake.uri("ops", f"t{table}"), schema)
+        return number
+
+    start = threading.Barrier(8)
+    with ThreadPoolExecutor(8) as pool:
+        done = list(pool.map(init, range(8)))
+
+    lake = open_lake(tmp_path / "lake")
+    assert done == list(range(8))
+    assert [DeltaRs().version(table.uri) for table in lake.tables()] == [0, 0, 0]
+    assert [path.name for path in (tmp_path / "lake").iterdir() if path.is_file()] == [MARKER]
 
 
 def test_a_lake_of_a_newer_format_is_refused(tmp_path: Path) -> None:

@@ -1,0 +1,26 @@
+{#
+    Stop the model where Bronze no longer holds the batches that its table was made of: a log that was cut back or a table
+    that was made anew counts the same numbers again, and `since` means nothing in it. A rebuild would drop from the
+    history what only the lost batches told, so it is for somebody to ask for.
+#}
+{% macro assert_bronze_goes_on(events, batch, silver) %}
+    {% if batch >= silver.batch and (silver.newest is none or newest_of(events, silver.batch) == silver.newest) %}
+        {{ return('') }}
+    {% endif %}
+    {{ exceptions.raise_compiler_error(
+        this.identifier ~ ': promised the batches of ' ~ events.identifier ~ ' that it was made of, up to ' ~ silver.batch
+        ~ ', found a table that ends at batch ' ~ batch ~ ' or has other rows under these numbers: its log was restored, '
+        ~ 'mended or made anew. Nothing was written; this table still has all versions. If a newer backup of the Bronze '
+        ~ 'log exists, restore it. Else make this table from what Bronze has: `lakehouse load --full` brings what the '
+        ~ 'source still has, `lakehouse build --full-refresh` the history; what only the lost batches told is '
+        ~ 'in version ' ~ silver.version ~ ' of this table until `lakehouse maintain` deletes its files.'
+    ) }}
+{% endmacro %}
+
+{#  When the newest row of a batch was loaded, in microseconds since 1970; none where no row tells.  #}
+{% macro newest_of(events, batch) %}
+    {% set found = run_query(
+        'select ' ~ epoch_us('max(_ingested_at)') ~ ' as newest from ' ~ events ~ ' where _batch = ' ~ batch
+    ).rows[0][0] %}
+    {{ return(found | int if found is not none else none) }}
+{% endmacro %}
