@@ -114,6 +114,20 @@ class BrokenContractError(PermanentError):
         return "\n".join(lines)
 
 
+class RetypeError(BrokenContractError):
+    """Bronze cannot take the types that its contract promises by now: what it holds would not stay what it is."""
+
+    def __str__(self) -> str:
+        lines = [f"{self.contract_id}: Bronze cannot take types that its contract promises."]
+        lines += [f"  {b.column}: promised {b.promised}, found {b.found}" for b in self.breaks]
+        lines.append(
+            "Nothing was written, and the lake reads as before. Promise the old type again (where the source's is "
+            "narrower by now, with `onDrift: {changedType: ignore}`), or let the column be a new one: write another "
+            "`name`, keep its physicalName. Bronze keeps the old column with its values then."
+        )
+        return "\n".join(lines)
+
+
 class DeleteBrakeError(PermanentError):
     """More keys vanished from the source than the contract lets a load delete."""
 

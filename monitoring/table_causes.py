@@ -136,6 +136,7 @@ _AFTER: dict[str, tuple[Sequence[str], str]] = {
     "LakeUnavailableError": _DOCTOR,
     "InvalidContractError": (("lakehouse contract lint", *_LOAD_COMMANDS), ""),
     "BrokenContractError": (("lakehouse plan {0}", "lakehouse contract accept {0}", *_LOAD_COMMANDS), ""),
+    "RetypeError": (("lakehouse plan {0}", *_LOAD_COMMANDS), ""),
     "QuarantineLimitError": (
         ("lakehouse plan {0}", *_LOAD_COMMANDS),
         "Mend the rows at the source before that load, or release a contract version that promises less.",

@@ -37,22 +37,27 @@ class Checkpoint:
 
 def find_checkpoint(filesystem: pafs.FileSystem, folder: str, *, up_to: int) -> Checkpoint | None:
     """Return the newest checkpoint of a batch not after `up_to`."""
-    found = [checkpoint for checkpoint, _ in _checkpoints(filesystem, folder) if checkpoint.batch <= up_to]
+    found = [checkpoint for checkpoint in checkpoints(filesystem, folder) if checkpoint.batch <= up_to]
     return max(found, key=lambda checkpoint: checkpoint.batch, default=None)
+
+
+def checkpoints(filesystem: pafs.FileSystem, folder: str) -> list[Checkpoint]:
+    """Return all checkpoints of a table."""
+    return [checkpoint for checkpoint, _ in _written(filesystem, folder)]
 
 
 def later_checkpoints(filesystem: pafs.FileSystem, folder: str, *, after: int) -> list[str]:
     """Return the paths of checkpoints of batches after a number: of batches that Bronze does not have."""
-    return [checkpoint.path for checkpoint, _ in _checkpoints(filesystem, folder) if checkpoint.batch > after]
+    return [checkpoint.path for checkpoint in checkpoints(filesystem, folder) if checkpoint.batch > after]
 
 
 def stale_checkpoints(filesystem: pafs.FileSystem, folder: str, before: datetime) -> list[str]:
     """Return the paths of all checkpoints but the newest that were written before a moment."""
-    known = sorted(_checkpoints(filesystem, folder), key=lambda found: found[0].batch)
+    known = sorted(_written(filesystem, folder), key=lambda found: found[0].batch)
     return [checkpoint.path for checkpoint, written in known[:-1] if written < before]
 
 
-def _checkpoints(filesystem: pafs.FileSystem, folder: str) -> Iterator[tuple[Checkpoint, datetime]]:
+def _written(filesystem: pafs.FileSystem, folder: str) -> Iterator[tuple[Checkpoint, datetime]]:
     for info in filesystem.get_file_info(pafs.FileSelector(folder, allow_not_found=True)):
         match = _NAME.fullmatch(info.base_name)
         if match:

@@ -72,4 +72,10 @@ def _fits(column: Column, text: str) -> str:
         scale = type_.scale if pa.types.is_decimal(type_) else 0
         fits += f" and length(rtrim(split_part({text}, '.', 2), '0')) <= {scale}"
         fits += f" and not contains(lower({text}), 'e')"
+    elif pa.types.is_date(type_):  # it would cut off the time of day
+        fits += f" and cast({_typed(column, text)} as timestamp) = try_cast({text} as timestamp)"
+    elif pa.types.is_timestamp(type_):  # it would cut off a seventh digit, and read an offset as UTC or the other way
+        has_offset = f"regexp_matches({text}, ':[0-9]{{2}}([.][0-9]+)? *(Z|[+-][0-9:]+)$')"
+        fits += f" and length(rtrim(regexp_extract({text}, '[.]([0-9]+)', 1), '0')) <= 6"
+        fits += f" and {'not ' if type_.tz is None else ''}{has_offset}"
     return f"({fits})"

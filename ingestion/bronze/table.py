@@ -11,13 +11,14 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from ingestion.bronze.checkpoint import checkpoints
 from ingestion.bronze.entries import STATE
 from ingestion.bronze.quarantine import OPEN
 from ingestion.bronze.rows import bronze_schema, quarantine_schema, unindexed_columns
-from ingestion.contracts.compare import bronze_drift
+from ingestion.contracts.compare import Drift, DriftKind, bronze_drift
 from ingestion.contracts.model import BronzeMode, Contract, DriftAction
 from ingestion.contracts.types import duckdb_type
-from ingestion.errors import Break, BrokenContractError, ConcurrentWriteError
+from ingestion.errors import Break, ConcurrentWriteError, RetypeError
 from ingestion.lake import duck
 from ingestion.lake.base import Commit, Engine, StagedFile
 from ingestion.lake.files import FileWriter
@@ -61,8 +62,13 @@ class BronzeTable:
         self.uri = lake.uri("bronze", contract.system, contract.entity)
         self.quarantine_uri = lake.uri("quarantine", contract.system, contract.entity)
 
-    def create(self) -> None:
-        """Create both tables, empty, unless they exist; add columns that the contract gained since."""
+    def create(self) -> tuple[str, ...]:
+        """
+        Create both tables, empty, unless they exist; add and retype columns where the contract has changed since.
+
+        Returns in words what became of rows that are there. Raises RetypeError where they cannot follow,
+        ConcurrentWriteError if another load commits meanwhile.
+        """
         contract = self.contract
         unindexed = unindexed_columns(contract)
         self.engine.create(
@@ -73,17 +79,39 @@ class BronzeTable:
             partition_by=[contract.partition] if contract.partition else [],
         )
         self.engine.create(self.quarantine_uri, quarantine_schema(contract), unindexed=contract.arrow_schema.names)
-        self._evolve()
+        told = self._evolve()
+        if not {*quarantine_schema(contract).names} <= {*self.engine.schema(self.quarantine_uri).names}:
+            self.engine.add_columns(self.quarantine_uri, list(quarantine_schema(contract)))
+        return told
 
-    def _evolve(self) -> None:
-        drifts = bronze_drift(self.contract, self.engine.schema(self.uri))
-        failing = [Break(d.column, d.promised, d.found) for d in drifts if d.action is DriftAction.FAIL]
+    def _evolve(self) -> tuple[str, ...]:
+        contract, schema = self.contract, self.engine.schema(self.uri)
+        if not bronze_drift(contract, schema):
+            return ()
+        is_empty = self.engine.tip(self.uri, contract.app_id).batch == 0
+        drifts = bronze_drift(contract, schema, is_empty=is_empty)
+        failing = [
+            Break(d.column, d.promised, f"{d.found}, which does not become it exactly")
+            for d in drifts
+            if d.action is DriftAction.FAIL
+        ]
         if failing:
-            raise BrokenContractError(self.contract.id, failing)
-        if drifts:
-            self.engine.add_columns(self.uri, list(bronze_schema(self.contract)))
-        if not {*quarantine_schema(self.contract).names} <= {*self.engine.schema(self.quarantine_uri).names}:
-            self.engine.add_columns(self.quarantine_uri, list(quarantine_schema(self.contract)))
+            raise RetypeError(contract.id, failing)
+        retyped = [d.column for d in drifts if d.kind is not DriftKind.NEW_COLUMN]
+        if retyped:
+            self._retype(retyped)
+        if len(retyped) < len(drifts):
+            self.engine.add_columns(self.uri, list(bronze_schema(contract)))
+        return () if is_empty else tuple(_told(contract, drift) for drift in drifts)
+
+    def _retype(self, columns: Sequence[str]) -> None:
+        types = {name: self.contract.column(name).arrow_type for name in columns}
+        for checkpoint in checkpoints(self.lake.filesystem, self.checkpoint_folder):
+            self.lake.filesystem.delete_file(checkpoint.path)  # rows of the old types; a load makes it anew
+        misfits = self.engine.retype(self.uri, types)
+        if misfits:
+            found = {name: f"{count:,} values in Bronze that do not fit it" for name, count in misfits.items()}
+            raise RetypeError(self.contract.id, [Break(n, str(types[n]), text) for n, text in found.items()])
 
     def state(self) -> BronzeState:
         """Return what is committed."""
@@ -193,6 +221,7 @@ class BronzeTable:
             files,
             commit=Commit(self.contract.app_id, batch, metadata),
             overwrite=uri == self.uri and self.contract.bronze is BronzeMode.OVERWRITE,
+            schema=bronze_schema(self.contract) if uri == self.uri else None,
         )
         if version is None:
             raise ConcurrentWriteError(
@@ -200,3 +229,15 @@ class BronzeTable:
                 "Nothing of this attempt was kept. Run it again."
             )
         return version
+
+
+def _told(contract: Contract, drift: Drift) -> str:
+    """Say what a change of Bronze means for the rows that it holds."""
+    if drift.kind is not DriftKind.NEW_COLUMN:
+        return (
+            f"{drift.column} was retyped in Bronze to {drift.promised} ({drift.found} before); the next build follows"
+        )
+    return (
+        f"{drift.column} is new in Bronze: null in all rows loaded before, until they change or somebody runs "
+        f"`lakehouse load --full {contract.id}`"
+    )

@@ -8,13 +8,13 @@ import click
 from rich.console import Console
 
 from ingestion.cli.base import Group, Output, settings, with_output
-from ingestion.contracts.compare import find_drift
-from ingestion.contracts.dbt_sources import write_facts, write_sources
-from ingestion.contracts.next_version import next_version
-from ingestion.contracts.odcs import SUFFIX, read_contract, read_contracts
+from ingestion.contracts.compare import Drift, DriftKind
+from ingestion.contracts.dbt_sources import write_dbt_files
 from ingestion.contracts.odcs import lint as lint_folder
+from ingestion.contracts.odcs import read_contract, read_contracts
 from ingestion.contracts.versions import compare_versions
-from ingestion.errors import ConfigurationError, InvalidContractError
+from ingestion.errors import InvalidContractError
+from ingestion.pipelines.accepting import Accepted, accept_drift
 from ingestion.pipelines.context import open_context
 from ingestion.pipelines.importing import import_contracts
 
@@ -77,11 +77,7 @@ def diff(output: Output, ctx: click.Context, old: Path, new: Path, allow_announc
 def sources(output: Output, ctx: click.Context, check: bool) -> None:
     """Write dbt's source files from the contracts."""
     here = settings()
-    contracts = read_contracts(here.contracts)
-    changed = [
-        *write_sources(contracts, here.dbt_project / "models" / "bronze", check=check),
-        *write_facts(contracts, here.dbt_project / "macros" / "scd2" / "lake_facts.sql", check=check),
-    ]
+    changed = write_dbt_files(read_contracts(here.contracts), here.dbt_project, check=check)
     names = [str(path.relative_to(here.project)) for path in changed]
 
     def render(console: Console) -> None:
@@ -98,26 +94,58 @@ def sources(output: Output, ctx: click.Context, check: bool) -> None:
 
 @contract.command()
 @click.argument("table")
+@click.option("--column", "columns", multiple=True, metavar="NAME", help="Take this one in, and no other (repeatable).")
 @with_output
-def accept(output: Output, table: str) -> None:
-    """Write the next version of TABLE's contract from what its source shows now."""
+def accept(output: Output, table: str, columns: tuple[str, ...]) -> None:
+    """Write the next version of TABLE's contract from what its source shows now.
+
+    Takes what stops a load, or the only difference there is. Of several with which loads go on, a new column or a
+    wider type, each is taken by name.
+
+    \b
+    lakehouse contract accept crm.people --column tier
+    """
     context = open_context(settings())
-    current = context.contract(table)
-    path = context.settings.contracts / current.system / f"{current.entity}{SUFFIX}"
-    with context.source(current).snapshot() as snapshot:
-        drifts = find_drift(current, snapshot.catalog(current))
-    if not drifts:
-        raise ConfigurationError(f"{table}: promised a drift to accept, found none. The contract is unchanged.")
-    path.write_text(next_version(path.read_text(encoding="utf-8"), current, drifts), encoding="utf-8")
-    accepted = read_contract(path)
+    accepted = accept_drift(context, table, columns)
     output.result(
-        {"table": table, "version": accepted.version, "path": str(path)},
-        lambda console: console.print(
-            f"{table}: version {current.version} -> {accepted.version}, {len(drifts)} drifts accepted. "
-            "Describe the new columns, then: lakehouse contract sources",
-            soft_wrap=True,
-        ),
+        {
+            "table": table,
+            "version": accepted.contract.version,
+            "path": str(context.settings.contracts / accepted.contract.path),
+            "accepted": [drift.column for drift in accepted.taken],
+            "left": [drift.column for drift in accepted.left],
+        },
+        lambda console: _print_accepted(console, accepted),
     )
+
+
+def _print_accepted(console: Console, accepted: Accepted) -> None:
+    before, after = accepted.before, accepted.contract
+    lines = [f"{after.id}: version {before.version} -> {after.version}"]
+    lines += [f"  {drift.column}: {_consequence(accepted, drift)}" for drift in accepted.taken]
+    lines += [
+        f"  {d.column}: left as it is ({d.found} in the source); --column {d.column} takes it" for d in accepted.left
+    ]
+    gone = [d.column for d in accepted.taken if d.kind is DriftKind.REMOVED_COLUMN]
+    new = [d.column for d in (*accepted.taken, *accepted.left) if d.kind is DriftKind.NEW_COLUMN]
+    if gone and new:
+        lines.append(
+            f"  If {gone[0]} only has another name there, undo this and write `physicalName: {new[0]}` at it instead."
+        )
+    console.print("\n".join(lines), markup=False, soft_wrap=True)
+    console.print("Read the file through, then: lakehouse contract sources && lakehouse load && lakehouse build")
+
+
+def _consequence(accepted: Accepted, drift: Drift) -> str:
+    before, after = accepted.before, accepted.contract
+    if drift.kind is DriftKind.NEW_COLUMN:
+        return f"new. Rows loaded before stay null in it until they change, or: lakehouse load --full {after.id}"
+    if drift.kind is DriftKind.REMOVED_COLUMN:
+        return "removed. Bronze keeps its values, Silver loses the column"
+    text = f"{drift.promised} -> {after.column(drift.column).physical_type}"
+    if before.column(drift.column).arrow_type == after.column(drift.column).arrow_type:
+        return f"{text}. The lake's type stays"
+    return f"{text}. The next load retypes Bronze; rows in quarantine: lakehouse quarantine replay {after.id}"
 
 
 @contract.command(name="import")

@@ -10,7 +10,8 @@ import pyarrow as pa
 
 from ingestion.contracts.declarations import translated
 from ingestion.contracts.model import Column, Contract, DriftAction
-from ingestion.contracts.type_fit import Fit, plain, type_fit
+from ingestion.contracts.spelling import is_usable
+from ingestion.contracts.type_fit import Fit, converts, plain, type_fit
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +63,8 @@ def find_drift(contract: Contract, found: Sequence[FoundColumn]) -> list[Drift]:
     Compare a source's catalog with the contract: contract order first, then new columns in catalog order.
 
     A widened type is recorded and never fails: its values are guarded one by one. A column of the key, the
-    watermark or a required one fails when it is gone, whatever the policy says: no row could be loaded.
+    watermark or a required one fails when it is gone, whatever the policy says: no row could be loaded. A new column
+    of a type that no contract can use is ignored where the policy would add it.
     """
     matches = match_columns(contract, found)
     drifts = []
@@ -74,8 +76,10 @@ def find_drift(contract: Contract, found: Sequence[FoundColumn]) -> list[Drift]:
     matched = {column.name for column in matches.values()}
     for column_found in found:
         if column_found.name not in matched:
-            action = contract.drift.new_column
             written = _written(contract, column_found)
+            action = contract.drift.new_column
+            if action is DriftAction.ADD and not is_usable(contract.dialect, written):
+                action = DriftAction.IGNORE
             drifts.append(
                 Drift(
                     DriftKind.NEW_COLUMN,
@@ -108,11 +112,12 @@ def match_columns(contract: Contract, found: Sequence[FoundColumn]) -> dict[str,
     return matches
 
 
-def bronze_drift(contract: Contract, bronze_schema: pa.Schema) -> list[Drift]:
+def bronze_drift(contract: Contract, bronze_schema: pa.Schema, *, is_empty: bool = False) -> list[Drift]:
     """
-    Compare a Bronze table with the contract: columns to add (action add) and types that cannot be (action fail).
+    Compare a Bronze table with the contract: columns that it lacks, and types that are others there.
 
-    Columns that only Bronze has are history and no drift.
+    Action add: Bronze follows, a column is added or retyped; fail: it cannot. Columns that only Bronze has are
+    history and no drift. `is_empty` says that nothing was ever loaded, so that any type can follow.
     """
     drifts = []
     for column in contract.columns:
@@ -125,8 +130,9 @@ def bronze_drift(contract: Contract, bronze_schema: pa.Schema) -> list[Drift]:
             continue
         type_ = bronze_schema.field(index).type
         if plain(type_) != plain(column.arrow_type):
-            found = f"{type_} in Bronze, which keeps its types (widen by a full rewrite, or name a new column)"
-            drifts.append(Drift(DriftKind.CHANGED_TYPE, column.name, promised, found, DriftAction.FAIL))
+            follows = (is_empty or converts(type_, column.arrow_type)) and column.name != contract.partition
+            action = DriftAction.ADD if follows else DriftAction.FAIL
+            drifts.append(Drift(DriftKind.CHANGED_TYPE, column.name, promised, f"{type_} in Bronze", action))
     return drifts
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 import yaml
 
 from ingestion.contracts.model import Column, Contract
+from ingestion.contracts.writing import write_whole
 
 HEADER = "# Generated from data_contracts by `lakehouse contract sources`; change a contract, not this file.\n"
 
@@ -78,7 +79,7 @@ def write_sources(contracts: Iterable[Contract], folder: Path, *, check: bool = 
     if not check:
         folder.mkdir(parents=True, exist_ok=True)
         for path in changed:
-            path.write_bytes(wanted[path.name].encode())
+            write_whole(path, wanted[path.name])
         for path in stale:
             path.unlink()
     return sorted([*changed, *stale])
@@ -111,8 +112,16 @@ def write_facts(contracts: Iterable[Contract], file: Path, *, check: bool = Fals
         return []
     if not check:
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_bytes(wanted.encode())
+        write_whole(file, wanted)
     return [file]
+
+
+def write_dbt_files(contracts: Sequence[Contract], dbt_project: Path, *, check: bool = False) -> list[Path]:
+    """Bring all that dbt knows of the contracts in line with them; return what differed. `check` writes nothing."""
+    return [
+        *write_sources(contracts, dbt_project / "models" / "bronze", check=check),
+        *write_facts(contracts, dbt_project / "macros" / "scd2" / "lake_facts.sql", check=check),
+    ]
 
 
 def _table(contract: Contract) -> dict[str, Any]:

@@ -10,8 +10,7 @@ import pyarrow as pa
 
 from ingestion.contracts.compare import FoundColumn
 from ingestion.contracts.names import looks_personal
-from ingestion.contracts.spelling import meaning, our_name, scalar
-from ingestion.contracts.types import UnknownTypeError, declared_type
+from ingestion.contracts.spelling import is_usable, meaning, our_name, scalar
 
 OPEN_KEY = "NUMBER(18)"
 
@@ -69,7 +68,7 @@ def draft_contract(facts: TableFacts, *, system: str, timezone: str, entity: str
     """
     entity = entity or our_name(facts.name, ())
     dialect = facts.columns[0].found.dialect if facts.columns else "duckdb"
-    columns = [c for c in facts.columns if _is_usable(c.found)]
+    columns = [c for c in facts.columns if is_usable(dialect, c.found.physical_type)]
     draft = Draft(entity, "")
     draft.notes += [f"left out {c.found.name} ({c.found.physical_type}): no contract can use the type"
                     for c in facts.columns if c not in columns]  # fmt: skip
@@ -152,11 +151,3 @@ def _watermark(columns: Sequence[ColumnFacts]) -> FoundColumn | None:
     moments = [c for c in found if c.arrow_type is not None and pa.types.is_timestamp(c.arrow_type)]
     named = [c for c in moments if _CHANGED.search(our_name(c.name, ()))]
     return next(iter([*versions, *named]), None)
-
-
-def _is_usable(found: FoundColumn) -> bool:
-    try:
-        declared_type(found.dialect, found.physical_type)
-    except UnknownTypeError:
-        return False
-    return True

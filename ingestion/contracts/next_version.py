@@ -12,8 +12,11 @@ from ingestion.contracts.compare import Drift, DriftKind
 from ingestion.contracts.compile import examine
 from ingestion.contracts.document import Document, Steps, parse
 from ingestion.contracts.model import Contract
+from ingestion.contracts.names import looks_personal
 from ingestion.contracts.spelling import meaning, our_name, scalar
 from ingestion.errors import ConfigurationError, InvalidContractError
+
+ACCEPTED = "Accepted from the source, null in rows loaded before. Describe it."
 
 _PROPERTIES: Steps = ("schema", 0, "properties")
 _TYPE_KINDS = (DriftKind.CHANGED_TYPE, DriftKind.NARROWED, DriftKind.WIDENED)
@@ -94,7 +97,9 @@ class _Editor:
             declared = (drift.declaration or drift.found) if drift else column.physical_type
             if drift is None or declared == column.physical_type:
                 continue
-            type_, logical = meaning(self._contract.dialect, declared, column.logical_type)
+            # a day that becomes a moment: the promise of days alone would go on refusing what came
+            is_moment = drift.kind is DriftKind.WIDENED and column.logical_type == "date"
+            type_, logical = meaning(self._contract.dialect, declared, None if is_moment else column.logical_type)
             if drift.kind is DriftKind.WIDENED and type_ is None:
                 continue  # precision left open: the promise stays, each value is guarded
             self._replace((*_PROPERTIES, index, "physicalType"), declared)
@@ -136,7 +141,8 @@ class _Editor:
             f"  physicalName: {scalar(drift.column)}",
             f"  logicalType: {meaning(self._contract.dialect, declared, None)[1]}",
             f"  physicalType: {scalar(declared)}",
-            "  description: Accepted from the source; describe it.",
+            *(["  classification: pii"] if looks_personal(name) else []),
+            f"  description: {ACCEPTED}",
         ]
         indent = " " * self._properties.start_mark.column
         return "".join(f"{indent}{line}{self._newline}" for line in lines)

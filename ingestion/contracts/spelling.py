@@ -43,6 +43,15 @@ def meaning(dialect: str, declared: str, logical_type: str | None) -> tuple[pa.D
     return type_, logical
 
 
+def is_usable(dialect: str, declared: str) -> bool:
+    """Return whether a contract can promise a column of that declaration."""
+    try:
+        declared_type(dialect, declared)
+    except UnknownTypeError:
+        return False
+    return True
+
+
 def our_name(source_name: str, taken: Iterable[str]) -> str:
     """Return a column name made from the source's: plain lower case letters, not reserved, not taken."""
     plain = unicodedata.normalize("NFKD", source_name.casefold()).encode("ascii", "ignore").decode()

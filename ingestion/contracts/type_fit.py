@@ -66,6 +66,25 @@ def plain(type_: pa.DataType) -> pa.DataType:
     return type_
 
 
+def converts(old: pa.DataType, new: pa.DataType) -> bool:
+    """
+    Return whether values of one type can become the other without a loss of meaning, if each of them fits.
+
+    Numbers among themselves and as text, days as wall clock. Nothing that needs a zone, or a source's way to spell a
+    moment: what is in the lake does not tell it.
+    """
+    is_ = pa.types
+    old, new = plain(old), plain(new)
+    if _is_exact(old):
+        return _is_exact(new) or is_.is_string(new)
+    if is_.is_string(old):
+        return _is_exact(new)
+    if is_.is_floating(old):
+        return bool(is_.is_floating(new))
+    moments = (old, new) if is_.is_date(old) else (new, old)
+    return bool(is_.is_date(moments[0]) and is_.is_timestamp(moments[1]) and moments[1].tz is None)
+
+
 def _is_open(dialect: str, declaration: str) -> bool:
     """Whether the declaration is known and leaves its precision open, like a bare NUMBER."""
     try:

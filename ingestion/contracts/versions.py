@@ -152,7 +152,7 @@ def _one_column(old: Column, new: Column) -> Iterator[Change]:
 def _type_changes(old: Column, new: Column) -> Iterator[Change]:
     before, after = (f"{c.physical_type} ({c.logical_type})" for c in (old, new))
     if old.arrow_type != new.arrow_type:
-        note = "Delta keeps the type of a column, wider digits too: rewrite the table in full, or add a new column"
+        note = "the next load retypes Bronze, which reads and writes the table once, or says what does not fit"
         yield Change("type", True, f"the type of {old.name} changed from {before} to {after}", old.name, note)
     elif before != after:
         sentence = f"the declaration of {old.name} changed from {before} to {after}"

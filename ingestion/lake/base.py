@@ -17,6 +17,7 @@ from ingestion.lake.statistics import indexed_columns
 WRITER_FEATURES = frozenset({"appendOnly", "invariants", "checkConstraints", "changeDataFeed", "timestampNtz"})
 READER_FEATURES = frozenset({"timestampNtz"})
 OP = "_op"
+INDEXED, APPEND_ONLY = "delta.dataSkippingStatsColumns", "delta.appendOnly"
 LOG_RETENTION = "interval 3650 days"  # commit metadata holds the watermarks; clean-up would take them away
 
 
@@ -121,12 +122,21 @@ class Engine(Protocol):
         """Add nullable columns at the end. Columns that exist already are left alone."""
         ...
 
-    def publish(self, uri: str, files: Sequence[StagedFile], *, commit: Commit, overwrite: bool = False) -> int | None:
+    def publish(
+        self,
+        uri: str,
+        files: Sequence[StagedFile],
+        *,
+        commit: Commit,
+        overwrite: bool = False,
+        schema: pa.Schema | None = None,
+    ) -> int | None:
         """
         Commit staged files at most once.
 
         Returns the new table version, None if the table already had this commit's version.
-        Raises ConcurrentWriteError if somebody else committed the same application id meanwhile.
+        Raises ConcurrentWriteError if somebody else committed the same application id meanwhile, or gave a column of
+        `schema`, which is that of the files, another type.
         """
         ...
 
@@ -192,6 +202,17 @@ class Engine(Protocol):
         """
         ...
 
+    def retype(self, uri: str, types: Mapping[str, pa.DataType]) -> dict[str, int]:
+        """
+        Give columns other types: the same rows in new files, then the new schema.
+
+        Returns how many values of which columns do not become their new type exactly; only where that is empty
+        anything was committed. One commit swaps all files, batches and application transactions stay. An append-only
+        table gets its schema by a second commit: in between it reads as before, and the next call does the rest.
+        Raises ConcurrentWriteError if anybody committed meanwhile, IntegrityError unless counts and hashes agree.
+        """
+        ...
+
     def compact(self, uri: str, *, order_by: Sequence[str] = ()) -> int:
         """
         Put the rows of small files into few, sorted by `order_by`; the table's rows stay what they are.
@@ -219,10 +240,10 @@ def table_properties(
 ) -> dict[str, str]:
     """Return what every table of ours is created with. Columns in `unindexed` and partitions get no statistics."""
     properties = {
-        "delta.dataSkippingStatsColumns": ",".join(indexed_columns(schema, (*unindexed, *partition_by))),
+        INDEXED: ",".join(indexed_columns(schema, (*unindexed, *partition_by))),
         "delta.logRetentionDuration": LOG_RETENTION,
     }
-    return properties | ({"delta.appendOnly": "true"} if append_only else {})
+    return properties | ({APPEND_ONLY: "true"} if append_only else {})
 
 
 def lost_race(uri: str) -> ConcurrentWriteError:
@@ -230,6 +251,16 @@ def lost_race(uri: str) -> ConcurrentWriteError:
         f"{uri}: promised one writer at a time, found that another one committed first. "
         "Nothing of this attempt was kept. Run it again."
     )
+
+
+def check_types(uri: str, found: pa.Schema, files: pa.Schema | None) -> None:
+    """Raise ConcurrentWriteError where a table types a column other than the files that are to be added to it."""
+    changed = [field.name for field in files or () if field.name in found.names and found.field(field.name).type != field.type]
+    if changed:
+        raise ConcurrentWriteError(
+            f"{uri}: promised the types that the load began with, found that another writer retyped "
+            f"{', '.join(changed)} meanwhile. Nothing of this attempt was kept. Run it again with the newest contract."
+        )
 
 
 def check_features(uri: str, readers: Sequence[str], writers: Sequence[str]) -> None:

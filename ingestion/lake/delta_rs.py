@@ -12,13 +12,15 @@ from typing import Any
 from urllib.parse import unquote
 
 import pyarrow as pa
-from deltalake import CommitProperties, DeltaTable, Field, Schema, Transaction, write_deltalake
+from deltalake import CommitProperties, DeltaTable, Field, Schema, TableFeatures, Transaction, write_deltalake
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 from deltalake.transaction import AddAction, RemoveAction, create_table_with_add_actions
 
 from ingestion.errors import IntegrityError, LakeError
 from ingestion.lake import duck
 from ingestion.lake.base import (
+    APPEND_ONLY,
+    INDEXED,
     OP,
     Commit,
     LiveFile,
@@ -27,6 +29,7 @@ from ingestion.lake.base import (
     Tip,
     check_features,
     check_partition,
+    check_types,
     lost_race,
     newest_metadata,
     table_properties,
@@ -35,9 +38,12 @@ from ingestion.lake.compaction import compact_files
 from ingestion.lake.damage import torn_log
 from ingestion.lake.locate import located
 from ingestion.lake.log import METADATA_KEY, check_has_no_past, check_whole
+from ingestion.lake.retype import count_misfits, retyped_files, retyped_schema
 from ingestion.lake.rewrite import apply_difference
 from ingestion.lake.statistics import indexed_columns
 from ingestion.lake.storage_errors import reaching
+
+_NO_ROW = [("_batch", "=", "-1")]  # an overwrite of the files that may hold such a row removes none
 
 
 class DeltaRs:
@@ -110,10 +116,19 @@ class DeltaRs:
         if new.fields:
             table.alter.add_columns([Field(f.name, f.type, nullable=True) for f in new.fields])
 
-    def publish(self, uri: str, files: Sequence[StagedFile], *, commit: Commit, overwrite: bool = False) -> int | None:
+    def publish(
+        self,
+        uri: str,
+        files: Sequence[StagedFile],
+        *,
+        commit: Commit,
+        overwrite: bool = False,
+        schema: pa.Schema | None = None,
+    ) -> int | None:
         table = self._writable(uri)
         if self._is_applied(table, commit):
             return None
+        check_types(uri, _arrow_schema(table), schema)
         check_partition(uri, table.metadata().partition_columns, files)
         with _committing(uri):
             table.create_write_transaction(
@@ -143,13 +158,14 @@ class DeltaRs:
     def snapshot(self, uri: str, *, expected_version: int) -> Snapshot:
         table = self._at(uri, expected_version)
         metadata, schema = table.metadata(), _arrow_schema(table)
-        indexed = metadata.configuration.get("delta.dataSkippingStatsColumns")
+        named, allowed = metadata.configuration.get(INDEXED), indexed_columns(schema)
         return Snapshot(
             uri=uri,
             version=table.version(),
             schema=schema,
             partition_by=tuple(metadata.partition_columns),
-            indexed=tuple(indexed_columns(schema) if indexed is None else indexed.split(",")),
+            # a column may have been retyped since to what carries no statistics
+            indexed=tuple(name for name in (allowed if named is None else named.split(",")) if name in allowed),
             files=tuple(_live_files(table)),
         )
 
@@ -220,6 +236,60 @@ class DeltaRs:
         ):
             difference = located(connection, table, rows, keys, op)
             return apply_difference(self, connection, table, difference, commit=commit)
+
+    def retype(self, uri: str, types: Mapping[str, pa.DataType]) -> dict[str, int]:
+        table = self.snapshot(uri, expected_version=self.version(uri))
+        with (
+            tempfile.TemporaryDirectory(prefix="lakehouse-") as spill,
+            duck.connect(at=uri, memory_limit=self._memory_limit, spill=spill) as connection,
+        ):
+            misfits = count_misfits(connection, table, types)
+            if misfits:
+                return misfits
+            files = retyped_files(connection, table, types)
+        self._give_types(table, files, retyped_schema(table.schema, types))
+        return {}
+
+    def _give_types(self, before: Snapshot, files: Sequence[StagedFile], schema: pa.Schema) -> None:
+        """Commit the new files and the schema: delta-rs refuses both at once where a table is append-only."""
+        uri, version = before.uri, before.version
+        commit = Commit("retype", None, {"files": len(files)})
+        is_log = self._open(uri).metadata().configuration.get(APPEND_ONLY) == "true"
+        if is_log and before.files:
+            version = DeltaRs.replace(
+                self, uri, before.files, files, commit=commit, expected_version=version, rearranges=True
+            )
+        table = self._with_features(uri, version, schema)
+        version = table.version()
+        try:
+            table.create_write_transaction(
+                [] if is_log else list(_add_actions(files, is_change=False)),
+                "overwrite",
+                Schema.from_arrow(schema),
+                partition_by=list(before.partition_by) or None,
+                partition_filters=_NO_ROW if is_log and before.files else None,
+                commit_properties=_properties(commit, retries=0),
+            )
+        except CommitFailedError as exc:
+            raise lost_race(uri) from exc
+        after = self.snapshot(uri, expected_version=version + 1)
+        if after.schema.types != schema.types or {f.path for f in after.files} != {f.path for f in files}:
+            raise IntegrityError(
+                f"{uri}: promised the retyped files and their types in version {after.version}, found others. Read it "
+                f"as of version {before.version}, write nothing into it, and report this fault of the program."
+            )
+
+    def _with_features(self, uri: str, version: int, schema: pa.Schema) -> DeltaTable:
+        """Return the table at `version`, or one later: where a first wall clock comes, the protocol must name it."""
+        table = self._at(uri, version)
+        known = table.protocol().writer_features or []
+        if "timestampNtz" in known or not any(pa.types.is_timestamp(t) and t.tz is None for t in schema.types):
+            return table
+        is_log = table.metadata().configuration.get(APPEND_ONLY) == "true"
+        # a table of features is append-only only if it names that feature too
+        wanted = [TableFeatures.TimestampWithoutTimezone, *([TableFeatures.AppendOnly] if is_log else [])]
+        table.alter.add_feature(wanted, allow_protocol_versions_increase=True)
+        return self._at(uri, version + 1)
 
     def compact(self, uri: str, *, order_by: Sequence[str] = ()) -> int:
         table = self.snapshot(uri, expected_version=self.version(uri))

@@ -111,12 +111,12 @@ def casts(schema: pa.Schema) -> str:
 
 
 def _stored(field: pa.Field) -> str:
-    type_ = _sql_type(field.type)
+    type_ = sql_type(field.type)
     cast = f"cast({identifier(field.name)} as {type_})"
     return canonical_sql(cast, type_) if pa.types.is_floating(field.type) else cast
 
 
-def _sql_type(type_: pa.DataType) -> str:
+def sql_type(type_: pa.DataType) -> str:
     """Return DuckDB's name of an Arrow type that Delta knows. Raises IntegrityError for any other."""
     if pa.types.is_decimal128(type_):
         return f"decimal({type_.precision}, {type_.scale})"

@@ -30,10 +30,12 @@ from pyspark.sql.pandas.types import from_arrow_schema
 
 from ingestion.errors import IntegrityError
 from ingestion.lake.base import (
+    INDEXED,
     OP,
     Commit,
     LiveFile,
     StagedFile,
+    check_types,
     lost_race,
     table_properties,
 )
@@ -50,6 +52,7 @@ from ingestion.lake.spark_rows import (
     table_at,
 )
 from ingestion.lake.spark_session import open_session, prepare
+from ingestion.lake.statistics import indexed_columns
 
 _CONFLICTS = (
     ConcurrentAppendException,
@@ -99,6 +102,7 @@ class SparkDelta(DeltaRs):
         partition_by: Sequence[str] = (),
     ) -> None:
         if self.exists(uri):
+            self._limit_statistics(uri)
             return
         check_has_no_past(uri)
         builder = DeltaTable.createIfNotExists(self.session).location(uri).addColumns(from_arrow_schema(schema))
@@ -123,10 +127,19 @@ class SparkDelta(DeltaRs):
             if typed:
                 self.session.sql(f"alter table {table_at(uri)} add columns ({typed})")
 
-    def publish(self, uri: str, files: Sequence[StagedFile], *, commit: Commit, overwrite: bool = False) -> int | None:
+    def publish(
+        self,
+        uri: str,
+        files: Sequence[StagedFile],
+        *,
+        commit: Commit,
+        overwrite: bool = False,
+        schema: pa.Schema | None = None,
+    ) -> int | None:
         table = self._writable(uri)
         if self._is_applied(table, commit):
             return None
+        check_types(uri, self.schema(uri), schema)
         partition_by = table.metadata().partition_columns
         rows = staged_rows(self.session, uri, files, self.schema(uri), partition_by)
         writer = rows.write.format("delta").mode("overwrite" if overwrite else "append").options(**_options(commit))
@@ -222,6 +235,21 @@ class SparkDelta(DeltaRs):
             with _refusing_races(uri), self._committing(commit):
                 merge.execute()
         return self.version(uri)
+
+    def retype(self, uri: str, types: Mapping[str, pa.DataType]) -> dict[str, int]:
+        """As the embedded engine does, and by it: Spark swaps no files, and leaves an append-only table no other way."""
+        misfits = super().retype(uri, types)
+        self._limit_statistics(uri)
+        return misfits
+
+    def _limit_statistics(self, uri: str) -> None:
+        """Ask for statistics of no column that has been retyped to what carries none: Spark goes by the property."""
+        named = self._open(uri).metadata().configuration.get(INDEXED, "")
+        allowed = indexed_columns(self.schema(uri))
+        kept = [name for name in named.split(",") if name in allowed]
+        if named and kept != named.split(","):
+            with _refusing_races(uri):
+                self.session.sql(f"alter table {table_at(uri)} set tblproperties ('{INDEXED}' = '{','.join(kept)}')")
 
     def compact(self, uri: str, *, order_by: Sequence[str] = ()) -> int:  # noqa: ARG002 - OPTIMIZE keeps no order
         before = self.snapshot(uri, expected_version=self.version(uri))

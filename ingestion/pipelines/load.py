@@ -8,12 +8,13 @@ from dataclasses import replace
 from typing import Any
 
 from ingestion.bronze.table import BronzeTable
-from ingestion.contracts.model import Mode
+from ingestion.contracts.model import Contract, Mode
 from ingestion.contracts.window import FixedPoint
 from ingestion.errors import (
     PermanentError,
     SnapshotLostError,
 )
+from ingestion.pipelines.accepting import add_new_columns
 from ingestion.pipelines.batch import open_batch
 from ingestion.pipelines.checks import check_drift
 from ingestion.pipelines.chunked import chunk_ledger
@@ -55,7 +56,7 @@ def load_table(
         contract = context.contract(contract_id)
         row["contract_version"], row["is_full"] = contract.version, full
         table = context.table(contract)
-        table.create()
+        words = table.create()
         points = [at, *[None] * (READS - 1)]
         for attempt, point in enumerate(points, start=1):
             try:
@@ -65,6 +66,7 @@ def load_table(
                 if attempt == READS:
                     raise
                 logger.warning("run=%s subject=%s the fixed point is lost: reading anew", context.run_id, contract_id)
+        result = replace(result, warnings=(*words, *result.warnings))
         row.update(ledger_columns(result))
         row["status"] = "warning" if result.warnings else "ok"
         row["message"] = "; ".join(result.warnings) or None
@@ -105,17 +107,39 @@ def _load_at(
             note_fixed_point(row, snapshot.fixed_point)
             found = snapshot.catalog(contract)
             drifts = check_drift(context, contract, found)
-            with open_batch(table, state, snapshot.fixed_point, memory_limit=context.settings.load_memory) as batch:
-                if begun is not None:
-                    batch.ingested_at, batch.fixed_point = begun.ingested_at, begun.fixed_point
-                load = TableLoad(
-                    context, contract, table, state, source, snapshot, found, batch, ledger, allow_deletes, row
-                )
-                result = load.run(full=full, drifts=drifts)
+            grown = add_new_columns(context, contract, drifts)
+            if grown is None:
+                with open_batch(table, state, snapshot.fixed_point, memory_limit=context.settings.load_memory) as batch:
+                    if begun is not None:
+                        batch.ingested_at, batch.fixed_point = begun.ingested_at, begun.fixed_point
+                    load = TableLoad(
+                        context, contract, table, state, source, snapshot, found, batch, ledger, allow_deletes, row
+                    )
+                    result = load.run(full=full, drifts=drifts)
     except (SnapshotLostError, PermanentError):
         with suppress(OSError):
             ledger.clear()  # the rows are of a state that is gone, or nobody may want them
         raise
     with suppress(OSError):  # what is committed is committed
         ledger.clear()
+    if grown is not None:
+        return _load_grown(context, *grown, point, row, full=full, allow_deletes=allow_deletes)
     return result
+
+
+def _load_grown(
+    context: Context,
+    contract: Contract,
+    told: str,
+    point: FixedPoint | None,
+    row: dict[str, Any],
+    *,
+    full: bool,
+    allow_deletes: bool,
+) -> LoadResult:
+    """Load by the next version of a contract, which has columns that the source's catalog has just shown."""
+    row["contract_version"] = contract.version
+    table = context.table(contract)
+    words = (told, *table.create())
+    result = _load_at(context, table, point, row, full=full, allow_deletes=allow_deletes)
+    return replace(result, warnings=(*words, *result.warnings))

@@ -58,7 +58,8 @@ def plan_load(context: Context, contract_id: str, *, full: bool = False) -> Load
     with source.snapshot() as snapshot:
         drifts = list(find_drift(contract, snapshot.catalog(contract)))
         if exists:
-            drifts += bronze_drift(contract, context.engine.schema(table.uri))
+            schema = context.engine.schema(table.uri)
+            drifts += bronze_drift(contract, schema, is_empty=state is None or state.is_empty)
         low = next_low = None
         blockers = tuple(
             f"{d.column}: promised {d.promised}, found {d.found}" for d in drifts if d.action is DriftAction.FAIL

@@ -94,11 +94,10 @@ class Warehouse:
             {"_op": "R", "_seq": 0, "_batch": batch, "_row": number, "_source_system": contract.system} | dict(row)
             for number, row in enumerate(rows)
         ]
-        self.engine.append(
-            self.lake.uri("bronze", contract.system, contract.entity),
-            pa.Table.from_pylist(whole, schema=bronze_schema(contract)),
-            commit=Commit(contract.app_id, batch),
-        )
+        uri = self.lake.uri("bronze", contract.system, contract.entity)
+        table = pa.Table.from_pylist(whole, schema=bronze_schema(contract))
+        names = self.engine.schema(uri).names  # columns that a contract gained later stand at the end
+        self.engine.append(uri, table.select(names), commit=Commit(contract.app_id, batch))
 
     def dbt(self, *arguments: str, cwd: Path | None = None, env: Mapping[str, str] | None = None) -> Build:
         """Run dbt in the project's folder (or `cwd`), with nothing of this test process but the lake's place."""

@@ -13,7 +13,16 @@ from tests.docs.queries import read_queries
 ROOT = Path(__file__).parents[2]
 PROMISING = [
     ROOT / "docs" / name
-    for name in ("guarantees.md", "history.md", "gold.md", "queries.md", "sources.md", "storage.md", "gaps.md")
+    for name in (
+        "guarantees.md",
+        "history.md",
+        "gold.md",
+        "queries.md",
+        "sources.md",
+        "storage.md",
+        "gaps.md",
+        "drift.md",
+    )
 ]
 TESTS = "\n".join(path.read_text() for path in (ROOT / "tests").rglob("*.py"))
 
@@ -63,6 +72,13 @@ def test_every_invariant_is_in_the_table_with_the_test_that_holds_it() -> None:
 
     assert [int(number) for number, _ in rows] == list(range(1, 13))
     assert {name for _, held in rows for name in re.findall(r"data test `(\w+)`", held)} == generic
+
+
+def test_every_kind_of_drift_is_in_the_table_with_the_test_that_holds_it() -> None:
+    rows = re.findall(r"^\| (.*) \|$", (ROOT / "docs" / "drift.md").read_text(), re.MULTILINE)[2:]
+
+    assert len(rows) > 10
+    assert [row for row in rows if not re.fullmatch(r"(`test_\w+`(, )?)+", row.split(" | ")[-1])] == []
 
 
 def test_every_query_of_the_documents_is_run() -> None:

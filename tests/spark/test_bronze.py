@@ -16,7 +16,15 @@ from ingestion.bronze import checkpoint
 from ingestion.pipelines.context import initialise
 from ingestion.pipelines.load import load_table
 from ingestion.pipelines.repair import repair_table
-from tests.engines import test_checkpoint, test_kill, test_load, test_newest_state, test_null_watermarks, test_replay
+from tests.engines import (
+    test_checkpoint,
+    test_drift,
+    test_kill,
+    test_load,
+    test_newest_state,
+    test_null_watermarks,
+    test_replay,
+)
 from tests.engines.conftest import Company, company
 from tests.spark.session import NEEDS_SPARK, SETTINGS
 
@@ -55,6 +63,18 @@ def test_rows_that_keep_a_new_contract_are_replayed(moved: Company) -> None:
     load_table(moved.context(), PEOPLE)
 
     test_replay.test_rows_that_still_break_it_stay_open(moved)
+
+
+def test_a_wider_type_retypes_bronze_and_no_reader_loses_a_row(moved: Company, spark: Any) -> None:
+    test_drift.test_a_wider_type_that_is_accepted_retypes_bronze_and_everything_goes_on(moved, *test_drift.WIDER[2])
+    context = moved.context()
+    uri = context.lake.uri("bronze", "crm", "people")
+
+    rows = spark.read.format("delta").load(uri)
+
+    assert rows.where("val = 12345678901234567.1234").count() == 1
+    assert (dict(rows.dtypes)["val"], rows.count()) == ("decimal(30,4)", len(moved.lake("from bronze.crm__people")))
+    assert "val" not in context.engine.tip(uri, "").properties["delta.dataSkippingStatsColumns"].split(",")
 
 
 def test_a_lake_that_spark_made_is_loaded_by_both_in_turn(company: Company, spark: Any) -> None:

@@ -1,8 +1,9 @@
 {#
     A history table (model SQL: `scd2(...)`). Touches only keys with new events, in one commit; nothing new makes none.
-    Another set of keys, columns or tracked columns forces a rebuild from Bronze, which gives the same history; so do new
-    events in a Bronze table that is not append-only, for what has left it leaves no event. Where a large share of all
-    events is new, a rebuild is quicker. Bronze that is not the one read before, or lacks batches of it, stops the model.
+    Another set of keys, columns or tracked columns, or a type that Bronze has changed, forces a rebuild from Bronze,
+    which gives the same history; so do new events in a Bronze table that is not append-only, for what has left it
+    leaves no event. Where a large share of all events is new, a rebuild is quicker. Bronze that is not the one read
+    before, or lacks batches of it, stops the model.
 #}
 {% materialization scd2, default %}
     {% set source_name, table_name = model.sources[0] %}
@@ -20,7 +21,9 @@
     {% endif %}
     {% set since = silver.batch if silver else 0 %}
     {% set difference = none %}
-    {% set rebuild = since != bronze.batch and not bronze.append_only %}
+    {% set in_bronze = types_in_bronze(source_name ~ '.' ~ table_name, events, facts) %}
+    {% set retyped = silver and in_bronze != types_in_silver(facts) %}
+    {% set rebuild = retyped or (since != bronze.batch and not bronze.append_only) %}
     {% if silver and bronze.append_only and not should_full_refresh() %}
         {% do assert_bronze_goes_on(events, bronze.batch, silver) %}
     {% endif %}
@@ -51,3 +54,27 @@
     {{ run_hooks(post_hooks) }}
     {{ return({'relations': [relation]}) }}
 {% endmaterialization %}
+
+{#  The contracted columns of a Bronze table and their types. Stops where Bronze lacks one: no load has run since.  #}
+{% macro types_in_bronze(id, events, facts) %}
+    {% set found = dict(described(events)) %}
+    {% set lacking = facts.columns | reject('in', found) | list %}
+    {% if lacking %}
+        {{ exceptions.raise_compiler_error(
+            id ~ ': promised the columns of its contract, Bronze lacks ' ~ lacking | join(', ') ~ ' so far. The table is '
+            ~ 'unchanged. Load it first: lakehouse load ' ~ id
+        ) }}
+    {% endif %}
+    {{ return(_types_of(facts, found)) }}
+{% endmacro %}
+
+{#  The same of the history; none for columns that it lacks.  #}
+{% macro types_in_silver(facts) %}
+    {{ return(_types_of(facts, dict(described(this)))) }}
+{% endmacro %}
+
+{% macro _types_of(facts, found) %}
+    {% set types = [] %}
+    {% for column in facts.columns %}{% do types.append(found.get(column)) %}{% endfor %}
+    {{ return(types) }}
+{% endmacro %}

@@ -111,6 +111,23 @@ def test_every_error_is_one_paragraph_and_its_own_exit_code(run: Run, company: C
     assert "Traceback" not in result.output
 
 
+def test_a_drift_is_accepted_by_name_and_says_what_follows(run: Run, company: Company) -> None:  # noqa: F811
+    company.sql("alter table people add column tier varchar", "alter table people alter score type decimal(20, 5)")
+
+    unnamed = run("contract", "accept", "crm.people")
+    accepted = run("contract", "accept", "crm.people", "--column", "score")
+    again = document(run("contract", "accept", "crm.people", "--column", "tier", "--json"))
+
+    assert (unnamed.exit_code, "tier: promised no such column, found VARCHAR (--column tier)" in unnamed.stderr) == (
+        10,
+        True,
+    )
+    assert "version 1.0.0 -> 2.0.0" in accepted.stdout
+    assert "score: DECIMAL(10,2) -> DECIMAL(20,5). The next load retypes Bronze" in accepted.stdout
+    assert "tier: left as it is (VARCHAR in the source); --column tier takes it" in accepted.stdout
+    assert (again["version"], again["accepted"], again["left"]) == ("2.1.0", ["tier"], [])
+
+
 def test_full_and_allow_deletes_want_tables_by_name(run: Run) -> None:
     assert run("load", "--full").exit_code == 10
 

@@ -267,12 +267,37 @@ def test_bronze_without_a_column_gains_it() -> None:
     ]
 
 
-@pytest.mark.parametrize("kept", [pa.decimal128(10, 2), pa.decimal128(14, 2), pa.string()])
-def test_bronze_with_another_type_fails_and_says_the_ways_out(kept: pa.DataType) -> None:
-    (drift,) = bronze_drift(contract(column("NUMBER(12,2)", "number")), pa.schema({"value": kept}))
+@pytest.mark.parametrize(
+    ("kept", "action"),
+    [
+        (pa.decimal128(10, 2), DriftAction.ADD),
+        (pa.decimal128(14, 2), DriftAction.ADD),
+        (pa.int32(), DriftAction.ADD),
+        (pa.string(), DriftAction.ADD),
+        (pa.float64(), DriftAction.FAIL),
+        (pa.timestamp("us"), DriftAction.FAIL),
+    ],
+    ids=str,
+)
+def test_bronze_follows_another_type_where_its_values_keep_their_meaning(
+    kept: pa.DataType, action: DriftAction
+) -> None:
+    promise = contract(column("NUMBER(12,2)", "number"))
 
-    assert (drift.kind, drift.action) == (DriftKind.CHANGED_TYPE, DriftAction.FAIL)
-    assert drift.found == f"{kept} in Bronze, which keeps its types (widen by a full rewrite, or name a new column)"
+    (drift,) = bronze_drift(promise, pa.schema({"value": kept}))
+    (unloaded,) = bronze_drift(promise, pa.schema({"value": kept}), is_empty=True)
+
+    assert (drift.kind, drift.action) == (DriftKind.CHANGED_TYPE, action)
+    assert drift.found == f"{kept} in Bronze"
+    assert unloaded.action is DriftAction.ADD
+
+
+def test_the_column_that_a_table_is_partitioned_by_keeps_its_type() -> None:
+    promise = contract(column("TIMESTAMP(6)", "timestamp", name="value"), partition="value")
+
+    (drift,) = bronze_drift(promise, pa.schema({"value": pa.date32()}))
+
+    assert drift.action is DriftAction.FAIL
 
 
 def test_layout_of_text_in_memory_and_columns_of_old_versions_are_no_drift() -> None:

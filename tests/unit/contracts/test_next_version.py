@@ -43,8 +43,23 @@ def test_new_column_is_added_after_the_last_and_makes_a_minor_version(accept: Ca
         "+        physicalName: LOYALTY_TIER",
         "+        logicalType: string",
         "+        physicalType: VARCHAR2(20)",
-        "+        description: Accepted from the source; describe it.",
+        "+        description: Accepted from the source, null in rows loaded before. Describe it.",
     ]
+
+
+def test_new_column_whose_name_looks_personal_is_marked_so(accept: Callable[..., list[str]]) -> None:
+    assert "+        classification: pii" in accept(new("HOME_PHONE"))
+
+
+def test_day_that_became_a_moment_is_promised_as_one(accept: Callable[..., list[str]], customers_text: str) -> None:
+    start, end = customers_text.index("      - name: city"), customers_text.index("      - name: credit_limit")
+    day = "      - {name: since, physicalName: SINCE, logicalType: date, physicalType: DATE}\n"
+
+    lines = accept(
+        drift(DriftKind.WIDENED, "since", "TIMESTAMP(6)"), text=customers_text[:start] + day + customers_text[end:]
+    )
+
+    assert "logicalType: timestamp" in lines[-1]
 
 
 def test_removed_column_makes_a_major_version(accept: Callable[..., list[str]]) -> None:
