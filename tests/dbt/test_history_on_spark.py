@@ -92,6 +92,17 @@ def test_spark_and_duckdb_tell_the_same_history(spark: Any, tmp_path: Path) -> N
     assert len(expected) > 50
 
 
+def test_spark_writes_one_zero(spark: Any, tmp_path: Path) -> None:
+    """Asked for 0.0, Spark does not find a -0.0 that it wrote itself."""
+    columns = [("part", "VARCHAR"), ("double", "DOUBLE"), ("single", "FLOAT")]
+    rows = "select 'x' as part, cast('-0.0' as double) as double, cast('-0.0' as float) as single from range(9)"
+    file = str(tmp_path / "rows")
+
+    spark.sql(f"select {load_macros('spark')['one_zero'](columns)} from ({rows})").coalesce(1).write.parquet(file)
+
+    assert spark.read.parquet(file).where("double = cast(0 as double) and single = cast(0 as float)").count() == 9
+
+
 def told(row: Iterable[Any]) -> tuple[Any, ...]:
     """Return values that compare: one zero, and NaN as a text."""
     return tuple(str(value + 0.0) if isinstance(value, float) else value for value in row)

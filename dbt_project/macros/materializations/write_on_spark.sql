@@ -15,7 +15,8 @@
         {% do run_query(replacing_statement(table, told)) %}
         {% do show_in_lake(relation, newest_version(table)) %}
     {% else %}
-        {% set changed = compute(told.query, '__changed') %}
+        {% set lacking = '(' ~ told.query ~ ')' %}
+        {% set changed = compute('select ' ~ one_zero(described(lacking)) ~ ' from ' ~ lacking, '__changed') %}
         {% set counted = {'I': 0, 'U': 0, 'D': 0} %}
         {% for row in run_query('select _change, count(*) from ' ~ changed ~ ' group by _change').rows %}
             {% do counted.update({row[0]: row[1] | int}) %}
@@ -76,7 +77,7 @@ tblproperties (
     {%- endif %}
     'delta.logRetentionDuration' = 'interval 3650 days'
 )
-as select * from ({{ told.query }})
+as select {{ one_zero(columns) }} from ({{ told.query }})
 {%- if told.partition_by + told.order_by %}
 order by {{ quoted(told.partition_by + told.order_by) }}
 {%- endif %}

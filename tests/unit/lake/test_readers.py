@@ -55,10 +55,8 @@ TYPES: dict[str, Tried] = {
     "long texts": (pa.string(), LONG, st.text(st.sampled_from("ay\ud7ff\ue000\U0010ffff"), min_size=60, max_size=70)),
     "bytes": (pa.binary(), [b"", b"\x00", b"A", b"\x7f", b"\x80", b"\xff" * 70], st.binary(max_size=3)),
     "int8": (pa.int8(), [-128, 0, 127], st.integers(-128, 127)),
-    "int16": (pa.int16(), [-(2**15), 0, 2**15 - 1], st.integers(-(2**15), 2**15 - 1)),
-    "int32": (pa.int32(), [-(2**31), 0, 2**31 - 1], st.integers(-(2**31), 2**31 - 1)),
     "int64": (pa.int64(), [-(2**63), 2**53, 2**53 + 1, 2**63 - 1], st.integers(-(2**63), 2**63 - 1)),
-    **{f"decimal({p},{s})": decimals(p, s) for p, s in ((5, 2), (15, 4), (15, 15), (16, 0), (38, 10))},
+    **{f"decimal({p},{s})": decimals(p, s) for p, s in ((15, 4), (15, 15), (38, 10))},
     "float": (pa.float32(), [-math.inf, -0.0, 0.0, 0.25, math.inf, math.nan], st.floats(width=32)),
     "double": (
         pa.float64(),
@@ -115,7 +113,13 @@ def literal(value: pa.Scalar, *, datafusion: bool = False) -> str:
             zone = "None" if type_.tz is None else 'Some("UTC")'
             return f"arrow_cast('{text}', 'Timestamp(Microsecond, {zone})')"
         return f"cast('{text}' as timestamp)" if type_.tz is None else f"cast('{text}+00' as timestamptz)"
-    names = {pa.int8(): "tinyint", pa.int16(): "smallint", pa.int32(): "int", pa.int64(): "bigint", pa.bool_(): "boolean"}
+    names = {
+        pa.int8(): "tinyint",
+        pa.int16(): "smallint",
+        pa.int32(): "int",
+        pa.int64(): "bigint",
+        pa.bool_(): "boolean",
+    }
     names |= {pa.float32(): "float", pa.float64(): "double", pa.date32(): "date", pa.string(): "varchar"}
     text = f"{known:f}" if pa.types.is_decimal(type_) else str(known).replace("'", "''")
     name = f"decimal({type_.precision}, {type_.scale})" if pa.types.is_decimal(type_) else names[type_]
@@ -132,7 +136,9 @@ def check_duckdb(connection: duck.Connection, uri: str, rows: pa.Table, values: 
     counts = "select {} union all select count(*) from {{0}} as found join wanted on found.c = wanted.c"
     query = counts.format(" union all select ".join(f"(select count(*) from {{0}} where c {one})" for one in asked))
 
-    found = connection.execute(query.format(duck.scan(uri))).fetchall()
+    connection.execute(f"attach '{uri}' as lake (type delta, pin_snapshot)")  # reads the log once, not at each mention
+    found = connection.execute(query.format("lake")).fetchall()
+    connection.execute("detach lake")
 
     expected = connection.execute(query.format("known")).fetchall()
     assert dict(zip([*asked, "join"], found, strict=True)) == dict(zip([*asked, "join"], expected, strict=True))
