@@ -253,12 +253,13 @@ class DeltaRs:
     def _give_types(self, before: Snapshot, files: Sequence[StagedFile], schema: pa.Schema) -> None:
         """Commit the new files and the schema: delta-rs refuses both at once where a table is append-only."""
         uri, version = before.uri, before.version
-        commit = Commit("retype", None, {"files": len(files)})
+        commit = Commit("retype", None, {"files": len(before.files), "into": len(files)})
         is_log = self._open(uri).metadata().configuration.get(APPEND_ONLY) == "true"
         if is_log and before.files:
             version = DeltaRs.replace(
                 self, uri, before.files, files, commit=commit, expected_version=version, rearranges=True
             )
+            commit = Commit("retype", None)
         table = self._with_features(uri, version, schema)
         version = table.version()
         try:
