@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from ingestion.errors import DeleteBrakeError
 from ingestion.pipelines.context import Context, initialise, open_context
 from ingestion.pipelines.gaps import record_sync_gap
 from ingestion.pipelines.load import load_table
@@ -23,9 +24,7 @@ PROMISES = (
     Promise("note", "CLOB"),
     Promise("changed_at", "TIMESTAMP(6)", "timestamp", required=True),
 )
-COLUMNS = (
-    "ID NUMBER(12) PRIMARY KEY, AMOUNT NUMBER(12,2), LABEL VARCHAR2(20), NOTE CLOB, CHANGED_AT TIMESTAMP(6) NOT NULL"
-)
+COLUMNS = "ID NUMBER(12) PRIMARY KEY, AMOUNT NUMBER(12,2), LABEL VARCHAR2(20), NOTE CLOB, CHANGED_AT TIMESTAMP(6)"
 LIMITS = {"maxDeletePercent": "100", "reconcile": "{partition: changed_at, grain: day, maxRepairPercent: 100}"}
 BY_WINDOW = LIMITS | {"mode": "incremental", "watermark": "changed_at", "overlap": "PT2H", "deletes": "none"}
 
@@ -137,7 +136,7 @@ def test_key_that_its_type_cannot_hold_is_named_and_hides_no_difference(oracle: 
 
     report = record_sync_gap(context, contract_id)
 
-    assert (report.misfit_keys, report.quarantined_count, report.missing_keys, report.sync_gap) == (3, 3, 1, 1)
+    assert (report.misfit_keys, report.quarantined_count, report.missing_keys, report.sync_gap) == (3, 0, 4, 4)
     assert report.why == "the source has keys that the contract's type cannot hold: id (NUMBER(12))"
 
 
@@ -163,6 +162,24 @@ def test_table_without_watermark_is_compared_at_the_state_that_its_load_read(ora
     assert (before.outcome, before.severity, before.source_count) == ("equal", "OK", 20)
     assert (after.outcome, after.severity, after.source_count) == ("equal", "OK", 20)
     assert states(context) == []
+
+
+def test_table_without_watermark_is_compared_as_of_its_newest_load_whatever_that_committed(oracle: OracleDesk) -> None:
+    """A load that quarantined rows and appended nothing, and one that the brake stopped, have read a newer state."""
+    table, contract_id, context = loaded(oracle, **LIMITS | {"maxDeletePercent": "10"})
+    oracle.sql(f"UPDATE {table} SET CHANGED_AT = NULL WHERE ID = 3")
+    nothing = load_table(context, contract_id)
+    refused = record_sync_gap(context, contract_id)
+    oracle.sql(f"DELETE FROM {table} WHERE ID > 10")
+    with pytest.raises(DeleteBrakeError):
+        load_table(context, contract_id)
+
+    stopped = record_sync_gap(context, contract_id)
+
+    assert (nothing.batch, nothing.quarantined) == (None, 1)
+    assert (refused.quarantined_count, refused.refused_updates, refused.severity) == (1, 1, "OK")
+    assert (stopped.source_count, stopped.extra_keys, stopped.severity) == (10, 10, "CRITICAL")
+    assert (stopped.failed_load, stopped.sla_met) == ("DeleteBrakeError", False)
 
 
 def test_where_that_state_is_lost_the_newest_one_is_compared_and_suspected_only(

@@ -108,7 +108,7 @@ def test_the_log_of_changes_is_read_from_where_the_last_load_ended(desk: Desk) -
 
     assert (first.read, first.batch) == (20, 1)
     assert (second.read, second.good, second.quarantined, second.deleted) == (4, 3, 1, 1)
-    assert (third.read, third.batch) == (0, None)
+    assert (third.read, third.known_bad, third.batch) == (1, 1, None)  # the quarantined row is looked at again
     assert live(context, contract_id) == [(1, 2), (3, 7), *((n, 1) for n in range(4, 21)), (30, 1)]
 
 
