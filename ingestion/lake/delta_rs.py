@@ -206,8 +206,8 @@ class DeltaRs:
         table = self._at(uri, expected_version)
         now, is_change = int(time.time() * 1000), not rearranges
         removals = [RemoveAction(f.path, is_change, now, f.bytes, dict(f.partition_values)) for f in removed]
-        swap = {"files": len(removed), "into": len(added)}
-        commit = replace(commit, metadata={**commit.metadata, **swap})
+        if commit.version is None:  # else its transaction, which comes last, tells whether it is whole
+            commit = replace(commit, metadata={**commit.metadata, "files": len(removed), "into": len(added)})
         with _committing(uri):
             table.create_write_transaction(
                 [*removals, *_add_actions(added, is_change)],

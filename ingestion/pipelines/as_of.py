@@ -133,7 +133,8 @@ def _newest_and_known(connection: duck.Connection, contract: Contract, moment: d
         "where $moment::timestamptz is null or coalesce(ended, read) <= $moment::timestamptz), 0) "
         f"from (select _batch, any_value(read) as read, min(finished_at) as ended "
         f"from (select _batch, min(_ingested_at) as read from bronze.{view} group by 1) "
-        f"left join ops.runs on batch = _batch and subject = $contract and {_LOADS} and finished_at >= read group by 1)"
+        f"left join ops.runs on batch = _batch and subject = $contract and {_LOADS} "
+        "and finished_at >= coalesce(read, finished_at) group by 1)"
     )
     found = connection.execute(query, {"contract": contract.id, "moment": moment}).fetchone()
     return (int(found[0]), int(found[1])) if found else (0, 0)

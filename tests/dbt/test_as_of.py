@@ -81,11 +81,15 @@ def test_the_past_is_built_again_and_the_lake_is_only_read(tmp_path: Path) -> No
 
 @pytest.fixture(scope="module")
 def known(tmp_path_factory: pytest.TempPathFactory) -> Context:
-    """A lake of three batches of products: the ledger knows when the first two were loaded, the third died after its commit."""
+    """
+    A lake of three batches of products: the ledger knows when the first two were loaded, the third died after its commit.
+    An earlier batch with the number of the second was lost.
+    """
     warehouse, context = begin(tmp_path_factory.mktemp("known"))
     for day in (1, 2, 3):
         warehouse.append("erp.products", [product(1, "2026-01-01", _ingested_at=at(f"2026-03-0{day} 05:00"))])
     note_run(context, "run-1", "erp.products", 1, "2026-03-01 06:00")
+    note_run(context, "run-lost", "erp.products", 2, "2026-03-01 07:00")
     note_run(context, "run-2", "erp.products", 2, "2026-03-02 06:00")
     return context
 
@@ -97,6 +101,7 @@ def known(tmp_path_factory: pytest.TempPathFactory) -> Context:
         ("2026-03-01T06:00", 1),
         ("2026-03-01T03:00-03:00", 1),
         ("2026-03-02", 1),
+        ("run-lost", 1),
         ("run-1", 1),
         ("run-2", 2),
         ("2026-03-03T04:59:59", 2),
