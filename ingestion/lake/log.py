@@ -125,8 +125,11 @@ def fault_of(text: bytes) -> str | None:
     info: dict[str, Any] = next((action["commitInfo"] for action in actions if "commitInfo" in action), {})
     noted = _noted(info)
     found = {kind: sum(kind in action for action in actions) for kind in _COUNTS}
-    promised = _promised(info.get("operationMetrics") or {})
+    metrics = info.get("operationMetrics") or {}
+    promised = _promised(metrics)
     if not str(info.get("engineInfo", "")).startswith("delta-rs"):  # Spark's counts may differ, but not from none
+        if str(metrics.get("numOutputRows")) == "0":
+            promised.pop("add", None)  # it counts a file of no rows, and does not add it
         return "cut off" if any(count and not found[kind] for kind, count in promised.items()) else None
     promised |= {kind: noted[name] for kind, name in _NOTED.items() if isinstance(noted.get(name), int)}
     lacks_end = noted.get("batch") is not None and not any("txn" in action for action in actions)

@@ -10,6 +10,7 @@ from ingestion.errors import IntegrityError, LakeError
 from ingestion.lake.base import LiveFile, Snapshot, StagedFile
 from ingestion.lake.duck import Connection, identifier, literal, location, scan
 from ingestion.lake.files import FileWriter, sql_type
+from ingestion.lake.statistics import indexed_columns
 
 Types = Mapping[str, pa.DataType]
 
@@ -39,12 +40,13 @@ def retyped_files(connection: Connection, table: Snapshot, types: Types) -> list
     """
     Write every file of the table anew, one at a time and row for row; no commit names the new files yet.
 
-    The changed columns get no statistics: until the commit that gives the table its new types, readers compare
-    statistics with the old ones. Raises IntegrityError unless count and hash of each new file's rows are those of
+    The changed columns get no statistics, unless those are the same under both types: until the commit that gives the
+    table its new types, readers compare statistics with the old ones. Raises IntegrityError unless count and hash of each new file's rows are those of
     the old file's rows, converted.
     """
     schema = retyped_schema(table.schema, types)
-    indexed = [name for name in table.indexed if name not in types]
+    carrying = {*table.indexed} & {*indexed_columns(schema)}
+    indexed = [f.name for f in table.schema if f.name in carrying and _same_bounds(f.type, types.get(f.name, f.type))]
     writer = FileWriter(connection, table.uri, schema, table.partition_by, indexed)
     written = []
     for file in table.files:
@@ -54,6 +56,13 @@ def retyped_files(connection: Connection, table: Snapshot, types: Types) -> list
         if new is not None:
             written.append(new)
     return written
+
+
+def _same_bounds(old: pa.DataType, new: pa.DataType) -> bool:
+    """Tell whether bounds of values that fit both types read alike under either."""
+    is_ = pa.types
+    alike = (is_.is_integer(old) and is_.is_integer(new)) or (is_.is_decimal(old) and is_.is_decimal(new))
+    return bool(old == new or alike)
 
 
 def _converted(table: Snapshot, file: LiveFile, types: Types) -> str:

@@ -185,6 +185,10 @@ def test_an_empty_table_is_the_same_to_both(site: Site, spark: Any) -> None:
     assert site.read(spark) == []
     assert site.other.tip(site.uri, "x").properties["delta.appendOnly"] == "true"
 
+    anew = f"{site.uri} anew"
+    site.writer.overwrite(anew, [], schema=SCHEMA, commit=Commit("x", None))
+    assert site.other.tip(anew, "x").version == 0  # and it is not taken for a commit that was cut off
+
 
 def test_columns_that_one_adds_are_filled_by_the_other(site: Site, spark: Any) -> None:
     site.writer.create(site.uri, PEOPLE)

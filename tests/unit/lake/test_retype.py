@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 from deltalake import DeltaTable
@@ -123,6 +124,24 @@ def test_all_files_are_swapped_in_one_commit_and_other_columns_keep_their_bounds
     assert sorted(actions.column("min.id").to_pylist()) == [1, 2, 3]
     assert "min.v" not in actions.column_names or actions.column("min.v").null_count == 3
     assert "v" not in ENGINE.snapshot(uri, expected_version=5).indexed
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "least"),
+    [(pa.int32(), pa.int64(), -(2**31)), (pa.decimal128(5, 0), pa.decimal128(12, 2), Decimal(-99999))],
+    ids=str,
+)
+def test_bounds_that_read_alike_under_both_types_are_kept(
+    tmp_path: Path, old: pa.DataType, new: pa.DataType, least: Any
+) -> None:
+    """delta-rs tells pyarrow that a file without bounds of a column that others have holds nothing."""
+    uri = str(tmp_path / "t")
+    make(uri, old, least, 1)
+
+    ENGINE.retype(uri, {"v": new})
+
+    found = DeltaTable(uri).to_pyarrow_dataset().to_table(filter=pc.field("v") == pa.scalar(least, new))
+    assert found.column("id").to_pylist() == [1]
 
 
 def test_files_that_lack_a_younger_column_and_files_of_a_partition_are_retyped(tmp_path: Path) -> None:
