@@ -53,14 +53,17 @@ def plan_window(
 
 
 def future_limit(contract: Contract, fixed_point: FixedPoint) -> str | None:
-    """Return the first watermark that is too far ahead of the source's clock, None for plain numbers."""
+    """
+    Return the first watermark that is too far ahead of the source's clock, None for plain numbers.
+
+    A wall clock that daylight saving shows twice is ahead only if the earlier of its instants is.
+    """
     if not is_moment(contract):
         return None
+    moment = fixed_point.moment + contract.future_tolerance
     if pa.types.is_date(_watermark_type(contract)):
-        return (
-            _wall_clock(contract, fixed_point.moment + contract.future_tolerance + timedelta(days=1)).date().isoformat()
-        )
-    return clock_text(contract, fixed_point.moment + contract.future_tolerance)
+        return _wall_clock(contract, moment + timedelta(days=1)).date().isoformat()
+    return _end_of_repetition(contract, moment).isoformat(sep=" ", timespec="microseconds")
 
 
 def clock_text(contract: Contract, moment: datetime) -> str | None:
@@ -134,6 +137,21 @@ def _wall_clock(contract: Contract, moment: datetime) -> datetime:
     zoned = pa.types.is_timestamp(_watermark_type(contract)) and _watermark_type(contract).tz is not None
     zone = UTC if zoned else ZoneInfo(contract.timezone)
     return moment.astimezone(zone).replace(tzinfo=None)
+
+
+def _end_of_repetition(contract: Contract, moment: datetime) -> datetime:
+    """Return the wall clock at a moment; where it shows times for the second time, the end of those times."""
+    wall = _wall_clock(contract, moment)
+    zone = ZoneInfo(contract.timezone)
+    first, second = (wall.replace(tzinfo=zone, fold=fold).astimezone(UTC) for fold in (0, 1))
+    if not first < second == moment:
+        return wall
+    low, high = first, second  # the clock went back between them
+    while high - low > timedelta(microseconds=1):
+        middle = low + (high - low) / 2
+        has_gone_back = _wall_clock(contract, middle) - _wall_clock(contract, low) != middle - low
+        low, high = (low, middle) if has_gone_back else (middle, high)
+    return _wall_clock(contract, low) + (high - low)
 
 
 def _watermark_type(contract: Contract) -> pa.DataType:

@@ -3,6 +3,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pyarrow as pa
 import pytest
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 
 from ingestion.contracts.model import Column, Contract, Mode
 from ingestion.contracts.window import FixedPoint, Window
-from ingestion.extract.windows import hours_between, minus, order, plan_window, successor
+from ingestion.extract.windows import future_limit, hours_between, minus, order, plan_window, successor
 
 NOON = FixedPoint("transaction", "1", datetime(2026, 3, 1, 12, tzinfo=UTC))
 Maker = Callable[..., Contract]
@@ -134,3 +135,39 @@ def test_dates_sort_as_dates(day: date) -> None:
 @pytest.mark.parametrize("text", ["2026-03-01T10:00:00Z", "2026-03-01 10:00:00+00", "2026-03-01 10:00:00.000+00:00"])
 def test_all_spellings_of_utc_are_one_moment(text: str) -> None:
     assert hours_between(WALL, text, "2026-03-01 11:30:00") == 1.5
+
+
+CHANGES = {  # the clock goes forward, and back
+    "America/New_York": ("2026-03-08T07:00", "2026-11-01T06:00"),
+    "Europe/Berlin": ("2026-03-29T01:00", "2026-10-25T01:00"),
+    "Australia/Lord_Howe": ("2026-10-03T15:30", "2026-04-04T15:00"),
+    "Asia/Tokyo": ("2026-03-08T07:00", "2026-11-01T06:00"),
+}
+
+
+@given(
+    zone=st.sampled_from(sorted(CHANGES)),
+    which=st.sampled_from([0, 1]),
+    seconds=st.integers(-7200, 7200),
+    other=st.integers(-10800, 10800),
+)
+def test_a_wall_clock_is_ahead_of_its_time_only_if_its_earlier_instant_is(
+    zone: str, which: int, seconds: int, other: int
+) -> None:
+    contract = by(pa.timestamp("us"), timezone=zone)
+    change = datetime.fromisoformat(CHANGES[zone][which]).replace(tzinfo=UTC)
+    now = change + timedelta(seconds=seconds)
+    limit = future_limit(contract, FixedPoint("transaction", "1", now)) or ""
+    stamped = (change + timedelta(seconds=other)).astimezone(ZoneInfo(zone)).replace(tzinfo=None)
+    earlier = stamped.replace(tzinfo=ZoneInfo(zone), fold=0).astimezone(UTC)
+
+    is_ahead = order(contract, stamped.isoformat(sep=" ")) >= order(contract, limit)
+
+    assert is_ahead == (earlier >= now + contract.future_tolerance)
+
+
+def test_rows_of_the_first_of_two_equal_hours_are_not_ahead_in_the_second() -> None:
+    contract = by(pa.timestamp("us"), timezone="America/New_York")
+    second = FixedPoint("transaction", "1", datetime(2026, 11, 1, 6, 10, tzinfo=UTC))  # 01:10 for the second time
+
+    assert future_limit(contract, second) == "2026-11-01 02:00:00.000000"
