@@ -110,7 +110,8 @@ order by {{ quoted(told.partition_by + told.order_by) }}
     {% set state = 'lake_state.' ~ relation.schema ~ '__' ~ relation.identifier %}
     {% do run_query(
         'create or replace view ' ~ state ~ ' as select ' ~ version ~ ' as version, 0 as batch, cast(null as string) as fingerprint, '
-        ~ 'false as append_only, ' ~ text_of(scan) ~ ' as scan, cast(null as string) as computed_from'
+        ~ 'false as append_only, ' ~ text_of(scan) ~ ' as scan, cast(null as string) as computed_from, '
+        ~ 'cast(null as bigint) as newest'
     ) %}
 {% endmacro %}
 
