@@ -75,17 +75,20 @@ def test_key_that_its_type_cannot_hold_is_named_and_hides_no_difference(desk: De
 
     report = record_sync_gap(context, contract_id)
 
-    assert (report.misfit_keys, report.quarantined_count, report.missing_keys, report.sync_gap) == (3, 3, 1, 1)
+    assert (report.misfit_keys, report.quarantined_count, report.missing_keys, report.sync_gap) == (3, 0, 4, 4)
     assert report.why == "the source has keys that the contract's type cannot hold: id (bigint)"
 
 
 def test_key_with_a_fraction_is_none_of_the_whole_numbers_around_it(desk: Desk) -> None:
     table, contract_id, context = loaded(desk, "decimal(4,2)", **BY_WINDOW)
-    desk.sql(f"INSERT INTO dbo.{table} VALUES (99.99, 1, '2026-03-01 09:00:00')")
+    desk.sql(f"INSERT INTO dbo.{table} VALUES (99.99, 1, '2026-03-02 10:00:00')")
 
+    unread = record_sync_gap(context, contract_id)
+    load_table(context, contract_id)
     report = record_sync_gap(context, contract_id)
 
-    assert (report.misfit_keys, report.sync_gap) == (1, 0)
+    assert (unread.misfit_keys, unread.quarantined_count, unread.sync_gap) == (1, 0, 1)
+    assert (report.misfit_keys, report.quarantined_count, report.sync_gap) == (1, 1, 0)
 
 
 @pytest.mark.parametrize("options", [BY_WINDOW, BY_LOG])
