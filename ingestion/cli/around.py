@@ -7,8 +7,10 @@ from datetime import timedelta
 
 import click
 from rich.console import Console
+from rich.text import Text
 
-from ingestion.cli.base import Output, settings, table, with_output
+from ingestion.cli.base import Output, settings, with_output
+from ingestion.cli.fitting import FittingTable
 from ingestion.errors import ConfigurationError, LakeError
 from ingestion.pipelines.context import initialise, open_context
 from ingestion.pipelines.maintenance import KEEP
@@ -43,8 +45,8 @@ def doctor(output: Output, ctx: click.Context, *, mend: bool) -> None:
     def render(console: Console) -> None:
         if mend:
             _print_mended(console, mended)
-        rows = [(f.subject, f"[{colours[f.outcome]}]{f.outcome}[/]", f.finding, f.advice) for f in findings]
-        console.print(table(None, ("subject", "outcome", "finding", "what to do"), rows))
+        rows = [(f.subject, Text(f.outcome, colours[f.outcome]), f.finding, f.advice) for f in findings]
+        console.print(FittingTable(("subject", "outcome", "finding", "what to do"), rows))
 
     told = [finding.as_dict() for finding in findings]
     output.result({"mended": [m.as_dict() for m in mended], "findings": told} if mend else told, render)
@@ -89,7 +91,7 @@ def status(output: Output) -> None:
             )
             for s in statuses
         ]
-        console.print(table(None, columns, rows, numbers=("batch", "age (h)", "quarantined", "gap")))
+        console.print(FittingTable(columns, rows, numbers=("batch", "age (h)", "quarantined", "gap")))
         if any(s.severity == OK_IN_PART for s in statuses):
             console.print(f"{OK_IN_PART}: not all was compared; lakehouse gaps --last names what")
         for s in statuses:
@@ -112,6 +114,6 @@ def maintain(output: Output, tables: tuple[str, ...], keep_days: float) -> None:
     def render(console: Console) -> None:
         rows = [(m.table, m.compacted, m.deleted, "busy, left as it is" if m.busy else "") for m in done]
         names = ("table", "files compacted", "files deleted", "")
-        console.print(table(None, names, rows, numbers=names[1:3]))
+        console.print(FittingTable(names, rows, numbers=names[1:3]))
 
     output.result([m.as_dict() for m in done], render)

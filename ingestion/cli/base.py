@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
@@ -13,7 +13,6 @@ from typing import Any
 
 import click
 from rich.console import Console
-from rich.table import Table
 
 from ingestion.errors import LakehouseError
 from ingestion.lake.storage_errors import told_apart
@@ -84,31 +83,6 @@ def with_output(command: Callable[..., Any]) -> Callable[..., Any]:
 def settings() -> Settings:
     """Read the settings of this process. Raises ConfigurationError."""
     return Settings.from_environ(os.environ)
-
-
-def table(
-    title: str | None, columns: Sequence[str], rows: Iterable[Sequence[object]], *, numbers: Iterable[str] = ()
-) -> Table:
-    """Return a table whose columns named in `numbers` stand to the right. None prints as a dash."""
-    right = set(numbers)
-    made = Table(title=title, title_justify="left", header_style="bold")
-    for name in columns:
-        made.add_column(name, justify="right" if name in right else "left", overflow="fold")
-    for row in rows:
-        made.add_row(*(_cell(value) for value in row))
-    return made
-
-
-def _cell(value: object) -> str:
-    if value is None:
-        return "-"
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, int):
-        return f"{value:,}"
-    if isinstance(value, float):
-        return f"{value:,.2f}"
-    return str(value)
 
 
 def _json(value: object) -> object:

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 import click
 from rich.console import Console
 
-from ingestion.cli.base import Output, settings, table, with_output
+from ingestion.cli.base import Output, settings, with_output
+from ingestion.cli.fitting import FittingTable
 from ingestion.cli.gap_tables import gap_table
 from ingestion.contracts.window import FixedPoint
 from ingestion.errors import ConfigurationError
@@ -47,7 +48,7 @@ def plan(output: Output, tables: tuple[str, ...], full: bool) -> None:
 def _print_plans(console: Console, plans: Sequence[LoadPlan]) -> None:
     columns = ("table", "mode", "batch", "from", "up to", "rows", "chunks", "compares keys")
     rows = [(p.contract_id, p.mode, p.next_batch, p.low, p.next_low, p.rows, p.chunks, p.compares_keys) for p in plans]
-    console.print(table(None, columns, rows, numbers=("batch", "rows", "chunks")))
+    console.print(FittingTable(columns, rows, numbers=("batch", "rows", "chunks")))
     for p in plans:
         for note in filter(None, (p.degraded, *(f"no {right}" for right in p.missing_rights))):
             console.print(f"{p.contract_id}: {note}", markup=False)
@@ -108,7 +109,7 @@ def print_loads(console: Console, results: Sequence[LoadResult]) -> None:
         (r.contract_id, r.batch, r.read, r.good, r.quarantined, r.appended, r.deleted, r.known, r.watermark)
         for r in results
     ]
-    console.print(table(None, LOAD_COLUMNS, rows, numbers=LOAD_COLUMNS[1:8]))
+    console.print(FittingTable(LOAD_COLUMNS, rows, numbers=LOAD_COLUMNS[1:8]))
     for result in results:
         if result.in_quarantine or result.settled:
             console.print(
@@ -178,7 +179,7 @@ def _build_as_of(output: Output, layer: str, unit_tests: bool, as_of: Sequence[s
 
     def render(console: Console) -> None:
         columns = ("table", "known up to batch")
-        console.print(table(None, columns, list(rebuilt.batches.items()), numbers=columns[1:]))
+        console.print(FittingTable(columns, list(rebuilt.batches.items()), numbers=columns[1:]))
         result = rebuilt.build
         console.print(
             f"{layer}: {len(result.models)} models built, {result.tests} tests passed in {result.seconds:.1f} s.\n"
@@ -221,5 +222,5 @@ def sql(output: Output, query: str) -> None:
         names, rows = duck.select(connection, query)
     output.result(
         [dict(zip(names, row, strict=True)) for row in rows],
-        lambda console: console.print(table(None, names, rows)),
+        lambda console: console.print(FittingTable(names, rows, exact=True)),
     )

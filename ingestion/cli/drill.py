@@ -6,8 +6,10 @@ from collections.abc import Sequence
 
 import click
 from rich.console import Console
+from rich.text import Text
 
-from ingestion.cli.base import Output, settings, table, with_output
+from ingestion.cli.base import Output, settings, with_output
+from ingestion.cli.fitting import FittingTable
 
 
 @click.command()
@@ -29,10 +31,7 @@ def drill(output: Output, ctx: click.Context, kinds: tuple[str, ...], is_list: b
     def render(console: Console, results: Sequence[DrillResult]) -> None:
         names = ("trouble", "table", "planted", "found", "named", "healed", "seconds", "passed")
         rows = [(r.trouble, r.table, r.planted, r.found, r.named, r.healed, r.seconds, _mark(r.ok)) for r in results]
-        made = table(None, names, rows, numbers=("planted", "seconds"))
-        for column in made.columns[:2]:
-            column.no_wrap = True
-        console.print(made)
+        console.print(FittingTable(names, rows, numbers=("planted", "seconds")))
 
     with Console(stderr=True).status("drill") as status:
         results = run_drills(settings(), kinds, progress=lambda kind: status.update(f"drill: {kind}"))
@@ -41,5 +40,5 @@ def drill(output: Output, ctx: click.Context, kinds: tuple[str, ...], is_list: b
         ctx.exit(18)
 
 
-def _mark(ok: bool) -> str:
-    return "[green]yes[/]" if ok else "[red]no[/]"
+def _mark(ok: bool) -> Text:
+    return Text("yes", "green") if ok else Text("no", "red")

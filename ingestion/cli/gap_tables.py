@@ -7,12 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from rich.console import Console, Group, RenderableType
-from rich.markup import escape
 from rich.padding import Padding
-from rich.table import Table
 from rich.text import Text
 
-from ingestion.cli.base import table
+from ingestion.cli.fitting import FittingTable
 from ingestion.reconcile.gap import OK, OK_IN_PART
 from monitoring.advice import Advice
 from monitoring.ledger_views import Difference, PartitionGap, TableGap
@@ -79,14 +77,16 @@ def standing_tables(standing: Standing) -> Group:
         shown.append(Text("\n".join(["* was not compared:", *unseen])))
     if standing.differences:
         rows = [(*_difference(d), _state(d), f"{d.first_seen_at:%Y-%m-%d %H:%M}") for d in standing.differences]
-        shown.append(table("Open differences", (*_DIFFERENCE, "state", "first seen"), rows, numbers=("keys",)))
+        columns = [*_DIFFERENCE, "state", "first seen"]
+        shown.append(FittingTable(columns, rows, title="Open differences", numbers=("keys",)))
     if standing.waived:
-        why = [(*_difference(d), _moment(d), escape(d.by or ""), escape(d.why or "")) for d in standing.waived]
-        shown.append(table("Waived differences", (*_DIFFERENCE, "until (UTC)", "by", "why"), why, numbers=("keys",)))
+        why = [(*_difference(d), _moment(d), d.by, d.why) for d in standing.waived]
+        columns = [*_DIFFERENCE, "until (UTC)", "by", "why"]
+        shown.append(FittingTable(columns, why, title="Waived differences", numbers=("keys",)))
     return Group(*shown)
 
 
-def gap_table(gaps: Sequence[TableGap], *, when: bool = False) -> Table:
+def gap_table(gaps: Sequence[TableGap], *, when: bool = False) -> FittingTable:
     """Return checks as a table, one line each; with `when`, and at what time."""
     first = ("checked at (UTC)", "table") if when else ("table",)
     rows = [
@@ -94,14 +94,12 @@ def gap_table(gaps: Sequence[TableGap], *, when: bool = False) -> Table:
             *([f"{gap.checked_at:%Y-%m-%d %H:%M:%S}"] if when else []),
             gap.contract_id,
             *(getattr(gap, name) for name in COLUMNS.values()),
-            f"[{COLOURS.get(gap.severity, 'white')}]{gap.severity}[/]",
+            Text(gap.severity, COLOURS.get(gap.severity, "white")),
             gap.state,
         )
         for gap in gaps
     ]
-    made = table(None, (*first, *COLUMNS, "severity", "state"), rows, numbers=COLUMNS)
-    made.columns[len(first) - 1].no_wrap = True  # on a narrow terminal the names stay whole
-    return made
+    return FittingTable((*first, *COLUMNS, "severity", "state"), rows, numbers=COLUMNS)
 
 
 def print_history(console: Console, gaps: Sequence[TableGap]) -> None:

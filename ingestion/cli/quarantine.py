@@ -6,8 +6,9 @@ from getpass import getuser
 
 import click
 
-from ingestion.cli.base import Group, Output, settings, table, with_output
+from ingestion.cli.base import Group, Output, settings, with_output
 from ingestion.cli.data import chosen_tables, print_loads
+from ingestion.cli.fitting import FittingTable
 from ingestion.cli.gaps import until_moment
 from ingestion.lake import duck
 from ingestion.pipelines.context import open_context
@@ -42,7 +43,9 @@ def quarantine_list(output: Output, tables: tuple[str, ...]) -> None:
         rows += [(contract_id, *row) for row in found]
     output.result(
         [dict(zip(names, row, strict=True)) for row in rows],
-        lambda console: console.print(table(None, names, rows, numbers=names[4:])),
+        lambda console: console.print(
+            FittingTable((*names[:5], "first", "last"), rows, numbers=("rows", "first", "last"))
+        ),
     )
 
 

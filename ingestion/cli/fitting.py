@@ -1,0 +1,105 @@
+"""Tables that fit their terminal: a table where it has room, else one record per row. No name or number is broken."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from datetime import date, datetime
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console, ConsoleOptions, RenderResult
+from rich.table import Table
+from rich.text import Text
+
+PROSE = 24
+"""Texts with blanks that are longer than this may wrap between words, in columns of at least that width."""
+_GAP = 2
+"""Blanks between columns, and before the lines of a record."""
+_UNPRINTABLE = {"\n": " ", "\r": " ", "\t": " ", "\xa0": " "}
+"""What is shown in place of characters that would move the cursor; others become a replacement character."""
+
+
+class FittingTable:
+    """
+    Rows under headings. Columns named in `numbers` stand to the right, None prints as a dash.
+
+    What comes from data is shown as it is, never taken for markup; a `Text` brings its own style. `exact` shows
+    numbers as they are stored, without separators and unrounded.
+    """
+
+    def __init__(
+        self,
+        columns: Sequence[str],
+        rows: Iterable[Sequence[object]],
+        *,
+        title: str | None = None,
+        numbers: Collection[str] = (),
+        exact: bool = False,
+    ) -> None:
+        self._title, self._columns, self._right = title, list(columns), set(numbers)
+        self._rows = [[_cell(value, exact=exact) for value in row] for row in rows]
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        widths = [self._width(at) for at in range(len(self._columns))]
+        if sum(widths) + _GAP * len(widths) + 1 <= options.max_width:
+            yield self._table()
+        else:
+            yield from self._records(options.max_width)
+
+    def _width(self, at: int) -> int:
+        """Return the least width of a column: that of its longest cell, or of the longest word of prose."""
+        cells = [row[at] for row in self._rows]
+        return max([len(self._columns[at]), *map(_least_width, cells)])
+
+    def _table(self) -> Table:
+        made = Table(
+            title=self._title, title_justify="left", title_style="bold", header_style="bold", box=SIMPLE_HEAD,
+            pad_edge=False, padding=(0, 1, 0, 0),
+        )  # fmt: skip
+        for at, name in enumerate(self._columns):
+            prose = any(_is_prose(row[at]) for row in self._rows)
+            made.add_column(
+                Text(name), justify="right" if name in self._right else "left", no_wrap=not prose,
+                min_width=self._width(at),
+            )  # fmt: skip
+        for row in self._rows:
+            made.add_row(*row)
+        return made
+
+    def _records(self, width: int) -> Iterable[Text]:
+        """Yield a paragraph per row: its first cell, then `heading value` as many to a line as fit."""
+        if self._title:
+            yield Text(self._title, "bold")
+        for first, *cells in self._rows:
+            yield Text.assemble((first.plain, "bold"))
+            line = Text("  ")
+            for name, cell in zip(self._columns[1:], cells, strict=True):
+                part = Text.assemble((f"{name} ", "dim"), cell)
+                if len(line) > _GAP and line.cell_len + part.cell_len + _GAP > width:
+                    yield line
+                    line = Text("  ")
+                line = Text.assemble(line, part, "  ")
+            yield line
+
+
+def _least_width(cell: Text) -> int:
+    return max([PROSE, *map(len, cell.plain.split())]) if _is_prose(cell) else cell.cell_len
+
+
+def _is_prose(cell: Text) -> bool:
+    return cell.cell_len > PROSE and " " in cell.plain
+
+
+def _cell(value: object, *, exact: bool) -> Text:
+    if isinstance(value, Text):
+        return value
+    if value is None:
+        return Text("-")
+    if isinstance(value, bool):
+        return Text("yes" if value else "no")
+    if isinstance(value, int | float) and not exact:
+        return Text(f"{value:,}" if isinstance(value, int) else f"{value:,.2f}")
+    if isinstance(value, datetime | date):
+        return Text(str(value))
+    return Text(
+        "".join(c if c.isprintable() else " " if c.isspace() else "\N{REPLACEMENT CHARACTER}" for c in str(value))
+    )
