@@ -43,6 +43,8 @@ _ERRNOS = {
     errno.EPERM: r"operation not permitted",
     errno.EIO: r"input/output error",
 }
+_GONE = re.compile(r"\b404\b|not[ _]?found|no_?such_?key", re.I)
+"""What a store says of one object that is not there; anything else that it says is no word about damage."""
 _ELSEWHERE = re.compile(r"permanent_?redirect|moved permanently|authorization_?header_?malformed|\b301\b", re.I)
 
 
@@ -68,9 +70,20 @@ def reaching(root: str) -> Iterator[None]:
 def told_apart(root: str, error: Exception) -> LakehouseError | None:
     """Return the error of ours that an error of a library means; None if it is not one of the storage of `root`."""
     text = str(error)
-    found = _told_by_system(root, error) or _told_by_content(root, text)
-    if found is not None or not is_remote(root) or not _FROM_STORAGE.search(text):
+    is_stores = is_remote(root) and _FROM_STORAGE.search(text) is not None
+    found = _told_by_system(root, error) or (_told_by_store(root, text) if is_stores else None)
+    if found is None and (not is_stores or _GONE.search(text)):
+        found = _told_by_content(root, text)
+    if found is not None or not is_stores:
         return found
+    return LakeUnavailableError(
+        f"{root}: promised storage that answers, found none ({type(error).__name__}). Nothing was committed. "
+        "Run it again; if it stays so, check the network and the endpoint (AWS_ENDPOINT_URL, the account in the URI)."
+    )
+
+
+def _told_by_store(root: str, text: str) -> LakeError | None:
+    """Return what an object store refused; None where it only did not answer, or lacks an object."""
     if _MISSING.search(text):
         return missing(root)
     if _DENIED.search(text):
@@ -83,10 +96,7 @@ def told_apart(root: str, error: Exception) -> LakehouseError | None:
             f"{root}: promised a bucket in the region that AWS_REGION names, found it in another one. "
             "Nothing was committed. Set AWS_REGION to the bucket's."
         )
-    return LakeUnavailableError(
-        f"{root}: promised storage that answers, found none ({type(error).__name__}). Nothing was committed. "
-        "Run it again; if it stays so, check the network and the endpoint (AWS_ENDPOINT_URL, the account in the URI)."
-    )
+    return None
 
 
 def _told_by_system(root: str, error: Exception) -> LakeError | None:
