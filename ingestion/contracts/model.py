@@ -200,6 +200,11 @@ class Contract:
         return tuple(c.name for c in self.keys)
 
     @cached_property
+    def key_schema(self) -> pa.Schema:
+        """Merge key columns in key order, as promised."""
+        return pa.schema([(c.name, c.arrow_type) for c in self.keys])
+
+    @cached_property
     def content_names(self) -> tuple[str, ...]:
         """All columns but the merge key, in contract order."""
         return tuple(c.name for c in self.columns if c.key_position is None)

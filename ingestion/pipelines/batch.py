@@ -152,8 +152,7 @@ class Batch:
         self._find_gone(changes.reported_keys(self.contract))
 
     def _stage_keys(self, name: str, batches: Iterable[pa.RecordBatch]) -> None:
-        schema = pa.schema([(column.name, column.arrow_type) for column in self.contract.keys])
-        with ParquetStage(self._filesystem, self._path("keys"), schema) as stage:
+        with ParquetStage(self._filesystem, self._path("keys"), self.contract.key_schema) as stage:
             stage.write_all(batches)
             self._view(name, [stage.close()])
 
@@ -202,7 +201,9 @@ class Batch:
 
     def entries_to_ask(self) -> pa.Table:
         """Return the keys of open quarantine entries that this batch has not shown; `take` is to read them next."""
-        return self._review.keys_to_ask(self._bad) if self._review.count_open() else self._no_keys()
+        if not self._review.count_open():
+            return self.contract.key_schema.empty_table()
+        return self._review.keys_to_ask(self._bad)
 
     def settle_entries(self, *, whole: bool = False) -> None:
         """
@@ -319,9 +320,6 @@ class Batch:
         keys = ", ".join(changes.key_of_bad(key) for key in self.contract.keys)
         self._view("bad", self._bad or [self._empty_bad()])
         self._bench.define("refused_keys", f"select {keys} from bad")
-
-    def _no_keys(self) -> pa.Table:
-        return pa.schema([(column.name, column.arrow_type) for column in self.contract.keys]).empty_table()
 
     def _empty_bad(self) -> ParquetFile:
         with self._open_bad() as stage:

@@ -51,7 +51,7 @@ class EntryReview:
         self._define_shown(bad)
         keys = self.bench.select(entries.open_keys(self.contract, without="shown_keys"))
         if keys.num_rows:
-            schema = pa.schema([(c.name, c.arrow_type) for c in self.contract.keys])
+            schema = self.contract.key_schema
             with ParquetStage(self.bench.lake.filesystem, self._path("asked"), schema) as stage:
                 stage.write_all(keys.cast(schema).to_batches())
                 self.asked.append(stage.close())
@@ -105,10 +105,9 @@ def stage_refused(
     tally = Tally()
     if keys.num_rows:
         point = snapshot.fixed_point
-        schema = pa.schema([(c.name, c.arrow_type) for c in contract.keys])
         intake = stage_rows(
             contract,
-            snapshot.read(contract, Window(), found=found, keys=keys.cast(schema)),
+            snapshot.read(contract, Window(), found=found, keys=keys.cast(contract.key_schema)),
             filesystem=pafs.LocalFileSystem(),
             folder=str(bench.folder),
             stamp=Stamp(0, "R", point.moment, point.sequence, point.moment),

@@ -158,7 +158,7 @@ class Meeting:
 
     def _stage_keys(self, name: str, batches: Iterable[pa.RecordBatch]) -> int:
         """Make a view of key columns; they go through a file, not through memory."""
-        with ParquetStage(pafs.LocalFileSystem(), str(self._keys_file(name)), self._key_schema) as stage:
+        with ParquetStage(pafs.LocalFileSystem(), str(self._keys_file(name)), self.contract.key_schema) as stage:
             stage.write_all(batches)
             file = stage.close()
         self.bench.view(name, [file.path])
@@ -236,7 +236,7 @@ class Meeting:
         keys = [found.select(list(self.contract.key_names)) for found in known.values()]
         if not known:
             self._stage_refused()
-        schema = self._key_schema
+        schema = self.contract.key_schema
         seen = pa.concat_tables([schema.empty_table(), *(found.cast(schema) for found in keys)])
         self.bench.connection.register("seen", seen)
         rows = self.bench.select(entries.refused_beyond(self.contract, "seen"))
@@ -246,10 +246,6 @@ class Meeting:
         rows = stage_refused(self.contract, self.bench, self.snapshot, self.columns, in_flight=IN_FLIGHT)
         self.queries += bool(rows)
         self.rows += rows
-
-    @property
-    def _key_schema(self) -> pa.Schema:
-        return pa.schema([(column.name, column.arrow_type) for column in self.contract.keys])
 
     def _next_window(self, bound: Bound) -> Iterator[pa.RecordBatch]:
         if bound.low is None:

@@ -89,4 +89,4 @@ def _key_columns(contract: Contract, found: pa.Table, chosen: pa.Array) -> pa.Ta
 
 
 def _no_keys(contract: Contract) -> pa.Table:
-    return pa.schema([(column.name, column.arrow_type) for column in contract.keys]).empty_table()
+    return contract.key_schema.empty_table()

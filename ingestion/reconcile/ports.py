@@ -80,7 +80,7 @@ def _table(contract: Contract, dialect: Dialect, relation: str, origins: Mapping
         dialect=dialect,
         relation=relation,
         origins=origins,
-        key_schema=pa.schema([(column.name, column.arrow_type) for column in contract.keys]),
+        key_schema=contract.key_schema,
         where=where,
         partition=_typed(contract, contract.reconcile.partition, origins),
         grain=contract.reconcile.grain,

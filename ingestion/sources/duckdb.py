@@ -194,8 +194,9 @@ class DuckDbSnapshot:
         where, binds = _predicate(contract, window)
         columns = match_columns(contract, self.catalog(contract))
         select = ", ".join(f"{_exactly(c, columns[c.name])} as {_quote(c.name)}" for c in contract.keys)
-        schema = pa.schema([(c.name, c.arrow_type) for c in contract.keys])
-        yield from self._stream(f"select {select} from {_table(contract)} {_SOURCE} where {where}", binds, schema)
+        yield from self._stream(
+            f"select {select} from {_table(contract)} {_SOURCE} where {where}", binds, contract.key_schema
+        )
 
     def count_partitions(self, contract: Contract, window: Window) -> pa.Table:
         where, binds = _predicate(contract, window)
