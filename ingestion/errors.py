@@ -3,6 +3,8 @@
 The tree is the retry policy, and each leaf has its own exit code:
 
     LakehouseError
+    ├── UnexpectedError            1        nobody foresaw it; retried like a transient one
+    ├── TablesFailedError                   several tables of one command failed, each for a reason of its own
     ├── PermanentError                      do not retry; somebody must change something
     │   ├── ConfigurationError        10    a setting, a name or an installed extra is missing or wrong
     │   ├── InvalidContractError      11    a contract file is wrong
@@ -13,7 +15,8 @@ The tree is the retry policy, and each leaf has its own exit code:
     │   ├── IntegrityError            16    a count or a schema did not come out as it must
     │   ├── BuildError                17    dbt did not build all that was planned
     │   ├── RunFailedError            18    a run ended with something red in the ledger
-    │   └── ApprovalNeededError       19    a repair would write more than the contract lets it write by itself
+    │   ├── ApprovalNeededError       19    a repair would write more than the contract lets it write by itself
+    │   └── CriticalGapError          30    a critical gap is confirmed
     └── TransientError                      retry; nothing has to change
         ├── SourceUnavailableError    20    the database did not answer
         │   └── SnapshotLostError     22    the database no longer has the fixed point
@@ -26,14 +29,48 @@ It never holds a row value or a secret.
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
 
 
 class LakehouseError(Exception):
     """Base of all errors raised on purpose. `exit_code` is what the command line ends with."""
 
     exit_code = 1
+
+
+class UnexpectedError(LakehouseError):
+    """
+    An error that nobody foresaw, in the work on one subject.
+
+    Says the class of what happened and where. Its text may hold row values and is left out, and so is the error itself
+    as a cause, unless LAKEHOUSE_DEBUG is set.
+    """
+
+    def __init__(self, subject: str, error: BaseException) -> None:
+        super().__init__(
+            f"{subject}: promised an end that is foreseen, found {type(error).__name__} {_place(error.__traceback__)}. "
+            "This step failed; other tables are not touched, and what was committed before stays. Its text may hold "
+            "row values and is not shown. Run it again with LAKEHOUSE_DEBUG=true to see all of it, and report it."
+        )
+
+
+def _place(trace: TracebackType | None) -> str:
+    """Return the innermost line of this project that an error passed, and the library's that raised it."""
+    frames = traceback.extract_tb(trace)
+    if not frames:
+        return "at an unknown place"
+    root = Path(__file__).parents[1]
+    ours = [frame for frame in frames if Path(frame.filename).is_relative_to(root / "ingestion")]
+    inner = frames[-1]
+    told = f"in {Path(inner.filename).name}:{inner.lineno}"
+    if not ours:
+        return told
+    place = f"at {Path(ours[-1].filename).relative_to(root)}:{ours[-1].lineno}"
+    return place if ours[-1] is inner else f"{place} ({told})"
 
 
 class PermanentError(LakehouseError):
@@ -48,6 +85,22 @@ class ConfigurationError(PermanentError):
     """A setting, a name or an installed extra is missing or wrong."""
 
     exit_code = 10
+
+
+class TablesFailedError(LakehouseError):
+    """Several tables of one command failed; the others are done. `exit_code` is theirs if they share one, else 18."""
+
+    def __init__(self, errors: Sequence[LakehouseError], of: int) -> None:
+        super().__init__(errors, of)
+        self.errors, self.of = tuple(errors), of
+        codes = {error.exit_code for error in errors}
+        self.exit_code = codes.pop() if len(codes) == 1 else RunFailedError.exit_code
+
+    def __str__(self) -> str:
+        rest = self.of - len(self.errors)
+        others = f"; the other {rest} are done" if rest else ""
+        told = dict.fromkeys(map(str, self.errors))  # a database that is away says the same of each of its tables
+        return "\n\n".join([f"{len(self.errors)} of {self.of} tables failed{others}.", *told])
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +221,12 @@ class ApprovalNeededError(PermanentError):
     """A repair would write more than the contract lets it write without somebody's approval."""
 
     exit_code = 19
+
+
+class CriticalGapError(PermanentError):
+    """A critical gap between a table and its source is confirmed."""
+
+    exit_code = 30
 
 
 class SourceUnavailableError(TransientError):

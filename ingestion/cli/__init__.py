@@ -10,6 +10,7 @@ from ingestion.cli.demo import demo
 from ingestion.cli.drill import drill
 from ingestion.cli.gaps import gaps, repair
 from ingestion.cli.quarantine import quarantine
+from ingestion.cli.terminal import end_in_order
 
 for command in (
     init,
@@ -33,6 +34,7 @@ for command in (
 
 def main() -> None:
     """Run the command line. Ends the process with an exit code by error class (see `ingestion.errors`)."""
+    end_in_order()
     cli(prog_name="lakehouse")
 
 

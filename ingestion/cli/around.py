@@ -58,14 +58,14 @@ def doctor(output: Output, ctx: click.Context, *, mend: bool) -> None:
 def _print_mended(console: Console, mended: Sequence[TableMended]) -> None:
     for m in mended:
         if m.fault:
-            console.print(f"{m.table}: left as it is. {m.fault}", markup=False)
+            console.print(f"{m.table}: left as it is. {m.fault}")
             continue
         kept = "its log cannot be read and is set aside whole" if m.rows is None else f"{m.rows:,} rows, all kept"
         told = "" if m.rows_aside is None else f" ({m.rows_aside:,} rows)"
-        console.print(f"{m.table}: {kept}.", markup=False)
-        console.print(f"  set aside: {len(m.files_aside)} files{told}, in", markup=False)
-        console.print(f"  {m.folder}", markup=False, soft_wrap=True)
-        console.print(f"  next: {m.next_step}", markup=False)
+        console.print(f"{m.table}: {kept}.")
+        console.print(f"  set aside: {len(m.files_aside)} files{told}, in")
+        console.print(f"  {m.folder}", soft_wrap=True)
+        console.print(f"  next: {m.next_step}")
     if not mended:
         console.print("No table had a torn log.")
 
@@ -81,7 +81,7 @@ def status(output: Output) -> None:
         rows = [
             (
                 s.contract_id,
-                "damaged" if s.fault else s.last_status,
+                "see below" if s.fault else s.last_status,
                 None if s.fault else s.batch,
                 s.watermark,
                 s.age_hours,
@@ -96,7 +96,7 @@ def status(output: Output) -> None:
             console.print(f"{OK_IN_PART}: not all was compared; lakehouse gaps --last names what")
         for s in statuses:
             if s.fault:
-                console.print(f"{s.contract_id}: {s.fault}", markup=False)
+                console.print(f"{s.contract_id}: {s.fault}")
 
     output.result([s.as_dict() for s in statuses], render)
 

@@ -9,13 +9,16 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 from functools import update_wrapper
+from math import isfinite, isnan
 from typing import Any
 
 import click
 from rich.console import Console
 
-from ingestion.errors import LakehouseError
+from ingestion.cli.terminal import Terminal, as_json_has_it, shown, unread
+from ingestion.errors import LakehouseError, UnexpectedError
 from ingestion.lake.storage_errors import told_apart
+from ingestion.pipelines.each import DEBUG, as_ours
 from ingestion.settings import Settings
 
 
@@ -29,12 +32,13 @@ class Group(click.Group):
             error = exc
         except (click.exceptions.Exit, click.ClickException, click.Abort):
             raise
-        except Exception as exc:  # a fault of the storage that no step is about
-            told = told_apart(str(settings().lake_root), exc)
-            if told is None:
+        except Exception as exc:  # of no step
+            if os.environ.get(DEBUG):
                 raise
-            error = told
-        click.echo(f"error: {error}", err=True)
+            error = told_apart(str(settings().lake_root), exc) or as_ours(ctx.invoked_subcommand or "lakehouse", exc)
+        if isinstance(error, UnexpectedError) and error.__cause__ is not None:
+            raise error
+        click.echo(shown(f"error: {error}"), err=True)
         return ctx.exit(error.exit_code)
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click calls it by position
@@ -49,15 +53,17 @@ class Output:
     console: Console
 
     def result(self, document: Any, render: Callable[[Console], None]) -> None:
-        if self.as_json:
-            click.echo(json.dumps(document, indent=2, default=_json, ensure_ascii=False))
-        else:
-            render(self.console)
+        with unread():
+            if self.as_json:
+                click.echo(as_json_has_it(json.dumps(_finite(document), indent=2, default=_json, ensure_ascii=False)))
+            else:
+                render(self.console)
 
     def line(self, text: str) -> None:
         """Print a line that only a person needs."""
         if not self.as_json:
-            self.console.print(text)
+            with unread():
+                self.console.print(text)
 
 
 @click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -75,7 +81,7 @@ def with_output(command: Callable[..., Any]) -> Callable[..., Any]:
 
     @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
     def wrapped(*args: Any, as_json: bool, **kwargs: Any) -> Any:
-        return command(Output(as_json, Console(highlight=False, soft_wrap=False)), *args, **kwargs)
+        return command(Output(as_json, Terminal()), *args, **kwargs)
 
     return update_wrapper(wrapped, command)
 
@@ -83,6 +89,17 @@ def with_output(command: Callable[..., Any]) -> Callable[..., Any]:
 def settings() -> Settings:
     """Read the settings of this process. Raises ConfigurationError."""
     return Settings.from_environ(os.environ)
+
+
+def _finite(value: Any) -> Any:
+    """Return a document in which a number that JSON lacks (NaN, the infinities) is its text."""
+    if isinstance(value, dict):
+        return {name: _finite(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    if isinstance(value, float) and not isfinite(value):
+        return "NaN" if isnan(value) else "Infinity" if value > 0 else "-Infinity"
+    return value
 
 
 def _json(value: object) -> object:

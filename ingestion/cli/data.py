@@ -18,6 +18,7 @@ from ingestion.pipelines.as_of import build_as_of
 from ingestion.pipelines.build import build_layer
 from ingestion.pipelines.context import Context, open_context
 from ingestion.pipelines.day import DayResult, raise_if_red, run_day, verdict
+from ingestion.pipelines.each import as_list, each, raise_failed
 from ingestion.pipelines.load import load_table
 from ingestion.pipelines.plan import LoadPlan, plan_load
 from ingestion.pipelines.steps import LoadResult
@@ -41,8 +42,10 @@ def chosen_tables(context: Context, tables: Sequence[str]) -> list[str]:
 def plan(output: Output, tables: tuple[str, ...], full: bool) -> None:
     """Show drift, window, rows and what a load would do. Writes nothing."""
     context = open_context(settings())
-    plans = [plan_load(context, contract_id, full=full) for contract_id in chosen_tables(context, tables)]
-    output.result([p.as_dict() for p in plans], lambda console: _print_plans(console, plans))
+    chosen = chosen_tables(context, tables)
+    plans, failed = each(chosen, lambda contract_id: plan_load(context, contract_id, full=full))
+    output.result(as_list(plans, failed), lambda console: _print_plans(console, plans))
+    raise_failed(failed, of=len(chosen))
 
 
 def _print_plans(console: Console, plans: Sequence[LoadPlan]) -> None:
@@ -51,11 +54,11 @@ def _print_plans(console: Console, plans: Sequence[LoadPlan]) -> None:
     console.print(FittingTable(columns, rows, numbers=("batch", "rows", "chunks")))
     for p in plans:
         for note in filter(None, (p.degraded, *(f"no {right}" for right in p.missing_rights))):
-            console.print(f"{p.contract_id}: {note}", markup=False)
+            console.print(f"{p.contract_id}: {note}")
         for drift in p.drift:
-            console.print(f"{p.contract_id}: drift: {drift}", markup=False)
+            console.print(f"{p.contract_id}: drift: {drift}")
         for blocker in p.blockers:
-            console.print(f"{p.contract_id}: a load would stop: {blocker}", markup=False)
+            console.print(f"{p.contract_id}: a load would stop: {blocker}")
 
 
 @click.command()
@@ -74,16 +77,17 @@ def load(
     point: str | None,
     run_id: str | None,
 ) -> None:
-    """Load the next window of TABLES (default: all) into Bronze."""
+    """Load the next window of TABLES (default: all) into Bronze. A table that fails stops no other."""
     context = open_context(settings(), run_id)
     if (full or allow_deletes) and not tables:
         raise ConfigurationError("load: --full and --allow-deletes promise care: name the tables. Nothing was loaded.")
     at = _fixed_point(point, tables)
-    results = [
-        load_table(context, contract_id, full=full, allow_deletes=allow_deletes, at=at)
-        for contract_id in chosen_tables(context, tables)
-    ]
-    output.result([r.as_dict() for r in results], lambda console: print_loads(console, results))
+    chosen = chosen_tables(context, tables)
+    results, failed = each(
+        chosen, lambda contract_id: load_table(context, contract_id, full=full, allow_deletes=allow_deletes, at=at)
+    )
+    output.result(as_list(results, failed), lambda console: print_loads(console, results))
+    raise_failed(failed, of=len(chosen))
 
 
 def _fixed_point(text: str | None, tables: Sequence[str]) -> FixedPoint | None:
@@ -104,7 +108,9 @@ def _fixed_point(text: str | None, tables: Sequence[str]) -> FixedPoint | None:
 
 
 def print_loads(console: Console, results: Sequence[LoadResult]) -> None:
-    """Print load results as one table, warnings below it."""
+    """Print load results as one table, warnings below it; nothing where there are none."""
+    if not results:
+        return
     rows = [
         (r.contract_id, r.batch, r.read, r.good, r.quarantined, r.appended, r.deleted, r.known, r.watermark)
         for r in results
@@ -115,10 +121,9 @@ def print_loads(console: Console, results: Sequence[LoadResult]) -> None:
             console.print(
                 f"{result.contract_id}: {result.in_quarantine} rows in quarantine, {result.quarantined} of them new; "
                 f"{result.settled} settled",
-                markup=False,
             )
         for note in (*result.warnings, *(f"drift: {d}" for d in result.drift)):
-            console.print(f"{result.contract_id}: {note}", markup=False)
+            console.print(f"{result.contract_id}: {note}")
 
 
 @click.command()
@@ -185,7 +190,6 @@ def _build_as_of(output: Output, layer: str, unit_tests: bool, as_of: Sequence[s
             f"{layer}: {len(result.models)} models built, {result.tests} tests passed in {result.seconds:.1f} s.\n"
             f'Query it: LAKEHOUSE_ROOT="{rebuilt.root}" lakehouse sql "..."',
             soft_wrap=True,
-            markup=False,
         )
 
     output.result({**rebuilt.build.as_dict(), "root": rebuilt.root, "batches": dict(rebuilt.batches)}, render)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 import click
-from rich.console import Console
 
 from ingestion.cli.base import Output, settings, with_output
+from ingestion.cli.terminal import Terminal
 from ingestion.settings import ENGINES
 
 
@@ -36,6 +36,6 @@ def demo(output: Output, *, scale: float, seed: int, sources: str, engine: str |
         for line in show.exports(here):
             click.echo(line)
         return
-    console = Console(stderr=True) if output.as_json else output.console
+    console = Terminal(stderr=True) if output.as_json else output.console
     story = show.tell(here, console, seed=seed, scale=scale, wire=sources == "wire")
     output.result(story.as_dict(), lambda shown: show.render(story, shown))

@@ -10,6 +10,7 @@ from rich.text import Text
 
 from ingestion.cli.base import Output, settings, with_output
 from ingestion.cli.fitting import FittingTable
+from ingestion.cli.terminal import Terminal
 
 
 @click.command()
@@ -33,7 +34,7 @@ def drill(output: Output, ctx: click.Context, kinds: tuple[str, ...], is_list: b
         rows = [(r.trouble, r.table, r.planted, r.found, r.named, r.healed, r.seconds, _mark(r.ok)) for r in results]
         console.print(FittingTable(names, rows, numbers=("planted", "seconds")))
 
-    with Console(stderr=True).status("drill") as status:
+    with Terminal(stderr=True).status("drill") as status:
         results = run_drills(settings(), kinds, progress=lambda kind: status.update(f"drill: {kind}"))
     output.result([result.as_dict() for result in results], lambda console: render(console, results))
     if not all(result.ok for result in results):

@@ -17,6 +17,7 @@ from multiprocessing.connection import Connection
 from ingestion.cli.gap_tables import Standing
 from ingestion.errors import LakehouseError, TransientError
 from ingestion.pipelines.context import Context, open_context
+from ingestion.pipelines.each import Failed, each
 from ingestion.pipelines.gaps import record_sync_gap
 from ingestion.settings import Settings
 from monitoring import ledger_views
@@ -26,15 +27,9 @@ CHECKS = 100
 """What one process checks before the next takes over: each check may leave a few megabytes behind."""
 
 
-def check_all(context: Context, tables: Sequence[str]) -> list[LakehouseError]:
+def check_all(context: Context, tables: Sequence[str]) -> list[Failed]:
     """Record the gap of each table; one that cannot be compared stands as UNKNOWN and stops no other."""
-    failures = []
-    for contract_id in tables:
-        try:
-            record_sync_gap(context, contract_id)
-        except LakehouseError as exc:
-            failures.append(exc)
-    return failures
+    return each(tables, lambda contract_id: record_sync_gap(context, contract_id))[1]
 
 
 def standing_of(context: Context, tables: Sequence[str]) -> Standing:

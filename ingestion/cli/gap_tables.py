@@ -61,11 +61,11 @@ def print_standing(console: Console, standing: Standing) -> None:
     for gap in standing.gaps:
         parts = [part for part in standing.partitions if part.contract_id == gap.contract_id]
         for part in parts[:PARTITIONS_SHOWN]:
-            console.print(_line(part), markup=False)
+            console.print(_line(part))
         if len(parts) > PARTITIONS_SHOWN:
-            console.print(f"{gap.contract_id}: {len(parts) - PARTITIONS_SHOWN} more partitions differ", markup=False)
+            console.print(f"{gap.contract_id}: {len(parts) - PARTITIONS_SHOWN} more partitions differ")
         if gap.severity not in _CALM:
-            console.print(gap.runbook_sql or "", style="dim", markup=False)
+            console.print(gap.runbook_sql or "", style="dim")
     if any(gap.severity not in _CALM for gap in standing.gaps):
         console.print("Why, and what to do: lakehouse gaps advise")
 
@@ -120,14 +120,14 @@ def print_advice(console: Console, advices: Sequence[Advice]) -> None:
     if not advices:
         console.print("Nothing to do: no table has a gap that the ledger knows of.")
     for number, advice in enumerate(advices, start=1):
-        console.print(f"{number}. {advice.contract_id}: {advice.cause}", style="bold", markup=False)
+        console.print(f"{number}. {advice.contract_id}: {advice.cause}", style="bold")
         console.print(_indented(advice.finding))
         for command in advice.commands:
-            console.print(f"   $ {command}", style="green", markup=False, soft_wrap=True)
+            console.print(f"   $ {command}", style="green", soft_wrap=True)
         if advice.prevention:
             console.print(_indented(f"So that it does not come back: {advice.prevention}"))
         if sql := str(advice.runbook):
-            console.print(sql, style="dim", markup=False, soft_wrap=True)
+            console.print(sql, style="dim", soft_wrap=True)
 
 
 def _indented(text: str) -> Padding:

@@ -12,12 +12,16 @@ import click
 from rich.live import Live
 
 from ingestion.cli.base import Group, Output, settings, with_output
-from ingestion.cli.data import print_loads
+from ingestion.cli.data import chosen_tables, print_loads
 from ingestion.cli.gap_rounds import check_all, rounds, standing_of
 from ingestion.cli.gap_tables import Standing, print_advice, print_history, print_standing, standing_tables
-from ingestion.pipelines.context import Context, open_context
+from ingestion.errors import CriticalGapError
+from ingestion.pipelines.context import open_context
+from ingestion.pipelines.each import as_list, each, raise_failed
 from ingestion.pipelines.repair import repair_table
 from ingestion.pipelines.waive import waive as waive_difference
+from ingestion.reconcile.gap import CRITICAL
+from ingestion.reconcile.states import State
 from monitoring import ledger_views
 from monitoring.advisor import advise as causes_of
 from monitoring.facts import gather
@@ -46,13 +50,22 @@ def gaps() -> None:
 @click.option("--last", is_flag=True, help="Show the last recorded check; ask no source.")
 @click.option("--history", is_flag=True, help="Show the recorded checks, newest first; ask no source.")
 @click.option("--checks", type=click.IntRange(min=1), default=20, show_default=True, help="How many --history shows.")
+@click.option("--exit-zero", is_flag=True, help="End with 0 although a critical gap is confirmed.")
 @with_output
 def check(
-    output: Output, *, tables: tuple[str, ...], watch: int | None, last: bool, history: bool, checks: int
+    output: Output,
+    *,
+    tables: tuple[str, ...],
+    watch: int | None,
+    last: bool,
+    history: bool,
+    checks: int,
+    exit_zero: bool,
 ) -> None:
     """Compare TABLES (default: all) with their sources and record what is found.
 
-    Rows in flight are left out, quarantined rows counted apart. What differs is suspected until a second look.
+    Rows in flight are left out, quarantined rows counted apart. What differs is suspected until a second look. Ends
+    with exit code 30 where a critical gap is confirmed.
     """
     context = open_context(settings())
     chosen = chosen_tables(context, tables)
@@ -63,13 +76,25 @@ def check(
         _watch(output, chosen, watch)
     else:
         failures = [] if last else check_all(context, chosen)
-        _show(output, standing_of(context, chosen))
-        if failures:
-            raise failures[0]
+        standing = standing_of(context, chosen)
+        _show(output, standing)
+        raise_failed(failures, of=len(chosen))
+        if not exit_zero:
+            _raise_alarm(standing)
 
 
 def _show(output: Output, standing: Standing) -> None:
     output.result(standing.as_list(), lambda console: print_standing(console, standing))
+
+
+def _raise_alarm(standing: Standing) -> None:
+    """Raise CriticalGapError that names the tables whose critical gap is confirmed."""
+    red = [gap.contract_id for gap in standing.gaps if (gap.severity, gap.state) == (CRITICAL, State.CONFIRMED)]
+    if red:
+        raise CriticalGapError(
+            f"{', '.join(red)}: promised the rows of the source, found a critical gap that is confirmed. It is "
+            "recorded; nothing was changed. See why, and what closes it: lakehouse gaps advise"
+        )
 
 
 def _watch(output: Output, chosen: Sequence[str], seconds: int) -> None:
@@ -143,10 +168,10 @@ def repair(output: Output, *, tables: tuple[str, ...], allow_deletes: bool, yes:
     Above the contract's limits it stops and says how much it would write; --yes approves it.
     """
     context = open_context(settings())
-    results = [repair_table(context, table, allow_deletes=allow_deletes, yes=yes) for table in tables]
-    output.result([r.as_dict() for r in results], lambda console: print_loads(console, results))
-    output.line("Silver and Gold follow with the next build: lakehouse build")
-
-
-def chosen_tables(context: Context, tables: Sequence[str]) -> list[str]:
-    return list(tables) or context.contract_ids()
+    results, failed = each(
+        tables, lambda contract_id: repair_table(context, contract_id, allow_deletes=allow_deletes, yes=yes)
+    )
+    output.result(as_list(results, failed), lambda console: print_loads(console, results))
+    if results:
+        output.line("Silver and Gold follow with the next build: lakehouse build")
+    raise_failed(failed, of=len(tables))

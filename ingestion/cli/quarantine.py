@@ -12,6 +12,7 @@ from ingestion.cli.fitting import FittingTable
 from ingestion.cli.gaps import until_moment
 from ingestion.lake import duck
 from ingestion.pipelines.context import open_context
+from ingestion.pipelines.each import as_list, each, raise_failed
 from ingestion.pipelines.repair import replay_quarantine
 from ingestion.pipelines.waive import waive_entries
 
@@ -55,8 +56,9 @@ def quarantine_list(output: Output, tables: tuple[str, ...]) -> None:
 def quarantine_replay(output: Output, tables: tuple[str, ...]) -> None:
     """Judge open quarantined rows by today's contracts; append those that keep them."""
     context = open_context(settings())
-    results = [replay_quarantine(context, contract_id) for contract_id in tables]
-    output.result([r.as_dict() for r in results], lambda console: print_loads(console, results))
+    results, failed = each(tables, lambda contract_id: replay_quarantine(context, contract_id))
+    output.result(as_list(results, failed), lambda console: print_loads(console, results))
+    raise_failed(failed, of=len(tables))
 
 
 @quarantine.command("waive")

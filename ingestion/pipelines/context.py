@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -30,6 +31,7 @@ from ingestion.lake.layout import Lake, create_lake, open_lake
 from ingestion.lake.spark_session import check_installed
 from ingestion.lake.storage_errors import reaching
 from ingestion.ledger.journal import Journal
+from ingestion.pipelines.each import as_ours
 from ingestion.settings import Settings
 from ingestion.sources import open_source
 from ingestion.sources.base import Source
@@ -37,6 +39,7 @@ from ingestion.sources.base import Source
 logger = logging.getLogger("lakehouse")
 _SAYING: tuple[type[LakehouseError], ...] = (LakeError, LakeUnavailableError, ConcurrentWriteError, IntegrityError)
 _COMMITTING = ("load", "repair", "replay")
+SIGNALLED = 128  # a process that a signal ended has this plus the signal's number as its exit code
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +91,9 @@ class Context:
         """
         Write one row to `ops.runs` when the block ends, however it ends.
 
-        The block fills the yielded dict with further columns. An error of ours is recorded with its
-        message, any other with its class only: its text may hold row values.
+        The block fills the yielded dict with further columns. An error of ours is recorded with its message; any other
+        is recorded by its class and raised as UnexpectedError, for its text may hold row values. What ends the process
+        (a signal) is recorded, and goes on as it is.
         """
         row: dict[str, Any] = {"run_id": self.run_id, "step": step, "subject": subject, "status": "ok"}
         row["started_at"] = datetime.now(UTC)
@@ -97,17 +101,17 @@ class Context:
             with reaching(self.lake.root):
                 yield row
         except BaseException as exc:
-            error = _after_commit(exc, row)
+            error = _after_commit(as_ours(subject, exc), row) if isinstance(exc, Exception) else exc
             row["status"] = "failed"
             row["error"] = type(exc).__name__
-            row["message"] = str(error) if isinstance(error, LakehouseError) else None
+            row["message"] = str(error) if isinstance(error, LakehouseError) else _stopped_by(exc)
             try:
                 self._note(row)
             except LakehouseError as unnoted:  # what failed first is what has to be mended first
                 logger.warning("%s", unnoted)
             if error is exc:
                 raise
-            raise error from exc
+            raise error from error.__cause__
         self._note(row)
 
     def _note(self, row: dict[str, Any]) -> None:
@@ -123,13 +127,23 @@ class Context:
             raise _unnoted(row, exc, cause) from exc
 
 
-def _after_commit(error: BaseException, row: dict[str, Any]) -> BaseException:
+def _stopped_by(exc: BaseException) -> str | None:
+    """Return which signal ended the process; None where it was none."""
+    code = SIGNALLED + signal.SIGINT if isinstance(exc, KeyboardInterrupt) else getattr(exc, "code", None)
+    if not isinstance(code, int) or code <= SIGNALLED:
+        return None
+    return f"stopped by {signal.Signals(code - SIGNALLED).name}"
+
+
+def _after_commit(error: LakehouseError, row: dict[str, Any]) -> LakehouseError:
     """Return an error that says of a step which had committed its batch before it that the batch stays."""
     if row.get("batch") is None or row["step"] not in _COMMITTING or type(error) not in _SAYING:
         return error
-    return type(error)(
+    told = type(error)(
         f"{row['subject']}: batch {row['batch']} is committed to Bronze and stays; what failed came after it. {error}"
     )
+    told.__cause__ = error
+    return told
 
 
 def _unnoted(row: dict[str, Any], error: Exception, cause: str) -> LakehouseError:

@@ -9,9 +9,10 @@ from typing import Any
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
 from ingestion.contracts.window import FixedPoint
-from ingestion.errors import LakehouseError, RunFailedError, TransientError
+from ingestion.errors import RunFailedError, TransientError
 from ingestion.pipelines.build import BuildResult, build_layer
 from ingestion.pipelines.context import Context
+from ingestion.pipelines.each import each
 from ingestion.pipelines.gaps import record_sync_gap
 from ingestion.pipelines.load import load_table
 from ingestion.pipelines.points import shared_point
@@ -32,7 +33,6 @@ class DayResult:
     builds: list[BuildResult] = field(default_factory=list)
     gaps: list[GapReport] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
-    failed_loads: list[str] = field(default_factory=list)
 
     def as_dict(self) -> dict[str, Any]:
         return {
@@ -49,33 +49,32 @@ def run_day(context: Context, *, attempts: int = 3, progress: Progress | None = 
     Load every contract (tables of a system at one fixed point, where it can share one), build Silver and Gold,
     record every gap. Raises ConfigurationError if there is no contract.
 
-    A failed load does not stop the others: its descendants are left out of the build and its gap is
-    recorded all the same. Transient errors are tried again after a short, growing pause, up to
+    A step that fails, for whatever reason, stops no other: what descends from a failed load is left out of the build,
+    and its gap is recorded all the same. Transient errors are tried again after a short, growing pause, up to
     `attempts` times in all (Airflow waits longer; a person watches this one).
     """
     tell = progress or (lambda _step, _subject: None)
     day = DayResult(context.run_id)
     contract_ids = context.contract_ids()
     points = {system: _point(context, system) for system in sorted({i.partition(".")[0] for i in contract_ids})}
-    for contract_id in contract_ids:
+
+    def load(contract_id: str) -> LoadResult:
         tell("load", contract_id)
         at = points[contract_id.partition(".")[0]]
-        try:
-            day.loads.append(_patient(attempts)(load_table, context, contract_id, at=at))
-        except LakehouseError as exc:
-            day.failed_loads.append(contract_id)
-            day.failures.append(str(exc))
-    tell("build", "silver and gold")
-    try:
-        day.builds.append(build_layer(context, "all", without=day.failed_loads))
-    except LakehouseError as exc:
-        day.failures.append(str(exc))
-    for contract_id in contract_ids:
+        return _patient(attempts)(load_table, context, contract_id, at=at)
+
+    def build(_: str) -> BuildResult:
+        tell("build", "silver and gold")
+        return build_layer(context, "all", without=[failed.subject for failed in unloaded])
+
+    def check(contract_id: str) -> GapReport:
         tell("gaps", contract_id)
-        try:
-            day.gaps.append(_patient(attempts)(record_sync_gap, context, contract_id))
-        except LakehouseError as exc:
-            day.failures.append(str(exc))
+        return _patient(attempts)(record_sync_gap, context, contract_id)
+
+    day.loads, unloaded = each(contract_ids, load)
+    day.builds, unbuilt = each(["dbt"], build)
+    day.gaps, unchecked = each(contract_ids, check)
+    day.failures = [str(failed.error) for failed in (*unloaded, *unbuilt, *unchecked)]
     return day
 
 
@@ -140,7 +139,7 @@ def _describe(gap: dict[str, Any]) -> str:
 def _point(context: Context, system: str) -> FixedPoint | None:
     try:
         return shared_point(context, system)
-    except LakehouseError:  # every load of the system meets it too, and records it under its own name
+    except Exception:  # every load of the system meets it too, and records it under its own name
         return None
 
 

@@ -17,6 +17,7 @@ from ingestion.bronze.checkpoint import stale_checkpoints
 from ingestion.errors import ConcurrentWriteError, ConfigurationError
 from ingestion.lake.layout import LakeTable
 from ingestion.pipelines.context import Context
+from ingestion.pipelines.each import each, raise_failed
 
 logger = logging.getLogger("lakehouse")
 
@@ -42,7 +43,8 @@ def maintain(context: Context, names: tuple[str, ...] = (), *, keep: timedelta =
     Compact tables (all, or those named `schema.table`), and delete files that nobody needs.
 
     Files that versions of the last `keep` name stay, and so do chunks of a load that broke off
-    within it. Safe beside loads and builds. Raises ConfigurationError for a `keep` under an hour or an unknown table.
+    within it. Safe beside loads and builds. A table that fails stops no other; its error is raised at the end.
+    Raises ConfigurationError for a `keep` under an hour or an unknown table.
     """
     if keep < timedelta(hours=1):
         raise ConfigurationError(
@@ -58,7 +60,9 @@ def maintain(context: Context, names: tuple[str, ...] = (), *, keep: timedelta =
     with context.recorded("maintain", "lake") as row:
         orders = {f"silver.{c.silver_model}": ("valid_to", *c.key_names) for c in context.contracts()}
         orders |= {name: _ORDER[table.schema] for name, table in known.items() if table.schema in _ORDER}
-        done = [_maintain(context, known[name], name, orders.get(name), keep) for name in names or known]
+        chosen = names or tuple(known)
+        done, failed = each(chosen, lambda name: _maintain(context, known[name], name, orders.get(name), keep))
+        raise_failed(failed, of=len(chosen))
         busy = [each.table for each in done if each.busy]
         row["status"] = "warning" if busy else "ok"
         row["message"] = f"busy: {', '.join(busy)}" if busy else None

@@ -13,13 +13,14 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from ingestion.bronze.table import BronzeTable
 from ingestion.contracts.model import Contract
-from ingestion.contracts.odcs import read_contracts
+from ingestion.contracts.odcs import find_contract, read_contracts
 from ingestion.errors import LakehouseError
 from ingestion.lake.layout import open_lake
 from ingestion.lake.mending import examine_table
 from ingestion.lake.storage import is_remote
 from ingestion.lake.storage_errors import reaching
 from ingestion.pipelines.context import Context
+from ingestion.pipelines.each import as_ours
 from ingestion.pipelines.mending import damages
 from ingestion.settings import Settings
 from ingestion.sources import open_source
@@ -73,23 +74,27 @@ def table_statuses(context: Context) -> list[TableStatus]:
         'select contract_id as id, sync_gap, severity from ops.gaps where "partition" is null order by checked_at',
     )
     statuses = []
-    for contract in context.contracts():
-        table, state, quarantined = context.table(contract), None, 0
-        fault = _fault(context, table)
-        if fault is None and context.engine.exists(table.uri):
-            state = table.state()
-            quarantined = table.count_in_quarantine(state)
-        done = good.get(contract.id)
+    for contract_id in context.contract_ids():
+        state, quarantined, fault = None, 0, None
+        try:
+            table = context.table(find_contract(context.settings.contracts, contract_id))
+            fault = _fault(context, table)
+            if fault is None and context.engine.exists(table.uri):
+                state = table.state()
+                quarantined = table.count_in_quarantine(state)
+        except Exception as exc:  # of any kind: the other tables are to be seen
+            state, fault = None, str(as_ours(contract_id, exc))
+        done = good.get(contract_id)
         statuses.append(
             TableStatus(
-                contract_id=contract.id,
+                contract_id=contract_id,
                 batch=state.batch if state else 0,
                 watermark=state.watermark if state else None,
-                last_status=loads.get(contract.id, {}).get("status"),
+                last_status=loads.get(contract_id, {}).get("status"),
                 age_hours=None if done is None else (now - done["finished_at"]).total_seconds() / 3600,
                 open_quarantine=quarantined,
-                sync_gap=gaps.get(contract.id, {}).get("sync_gap"),
-                severity=gaps.get(contract.id, {}).get("severity"),
+                sync_gap=gaps.get(contract_id, {}).get("sync_gap"),
+                severity=gaps.get(contract_id, {}).get("severity"),
                 fault=fault,
             )
         )

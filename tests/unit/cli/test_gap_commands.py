@@ -47,8 +47,8 @@ def run(company: Company, monkeypatch: pytest.MonkeyPatch) -> Run:  # noqa: F811
     return run_now
 
 
-def document(result: Result) -> Any:
-    assert result.exit_code == 0, result.output
+def document(result: Result, code: int = 0) -> Any:
+    assert result.exit_code == code, result.output
     return json.loads(result.stdout)
 
 
@@ -76,7 +76,7 @@ def test_help_of_gaps_names_its_commands(run: Run) -> None:
 def test_check_tells_partitions_and_differences_of_each_table(run: Run, company: Company) -> None:  # noqa: F811
     lose(company)
 
-    [people] = document(run("gaps", "crm.people", "--json"))
+    [people] = document(run("gaps", "crm.people", "--json"), 30)
 
     assert (people["sync_gap"], people["missing_keys"]) == (1, 1)
     assert [(p["partition"], p["sync_gap"], p["missing_partitions"]) for p in people["partitions"]] == [
@@ -305,7 +305,7 @@ def test_advice_on_a_table_that_is_well_is_that_nothing_is_to_do(run: Run) -> No
 
 def test_waiver_keeps_who_why_and_until_and_stays_in_sight(run: Run, company: Company) -> None:  # noqa: F811
     lose(company)
-    [people] = document(run("gaps", "crm.people", "--json"))
+    [people] = document(run("gaps", "crm.people", "--json"), 30)
     name = people["differences"][0]["difference_id"]
 
     waived = document(run("gaps", "waive", name, "--why", "purge [ticket 4711]", "--until", "2099-01-31", "--by", "ada", "--json"))  # fmt: skip
@@ -320,15 +320,15 @@ def test_waiver_keeps_who_why_and_until_and_stays_in_sight(run: Run, company: Co
 
 def test_waiver_that_has_ended_is_shown_among_what_is_open(run: Run, company: Company) -> None:  # noqa: F811
     lose(company)
-    [people] = document(run("gaps", "crm.people", "--json"))
+    [people] = document(run("gaps", "crm.people", "--json"), 30)
     name = people["differences"][0]["difference_id"]
     soon = datetime.now(UTC) + timedelta(seconds=2)
     assert run("gaps", "waive", name, "--why", "purge", "--until", soon.isoformat()).exit_code == 0
     time.sleep(max(0.0, (soon - datetime.now(UTC)).total_seconds()))
 
-    [last] = document(run("gaps", "crm.people", "--last", "--json"))
+    [last] = document(run("gaps", "crm.people", "--last", "--json"), 30)
     shown = run("gaps", "--last").stdout
-    [again] = document(run("gaps", "crm.people", "--json"))
+    [again] = document(run("gaps", "crm.people", "--json"), 30)
 
     assert ([d["difference_id"] for d in last["differences"]], last["waived"]) == ([name], [])
     assert f"waived until {soon:%Y-%m-%d %H:%M}: ended" in shown
@@ -354,3 +354,21 @@ def test_end_of_a_waiver_is_a_date_or_a_number_of_days(text: str) -> None:
 def test_end_of_a_waiver_without_an_offset_is_utc() -> None:
     assert gap_commands.until_moment("2026-04-01").isoformat() == "2026-04-01T00:00:00+00:00"
     assert gap_commands.until_moment("2026-04-01T08:00:00-03:00").isoformat() == "2026-04-01T08:00:00-03:00"
+
+
+def test_a_confirmed_critical_gap_has_an_exit_code_of_its_own_unless_it_is_not_wanted(
+    run: Run,
+    company: Company,  # noqa: F811
+) -> None:
+    company.amend("people", "criticalGapPercent: 50", "criticalGapPercent: 1")
+    company.sql("delete from people where id = 2")
+
+    suspected = run("gaps")
+    run("load")
+    confirmed = run("gaps")
+    last, quiet, past = run("gaps", "--last", "--json"), run("gaps", "--exit-zero"), run("gaps", "--history")
+
+    assert (suspected.exit_code, confirmed.exit_code, last.exit_code) == (0, 30, 30)
+    assert (quiet.exit_code, past.exit_code) == (0, 0)
+    assert confirmed.stderr.startswith("error: crm.people: promised the rows of the source, found a critical gap")
+    assert json.loads(last.stdout)[1]["severity"] == "CRITICAL"

@@ -1,0 +1,90 @@
+"""
+What commands print through.
+
+Characters that steer a terminal (escape sequences, other control characters, marks that turn the direction of text)
+may come from data, names and paths; they are shown as escapes. A reader of stdout that goes away (`| head`) ends no
+command: its work goes on, only its output is lost.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
+
+from ingestion.pipelines.context import SIGNALLED
+
+_STEERS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+
+
+def shown(text: str) -> str:
+    """Return a text as a terminal may have it: line ends and tabs stay, others that steer it become codes."""
+    return _STEERS.sub(_escape, text)
+
+
+def _escape(found: re.Match[str]) -> str:
+    code = ord(found[0])
+    return f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}"
+
+
+def as_json_has_it(document: str) -> str:
+    """Return a JSON document in which the same characters, which can only stand in texts, are JSON's own escapes."""
+    return _STEERS.sub(lambda found: f"\\u{ord(found[0]):04x}", document)
+
+
+class Terminal(Console):
+    """A console that shows text and never obeys it: nothing is markup, `Text` brings its style."""
+
+    def __init__(self, *, stderr: bool = False) -> None:
+        super().__init__(stderr=stderr, highlight=False, markup=False)
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else segment._replace(text=shown(segment.text))
+
+    def on_broken_pipe(self) -> None:
+        """Go on without output; rich would end the process."""
+        self.quiet = True
+        _leave_stdout()
+
+
+@contextmanager
+def unread() -> Iterator[None]:
+    """Go on without output where stdout cannot be written any more."""
+    try:
+        yield
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except OSError:
+        _leave_stdout()
+
+
+def _leave_stdout() -> None:
+    """Let all later output go nowhere, that of the interpreter's end and of child processes too."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 1)
+    os.close(nowhere)
+
+
+def end_in_order() -> None:
+    """
+    Let SIGTERM and SIGHUP end the process as an exception does, so that steps are recorded and folders removed.
+
+    The exit code is 128 plus the signal's number. A second signal ends it at once. Who started it with a signal ignored
+    (`nohup`) has it ignored.
+    """
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is signal.SIG_DFL:
+            signal.signal(number, _end)
+
+
+def _end(number: int, _frame: FrameType | None) -> None:
+    signal.signal(number, signal.SIG_DFL)
+    raise SystemExit(SIGNALLED + number)

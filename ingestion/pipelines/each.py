@@ -1,0 +1,63 @@
+"""Works on many tables so that the failure of one, expected or not, stops no other."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from ingestion.errors import LakehouseError, TablesFailedError, UnexpectedError
+
+DEBUG = "LAKEHOUSE_DEBUG"
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """A table whose work ended with an error."""
+
+    subject: str
+    error: LakehouseError
+
+    def as_dict(self) -> dict[str, Any]:
+        return {"contract_id": self.subject, "error": type(self.error).__name__, "message": str(self.error)}
+
+
+def each(subjects: Iterable[str], work: Callable[[str], T]) -> tuple[list[T], list[Failed]]:
+    """Do the work for each subject, in order; return the results of those that ended well, and the others' errors."""
+    results, failed = [], []
+    for subject in subjects:
+        try:
+            results.append(work(subject))
+        except Exception as exc:  # of any kind: the next table has nothing to do with it
+            failed.append(Failed(subject, as_ours(subject, exc)))
+    return results, failed
+
+
+def as_ours(subject: str, error: Exception) -> LakehouseError:
+    """
+    Return an error as one of ours; what nobody foresaw becomes UnexpectedError.
+
+    With LAKEHOUSE_DEBUG in the environment the latter keeps the error as its cause, which a traceback shows with its
+    text; without it the cause is suppressed.
+    """
+    if isinstance(error, LakehouseError):
+        return error
+    told = UnexpectedError(subject, error)
+    told.__cause__ = error if os.environ.get(DEBUG) else None
+    told.__suppress_context__ = True
+    return told
+
+
+def raise_failed(failed: Sequence[Failed], *, of: int) -> None:
+    """Raise the error of the one table that failed, or TablesFailedError for several; nothing if none did."""
+    if len(failed) == 1:
+        raise failed[0].error
+    if failed:
+        raise TablesFailedError([each.error for each in failed], of)
+
+
+def as_list(results: Sequence[Any], failed: Sequence[Failed]) -> list[dict[str, Any]]:
+    """Return what became of many tables as one JSON list: the results, then the failures, which have an `error`."""
+    return [each.as_dict() for each in (*results, *failed)]

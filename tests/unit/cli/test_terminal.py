@@ -1,0 +1,72 @@
+"""What is printed is shown and never obeyed, by a terminal or by a reader of JSON."""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+
+import pytest
+from click.testing import CliRunner
+
+from ingestion.cli.base import Output, cli
+from ingestion.cli.fitting import FittingTable
+from ingestion.cli.terminal import Terminal, shown
+from ingestion.errors import ConfigurationError
+
+STEERING = {
+    "clears the screen": "\x1b[2J",
+    "sets the window's title": "\x1b]0;owned\x07",
+    "an eight-bit introducer": "\x9b31m",
+    "turns the direction": "abc\u202edcb",
+    "isolates a direction": "\u2066abc\u2069",
+    "rings": "\a",
+    "goes back": "true\rfalse",
+}
+
+
+def printed(*things: object) -> str:
+    terminal = Terminal()
+    terminal.file = io.StringIO()
+    for thing in things:
+        terminal.print(thing)
+    return terminal.file.getvalue()
+
+
+@pytest.mark.parametrize("text", STEERING.values(), ids=STEERING)
+def test_text_that_steers_a_terminal_is_shown(text: str) -> None:
+    out = printed(text, FittingTable(["name", text], [(text, "x")]), FittingTable(["a"], [(text * 200,)]))
+
+    assert shown(out) == out
+    assert not {*text} & {*out} - {*map(chr, range(32, 127))}
+
+
+@pytest.mark.parametrize("text", ["[abc] text", "[/]", "[bold]x[/b]", "[link=http://x]y[/link]"])
+def test_nothing_is_markup(text: str) -> None:
+    assert printed(text) == text + "\n"
+    assert text in printed(FittingTable(["name"], [(text,)]))
+
+
+@pytest.mark.parametrize("text", STEERING.values(), ids=STEERING)
+def test_an_error_that_names_such_a_text_is_shown(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail() -> None:
+        raise ConfigurationError(text)
+
+    monkeypatch.setattr("ingestion.cli.around.settings", fail)
+
+    done = CliRunner().invoke(cli, ["status"])
+
+    assert done.exit_code == ConfigurationError.exit_code
+    assert done.stderr == shown(f"error: {text}\n")
+
+
+def test_json_has_numbers_and_texts_that_every_reader_takes(capsys: pytest.CaptureFixture[str]) -> None:
+    values = [math.nan, math.inf, -math.inf, 1.5, *STEERING.values(), "ä€😀"]
+
+    Output(True, Terminal()).result({"values": values}, lambda _: None)
+
+    out = capsys.readouterr().out
+    assert shown(out) == out
+    assert "ä€😀" in out
+    refused = pytest.fail
+    assert json.loads(out, parse_constant=refused)["values"] == ["NaN", "Infinity", "-Infinity", *values[3:]]
