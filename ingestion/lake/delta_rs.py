@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -16,6 +15,7 @@ from deltalake import CommitProperties, DeltaTable, Field, Schema, TableFeatures
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 from deltalake.transaction import AddAction, RemoveAction, create_table_with_add_actions
 
+from ingestion import scratch
 from ingestion.errors import IntegrityError, LakeError
 from ingestion.lake import duck
 from ingestion.lake.base import (
@@ -231,8 +231,8 @@ class DeltaRs:
         table = self.snapshot(uri, expected_version=expected_version)
         keys = [key] if isinstance(key, str) else list(key)
         with (
-            tempfile.TemporaryDirectory(prefix="lakehouse-") as spill,
-            duck.connect(at=uri, memory_limit=self._memory_limit, spill=spill) as connection,
+            scratch.folder("spill") as spill,
+            duck.connect(at=uri, memory_limit=self._memory_limit, spill=str(spill)) as connection,
         ):
             difference = located(connection, table, rows, keys, op)
             return apply_difference(self, connection, table, difference, commit=commit)
@@ -240,8 +240,8 @@ class DeltaRs:
     def retype(self, uri: str, types: Mapping[str, pa.DataType]) -> dict[str, int]:
         table = self.snapshot(uri, expected_version=self.version(uri))
         with (
-            tempfile.TemporaryDirectory(prefix="lakehouse-") as spill,
-            duck.connect(at=uri, memory_limit=self._memory_limit, spill=spill) as connection,
+            scratch.folder("spill") as spill,
+            duck.connect(at=uri, memory_limit=self._memory_limit, spill=str(spill)) as connection,
         ):
             misfits = count_misfits(connection, table, types)
             if misfits:
@@ -295,8 +295,8 @@ class DeltaRs:
     def compact(self, uri: str, *, order_by: Sequence[str] = ()) -> int:
         table = self.snapshot(uri, expected_version=self.version(uri))
         with (
-            tempfile.TemporaryDirectory(prefix="lakehouse-") as spill,
-            duck.connect(at=uri, memory_limit=self._memory_limit, spill=spill) as connection,
+            scratch.folder("spill") as spill,
+            duck.connect(at=uri, memory_limit=self._memory_limit, spill=str(spill)) as connection,
         ):
             return compact_files(self, connection, table, order_by)
 

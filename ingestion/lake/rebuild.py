@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Sequence
-from pathlib import Path
 
 import pyarrow as pa
 
+from ingestion import scratch
 from ingestion.lake.base import Commit, Engine
 from ingestion.lake.duck import Connection, literal
 from ingestion.lake.files import PARQUET, FileWriter, casts
@@ -30,13 +29,13 @@ def rebuild(
     Create the table or replace all of it by the rows and columns of `query`; return the new version.
 
     Files are sorted by `order_by` within each partition. Rows of a partitioned table go through a
-    temporary file in DuckDB's spill folder, so that the query runs once.
+    temporary file, so that the query runs once.
     """
     schema = connection.execute(f"select * from ({query}) limit 0").to_arrow_table().schema
     schema = pa.schema([(field.name, field.type) for field in schema])
     writer = FileWriter(connection, uri, schema, partition_by, indexed_columns(schema, unindexed))
     if partition_by:
-        with tempfile.TemporaryDirectory(prefix="lakehouse-", dir=_spill(connection)) as folder:
+        with scratch.folder("rebuild") as folder:
             staged = literal(f"{folder}/rows.parquet")
             connection.execute(
                 f"copy (select {casts(schema)} from ({query})) to {staged} ({PARQUET}, compression lz4)"
@@ -45,12 +44,3 @@ def rebuild(
     else:
         files = write_partitioned(writer, query, (), order_by)
     return engine.overwrite(uri, files, schema=schema, commit=commit, unindexed=unindexed, partition_by=partition_by)
-
-
-def _spill(connection: Connection) -> Path | None:
-    setting = connection.execute("select current_setting('temp_directory')").fetchone()
-    if setting is None or not setting[0]:
-        return None
-    folder = Path(setting[0])
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder

@@ -16,11 +16,12 @@ import json
 import os
 import shutil
 import sys
-import tempfile
 from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+from ingestion import scratch
 from ingestion.errors import ConfigurationError
 from ingestion.lake import storage
 from ingestion.lake.spark_storage import storage_settings
@@ -110,7 +111,7 @@ def write_defaults(
     """
     Write `spark-defaults.conf` and the logging beside it, and return the folder: the value of SPARK_CONF_DIR.
 
-    Only this user can read it. The warehouse and Derby's files lie in it. Raises ConfigurationError, where Java
+    Only this user can read it. The warehouse, what Spark spills, and Derby's files lie in it. Raises ConfigurationError, where Java
     or pyspark is missing too.
     """
     environ = os.environ if environ is None else environ
@@ -200,6 +201,7 @@ def _local_settings(home: Path, packages: tuple[str, ...], environ: Mapping[str,
         **_jar_settings((DELTA, *packages), environ),
         "spark.driver.memory": environ.get("LAKEHOUSE_SPARK_MEMORY") or "1g",
         "spark.sql.warehouse.dir": str(home / "warehouse"),
+        "spark.local.dir": str(home / "local"),
     }
 
 
@@ -253,8 +255,9 @@ def _started(name: str, root: str, storage_options: Mapping[str, str] | None, en
     from pyspark.java_gateway import launch_gateway  # noqa: PLC0415
     from pyspark.sql import SparkSession  # noqa: PLC0415
 
-    home = Path(tempfile.mkdtemp(prefix="lakehouse-spark-"))
-    atexit.register(shutil.rmtree, home, ignore_errors=True)
+    private = ExitStack()
+    home = private.enter_context(scratch.folder("spark"))
+    atexit.register(private.close)
     write_defaults(home, root=root, storage_options=storage_options, environ=environ)
     try:
         with environment(SPARK_CONF_DIR=str(home), PYSPARK_PYTHON=environ.get("PYSPARK_PYTHON") or sys.executable):

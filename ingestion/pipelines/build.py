@@ -5,16 +5,15 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any
 
+from ingestion import scratch
 from ingestion.errors import BuildError, ConfigurationError
 from ingestion.pipelines.context import Context
 
@@ -85,13 +84,10 @@ def run_build(
 
     `layer` may also be some layers, joined by `+`.
     """
-    target = Path(tempfile.mkdtemp(prefix="lakehouse-dbt-"))
-    try:
+    with scratch.folder("dbt") as target:
         arguments = _arguments(layer, full_refresh=full_refresh, without=without, unit_tests=unit_tests)
         code, output = _run_dbt(context, arguments, target, environment)
         return _read_results(context, layer, target, code, output)
-    finally:
-        shutil.rmtree(target, ignore_errors=True)
 
 
 def generate_docs(context: Context, folder: Path) -> None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from ingestion import scratch
 from ingestion.bronze.table import BronzeTable
 from ingestion.contracts.model import Contract
 from ingestion.contracts.odcs import find_contract, list_contract_ids, read_contracts
@@ -180,6 +181,7 @@ def new_run_id() -> str:
 
 
 def _context(settings: Settings, lake: Lake, run_id: str | None) -> Context:
+    scratch.sweep()
     engine = open_engine(settings, lake)
     # delta-rs whatever the engine: loads side by side all append here, and on S3 Spark's commits do not exclude others
     ledger = DeltaRs(lake.storage_options, settings.memory_limit)

@@ -7,6 +7,7 @@ what it changes into the files that have it, so it is not.
 from __future__ import annotations
 
 import logging
+import re
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -16,12 +17,14 @@ import pyarrow.fs as pafs
 from ingestion.bronze.checkpoint import stale_checkpoints
 from ingestion.errors import ConcurrentWriteError, ConfigurationError
 from ingestion.lake.layout import LakeTable
+from ingestion.lake.storage import is_remote
 from ingestion.pipelines.context import Context
 from ingestion.pipelines.each import each, raise_failed
 
 logger = logging.getLogger("lakehouse")
 
 KEEP = timedelta(days=7)
+_HALF_WRITTEN = re.compile(r"#\d+$")
 _ORDER: dict[str, tuple[str, ...]] = {"bronze": ("_batch", "_row"), "quarantine": ("_batch", "_row"), "ops": ()}
 
 
@@ -79,10 +82,28 @@ def _maintain(
         except ConcurrentWriteError:
             busy = True  # the other writer was first; the next maintenance comes
     deleted = context.engine.vacuum(table.uri, keep=keep)
+    folder, before = context.lake.path_of(table.uri), datetime.now(UTC) - keep
+    deleted += _delete_half_written(context, folder, before)
     if table.schema == "bronze":
-        deleted += _sweep(context, context.lake.path_of(table.uri), datetime.now(UTC) - keep)
+        deleted += _sweep(context, folder, before)
     logger.info("step=maintain subject=%s compacted=%s deleted=%s busy=%s", name, compacted, deleted, busy)
     return Maintained(name, compacted, deleted, busy)
+
+
+def _delete_half_written(context: Context, folder: str, before: datetime) -> int:
+    """
+    Delete files of a local table that a killed process did not finish since `before`; count them.
+
+    delta-rs writes a file as `<name>#<number>` and renames it; its vacuum does not see such files.
+    """
+    if is_remote(context.lake.root):
+        return 0
+    everything = pafs.FileSelector(folder, recursive=True, allow_not_found=True)
+    litter = [at for at in context.lake.filesystem.get_file_info(everything) if _HALF_WRITTEN.search(at.path)]
+    old = [at.path for at in litter if at.mtime is not None and at.mtime < before]
+    for path in old:
+        context.lake.filesystem.delete_file(path)
+    return len(old)
 
 
 def _sweep(context: Context, folder: str, before: datetime) -> int:

@@ -5,7 +5,6 @@ Statements are written in DuckDB's words; the workbench on Spark (`ingestion.pip
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from typing import Protocol
 
 import pyarrow as pa
 
+from ingestion import scratch
 from ingestion.bronze.checkpoint import create_events_view, find_checkpoint
 from ingestion.bronze.table import BronzeState, BronzeTable
 from ingestion.extract.staging import ParquetFile, ParquetStage
@@ -121,11 +121,11 @@ def open_bench(table: BronzeTable, state: BronzeState, *, memory_limit: str) -> 
 def open_workbench(table: BronzeTable, state: BronzeState, *, memory_limit: str) -> Iterator[Workbench]:
     """Open a workbench at the versions of `state`; its folder is swept away at the end."""
     with (
-        tempfile.TemporaryDirectory(prefix="lakehouse-", ignore_cleanup_errors=True) as name,
-        duck.connect(at=table.uri, memory_limit=memory_limit, spill=f"{name}/spill") as connection,
+        scratch.folder("bench") as folder,
+        duck.connect(at=table.uri, memory_limit=memory_limit, spill=str(folder / "spill")) as connection,
     ):
         connection.execute(f"create view bronze as select * from {duck.scan(table.uri, state.version)}")
         connection.execute(f"create view quarantine as {table.quarantine_at(state.quarantine_version)}")
         known = find_checkpoint(table.lake.filesystem, table.checkpoint_folder, up_to=state.batch)
         create_events_view(connection, known, table.lake.location(known.path) if known else "")
-        yield Workbench(connection, Path(name), table.lake)
+        yield Workbench(connection, folder, table.lake)

@@ -11,7 +11,6 @@ a plan, a log nor Spark's UI shows more than its name.
 from __future__ import annotations
 
 import pickle
-import tempfile
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ import pyarrow as pa
 from pyspark.sql import SparkSession
 from pyspark.sql.datasource import DataSource, DataSourceReader, InputPartition
 
+from ingestion import scratch
 from ingestion.errors import IntegrityError, LakehouseError
 
 FORMAT = "lakehouse"
@@ -85,10 +85,10 @@ def read_on_executors(subject: str, chunks: Sequence[int], read: ReadChunk, *, s
     lanes = [list(chunks[start::sessions]) for start in range(min(sessions, len(chunks)))]
     session = SparkSession.active()
     session.dataSource.register(ChunkSource)
-    with tempfile.NamedTemporaryFile(prefix="lakehouse-", suffix=".work") as work:  # mode 0600
-        work.write(pickle.dumps((lanes, read)))
-        work.flush()
-        rows = session.read.format(FORMAT).option("work", work.name).load().collect()
+    with scratch.folder("chunks") as folder:
+        work = folder / "work"
+        work.write_bytes(pickle.dumps((lanes, read)))
+        rows = session.read.format(FORMAT).option("work", str(work)).load().collect()
     for row in rows:
         if row["error"] is not None:
             raise _raised(subject, row["chunk"], pickle.loads(row["error"]))  # noqa: S301 - from our own executors

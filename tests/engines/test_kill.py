@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -22,6 +24,7 @@ DEATHS = {
 SCRIPT = """
 import importlib, os, signal, sys
 from pathlib import Path
+from ingestion.pipelines.gaps import record_sync_gap
 from ingestion.pipelines.load import load_table
 from tests.engines.conftest import Company
 
@@ -41,8 +44,18 @@ def deadly(*args, **kwargs):
     return result
 
 setattr(holder, name, deadly)
-load_table(Company(Path(sys.argv[1])).context(), "crm.people")
+company = Company(Path(sys.argv[1]))
+load_table(company.context(), "crm.people") if sys.argv[5] == "load" else record_sync_gap(company.context(), "crm.people")
 """
+
+
+def kill(
+    company: Company, target: str, call: int, when: str, *, step: str, **environ: str
+) -> subprocess.CompletedProcess[bytes]:
+    """Let a step kill its process at a call of a method."""
+    command = [sys.executable, "-c", SCRIPT, str(company.folder), target, str(call), when, step]
+    environment = {**os.environ, **environ}
+    return subprocess.run(command, cwd=Path(__file__).parents[2], check=False, capture_output=True, env=environment)
 
 
 @pytest.mark.parametrize("death", DEATHS)
@@ -50,9 +63,7 @@ def test_a_load_that_is_killed_is_finished_once_by_the_next(company: Company, de
     company.sql("insert into people values (4, 'a name too long', 1, '2026-03-01 10:30:00')")
     target, call, when = DEATHS[death]
 
-    root = Path(__file__).parents[2]
-    command = [sys.executable, "-c", SCRIPT, str(company.folder), target, str(call), when]
-    killed = subprocess.run(command, cwd=root, check=False, capture_output=True)
+    killed = kill(company, target, call, when, step="load")
     company.sql("insert into people values (5, 'too long a name', 1, '2026-03-01 10:40:00')")
     load_table(company.context(), PEOPLE)
     again = load_table(company.context(), PEOPLE)
@@ -61,3 +72,21 @@ def test_a_load_that_is_killed_is_finished_once_by_the_next(company: Company, de
     assert company.lake("select id, count(*) from bronze.crm__people group by 1 order by 1") == [(1, 1), (2, 1), (3, 1)]
     assert company.lake("select id from quarantine.crm__people order by id") == [("4",), ("5",)]
     assert again.batch is None
+
+
+def test_rows_that_a_killed_comparison_held_in_clear_are_gone_with_the_next_command(
+    company: Company, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load_table(company.context(), PEOPLE)
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    held = "ingestion.pipelines.lake_rows.EmbeddedRows.hold"
+
+    killed = kill(company, held, 1, "after", step="gaps", TMPDIR=str(scratch))
+    left = [path for path in scratch.rglob("*") if path.is_file()]
+    monkeypatch.setattr(tempfile, "tempdir", str(scratch))
+    company.context()
+
+    assert killed.returncode == -9, killed.stderr
+    assert "live_rows.parquet" in {path.name for path in left}
+    assert [path for path in scratch.rglob("*") if path.is_file()] == []

@@ -130,3 +130,21 @@ def test_loads_and_maintenance_at_once_lose_and_double_nothing(company: Company)
 def test_what_cannot_be_done_is_said(company: Company, tables: tuple[str, ...], keep: float, said: str) -> None:
     with pytest.raises(ConfigurationError, match=said):
         maintain(company.context(), tables, keep=timedelta(hours=keep))
+
+
+def test_what_a_killed_writer_did_not_finish_goes_with_the_next_maintenance(company: Company) -> None:
+    load_table(company.context(), PEOPLE)
+    table = company.folder / "lake/bronze/crm/people"
+    old, young = (
+        [table / "_delta_log/00000000000000000009.json#1", table / "part-0.parquet#1"],
+        table / "part-1.parquet#1",
+    )
+    for path in (*old, young):
+        path.write_text("Ada")
+    for path in old:
+        os.utime(path, (0, 0))
+
+    maintain(company.context())
+
+    assert [path.exists() for path in (*old, young)] == [False, False, True]
+    assert company.lake("select count(*) from bronze.crm__people") == [(3,)]

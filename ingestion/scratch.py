@@ -1,0 +1,80 @@
+"""
+Private folders for what steps spill and stage, in the system's folder for temporary files (TMPDIR).
+
+They hold rows in clear, so only this user can enter them, and what a killed process leaves is swept away by the next
+one: a folder belongs to a living process as long as that holds the lock on it.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import stat
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from ingestion.errors import ConfigurationError
+
+
+@contextmanager
+def folder(purpose: str) -> Iterator[Path]:
+    """
+    Yield a new folder that goes with the block, whatever is left in it; `purpose` is part of its name.
+
+    Raises ConfigurationError where another user has made the folder that all of ours lie in.
+    """
+    path, lock = _made(purpose)
+    try:
+        yield path
+    finally:
+        shutil.rmtree(path, ignore_errors=True)
+        os.close(lock)
+
+
+def sweep() -> int:
+    """Delete the folders of processes that have ended without doing so; return how many there were."""
+    home, swept = _home(), 0
+    with _locked(home, fcntl.LOCK_EX):
+        for path in home.iterdir():
+            with suppress(OSError):  # it belongs to a living process, or just went
+                with _locked(path, fcntl.LOCK_EX | fcntl.LOCK_NB):
+                    shutil.rmtree(path, ignore_errors=True)
+                swept += 1
+    return swept
+
+
+def _made(purpose: str) -> tuple[Path, int]:
+    home = _home()
+    with _locked(home, fcntl.LOCK_SH):  # no sweep sees it before it is locked
+        path = Path(tempfile.mkdtemp(prefix=f"{purpose}-", dir=home))
+        lock = os.open(path, os.O_RDONLY)
+        fcntl.flock(lock, fcntl.LOCK_EX)
+    return path, lock
+
+
+def _home() -> Path:
+    """Return the folder of this user's folders. Raises ConfigurationError where it is not private."""
+    home = Path(tempfile.gettempdir()) / f"lakehouse-{os.getuid()}"
+    with suppress(FileExistsError):
+        home.mkdir(mode=0o700)
+    found = home.lstat()
+    if found.st_uid != os.getuid() or not stat.S_ISDIR(found.st_mode) or stat.S_IMODE(found.st_mode) & 0o077:
+        raise ConfigurationError(
+            f"{home}: promised a private folder for temporary files, found one that others made or may enter. Nothing "
+            "was read or written. Remove it, or set TMPDIR to a folder of your own."
+        )
+    return home
+
+
+@contextmanager
+def _locked(path: Path, how: int) -> Iterator[None]:
+    """Hold a lock on a folder. Raises BlockingIOError where another has it and `how` does not wait."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(descriptor, how)
+        yield
+    finally:
+        os.close(descriptor)
