@@ -114,7 +114,7 @@ def _misfit(value: str, old: pa.DataType, new: pa.DataType) -> str:
     converted = _new(value, old, new)
     if pa.types.is_string(old):
         return f"{value} is not null and {converted} is null"
-    return f"cast({converted} as {sql_type(old)}) is distinct from {value}"
+    return f"try_cast({converted} as {sql_type(old)}) is distinct from {value}"
 
 
 def _is_number(value: str, type_: pa.DataType) -> str:

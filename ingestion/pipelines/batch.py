@@ -161,15 +161,17 @@ class Batch:
 
     def vanished(self) -> tuple[int, int]:
         """Return how many live keys of the lake are gone from the source, and how many live ones the lake has."""
-        return self._bench.scalar("select count(*) from gone_keys"), self._bench.scalar(
-            changes.count_live(self.contract)
+        return self._bench.scalar("select count(*) from gone_keys"), self.live_rows()
+
+    def live_rows(self) -> int:
+        """Return how many live keys the lake has, without this batch; 0 for a table that keeps no history."""
+        return (
+            0 if self.contract.bronze is BronzeMode.OVERWRITE else self._bench.scalar(changes.count_live(self.contract))
         )
 
     def refresh_checkpoint(self) -> None:
         """Write the fold of the committed history beside the table, if folding it has become dear."""
-        if not is_worth_it(
-            self._bench.scalar("select count(*) from events"), self._bench.scalar(changes.count_live(self.contract))
-        ):
+        if not is_worth_it(self._bench.scalar("select count(*) from events"), self.live_rows()):
             return
         number = self.state.batch
         rows = self._bench.scalar(f"select count(*) from bronze where _batch <= {number}")

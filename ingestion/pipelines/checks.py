@@ -12,6 +12,9 @@ from ingestion.extract.quality import MIN_ROWS_TO_JUDGE, Outcome, evaluate
 from ingestion.pipelines.batch import Batch
 from ingestion.pipelines.context import Context
 
+FEW_BAD_ROWS = 100
+"""So many bad rows of a big table stop no load, whatever share of its window they are."""
+
 
 def judge_batch(context: Context, batch: Batch) -> tuple[list[Outcome], tuple[str, ...]]:
     """Compare bad rows and quality checks with the contract's limits. Raises QuarantineLimitError."""
@@ -21,8 +24,9 @@ def judge_batch(context: Context, batch: Batch) -> tuple[list[Outcome], tuple[st
     failed = [o for o in outcomes if o.outcome == "fail"]
     judged = batch.tally.read - batch.counts.known_bad
     percent = 100.0 * batch.counts.quarantined / judged if judged else 0.0
+    too_many = _is_too_many(batch, judged)
     breaks = ", ".join(f"{mark} {count}" for mark, count in batch.broken_new().items())
-    if failed or (judged >= MIN_ROWS_TO_JUDGE and percent > contract.quarantine_fail_percent):
+    if failed or too_many:
         record_quality(context, contract, batch, outcomes)
         finding = "; ".join(f"{o.check_id}: promised {o.promised}, found {o.found:g}" for o in failed) or (
             f"promised at most {contract.quarantine_fail_percent:g} % bad rows, found {percent:.1f} % "
@@ -36,6 +40,19 @@ def judge_batch(context: Context, batch: Batch) -> tuple[list[Outcome], tuple[st
     if batch.counts.quarantined and percent > contract.quarantine_warn_percent:
         warnings.append(f"{batch.counts.quarantined} rows quarantined ({breaks})")
     return outcomes, tuple(warnings)
+
+
+def _is_too_many(batch: Batch, judged: int) -> bool:
+    """
+    Tell whether more rows are bad than the contract's limit allows: more than its share of the rows that were read, and
+    more than FEW_BAD_ROWS, or than the same share of the table where that is less.
+
+    A window of few rows is no measure of a big table; of fewer than MIN_ROWS_TO_JUDGE rows no share is taken.
+    """
+    bad, share = batch.counts.quarantined, batch.contract.quarantine_fail_percent / 100.0
+    if judged < MIN_ROWS_TO_JUDGE or bad <= share * judged:
+        return False
+    return bad > FEW_BAD_ROWS or bad > share * max(judged, batch.live_rows())
 
 
 def refuse_null_watermarks(batch: Batch) -> None:

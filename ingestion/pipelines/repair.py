@@ -74,7 +74,7 @@ def _repair(
     watermark = committed_watermark(context, table, state)
     with open_batch(table, state, snapshot.fixed_point, memory_limit=context.settings.load_memory) as batch:
         batch.set_deleted_keys(work.vanished.to_batches())
-        check_brake(contract, batch, allow_deletes=allow_deletes)
+        check_brake(contract, batch, allow_deletes=allow_deletes, verb="repair")
         batch.delete_vanished()
         found = snapshot.catalog(contract)
         fetched = fetch(contract, snapshot, found, batch, work.lacking) if work.lacking.num_rows else 0

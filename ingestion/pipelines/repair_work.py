@@ -15,6 +15,7 @@ from ingestion.errors import ApprovalNeededError
 from ingestion.pipelines.comparing import compare_in, whole_key_differences
 from ingestion.pipelines.context import Context
 from ingestion.pipelines.differences import Judged, settle_differences
+from ingestion.pipelines.steps import allowed_rows
 from ingestion.reconcile.leaves import Finding
 from ingestion.sources.base import Snapshot
 
@@ -58,7 +59,7 @@ def find_work(context: Context, table: BronzeTable, snapshot: Snapshot) -> Repai
 def check_limit(contract: Contract, work: RepairWork) -> None:
     """Raise ApprovalNeededError if a repair would write more than the contract lets it write by itself."""
     limit = contract.reconcile.max_repair_percent
-    if 100.0 * work.keys <= limit * work.rows:
+    if work.keys <= allowed_rows(limit, work.rows):
         return
     raise ApprovalNeededError(
         f"{contract.id}: promised repairs of at most {limit:g} % of the rows without approval, found {work.keys} of "

@@ -20,6 +20,7 @@ from ingestion.pipelines.context import Context
 from ingestion.sources.base import Snapshot
 
 CHANGE_LOG = "(change log)"
+FEW_KEYS = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,15 +166,24 @@ def fetch(
     return kept
 
 
-def check_brake(contract: Contract, batch: Batch, *, allow_deletes: bool) -> None:
+def allowed_rows(percent: float, of: int) -> float:
+    """
+    Return how many rows a limit in percent of a table of so many rows lets pass.
+
+    In a small table a few rows are a big share: FEW_KEYS, or half of the table, pass in any case. 0 percent lets none.
+    """
+    return max(percent / 100.0 * of, min(FEW_KEYS, of / 2)) if percent else 0.0
+
+
+def check_brake(contract: Contract, batch: Batch, *, allow_deletes: bool, verb: str = "load") -> None:
     """Raise DeleteBrakeError if more of the lake's keys vanished than the contract lets one load delete."""
     gone, alive = batch.vanished()
-    if allow_deletes or not gone or 100.0 * gone <= contract.max_delete_percent * alive:
+    if allow_deletes or gone <= allowed_rows(contract.max_delete_percent, alive):
         return
     raise DeleteBrakeError(
         f"{contract.id}: promised at most {contract.max_delete_percent:g} % of the keys deleted at once, found "
         f"{gone} of {alive} keys gone from the source ({100.0 * gone / alive:.1f} %). Nothing was committed. "
-        f"If the rows are meant to be gone: lakehouse load --allow-deletes {contract.id}"
+        f"If the rows are meant to be gone: lakehouse {verb} --allow-deletes {contract.id}"
     )
 
 

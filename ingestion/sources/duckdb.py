@@ -267,7 +267,7 @@ def _exactly(column: Column, source: FoundColumn) -> str:
 def _fits(reference: str, target: str, source: FoundColumn) -> str:
     """Return a condition that is true where the cast loses nothing: the value survives the way back."""
     kind = source.physical_type.split("(")[0]
-    back = f"cast(try_cast({reference} as {target}) as {source.physical_type}) = {reference}"
+    back = f"try_cast(try_cast({reference} as {target}) as {source.physical_type}) = {reference}"  # 2^63 is no BIGINT
     return f"isfinite({reference}) and {back}" if kind.startswith(("DATE", "TIMESTAMP")) else back
 
 

@@ -109,7 +109,7 @@ def gap_after(*changes: str) -> Observe:
 
 def repaired(world: World) -> Any:
     world.load()
-    world.company.sql("update thing set label = 'y' where id <= 3")
+    world.company.sql("update thing set label = 'y' where id <= 30")
     try:
         return repair_table(world.company.context(), THING).appended
     except LakehouseError as exc:
@@ -211,7 +211,7 @@ CASES: dict[str, Case] = {
     "reconcile.maxQueries": Case("mode: full, reconcile: {maxQueries: 2}", "mode: full", gap_after(SILENT)),
     "reconcile.maxRows": Case("mode: full, reconcile: {maxRows: 0}", "mode: full", gap_after(SILENT)),
     "reconcile.maxSeconds": Case("mode: full, reconcile: {maxSeconds: 0.000001}", "mode: full", gap_after(SILENT)),
-    "reconcile.maxRepairPercent": Case("mode: full, reconcile: {maxRepairPercent: 50}", "mode: full", repaired),
+    "reconcile.maxRepairPercent": Case("mode: full, reconcile: {maxRepairPercent: 100}", "mode: full", repaired),
 }  # fmt: skip
 
 

@@ -346,15 +346,31 @@ def test_repair_heals_what_differs_in_content(loaded: Company) -> None:
 
 def test_repair_above_the_limit_needs_approval_and_writes_nothing_without(loaded: Company) -> None:
     loaded.amend("people", "maxRepairPercent: 100}", "maxRepairPercent: 20}")
-    loaded.sql("update people set score = 7 where id = 2")
+    loaded.sql("update people set score = 7 where id > 1")
 
     with pytest.raises(
-        ApprovalNeededError, match=r"at most 20 % .* 1 of 3 to write .* lakehouse repair --yes crm.people"
+        ApprovalNeededError, match=r"at most 20 % .* 2 of 3 to write .* lakehouse repair --yes crm.people"
     ):
         repair_table(loaded.context(), PEOPLE)
 
     assert loaded.versions() == 1
-    assert repair_table(loaded.context(), PEOPLE, yes=True).fetched == 1
+    assert repair_table(loaded.context(), PEOPLE, yes=True).fetched == 2
+
+
+def test_repair_of_a_few_rows_of_a_small_table_needs_no_approval(loaded: Company) -> None:
+    loaded.amend("people", "maxRepairPercent: 100}", "maxRepairPercent: 20}")
+    loaded.sql("update people set score = 7 where id = 2")
+
+    assert repair_table(loaded.context(), PEOPLE).fetched == 1
+
+
+def test_a_repair_that_the_brake_stops_names_the_repair_that_lifts_it(loaded: Company) -> None:
+    loaded.sql("delete from people where id > 1")
+
+    with pytest.raises(DeleteBrakeError, match=r"2 of 3 keys gone .* lakehouse repair --allow-deletes crm\.people"):
+        repair_table(loaded.context(), PEOPLE)
+
+    assert repair_table(loaded.context(), PEOPLE, allow_deletes=True).deleted == 2
 
 
 def test_repair_leaves_rows_in_flight_to_the_next_load(loaded: Company) -> None:

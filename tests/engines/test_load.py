@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from typing import Any
 
 import pyarrow as pa
@@ -17,6 +18,7 @@ from ingestion.errors import (
 from ingestion.pipelines.context import initialise
 from ingestion.pipelines.load import load_table
 from ingestion.pipelines.plan import plan_load
+from ingestion.pipelines.steps import allowed_rows
 from ingestion.sources.duckdb import DuckDbSnapshot
 from tests.engines.conftest import HEAD, Company
 
@@ -467,3 +469,46 @@ customProperties:
         (2, "2026-03-05", "U"),
     ]
     assert load_table(company.context(), "crm.visits").batch is None
+
+
+@pytest.mark.parametrize(
+    ("rows", "bad", "good", "stops"),
+    [
+        (5000, 11, 96, False),  # few rows of a big table, though a big share of its window
+        (5000, 90, 0, False),
+        (5000, 101, 500, True),
+        (5000, 101, 1000, False),  # a small share of the window
+        (0, 11, 29, True),  # a big share of a small table
+    ],
+)
+def test_bad_rows_are_judged_by_the_window_and_by_the_table(
+    company: Company, rows: int, bad: int, good: int, stops: bool
+) -> None:
+    company.amend("people", "failPercent: 60", "failPercent: 10")
+    company.amend("people", "deletes: keys\n      maxDeletePercent: 50", "deletes: none")
+    company.sql(
+        "delete from people where id > 1",
+        f"insert into people select 100 + i, 'Dee', 1, '2026-02-01 08:00:00' from range({rows}) r(i)",
+    )
+    load_table(company.context(), PEOPLE)
+    company.sql(
+        f"insert into people select 10000 + i, 'Dee', -1, '2026-03-01 11:00:00' from range({bad}) r(i)",
+        f"insert into people select 20000 + i, 'Dee', 1, '2026-03-01 11:00:00' from range({good}) r(i)",
+    )
+
+    with pytest.raises(QuarantineLimitError) if stops else nullcontext():
+        load_table(company.context(), PEOPLE)
+
+    expected = [(1 + rows, 0)] if stops else [(1 + rows + good, bad)]
+    tables = "(select count(*) from bronze.crm__people), (select count(*) from quarantine.crm__people)"
+    assert company.lake(f"select {tables}") == expected
+
+
+@pytest.mark.parametrize(
+    ("percent", "of", "passes"),
+    [(20, 3, 1), (20, 12, 6), (20, 30, 10), (20, 100, 20), (0, 100, 0), (100, 3, 3)],
+)
+def test_a_limit_in_percent_lets_few_rows_of_a_small_table_pass_and_never_most_of_them(
+    percent: int, of: int, passes: int
+) -> None:
+    assert int(allowed_rows(percent, of)) == passes

@@ -72,3 +72,31 @@ def test_the_sign_of_a_zero_is_no_change(measures: Company) -> None:
 
     assert load_table(measures.context(), MEASURES).appended == 0
     assert record_sync_gap(measures.context(), MEASURES).severity == "OK"
+
+
+TOO_LONG_FOR_A_DOUBLE = (9223372036854775807, 9007199254740993)
+
+
+def test_whole_numbers_that_a_promised_double_cannot_hold_are_quarantined_and_never_told(
+    company: Company, caplog: pytest.LogCaptureFixture
+) -> None:
+    company.contract(
+        "measures",
+        CONTRACT.replace("mode: incr", "onDrift: {changedType: ignore}, quarantine: {failPercent: 100}, mode: incr"),
+    )
+    company.sql(
+        "create table measures as select 'k' || i as id, unhex('80') as code, "
+        f"[1, {', '.join(map(str, TOO_LONG_FOR_A_DOUBLE))}, null, -9223372036854775808][i + 1]::bigint as value, "
+        "1.0::float as ratio, timestamp '2026-03-01 10:00:00' as changed_at from range(5) rows_(i)"
+    )
+    initialise(company.settings)
+
+    loaded = load_table(company.context(), MEASURES)
+    gap = record_sync_gap(company.context(), MEASURES)
+
+    assert (loaded.good, loaded.quarantined) == (3, 2)
+    assert company.lake("select value from quarantine.crm__measures order by id") == [
+        (str(value),) for value in TOO_LONG_FOR_A_DOUBLE
+    ]
+    assert (gap.sync_gap, gap.differing_keys, gap.quarantined_count) == (0, 0, 2)
+    assert not any(str(value) in caplog.text for value in TOO_LONG_FOR_A_DOUBLE)

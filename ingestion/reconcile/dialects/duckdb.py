@@ -83,7 +83,7 @@ class DuckDbDialect(Dialect):
             return self._spelled(type_, origin.sql)
         # a file's type may be wider than the promise: what does not fit is spelled as it is, and so differs
         cast = f"try_cast({origin.sql} as {declared})"
-        fits = f"{cast} = {origin.sql}"
+        fits = f"try_cast({cast} as {physical}) = {origin.sql}"  # not {cast} = {origin.sql}: 2^53 + 1 = 2^53 as doubles
         return f"case when {fits} then {self._spelled(type_, cast)} else cast({origin.sql} as varchar) end"
 
     def _spelled(self, type_: HashType, sql: str) -> str:

@@ -79,12 +79,12 @@ def test_a_repair_needs_a_name_and_above_the_limits_approval_and_closes_the_gap(
     company.amend("people", "deletes: keys\n", "deletes: none\n")
     company.amend("people", "      maxDeletePercent: 50\n", "")
     run("load")
-    company.sql("insert into people values (4, 'Dee', 1, '2026-02-01 08:00:00')")
+    company.sql("insert into people select i, 'Dee', 1, '2026-02-01 08:00:00' from range(4, 8) r(i)")
 
     assert run("repair").exit_code == 2
-    assert document(run("gaps", "crm.people", "--json"), 30)[0]["missing_keys"] == 1
+    assert document(run("gaps", "crm.people", "--json"), 30)[0]["missing_keys"] == 4
     assert run("repair", "crm.people").exit_code == 19
-    assert document(run("repair", "crm.people", "--yes", "--json"))[0]["fetched"] == 1
+    assert document(run("repair", "crm.people", "--yes", "--json"))[0]["fetched"] == 4
     assert document(run("gaps", "crm.people", "--json"))[0]["missing_keys"] == 0
 
 
