@@ -42,6 +42,9 @@ QUARANTINE_METADATA = pa.schema(
 )
 
 
+FIRST_MOMENT = datetime(1, 1, 1, tzinfo=UTC)
+
+
 def bronze_schema(contract: Contract) -> pa.Schema:
     """Business columns as promised, then METADATA."""
     return pa.schema([*contract.arrow_schema, *METADATA])
@@ -112,7 +115,8 @@ def effective_times(contract: Contract, batch: pa.RecordBatch, moment: datetime)
     """
     Return the change time of each row, UTC: its watermark if that is a moment, else the fixed point's.
 
-    A watermark that is null gives null: when such a row changed is not known.
+    A watermark that is null gives null: when such a row changed is not known. One before FIRST_MOMENT gives that
+    moment, for not every reader of a lake has earlier ones.
     A wall clock that daylight saving shows twice counts as the earlier instant, one that it skips
     as the instant of the jump.
     """
@@ -123,9 +127,10 @@ def effective_times(contract: Contract, batch: pa.RecordBatch, moment: datetime)
         values = values.cast(WALL_CLOCK)
     if not pa.types.is_timestamp(values.type):
         return pa.repeat(pa.scalar(moment, INSTANT), batch.num_rows)
-    if values.type.tz is not None:
-        return values.cast(INSTANT)
-    return pc.assume_timezone(values, contract.timezone, ambiguous="earliest", nonexistent="earliest").cast(INSTANT)
+    if values.type.tz is None:
+        values = pc.assume_timezone(values, contract.timezone, ambiguous="earliest", nonexistent="earliest")
+    instants, first = values.cast(INSTANT), pa.scalar(FIRST_MOMENT, INSTANT)
+    return pc.if_else(pc.less(instants, first), first, instants)
 
 
 def effective_time(contract: Contract, watermark: str) -> datetime | None:

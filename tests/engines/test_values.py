@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 import pytest
 
 from ingestion.lake import compaction
@@ -100,3 +102,29 @@ def test_whole_numbers_that_a_promised_double_cannot_hold_are_quarantined_and_ne
     ]
     assert (gap.sync_gap, gap.differing_keys, gap.quarantined_count) == (0, 0, 2)
     assert not any(str(value) in caplog.text for value in TOO_LONG_FOR_A_DOUBLE)
+
+
+ENDS = ("0001-01-01 00:00:00", "0044-03-15 (BC) 00:00:00", "290309-12-22 (BC) 00:00:00", "-infinity", "infinity",
+        "9999-12-31 23:59:59.999999", "20000-01-01", "294247-01-10 04:00:54.775806")  # fmt: skip
+
+
+@pytest.mark.parametrize("zone", ["Europe/Berlin", "America/New_York"])
+def test_change_times_at_the_ends_of_the_calendar_are_loaded_or_quarantined_and_readable(
+    company: Company, zone: str
+) -> None:
+    company.amend("people", "timezone: UTC", f"timezone: {zone}")
+    company.amend("people", "failPercent: 60", "failPercent: 100")
+    for number, moment in enumerate(ENDS):
+        company.sql(f"insert into people values ({10 + number}, 'x', 1, '{moment}'::timestamp)")
+    company.sql("update people set changed_at = '2026-03-01 06:00:00' where id < 10")
+
+    first, second = load_table(company.context(), "crm.people"), load_table(company.context(), "crm.people")
+    gap = record_sync_gap(company.context(), "crm.people")
+
+    assert (first.good, first.quarantined, second.batch) == (3 + 3, 5, None)
+    assert (gap.sync_gap, gap.differing_keys, gap.quarantined_count, gap.severity) == (0, 0, 5, "OK")
+    assert all(
+        isinstance(at, datetime) and at.year in (1, 2026)
+        for (at,) in company.lake("select _eff from bronze.crm__people")
+    )
+    assert company.lake("select count(*) from bronze.crm__people where _eff < '1900-01-01'") == [(3,)]
