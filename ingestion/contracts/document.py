@@ -14,6 +14,8 @@ import yaml
 from ingestion.errors import Fault
 
 Steps = tuple[str | int, ...]
+MAX_DEPTH = 50
+"""Levels of values within values in a contract; the deepest that means something has 9."""
 
 
 class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
@@ -93,6 +95,9 @@ class Findings:
 
 def parse(text: str, shown: str) -> tuple[Document | None, list[Fault]]:
     """Parse one file. Without a document the faults say why; a document may come with faults (duplicate keys)."""
+    too_deep = _line_too_deep(text)
+    if too_deep:
+        return None, [Fault(shown, too_deep, f"is nested more than {MAX_DEPTH} levels deep; nothing was checked")]
     loader = _Loader(text)
     try:
         root = loader.get_single_node()
@@ -108,6 +113,19 @@ def parse(text: str, shown: str) -> tuple[Document | None, list[Fault]]:
         return None, [_syntax_fault(exc, shown)]
     finally:
         loader.dispose()
+
+
+def _line_too_deep(text: str) -> int:
+    """Return the line on which values nest more than MAX_DEPTH deep, else 0: making their tree may end the process."""
+    depth = 0
+    try:
+        for event in yaml.parse(text, Loader=_Loader):
+            depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+            if depth > MAX_DEPTH:
+                return int(event.start_mark.line) + 1
+    except (yaml.YAMLError, ValueError, RecursionError):  # told with its place when the tree is made
+        pass
+    return 0
 
 
 def _syntax_fault(exc: Exception, shown: str) -> Fault:

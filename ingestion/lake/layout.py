@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pyarrow.fs as pafs
 
-from ingestion.errors import LakeError
+from ingestion.errors import ConfigurationError, LakeError
 from ingestion.lake.names import LAYERS, ONE_LEVEL_LAYERS, TWO_LEVEL_LAYERS
 from ingestion.lake.storage import forget_empty, is_remote, storage_options
 from ingestion.lake.storage_duck import location
@@ -26,6 +26,7 @@ from ingestion.lake.storage_files import make_folder, move, open_files
 
 MARKER = "_lakehouse.json"
 FORMAT_VERSION = 1
+_UNUSABLE = "%\\[]*?|^"
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +102,11 @@ class Lake:
 
 
 def lake_at(root: str | Path) -> Lake:
-    """Return the lake at a local path or URI without looking at it. Raises ConfigurationError for a login cut short."""
+    """
+    Return the lake at a local path or URI without looking at it.
+
+    Raises ConfigurationError for a login cut short, and for a name that DuckDB, delta-rs or Arrow would take for another.
+    """
     text = str(root).rstrip("/")
     if text.startswith("file://"):
         text = text.removeprefix("file://")
@@ -109,7 +114,18 @@ def lake_at(root: str | Path) -> Lake:
         forget_empty(os.environ)
     else:
         text = str(Path(text).expanduser().absolute())
+    _check_name(text)
     return Lake(text, storage_options(text, os.environ))
+
+
+def _check_name(root: str) -> None:
+    """Raise ConfigurationError for characters that a library takes for a pattern, an escape or the end of a path."""
+    found = sorted({character for character in root if character in _UNUSABLE or not character.isprintable()})
+    if found:
+        raise ConfigurationError(
+            f"LAKEHOUSE_ROOT: promised a path that every library reads alike, found {', '.join(map(ascii, found))} in "
+            f"it. Nothing was made or read. Choose a folder without {' '.join(_UNUSABLE)} and control characters."
+        )
 
 
 def open_lake(root: str | Path) -> Lake:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import signal
+import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -32,7 +33,7 @@ from ingestion.lake.layout import Lake, create_lake, open_lake
 from ingestion.lake.spark_session import check_installed
 from ingestion.lake.storage_errors import reaching
 from ingestion.ledger.journal import Journal
-from ingestion.pipelines.each import as_ours
+from ingestion.pipelines.each import as_ours, is_error
 from ingestion.settings import Settings
 from ingestion.sources import open_source
 from ingestion.sources.base import Source
@@ -102,7 +103,7 @@ class Context:
             with reaching(self.lake.root):
                 yield row
         except BaseException as exc:
-            error = _after_commit(as_ours(subject, exc), row) if isinstance(exc, Exception) else exc
+            error = _after_commit(as_ours(subject, exc), row) if is_error(exc) else exc
             row["status"] = "failed"
             row["error"] = type(exc).__name__
             row["message"] = str(error) if isinstance(error, LakehouseError) else _stopped_by(exc)
@@ -163,11 +164,13 @@ def _unnoted(row: dict[str, Any], error: Exception, cause: str) -> LakehouseErro
 
 def open_context(settings: Settings, run_id: str | None = None) -> Context:
     """Return a context on an existing lake. Raises LakeError where there is none."""
+    _check_clock()
     return _context(settings, open_lake(settings.lake_root), run_id)
 
 
 def initialise(settings: Settings, run_id: str | None = None) -> Context:
     """Create marker, ledger and one empty Bronze and quarantine table per contract. Idempotent."""
+    _check_clock()
     context = _context(settings, create_lake(settings.lake_root), run_id)
     context.journal.create()
     for contract in context.contracts():
@@ -178,6 +181,15 @@ def initialise(settings: Settings, run_id: str | None = None) -> Context:
 def new_run_id() -> str:
     """Return a name that sorts by time, e.g. `run-20260302T030000Z-1f3a9c`."""
     return f"run-{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{uuid.uuid4().hex[:6]}"
+
+
+def _check_clock() -> None:
+    """Raise ConfigurationError where this machine's clock stands before 1970, from which Delta's logs count."""
+    if time.time() < 0:
+        raise ConfigurationError(
+            f"clock: promised one that stands after 1970, found {datetime.now(UTC):%Y-%m-%d} on this machine. Nothing "
+            "was read or written. Set the machine's clock."
+        )
 
 
 def _context(settings: Settings, lake: Lake, run_id: str | None) -> Context:

@@ -30,12 +30,19 @@ def each(subjects: Iterable[str], work: Callable[[str], T]) -> tuple[list[T], li
     for subject in subjects:
         try:
             results.append(work(subject))
-        except Exception as exc:  # of any kind: the next table has nothing to do with it
+        except BaseException as exc:
+            if not is_error(exc):
+                raise
             failed.append(Failed(subject, as_ours(subject, exc)))
     return results, failed
 
 
-def as_ours(subject: str, error: Exception) -> LakehouseError:
+def is_error(exc: BaseException) -> bool:
+    """Tell errors, of any kind, from what ends the process. A panic of delta-rs is an error, though not to Python."""
+    return isinstance(exc, Exception) or type(exc).__name__ == "PanicException"
+
+
+def as_ours(subject: str, error: BaseException) -> LakehouseError:
     """
     Return an error as one of ours; what nobody foresaw becomes UnexpectedError.
 

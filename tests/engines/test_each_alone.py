@@ -13,8 +13,9 @@ import pytest
 from click.testing import CliRunner
 
 from ingestion.cli import cli
-from ingestion.errors import UnexpectedError
+from ingestion.errors import ConfigurationError, UnexpectedError
 from ingestion.pipelines import day, load
+from ingestion.pipelines.each import each
 from ingestion.pipelines.gaps import record_sync_gap
 from ingestion.pipelines.load import load_table
 from ingestion.pipelines.status import table_statuses
@@ -184,3 +185,23 @@ def test_a_reader_that_goes_away_does_not_end_a_day_midway(company: Company) -> 
     assert process.returncode == 18
     assert "BrokenPipe" not in told
     assert company.lake("select step, count(*) from ops.runs group by step order by step") == [("gaps", 2), ("load", 2)]
+
+
+def test_a_clock_before_1970_is_told_before_anything_is_read(company: Company, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("time.time", lambda: -86400.0)
+
+    with pytest.raises(ConfigurationError, match="Set the machine's clock"):
+        company.context()
+
+
+def test_a_panic_of_a_library_fails_its_table_alone(company: Company, monkeypatch: pytest.MonkeyPatch) -> None:
+    panic = type("PanicException", (BaseException,), {})
+    monkeypatch.setattr(load, "_load_at", lambda *_, **__: (_ for _ in ()).throw(panic(SECRET)))
+
+    results, failed = each(["crm.cities", "crm.people"], lambda name: load_table(company.context(), name))
+
+    assert results == []
+    assert [(each.subject, type(each.error)) for each in failed] == [
+        ("crm.cities", UnexpectedError),
+        ("crm.people", UnexpectedError),
+    ]

@@ -11,6 +11,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
+from ingestion.contracts.document import parse
 from ingestion.contracts.model import (
     BronzeMode,
     Column,
@@ -332,3 +333,13 @@ def test_byte_order_mark_and_windows_line_ends_change_nothing(folder: Path) -> N
     path.write_bytes(b"\xef\xbb\xbf" + SMALL.replace("\n", "\r\n").encode())
 
     assert read_contract(path) == before
+
+
+@pytest.mark.parametrize("text", ["a: " + "[" * 100_000, "a: " + "{b: " * 100_000, "- " * 100_000, "? " * 100_000])
+def test_a_file_that_nests_too_deep_is_refused(text: str) -> None:
+    document, faults = parse(text, "deep.odcs.yaml")
+
+    assert document is None
+    assert [str(fault) for fault in faults] == [
+        "deep.odcs.yaml:1: is nested more than 50 levels deep; nothing was checked"
+    ]

@@ -8,7 +8,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from ingestion.errors import LakeError
+from ingestion.errors import ConfigurationError, LakeError
 from ingestion.lake.delta_rs import DeltaRs
 from ingestion.lake import layout
 from ingestion.lake.layout import MARKER, Lake, LakeTable, create_lake, lake_at, mend_marker, open_lake, write_marker
@@ -136,3 +136,18 @@ def test_a_lake_can_be_sent_to_another_process(tmp_path: Path) -> None:
     lake = create_lake(tmp_path)
 
     assert pickle.loads(pickle.dumps(lake)) == lake
+
+
+@pytest.mark.parametrize("name", ["a%20b", "a\\b", "a\nb", "a[b", "a]b", "a*b", "a?b", "a|b", "a^b", "a\tb", "a\u202eb"])
+def test_a_name_that_libraries_read_otherwise_is_refused_before_anything_is_made(tmp_path: Path, name: str) -> None:
+    with pytest.raises(ConfigurationError, match="promised a path that every library reads alike"):
+        create_lake(tmp_path / name / "lake")
+
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["a b", "a'b", "aäb", "a#b", "a;b", 'a"b', "a{b}", "a$b", "a&b=c"])
+def test_other_names_are_lakes(tmp_path: Path, name: str) -> None:
+    created = create_lake(tmp_path / name)
+
+    assert open_lake(tmp_path / name) == created
