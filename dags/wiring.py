@@ -51,9 +51,18 @@ def project() -> Path:
 
 
 def contracts_by_system() -> dict[str, list[str]]:
-    """Return the contracts' ids by system, from file names alone: no contract is opened."""
+    """
+    Return the contracts' ids by system, from file names alone: no contract is opened.
+
+    Raises ConfigurationError for a name with a template mark: Airflow would evaluate it in a task's arguments.
+    """
     found: dict[str, list[str]] = {}
     for contract_id in list_contract_ids(project() / "data_contracts"):
+        if "{" in contract_id:
+            raise ConfigurationError(
+                "data_contracts: promised names of lower case letters, digits and _, found a file name with a template "
+                "mark ({). No DAG was made. Rename the file."
+            )
         found.setdefault(contract_id.split(".")[0], []).append(contract_id)
     return found
 

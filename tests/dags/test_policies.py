@@ -105,6 +105,20 @@ def test_the_daily_run_ends_in_one_leaf_that_always_judges(dags: dict[str, Any])
     assert daily.get_task("verdict").trigger_rule == "all_done"
 
 
+def test_a_contract_file_named_like_a_template_makes_no_dag(
+    parse: Callable[[], Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "data_contracts" / "erp" / "{{ var.value.planted }}.odcs.yaml"
+    file.parent.mkdir(parents=True)
+    file.touch()
+    monkeypatch.setenv("LAKEHOUSE_PROJECT", str(tmp_path))
+
+    bag = parse()
+
+    assert bag.dags.keys() == {"lake_maintenance"}  # it speaks of no contract
+    assert all("a file name with a template mark" in error for error in bag.import_errors.values())
+
+
 def test_parsing_opens_no_contract_and_imports_no_engine(tmp_path: Path, airflow_home: Path) -> None:
     for number in range(200):
         file = tmp_path / "data_contracts" / f"system{number % 4}" / f"table_{number}.odcs.yaml"
