@@ -76,7 +76,7 @@ constraints: .venv/base  ## resolve every pin anew from pyproject.toml
 		pyproject.toml -o constraints.txt
 
 clean:
-	rm -rf .venv .venv-bench lake demo-world airflow dbt_project/target dbt_project/logs
+	rm -rf .venv .venv-bench lake lake-world airflow dbt_project/target dbt_project/logs
 
 .venv/uv:
 	$(PYTHON) -m venv .venv
