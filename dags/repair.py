@@ -62,6 +62,7 @@ def repair() -> None:
         subject="Repair {{ params.table }} above its limits?",
         body="{{ ti.xcom_pull(task_ids='weigh', key='asks') }}",
         response_timeout=timedelta(days=2),
+        execution_timeout=None,  # it waits for a person
         ignore_downstream_trigger_rules=True,  # rejected: nothing was written, so there is nothing to build or to check
         retries=0,  # a retry would ask once more
     )

@@ -4,6 +4,7 @@ Read at every parse, so nothing heavy is imported at the top. Tasks pass JSON: a
 
 LAKEHOUSE_PROJECT  the folder with data_contracts/ and dbt_project/; default: the one above dags/, as the bundle has it
 LAKEHOUSE_DOCS     where dbt's documentation is written; default: <project>/dbt_project/target
+LAKEHOUSE_TASK_HOURS  how long one attempt of a task may take before it is stopped and tried again; default 6
 """
 
 from __future__ import annotations
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 START = datetime(2026, 1, 1, tzinfo=UTC)
 DEFAULT_ARGS = {
     "owner": "lakehouse",
+    # a task that hangs would block every later run: there is one at a time
+    "execution_timeout": timedelta(hours=float(os.environ.get("LAKEHOUSE_TASK_HOURS") or 6)),
     "retries": 4,
     "retry_delay": timedelta(minutes=1),
     "retry_exponential_backoff": 2.0,

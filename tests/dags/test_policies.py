@@ -74,6 +74,19 @@ def test_every_task_retries_with_growing_pauses_but_never_a_permanent_error(dags
         assert task.retry_exponential_backoff > 1, task
 
 
+def test_every_task_is_stopped_some_time_but_the_one_that_waits_for_a_person(dags: dict[str, Any]) -> None:
+    limits = {task.task_id: task.execution_timeout for dag in dags.values() for task in dag.tasks}
+
+    assert limits.pop("approve") is None
+    assert {limit.total_seconds() for limit in limits.values()} == {6 * 3600}
+
+
+def test_maintenance_does_not_start_with_the_daily_run(dags: dict[str, Any]) -> None:
+    starts = {name: str(dags[name].schedule) for name in ("medallion_daily", "lake_maintenance")}
+
+    assert starts == {"medallion_daily": "@daily", "lake_maintenance": "30 12 * * *"}
+
+
 def test_nobody_is_asked_twice_for_one_approval(dags: dict[str, Any]) -> None:
     approve = dags["repair"].get_task("approve")
 
