@@ -147,15 +147,20 @@ def load(
     return announce(contract_id, plain(result.as_dict()), outlet_events)
 
 
-def repair(contract_id: str, run_id: str, outlet_events: Any, **options: bool) -> dict[str, Any]:
-    """Repair one table; above the contract's limits write nothing, and return under `asks` what is to be approved."""
-    from ingestion.errors import ApprovalNeededError
+def repair(contract_id: str, run_id: str, outlet_events: Any, **options: Any) -> dict[str, Any]:
+    """
+    Repair one table. Above the contract's limits, its brake on deletions among them, write nothing: return under `asks`
+    what is to be approved, and how many `deletes` of that; given back as `approved_deletes`, these pass the brake.
+    """
+    from ingestion.errors import ApprovalNeededError, DeleteBrakeError
     from ingestion.pipelines.repair import repair_table
 
     try:
         result = repair_table(open_run(run_id, contract_id), contract_id, **options)
-    except ApprovalNeededError as exc:
-        return {"asks": str(exc)}
+    except (ApprovalNeededError, DeleteBrakeError) as exc:
+        if options.get("yes"):  # since then more keys vanished than were approved
+            raise
+        return {"asks": str(exc), "deletes": exc.deletes}
     return announce(contract_id, plain(result.as_dict()), outlet_events)
 
 
