@@ -3,8 +3,8 @@
 A repair within the contract's limits is done at once. Above them nothing is written until somebody approves it: the run
 waits at `approve`, under *Required Actions* in the UI, where it says how much would be written. Approved, it goes on;
 rejected, or unanswered for two days, it writes nothing and the gap stays recorded. The limits are the contract's share
-of rows to write (`maxRepairPercent`) and its brake on keys that vanish at once (`maxDeletePercent`); the approval covers
-the deletions that it lists, and no more of them.
+of rows to write (`maxRepairPercent`) and its brake on keys that vanish at once (`maxDeletePercent`); the approval
+covers the deletions that it lists, and no more of them.
 
 **Parameters**
 

@@ -75,6 +75,7 @@ def test_a_repair_closes_the_gap_and_a_second_one_does_nothing(loaded: Company) 
 def test_deletions_that_were_approved_pass_the_brake_and_more_of_them_do_not(loaded: Company) -> None:
     loaded.sql("delete from people where id in (1, 2)")
 
+    loaded.amend("people", "maxRepairPercent: 100}", "maxRepairPercent: 20}")
     with pytest.raises(ApprovalNeededError) as asked:
         repair_table(loaded.context(), PEOPLE)
     assert asked.value.deletes == 2
