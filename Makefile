@@ -6,9 +6,10 @@ EXTRAS := airflow,cloud,databricks,oracle,sqlserver,dev
 ifneq ($(shell command -v java),)
 EXTRAS := $(EXTRAS),spark,spark-submit
 endif
-BASE := .
+AGAINST ?= origin/main
+PACKAGE := .
 ifneq ($(findstring ://,$(LAKEHOUSE_ROOT)),)
-BASE := .[cloud]
+PACKAGE := .[cloud]
 endif
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 .PHONY: demo test check format test-sources test-spark build contract-diff airflow
@@ -42,12 +43,8 @@ check: .venv/dev  ## what a pull request must pass besides the tests
 build: .venv/base  ## one layer, or both: make build LAYER=silver
 	$(BIN)/lakehouse build $(or $(LAYER),all)
 
-contract-diff: .venv/base  ## contracts that changed since BASE: a break must be announced by the major version
-	@set -e; old=$$(mktemp -d); trap 'rm -rf "$$old"' EXIT; \
-	for file in $$(git diff --name-only --diff-filter=M $(or $(BASE),origin/main) -- 'data_contracts/**/*.odcs.yaml'); do \
-		mkdir -p "$$old/$$(dirname $$file)"; git show "$(or $(BASE),origin/main):$$file" > "$$old/$$file"; \
-		echo "$$file"; $(BIN)/lakehouse contract diff --allow-announced "$$old/$$file" "$$file"; \
-	done
+contract-diff: .venv/base  ## contracts that changed since AGAINST: a break must be announced by the major version
+	@LAKEHOUSE=$(BIN)/lakehouse .ci/contract_diff "$(AGAINST)"
 
 format: .venv/dev
 	$(BIN)/ruff check --fix
@@ -76,7 +73,7 @@ constraints: .venv/base  ## resolve every pin anew from pyproject.toml
 		pyproject.toml -o constraints.txt
 
 clean:
-	rm -rf .venv .venv-bench lake demo-world airflow dbt_project/target dbt_project/logs
+	rm -rf .venv .venv-bench lake lake-world airflow dbt_project/target dbt_project/logs
 
 .venv/uv:
 	$(PYTHON) -m venv .venv
@@ -84,7 +81,7 @@ clean:
 	touch $@
 
 .venv/base: .venv/uv pyproject.toml constraints.txt
-	$(BIN)/uv pip install -q -p .venv -c constraints.txt -e "$(BASE)"
+	$(BIN)/uv pip install -q -p .venv -c constraints.txt -e "$(PACKAGE)"
 	touch $@
 
 .venv/dev: .venv/base

@@ -2,7 +2,9 @@
 
 A repair within the contract's limits is done at once. Above them nothing is written until somebody approves it: the run
 waits at `approve`, under *Required Actions* in the UI, where it says how much would be written. Approved, it goes on;
-rejected, or unanswered for two days, it writes nothing and the gap stays recorded.
+rejected, or unanswered for two days, it writes nothing and the gap stays recorded. The limits are the contract's share
+of rows to write (`maxRepairPercent`) and its brake on keys that vanish at once (`maxDeletePercent`); the approval
+covers the deletions that it lists, and no more of them.
 
 **Parameters**
 
@@ -26,7 +28,7 @@ from airflow.sdk.exceptions import AirflowSkipException
 
 SYSTEMS = wiring.contracts_by_system()
 TABLES = [contract_id for ids in SYSTEMS.values() for contract_id in ids]
-ASKS = "asks"
+ASKS, DELETES = "asks", "deletes"
 
 
 @dag(
@@ -52,9 +54,10 @@ def repair() -> None:
     @task.branch(trigger_rule=TriggerRule.NONE_FAILED_MIN_ONE_SUCCESS)
     def weigh(ti: Any) -> str:
         tried = ti.xcom_pull(task_ids=[f"source_{system}" for system in SYSTEMS])
-        asks = [result[ASKS] for result in tried if result and result.get(ASKS)]
+        asks = [result for result in tried if result and result.get(ASKS)]
         if asks:
-            ti.xcom_push(ASKS, asks[0])
+            ti.xcom_push(ASKS, asks[0][ASKS])
+            ti.xcom_push(DELETES, asks[0][DELETES])
         return "approve" if asks else "silver"
 
     approve = ApprovalOperator(
@@ -62,14 +65,17 @@ def repair() -> None:
         subject="Repair {{ params.table }} above its limits?",
         body="{{ ti.xcom_pull(task_ids='weigh', key='asks') }}",
         response_timeout=timedelta(days=2),
+        execution_timeout=None,  # it waits for a person
         ignore_downstream_trigger_rules=True,  # rejected: nothing was written, so there is nothing to build or to check
         retries=0,  # a retry would ask once more
     )
 
     @task(outlets=[wiring.BRONZE])
-    def approved(system: str, params: dict[str, Any], run_id: str, outlet_events: Any) -> dict[str, Any]:
+    def approved(system: str, params: dict[str, Any], run_id: str, outlet_events: Any, ti: Any) -> dict[str, Any]:
         table = _of(system, params)
-        return wiring.repair(table, run_id, outlet_events, allow_deletes=params["allow_deletes"], yes=True)
+        listed = ti.xcom_pull(task_ids="weigh", key=DELETES)
+        options = {"allow_deletes": params["allow_deletes"], "yes": True, "approved_deletes": listed or 0}
+        return wiring.repair(table, run_id, outlet_events, **options)
 
     @task
     def check(system: str, params: dict[str, Any], run_id: str) -> dict[str, Any]:

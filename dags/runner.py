@@ -30,7 +30,9 @@ if TYPE_CHECKING:
 RUNNER, OPTIONS = "LAKEHOUSE_RUNNER", "LAKEHOUSE_RUNNER_OPTIONS"
 MODULES = {"spark-submit": ("runner_spark_submit", "apache-spark"), "databricks": ("runner_databricks", "databricks")}
 KNOWN_ROWS = "ledger_rows"  # when the step's rows ended that the ledger had as the job was submitted
-_SECRET = re.compile(r"AIRFLOW_CONN_|password|passwd|secret|token|(account|access|private|api)[._-]?key", re.IGNORECASE)
+_SECRET = re.compile(
+    r"AIRFLOW_CONN_|MASK_SALT|password|passwd|secret|token|(account|access|private|api)[._-]?key", re.IGNORECASE
+)
 _REFERENCE = re.compile(r"\{\{\s*secrets/|EMR\.secret@|/|None$|(?i:true|false)$")
 _EXIT_CODE = re.compile(r"(?:SystemExit: |code is: )([1-9]\d*)")
 

@@ -4,6 +4,7 @@ Read at every parse, so nothing heavy is imported at the top. Tasks pass JSON: a
 
 LAKEHOUSE_PROJECT  the folder with data_contracts/ and dbt_project/; default: the one above dags/, as the bundle has it
 LAKEHOUSE_DOCS     where dbt's documentation is written; default: <project>/dbt_project/target
+LAKEHOUSE_TASK_HOURS  how long one attempt of a task may take before it is stopped and tried again; default 6
 """
 
 from __future__ import annotations
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 START = datetime(2026, 1, 1, tzinfo=UTC)
 DEFAULT_ARGS = {
     "owner": "lakehouse",
+    # a task that hangs would block every later run: there is one at a time
+    "execution_timeout": timedelta(hours=float(os.environ.get("LAKEHOUSE_TASK_HOURS") or 6)),
     "retries": 4,
     "retry_delay": timedelta(minutes=1),
     "retry_exponential_backoff": 2.0,
@@ -51,9 +54,18 @@ def project() -> Path:
 
 
 def contracts_by_system() -> dict[str, list[str]]:
-    """Return the contracts' ids by system, from file names alone: no contract is opened."""
+    """
+    Return the contracts' ids by system, from file names alone: no contract is opened.
+
+    Raises ConfigurationError for a name with a template mark: Airflow would evaluate it in a task's arguments.
+    """
     found: dict[str, list[str]] = {}
     for contract_id in list_contract_ids(project() / "data_contracts"):
+        if "{" in contract_id:
+            raise ConfigurationError(
+                "data_contracts: promised names of lower case letters, digits and _, found a file name with a template "
+                "mark ({). No DAG was made. Rename the file."
+            )
         found.setdefault(contract_id.split(".")[0], []).append(contract_id)
     return found
 
@@ -135,15 +147,20 @@ def load(
     return announce(contract_id, plain(result.as_dict()), outlet_events)
 
 
-def repair(contract_id: str, run_id: str, outlet_events: Any, **options: bool) -> dict[str, Any]:
-    """Repair one table; above the contract's limits write nothing, and return under `asks` what is to be approved."""
-    from ingestion.errors import ApprovalNeededError
+def repair(contract_id: str, run_id: str, outlet_events: Any, **options: Any) -> dict[str, Any]:
+    """
+    Repair one table. Above the contract's limits, its brake on deletions among them, write nothing: return under `asks`
+    what is to be approved, and how many `deletes` of that; given back as `approved_deletes`, these pass the brake.
+    """
+    from ingestion.errors import ApprovalNeededError, DeleteBrakeError
     from ingestion.pipelines.repair import repair_table
 
     try:
         result = repair_table(open_run(run_id, contract_id), contract_id, **options)
-    except ApprovalNeededError as exc:
-        return {"asks": str(exc)}
+    except (ApprovalNeededError, DeleteBrakeError) as exc:
+        if options.get("yes"):  # since then more keys vanished than were approved
+            raise
+        return {"asks": str(exc), "deletes": exc.deletes}
     return announce(contract_id, plain(result.as_dict()), outlet_events)
 
 

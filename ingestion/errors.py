@@ -182,9 +182,10 @@ class RetypeError(BrokenContractError):
 
 
 class DeleteBrakeError(PermanentError):
-    """More keys vanished from the source than the contract lets a load delete."""
+    """More keys vanished from the source than the contract lets a load delete; `deletes` is how many."""
 
     exit_code = 13
+    deletes = 0
 
 
 class QuarantineLimitError(PermanentError):
@@ -218,9 +219,10 @@ class RunFailedError(PermanentError):
 
 
 class ApprovalNeededError(PermanentError):
-    """A repair would write more than the contract lets it write without somebody's approval."""
+    """A repair would write more than the contract lets it without approval; `deletes` of that are deletions."""
 
     exit_code = 19
+    deletes = 0
 
 
 class CriticalGapError(PermanentError):

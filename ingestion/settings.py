@@ -5,6 +5,8 @@ LAKEHOUSE_ENGINE    who reads sources and writes the lake: embedded (this proces
 LAKEHOUSE_PROJECT   the folder with data_contracts/ and dbt_project/; default: the nearest one above the current folder
 LAKEHOUSE_MEMORY    DuckDB's memory limit in a build or a query; default 1GB
 LAKEHOUSE_LOAD_MEMORY  the same in a load, repair or gap check, where Arrow needs as much again; default 256MB
+LAKEHOUSE_MASK_SALT  the secret that keys the hashes of personal values in Gold; no Gold is built without it
+LAKEHOUSE_DBT_SECONDS  how long one dbt process may take, after which it is stopped; default 14400 (4 hours)
 AIRFLOW_CONN_<SYSTEM>  a source's connection, as Airflow spells it: a URI or a JSON object
 """
 
@@ -24,6 +26,7 @@ from ingestion.errors import ConfigurationError
 CONNECTION_PREFIX = "AIRFLOW_CONN_"
 DEFAULT_MAX_SESSIONS = 3
 ENGINES = ("embedded", "spark")
+DBT_SECONDS = 4 * 3600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +88,8 @@ class Settings:
     connections: Mapping[str, Connection] = field(default_factory=dict)
     load_memory: str = "256MB"
     engine: str = "embedded"
+    mask_salt: str = field(default="", repr=False)
+    dbt_seconds: float = DBT_SECONDS
 
     @property
     def contracts(self) -> Path:
@@ -115,6 +120,8 @@ class Settings:
             memory_limit=environ.get("LAKEHOUSE_MEMORY") or "1GB",
             load_memory=environ.get("LAKEHOUSE_LOAD_MEMORY") or "256MB",
             engine=_engine(environ.get("LAKEHOUSE_ENGINE") or "embedded"),
+            mask_salt=environ.get("LAKEHOUSE_MASK_SALT") or "",
+            dbt_seconds=_seconds("LAKEHOUSE_DBT_SECONDS", environ.get("LAKEHOUSE_DBT_SECONDS"), DBT_SECONDS),
             connections={
                 name.removeprefix(CONNECTION_PREFIX).lower(): parse_connection(name, value)
                 for name, value in environ.items()
@@ -129,6 +136,18 @@ def _engine(name: str) -> str:
             f"LAKEHOUSE_ENGINE: promised one of {', '.join(ENGINES)}, found {name!r}. Nothing was done. Correct it."
         )
     return name
+
+
+def _seconds(name: str, text: str | None, default: float) -> float:
+    try:
+        seconds = float(text) if text else default
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds < float("inf"):
+        raise ConfigurationError(
+            f"{name}: promised a number of seconds above 0, found {text!r}. Nothing was done. Correct it."
+        )
+    return seconds
 
 
 def _project(environ: Mapping[str, str], cwd: Path) -> Path:

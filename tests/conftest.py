@@ -11,6 +11,8 @@ import pytest
 
 from tests.spark.session import SETTINGS
 
+os.environ["LAKEHOUSE_MASK_SALT"] = "a salt of the tests"  # Gold is not built without one
+
 
 @pytest.fixture(scope="session")
 def spark() -> Iterator[Any]:

@@ -16,6 +16,7 @@ from typing import Any
 import duckdb
 from dbt.adapters.duckdb.plugins import BasePlugin
 from dbt.adapters.duckdb.utils import TargetConfig
+from dbt.flags import get_flags
 
 from ingestion.errors import LakeError
 from ingestion.lake import duck
@@ -23,6 +24,7 @@ from ingestion.lake.base import Commit
 from ingestion.lake.delta_rs import DeltaRs
 from ingestion.lake.layout import Lake, LakeTable, open_lake
 from ingestion.lake.log import was_mended
+from ingestion.lake.mask_salt import SALT, open_salt
 from ingestion.lake.rebuild import rebuild
 from ingestion.lake.rewrite import apply_difference
 from ingestion.lake.storage_errors import reaching
@@ -31,7 +33,7 @@ from ingestion.ledger import tables as ledger
 logger = logging.getLogger("lakehouse")
 _NOTED = ("fingerprint", "computed_from", "newest")
 DEFAULT_ROOT = Path(__file__).resolve().parents[2] / "lake"
-SALT = "LAKEHOUSE_MASK_SALT"
+WRITING = ("build", "run", "retry")  # of dbt's commands those that write models
 AS_OF = "LAKEHOUSE_AS_OF"  # JSON: `lake`, the root that Bronze is read from, and `batches`, the newest known per view
 
 
@@ -40,15 +42,19 @@ class Plugin(BasePlugin):
 
     _connection: duck.Connection
     _lake: Lake
+    _salt: str | None
 
     def configure_connection(self, conn: duck.Connection) -> None:
-        """Make a view per table, and `lake_state` with the version, batch and fingerprint of each."""
+        """Make a view per table, and `lake_state` with the version, batch and fingerprint of each; and `lake_salt`."""
         self._connection = conn
         self._lake = open_lake(os.environ.get("LAKEHOUSE_ROOT") or DEFAULT_ROOT)
         self._engine = DeltaRs(self._lake.storage_options)
         self._damaged: dict[str, LakeError] = {}
         duck.prepare(conn, self._lake, layers=("quarantine",))  # the others below, at fixed versions
         self._open_ledger(conn)
+        is_writing = getattr(get_flags(), "WHICH", None) in WRITING
+        self._salt, fault, mark = open_salt(self._lake, os.environ.get(SALT, ""), writes=is_writing)
+        conn.execute("create table main.lake_salt as select ?::varchar as fault, ?::varchar as mark", [fault, mark])
         conn.execute(
             "create table main.lake_state (schema varchar, name varchar, version bigint, batch bigint, "
             "fingerprint varchar, append_only boolean, scan varchar, computed_from varchar, newest bigint)"
@@ -98,7 +104,8 @@ class Plugin(BasePlugin):
         The salt is a variable of the session, so that it stands in no compiled model, log or documentation.
         """
         cursor.execute("set timezone = 'UTC'")
-        cursor.execute(f"set variable mask_salt = {duck.literal(os.environ.get(SALT, ''))}")
+        salt = "null" if self._salt is None else duck.literal(self._salt)
+        cursor.execute(f"set variable mask_salt = {salt}")
 
     def store(self, target_config: TargetConfig) -> None:
         """

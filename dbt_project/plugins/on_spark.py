@@ -36,13 +36,14 @@ from ingestion.errors import LakeError, LakehouseError  # noqa: E402
 from ingestion.lake.delta_rs import DeltaRs  # noqa: E402
 from ingestion.lake.layout import Lake, LakeTable, open_lake  # noqa: E402
 from ingestion.lake.log import was_mended  # noqa: E402
+from ingestion.lake.mask_salt import SALT, open_salt  # noqa: E402
 from ingestion.lake.spark_session import open_session, prepare  # noqa: E402
 from ingestion.ledger import tables as ledger  # noqa: E402
 
 TARGET = "LAKEHOUSE_DBT_TARGET"
 ON_SPARK = "LAKEHOUSE_ON_SPARK"  # tells the profile that dbt was started here: by itself it would not see the lake
 VIEWS = "LAKEHOUSE_VIEWS"  # JSON: the statements that open the lake, for a cluster
-SALT = "LAKEHOUSE_MASK_SALT"
+WRITING = ("build", "run", "retry")  # of dbt's commands those that write models
 SALT_SETTING = "spark.lakehouse.salt"
 AS_OF = "LAKEHOUSE_AS_OF"
 BUILT = ("silver", "gold", "audit")
@@ -59,7 +60,7 @@ def main(arguments: list[str]) -> int:
     """Run dbt with the arguments of its command line; return its exit code."""
     try:
         lake = open_lake(os.environ.get("LAKEHOUSE_ROOT") or PROJECT.parent / "lake")
-        statements = list(view_statements(lake, os.environ))
+        statements = [*view_statements(lake, os.environ), *_salt(lake, is_writing=not {*WRITING}.isdisjoint(arguments))]
     except LakehouseError as exc:
         print(exc, file=sys.stderr)
         return exc.exit_code
@@ -105,6 +106,13 @@ def _unless_damaged(statements: Callable[[], Iterator[str]]) -> Iterator[str]:
         yield from list(statements())
     except LakeError as exc:
         print(exc, file=sys.stderr)
+
+
+def _salt(lake: Lake, *, is_writing: bool) -> Iterator[str]:
+    """Yield the view that says whether masked values may be written; set the salt that this process masks with."""
+    salt, fault, mark = open_salt(lake, os.environ.get(SALT, ""), writes=is_writing)
+    os.environ[SALT] = salt or ""
+    yield f"create or replace view lake_state.lake_salt as select {_text(fault)} as fault, {_text(mark)} as mark"
 
 
 def scan(uri: str, version: int) -> str:

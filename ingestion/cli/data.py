@@ -129,6 +129,7 @@ def print_loads(console: Console, results: Sequence[LoadResult]) -> None:
 @click.command()
 @click.argument("layer", type=click.Choice(["silver", "gold", "audit", "all"]), default="all")
 @click.option("--full-refresh", is_flag=True, help="Rebuild the tables from Bronze; history comes out the same.")
+@click.option("--new-salt", is_flag=True, help="Take the salt that is set now, and write all hashes of persons anew.")
 @click.option("--unit-tests", is_flag=True, help="Run dbt's unit tests too.")
 @click.option(
     "--as-of",
@@ -145,6 +146,7 @@ def build(
     *,
     layer: str,
     full_refresh: bool,
+    new_salt: bool,
     unit_tests: bool,
     as_of: tuple[str, ...],
     into: str | None,
@@ -158,8 +160,12 @@ def build(
     """
     if bool(as_of) != bool(into):
         raise ConfigurationError("build: --as-of and --into promise a rebuild together: give both. Nothing was built.")
-    if as_of and (without or run_id):
-        raise ConfigurationError("build: --without and --run-id belong to a build of this lake. Nothing was built.")
+    if as_of and (without or run_id or new_salt):
+        raise ConfigurationError(
+            "build: --without, --run-id and --new-salt belong to a build of this lake. Nothing was built."
+        )
+    if new_salt and (layer not in ("gold", "all") or without):
+        raise ConfigurationError("build: --new-salt promises all of Gold: build gold or all, whole. Nothing was built.")
     if as_of and into:
         _build_as_of(output, layer, unit_tests, as_of, into)
         return
@@ -170,7 +176,9 @@ def build(
             f"build: --without promises contracted tables, found {', '.join(unknown)}. Nothing was built. "
             "See the names: lakehouse contract lint"
         )
-    result = build_layer(context, layer, full_refresh=full_refresh, unit_tests=unit_tests, without=without)
+    result = build_layer(
+        context, layer, full_refresh=full_refresh, unit_tests=unit_tests, without=without, new_salt=new_salt
+    )
     output.result(
         result.as_dict(),
         lambda console: console.print(

@@ -31,7 +31,8 @@ FACTS_TAIL = """} %}
 {% endmacro %}
 """
 
-_JINJA = re.compile(r"\{[{%#]")
+_MARK = re.compile(r"\{[{%#]|[#}%]\}")
+_TEMPLATED = re.compile(r"[{\r\n]")
 
 
 class _Dumper(yaml.SafeDumper):
@@ -42,6 +43,16 @@ class _Dumper(yaml.SafeDumper):
 
     def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002
         return True
+
+
+def as_dbt_text(text: str) -> str:
+    """
+    Return a text as dbt's YAML must hold it, so that dbt reads the very text and evaluates nothing of it.
+
+    dbt renders every value of a YAML file as a template with access to the environment. A block `{% raw %}` does not
+    help: the text could close it. So each opening brace becomes a constant expression of its own.
+    """
+    return _TEMPLATED.sub(lambda mark: "{{ " + repr(mark[0]) + " }}", text) if _MARK.search(text) else text
 
 
 def render_sources(contracts: Iterable[Contract]) -> dict[str, str]:
@@ -55,9 +66,8 @@ def render_sources(contracts: Iterable[Contract]) -> dict[str, str]:
             "description": f"Bronze tables of the system {system}: an append-only log of what was read.",
             "tables": [_table(contract) for contract in group],
         }
-        text = yaml.dump(
-            {"version": 2, "sources": [source]}, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=1_000_000
-        )
+        document = {"version": 2, "sources": [_as_told(source)]}
+        text = yaml.dump(document, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=1_000_000)
         files[_file_name(system)] = HEADER + text
     return files
 
@@ -124,11 +134,20 @@ def write_dbt_files(contracts: Sequence[Contract], dbt_project: Path, *, check: 
     ]
 
 
+def _as_told(value: Any) -> Any:
+    """Return a document with every text in it as dbt must be given it."""
+    if isinstance(value, dict):
+        return {key: _as_told(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_as_told(item) for item in value]
+    return as_dbt_text(value) if isinstance(value, str) else value
+
+
 def _table(contract: Contract) -> dict[str, Any]:
     return {
         "name": contract.entity,
         "identifier": contract.bronze_view,
-        "description": _text(contract.description),
+        "description": contract.description,
         "config": {"meta": {"contract_id": contract.id}},
         "columns": [_column(column) for column in contract.columns],
     }
@@ -138,12 +157,7 @@ def _column(column: Column) -> dict[str, Any]:
     meta = {"contract_type": f"{column.logical_type} ({column.physical_type})"}
     if column.classification:
         meta["classification"] = column.classification
-    return {"name": column.name, "description": _text(column.description), "config": {"meta": meta}}
-
-
-def _text(description: str) -> str:
-    """Return the description as dbt prints it: dbt would run what looks like Jinja."""
-    return "{% raw %}" + description + "{% endraw %}" if _JINJA.search(description) else description
+    return {"name": column.name, "description": column.description, "config": {"meta": meta}}
 
 
 def _file_name(system: str) -> str:

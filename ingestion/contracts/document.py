@@ -122,7 +122,7 @@ def _line_too_deep(text: str) -> int:
         for event in yaml.parse(text, Loader=_Loader):
             depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
             if depth > MAX_DEPTH:
-                return int(event.start_mark.line) + 1
+                return event.start_mark.line + 1 if event.start_mark else 1
     except (yaml.YAMLError, ValueError, RecursionError):  # told with its place when the tree is made
         pass
     return 0

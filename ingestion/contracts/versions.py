@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
 
 from ingestion.contracts.model import Column, Contract, NullWatermark, Rule
+
+_UPPER = ("max_length", "maximum", "exclusive_maximum")
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,10 +144,14 @@ def _one_column(old: Column, new: Column) -> Iterator[Change]:
         yield Change("required", True, f"{name} is no longer required", name, "consumers may meet nulls")
     if new.required and not old.required:
         yield Change("required", False, f"{name} is required now", name, "rows without it are quarantined")
-    if _other_rules(old) != _other_rules(new):
-        kinds = {rule.kind for rule in set(_other_rules(old)) ^ set(_other_rules(new))}
-        sentence = f"the rules of {name} changed ({', '.join(sorted(kinds))})"
-        yield Change("rules", False, sentence, name, "other rows may be quarantined than before")
+    if kinds := {rule.kind for rule in set(_other_rules(old)) ^ set(_other_rules(new))}:
+        wider = sorted(kind for kind in kinds if _admits_more(_rule(old, kind), _rule(new, kind)))
+        if wider:
+            sentence = f"the rules of {name} admit more values ({', '.join(wider)})"
+            yield Change("rules", True, sentence, name, "consumers may meet values that they do not know")
+        if tighter := sorted(kinds - {*wider}):
+            sentence = f"the rules of {name} changed ({', '.join(tighter)})"
+            yield Change("rules", False, sentence, name, "other rows may be quarantined than before")
     if old.description != new.description:
         yield Change("description", False, f"the description of {name} changed", name)
 
@@ -161,6 +168,31 @@ def _type_changes(old: Column, new: Column) -> Iterator[Change]:
 
 def _other_rules(column: Column) -> tuple[Rule, ...]:
     return tuple(rule for rule in column.rules if rule.kind != "required")
+
+
+def _rule(column: Column, kind: str) -> Rule | None:
+    return next((rule for rule in column.rules if rule.kind == kind), None)
+
+
+def _admits_more(old: Rule | None, new: Rule | None) -> bool:
+    """Tell whether a rule lets a value pass that it refused before; of two patterns nobody can tell, so yes."""
+    if old is None or new is None:
+        return new is None
+    before, after = old.argument, new.argument
+    if isinstance(before, tuple) and isinstance(after, tuple):
+        return not {*after} <= {*before}
+    if old.kind == "pattern":
+        return True
+    was, will_be = _size(before), _size(after)
+    return will_be > was if old.kind in _UPPER else will_be < was
+
+
+def _size(argument: object) -> tuple[Decimal, str]:
+    """Return what two bounds of one column are compared by: a number, or a moment as its text."""
+    try:
+        return Decimal(str(argument)), ""
+    except InvalidOperation:
+        return Decimal(0), str(argument)
 
 
 def _numbers(version: str) -> tuple[int, ...]:

@@ -33,9 +33,10 @@ import click
 from ingestion.contracts.odcs import list_contract_ids
 from ingestion.demo.clock import DAY_2
 from ingestion.demo.files import SourceFiles
-from ingestion.demo.show import SYSTEMS, demo_settings, initialise_demo, refuse_foreign_lake, world_folder
+from ingestion.demo.show import SYSTEMS, demo_settings, initialise_demo, open_world, refuse_foreign
 from ingestion.demo.world import World, apply_day_2, create_day_1
 from ingestion.errors import ConfigurationError, LakehouseError
+from ingestion.lake.mask_salt import SALT
 from ingestion.settings import CONNECTION_PREFIX, Settings
 
 DAG = "medallion_daily"
@@ -84,10 +85,9 @@ def prepare(settings: Settings) -> None:
 
     What an earlier `lakehouse demo` left is used as it is. Raises LakeError if the lake is not a demo's.
     """
-    refuse_foreign_lake(settings)
-    folder = world_folder(settings)
+    refuse_foreign(settings)
+    folder = open_world(settings)
     if not all((folder / f"{system}.duckdb").is_file() for system in SYSTEMS):
-        folder.mkdir(parents=True, exist_ok=True)
         world = World()
         create_day_1(world, SourceFiles(folder))
         apply_day_2(world, SourceFiles(folder))
@@ -100,9 +100,10 @@ def environment(settings: Settings, port: int) -> dict[str, str]:
 
     Airflow settings of this shell are left out: they may belong to an Airflow that is at work.
     """
+    settings = demo_settings(settings, DAY_2)
     connections = {
         CONNECTION_PREFIX + system.upper(): found.as_json()
-        for system, found in demo_settings(settings, DAY_2).connections.items()
+        for system, found in settings.connections.items()
         if system in SYSTEMS
     }
     return {
@@ -113,6 +114,7 @@ def environment(settings: Settings, port: int) -> dict[str, str]:
         "LAKEHOUSE_PROJECT": str(settings.project),
         "LAKEHOUSE_ROOT": settings.lake_root,
         "LAKEHOUSE_MEMORY": settings.memory_limit,
+        SALT: settings.mask_salt,
         "AIRFLOW_HOME": str(settings.project / "airflow"),
         "AIRFLOW__CORE__DAGS_FOLDER": str(settings.project / "dags"),
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import re
+import secrets
 import shlex
-import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
@@ -26,6 +28,9 @@ from ingestion.demo.world import DAY_1, DAY_2, Trouble, World, apply_day_2, crea
 from ingestion.errors import LakeError
 from ingestion.lake import duck
 from ingestion.lake.layout import MARKER, lake_at
+from ingestion.lake.mask_salt import SALT
+from ingestion.lake.names import LAYERS
+from ingestion.lake.storage import is_remote
 from ingestion.pipelines.build import build_layer
 from ingestion.pipelines.context import Context, initialise, open_context
 from ingestion.pipelines.gaps import record_sync_gap
@@ -36,6 +41,7 @@ from ingestion.reconcile.gap import OK, OK_IN_PART, GapReport
 from ingestion.settings import Connection, Settings
 
 DEMO_MARKER = "_demo"
+SALT_FILE = "mask_salt"
 SYSTEMS = ("erp", "shop")
 
 
@@ -68,22 +74,44 @@ class Story:
 
 
 def demo_settings(settings: Settings, moment: datetime, *, wire: bool = False) -> Settings:
-    """Return the settings with the two systems in the demo's files or (`wire`) on their servers, as of `moment`."""
+    """
+    Return the settings with the two systems in the demo's files or (`wire`) on their servers, as of `moment`.
+
+    Where no salt of masked values is set, the demo's own is: made once, in a file that its user alone can read.
+    """
     connections = {}
     for system in SYSTEMS:
         file = str(world_folder(settings) / f"{system}.duckdb").removeprefix("/")
         found = settings.connection(system) if wire else Connection(type="duckdb", schema=file)
         connections[system] = replace(found, extra={**found.extra, "clock": moment.isoformat()})
-    return replace(settings, connections={**settings.connections, **connections})
+    connections = {**settings.connections, **connections}
+    return replace(settings, connections=connections, mask_salt=settings.mask_salt or _own_salt(settings))
 
 
 def world_folder(settings: Settings) -> Path:
-    return settings.project / "demo-world"
+    """Return the folder of the demo's two systems: beside its lake and called after it; in the project for a bucket."""
+    root = settings.lake_root.rstrip("/")
+    if is_remote(root):
+        return settings.project / f"{re.sub(r'[^A-Za-z0-9.]+', '-', root)}-world"
+    lake = Path(lake_at(root).root)
+    return lake.with_name(f"{lake.name}-world")
+
+
+def _own_salt(settings: Settings) -> str:
+    file = world_folder(settings) / SALT_FILE
+    if not file.exists():
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with open(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as stream:
+            stream.write(secrets.token_urlsafe(32))
+    return file.read_text()
 
 
 def exports(settings: Settings) -> list[str]:
     """Return shell lines that point the product at the demo's systems, as they stand after day 2."""
     lines = [f"export LAKEHOUSE_ROOT={shlex.quote(settings.lake_root)}"]
+    salt = world_folder(settings) / SALT_FILE
+    if salt.exists():
+        lines.append(f'export {SALT}="$(cat {shlex.quote(str(salt))})"')
     if settings.engine != "embedded":
         lines.append(f"export LAKEHOUSE_ENGINE={settings.engine}")
     for system in SYSTEMS:
@@ -140,9 +168,12 @@ def initialise_demo(settings: Settings) -> tuple[Contract, ...]:
     return context.contracts()
 
 
-def refuse_foreign_lake(settings: Settings) -> bool:
-    """Return whether an earlier demo's lake is there. Raises LakeError if the lake there is somebody's own."""
-    lake = lake_at(settings.lake_root)
+def refuse_foreign(settings: Settings) -> bool:
+    """
+    Return whether an earlier demo's lake is there. Raises LakeError if the lake there is somebody's own, or if files
+    that are no demo's lie in it or in the folder of its systems.
+    """
+    lake, world = lake_at(settings.lake_root), world_folder(settings)
     infos = lake.filesystem.get_file_info([lake.path(MARKER), lake.path(DEMO_MARKER)])
     is_lake, is_demo = (info.type == pafs.FileType.File for info in infos)
     if is_lake and not is_demo:
@@ -150,15 +181,42 @@ def refuse_foreign_lake(settings: Settings) -> bool:
             f"{lake.root}: promised no lake or an earlier demo's, found a lake of yours. It was left alone. "
             "Set LAKEHOUSE_ROOT to another folder for the demo."
         )
+    inside = lake.filesystem.get_file_info(pafs.FileSelector(lake.path(), allow_not_found=True)) if is_lake else []
+    _refuse(lake.root, [i.base_name for i in inside if i.base_name not in LAYERS and not i.base_name.startswith("_")])
+    found = os.listdir(world) if world.is_dir() else []
+    _refuse(world, found if DEMO_MARKER not in found else [name for name in found if not _is_of_world(name)])
     return bool(is_lake)
 
 
+def _refuse(folder: str | Path, foreign: Sequence[str]) -> None:
+    if foreign:
+        raise LakeError(
+            f"{folder}: promised nothing or what an earlier demo left, found {len(foreign)} other files or folders, "
+            f"e.g. {min(foreign)}. All was left alone. Move them, or set LAKEHOUSE_ROOT to another folder: the demo's "
+            "systems lie beside its lake."
+        )
+
+
+def _is_of_world(name: str) -> bool:
+    return name in (DEMO_MARKER, SALT_FILE) or name.removesuffix(".wal") in {f"{system}.duckdb" for system in SYSTEMS}
+
+
+def open_world(settings: Settings) -> Path:
+    """Return the folder of the demo's systems, made and marked as the demo's."""
+    folder = world_folder(settings)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / DEMO_MARKER).touch()
+    return folder
+
+
 def _clear(settings: Settings) -> None:
-    if refuse_foreign_lake(settings):
+    if refuse_foreign(settings):
         lake = lake_at(settings.lake_root)
         lake.filesystem.delete_dir(lake.path())
-    shutil.rmtree(world_folder(settings), ignore_errors=True)
-    world_folder(settings).mkdir(parents=True)
+    folder = open_world(settings)
+    for name in os.listdir(folder):
+        if name != DEMO_MARKER and _is_of_world(name):
+            (folder / name).unlink()
 
 
 def _load(context: Context, story: Story, day: int, ids: list[str], step: Any) -> None:

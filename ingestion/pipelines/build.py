@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -14,8 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from ingestion import scratch
-from ingestion.errors import BuildError, ConfigurationError
+from ingestion.errors import BuildError, ConfigurationError, InvalidContractError
+from ingestion.lake.mask_salt import SALT, check_salt, keep_fingerprint
 from ingestion.pipelines.context import Context
+from ingestion.pipelines.dbt_process import output_of
 
 TARGET = "LAKEHOUSE_DBT_TARGET"  # a cluster's output in profiles.yml, in place of a Spark in dbt's own process
 LAYERS = ("silver", "gold", "audit")
@@ -29,6 +30,7 @@ _SPEAK_OF_NAMES = (
     "[TABLE_OR_VIEW_NOT_FOUND",
     "[PARSE_SYNTAX_ERROR",
 )
+_BAD = ("error", "fail", "skipped", "runtime error")
 _SELECTION = {layer: [f"path:models/{layer}"] for layer in LAYERS}
 
 
@@ -48,22 +50,31 @@ class BuildResult:
 
 
 def build_layer(
-    context: Context, layer: str, *, full_refresh: bool = False, without: Sequence[str] = (), unit_tests: bool = False
+    context: Context,
+    layer: str,
+    *,
+    full_refresh: bool = False,
+    without: Sequence[str] = (),
+    unit_tests: bool = False,
+    new_salt: bool = False,
 ) -> BuildResult:
     """
     Build a layer (`silver`, `gold`, `audit`, or `all`), its data tests included.
 
     `without` names contracts whose load failed: their sources' descendants are left out. A run
-    with nothing new commits nothing.
+    with nothing new commits nothing. With `new_salt` the salt that is set takes the place of the lake's.
 
     Raises:
-        BuildError: a model or a test failed, or one that was planned did not run.
+        BuildError: a model or a test failed, one that was planned did not run, or dbt took too long.
+        ConfigurationError: Gold would hold hashes of persons without a salt, or under another one than before.
     """
     if layer not in (*LAYERS, "all"):
         raise ConfigurationError(
             f"{layer}: promised a layer, known are silver, gold, audit and all. Nothing was built."
         )
     with context.recorded(layer, "dbt") as row:
+        if new_salt:
+            keep_fingerprint(context.lake, context.settings.mask_salt, anew=True)
         result = run_build(context, layer, full_refresh=full_refresh, without=without, unit_tests=unit_tests)
         row["message"] = "; ".join(result.warnings) or f"{len(result.models)} models, {result.tests} tests"
         row["status"] = "warning" if result.warnings else "ok"
@@ -84,6 +95,7 @@ def run_build(
 
     `layer` may also be some layers, joined by `+`.
     """
+    _refuse_unsalted(context, layer)
     with scratch.folder("dbt") as target:
         arguments = _arguments(layer, full_refresh=full_refresh, without=without, unit_tests=unit_tests)
         code, output = _run_dbt(context, arguments, target, environment)
@@ -96,6 +108,19 @@ def generate_docs(context: Context, folder: Path) -> None:
     code, output = _run_dbt(context, ["docs", "generate"], folder)
     if code:
         raise BuildError(f"docs: dbt ended with code {code}. The lake is unchanged.\n{_tail(output)}")
+
+
+def _refuse_unsalted(context: Context, layer: str) -> None:
+    """Raise ConfigurationError where Gold is built of personal columns without the salt that keys their hashes."""
+    if {"gold", "all"} & {*layer.split("+")} and any(_has_persons(context, i) for i in context.contract_ids()):
+        check_salt(context.lake, context.settings.mask_salt)
+
+
+def _has_persons(context: Context, contract_id: str) -> bool:
+    try:
+        return any(column.is_personal for column in context.contract(contract_id).columns)
+    except InvalidContractError:  # its own table's fault; dbt knows it as it was generated last
+        return False
 
 
 def _arguments(layer: str, *, full_refresh: bool, without: Sequence[str], unit_tests: bool) -> list[str]:
@@ -119,6 +144,7 @@ def _run_dbt(
         "LAKEHOUSE_ROOT": context.lake.root,
         "LAKEHOUSE_PROJECT": str(context.settings.project),
         "LAKEHOUSE_MEMORY": context.settings.memory_limit,
+        SALT: context.settings.mask_salt,
         "LAKEHOUSE_SPILL": str(target / "spill"),
         "DBT_TARGET_PATH": str(target),
         "DBT_LOG_PATH": str(target / "logs"),
@@ -128,8 +154,7 @@ def _run_dbt(
         **(further or {}),
     }
     command = [*_dbt(context), "--no-use-colors", *arguments]
-    done = subprocess.run(command, cwd=project, env=environment, capture_output=True, text=True, check=False)
-    return done.returncode, done.stdout + done.stderr
+    return output_of(command, folder=project, environment=environment, seconds=context.settings.dbt_seconds)
 
 
 def _dbt(context: Context) -> list[str]:
@@ -154,20 +179,31 @@ def _read_results(context: Context, layer: str, target: Path, code: int, output:
         )
     given = json.loads(file.read_text())
     results = {entry["unique_id"]: entry for entry in given["results"]}
-    failed = [
-        name for name, entry in results.items() if entry["status"] in ("error", "fail", "skipped", "runtime error")
-    ]
+    failed = [name for name, entry in results.items() if entry["status"] in _BAD]
     models = tuple(sorted(name.split(".")[-1] for name in results if name.startswith("model.")))
     tests = sum(1 for name in results if name.startswith(("test.", "unit_test.")))
     if failed or code:
         lines = [f"  {_short(name)}: {results[name]['status']}{_reason(results[name])}" for name in failed]
         raise BuildError(
-            f"{layer}: {len(failed)} of {len(results)} dbt nodes did not end well; their tables are unchanged.\n"
+            f"{layer}: {len(failed)} of {len(results)} dbt nodes did not end well.{_state_of_tables(failed, results)}\n"
             + "\n".join(lines or [_tail(output)])
             + f"\nCorrect the cause and run `lakehouse build {layer}` again."
         )
     warned = tuple(f"{_short(name)} warned" for name, entry in results.items() if entry["status"] == "warn")
     return BuildResult(layer, context.run_id, models, tests, warned, float(given["elapsed_time"]))
+
+
+def _state_of_tables(failed: Sequence[str], results: Mapping[str, Mapping[str, Any]]) -> str:
+    """Say what readers of the lake see: a model that fails writes nothing, a test looks at what is written already."""
+    told = ""
+    if any(name.startswith("model.") for name in failed):
+        told += " Models that failed or were skipped wrote nothing: their tables are as they were."
+    if any(name.startswith("test.") and results[name]["status"] != "skipped" for name in failed):
+        told += (
+            " A test runs after its table is written: the tables of failed tests hold the new rows, faults included, "
+            "and readers see them."
+        )
+    return told
 
 
 def _short(unique_id: str) -> str:

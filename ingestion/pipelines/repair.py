@@ -36,17 +36,20 @@ from ingestion.pipelines.steps import (
 from ingestion.sources.base import Snapshot
 
 
-def repair_table(context: Context, contract_id: str, *, allow_deletes: bool = False, yes: bool = False) -> LoadResult:
+def repair_table(
+    context: Context, contract_id: str, *, allow_deletes: bool = False, yes: bool = False, approved_deletes: int = 0
+) -> LoadResult:
     """
     Compare a table with its source at a new fixed point and append what closes the gap: lacking and differing rows as
     R, vanished keys as D. Then compare again at that point, and record both comparisons.
 
     The committed watermark stays where it was; rows in flight are left to the next load, waived differences alone. A
-    second repair finds nothing and commits nothing. What is still there afterwards stays open in the ledger.
+    second repair finds nothing and commits nothing. What is still there afterwards stays open in the ledger. Deletions
+    that somebody was shown and approved, `approved_deletes` of them, pass the contract's brake.
 
     Raises:
         ApprovalNeededError: it would write more than the contract lets it without `yes`. Nothing was committed.
-        DeleteBrakeError: more keys vanished than the contract allows, without `allow_deletes`.
+        DeleteBrakeError: more keys vanished than the contract and the approval allow, without `allow_deletes`.
         SourceUnavailableError, ConcurrentWriteError: try again later.
     """
     with context.recorded("repair", contract_id) as row:
@@ -59,7 +62,7 @@ def repair_table(context: Context, contract_id: str, *, allow_deletes: bool = Fa
             work = find_work(context, table, snapshot)
             if not yes:
                 check_limit(contract, work)
-            result = _repair(context, table, snapshot, work, allow_deletes=allow_deletes)
+            result = _repair(context, table, snapshot, work, allow_deletes=allow_deletes, approved=approved_deletes)
             row.update(ledger_columns(result))
             if result.batch is not None:
                 again = compare_in(context, table, table.state(), snapshot)
@@ -68,13 +71,13 @@ def repair_table(context: Context, contract_id: str, *, allow_deletes: bool = Fa
 
 
 def _repair(
-    context: Context, table: BronzeTable, snapshot: Snapshot, work: RepairWork, *, allow_deletes: bool
+    context: Context, table: BronzeTable, snapshot: Snapshot, work: RepairWork, *, allow_deletes: bool, approved: int
 ) -> LoadResult:
     contract, state = table.contract, work.state
     watermark = committed_watermark(context, table, state)
     with open_batch(table, state, snapshot.fixed_point, memory_limit=context.settings.load_memory) as batch:
         batch.set_deleted_keys(work.vanished.to_batches())
-        check_brake(contract, batch, allow_deletes=allow_deletes, verb="repair")
+        check_brake(contract, batch, allow_deletes=allow_deletes, approved=approved, command="repair")
         batch.delete_vanished()
         found = snapshot.catalog(contract)
         fetched = fetch(contract, snapshot, found, batch, work.lacking) if work.lacking.num_rows else 0

@@ -61,12 +61,14 @@ def check_limit(contract: Contract, work: RepairWork) -> None:
     limit = contract.reconcile.max_repair_percent
     if work.keys <= allowed_rows(limit, work.rows):
         return
-    raise ApprovalNeededError(
+    error = ApprovalNeededError(
         f"{contract.id}: promised repairs of at most {limit:g} % of the rows without approval, found {work.keys} of "
         f"{work.rows} to write ({100.0 * work.keys / max(1, work.rows):.1f} %): {work.lacking.num_rows} to read again, "
         f"{work.vanished.num_rows} to delete. Nothing was committed. See `lakehouse gaps advise {contract.id}`; to "
         f"approve it: lakehouse repair --yes {contract.id}"
     )
+    error.deletes = work.vanished.num_rows
+    raise error
 
 
 def _open_keys(judged: Judged, *kinds: Finding) -> pa.Table:

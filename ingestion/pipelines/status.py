@@ -16,10 +16,12 @@ from ingestion.contracts.model import Contract
 from ingestion.contracts.odcs import find_contract, read_contracts
 from ingestion.errors import LakehouseError
 from ingestion.lake.layout import open_lake
+from ingestion.lake.mask_salt import CONSEQUENCE, read_fingerprint, salt_fault
 from ingestion.lake.mending import examine_table
 from ingestion.lake.storage import is_remote
 from ingestion.lake.storage_errors import reaching
 from ingestion.pipelines.context import Context
+from ingestion.pipelines.doctor_pools import Finding, pool_findings
 from ingestion.pipelines.each import as_ours
 from ingestion.pipelines.mending import damages
 from ingestion.settings import Settings
@@ -52,7 +54,7 @@ class TableStatus:
 _LITTLE_SPACE = 256 * 2**20
 _PACKAGES = {  # package -> the extra that brings it
     "oracledb": "oracle",
-    "mssql-python": "sqlserver",
+    "arrow-odbc": "sqlserver",
     "apache-airflow": "airflow",
     "pyspark": "spark",
 }
@@ -116,19 +118,6 @@ def _latest(context: Context, query: str) -> dict[str, dict[str, Any]]:
         return {row["id"]: row for row in context.journal.select(query)}
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing the doctor looked at. `outcome` is ok, warning, missing or damaged; `advice` is what to do."""
-
-    subject: str
-    outcome: str
-    finding: str
-    advice: str = ""
-
-    def as_dict(self) -> dict[str, Any]:
-        return asdict(self)
-
-
 def examine(settings: Settings) -> list[Finding]:
     """Look at the interpreter, packages, contracts, lake, connections and clock. Changes nothing."""
     findings = [*_packages(), *_lake(settings)]
@@ -139,6 +128,9 @@ def examine(settings: Settings) -> list[Finding]:
     findings.append(
         Finding("contracts", "ok", f"{len(contracts)} tables of {len({c.system for c in contracts})} systems")
     )
+    if any(column.is_personal for contract in contracts for column in contract.columns):
+        findings += _salt(settings)
+    findings += pool_findings(sorted({contract.system for contract in contracts}), os.environ)
     findings += _zones({contract.timezone for contract in contracts})
     for system in sorted({contract.system for contract in contracts}):
         findings += _system(settings, system, [c for c in contracts if c.system == system])
@@ -179,6 +171,20 @@ def _room(root: str) -> Iterator[Finding]:
     free = disk.f_bavail * disk.f_frsize
     if free < _LITTLE_SPACE:
         yield Finding("lake's disk", "warning", f"{free // 2**20:,} MB free", "make room; lakehouse maintain")
+
+
+def _salt(settings: Settings) -> Iterator[Finding]:
+    """Look at the salt of masked values: whether it is set, and the one that Gold is written under."""
+    try:
+        lake = open_lake(settings.lake_root)
+        fault, known = salt_fault(lake, settings.mask_salt), read_fingerprint(lake)
+    except LakehouseError as exc:
+        fault, known = str(exc), None
+    if fault:
+        finding, _, advice = fault.partition(CONSEQUENCE)
+        yield Finding("salt of Gold", "missing", finding, advice.strip())
+    else:
+        yield Finding("salt of Gold", "ok", f"in use since {known.since}" if known else "set; Gold is not built yet")
 
 
 def _zones(names: set[str]) -> Iterator[Finding]:

@@ -175,16 +175,24 @@ def allowed_rows(percent: float, of: int) -> float:
     return max(percent / 100.0 * of, min(FEW_KEYS, of / 2)) if percent else 0.0
 
 
-def check_brake(contract: Contract, batch: Batch, *, allow_deletes: bool, verb: str = "load") -> None:
-    """Raise DeleteBrakeError if more of the lake's keys vanished than the contract lets one load delete."""
+def check_brake(
+    contract: Contract, batch: Batch, *, allow_deletes: bool, approved: int = 0, command: str = "load"
+) -> None:
+    """
+    Raise DeleteBrakeError if more of the lake's keys vanished than the contract lets one load delete.
+
+    So many as somebody has `approved` may go. `command` is the one that goes on when deletions are allowed.
+    """
     gone, alive = batch.vanished()
-    if allow_deletes or gone <= allowed_rows(contract.max_delete_percent, alive):
+    if allow_deletes or gone <= approved or gone <= allowed_rows(contract.max_delete_percent, alive):
         return
-    raise DeleteBrakeError(
+    error = DeleteBrakeError(
         f"{contract.id}: promised at most {contract.max_delete_percent:g} % of the keys deleted at once, found "
         f"{gone} of {alive} keys gone from the source ({100.0 * gone / alive:.1f} %). Nothing was committed. "
-        f"If the rows are meant to be gone: lakehouse {verb} --allow-deletes {contract.id}"
+        f"If the rows are meant to be gone: lakehouse {command} --allow-deletes {contract.id}"
     )
+    error.deletes = gone
+    raise error
 
 
 def batch_metadata(

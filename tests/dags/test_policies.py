@@ -74,6 +74,19 @@ def test_every_task_retries_with_growing_pauses_but_never_a_permanent_error(dags
         assert task.retry_exponential_backoff > 1, task
 
 
+def test_every_task_is_stopped_some_time_but_the_one_that_waits_for_a_person(dags: dict[str, Any]) -> None:
+    limits = {task.task_id: task.execution_timeout for dag in dags.values() for task in dag.tasks}
+
+    assert limits.pop("approve") is None
+    assert {limit.total_seconds() for limit in limits.values()} == {6 * 3600}
+
+
+def test_maintenance_does_not_start_with_the_daily_run(dags: dict[str, Any]) -> None:
+    starts = {name: str(dags[name].schedule) for name in ("medallion_daily", "lake_maintenance")}
+
+    assert starts == {"medallion_daily": "@daily", "lake_maintenance": "30 12 * * *"}
+
+
 def test_nobody_is_asked_twice_for_one_approval(dags: dict[str, Any]) -> None:
     approve = dags["repair"].get_task("approve")
 
@@ -103,6 +116,20 @@ def test_the_daily_run_ends_in_one_leaf_that_always_judges(dags: dict[str, Any])
 
     assert [task.task_id for task in daily.leaves] == ["verdict"]
     assert daily.get_task("verdict").trigger_rule == "all_done"
+
+
+def test_a_contract_file_named_like_a_template_makes_no_dag(
+    parse: Callable[[], Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "data_contracts" / "erp" / "{{ var.value.planted }}.odcs.yaml"
+    file.parent.mkdir(parents=True)
+    file.touch()
+    monkeypatch.setenv("LAKEHOUSE_PROJECT", str(tmp_path))
+
+    bag = parse()
+
+    assert bag.dags.keys() == {"lake_maintenance"}  # it speaks of no contract
+    assert all("a file name with a template mark" in error for error in bag.import_errors.values())
 
 
 def test_parsing_opens_no_contract_and_imports_no_engine(tmp_path: Path, airflow_home: Path) -> None:

@@ -72,6 +72,27 @@ def test_large_repair_waits_for_approval_and_then_writes(
     assert repaired(project) == [missing]
 
 
+def test_approval_covers_the_deletions_that_it_lists_and_no_more(project: Project, run: Run, answer: Answer) -> None:
+    contract = project.folder / "data_contracts" / "shop" / "orders.odcs.yaml"
+    text = contract.read_text()
+    assert "maxDeletePercent" not in text
+    assert "maxRepairPercent" not in text
+    contract.write_text(
+        text.replace("      deletes: none\n", "      deletes: none\n      maxDeletePercent: 1\n")
+        .replace("      reconcile: {", "      reconcile: {maxRepairPercent: 100, ")
+    )  # fmt: skip
+    run("backfill", ORDERS)
+    hide(project, "order_id % 3 = 0")
+
+    answer("Approve")
+    outcome = run("repair", ORDERS)
+
+    assert outcome.state == "success", outcome.errors
+    assert outcome.states["approved_shop"] == "success"
+    [row] = project.ledger("select rows_deleted from ops.runs where step = 'repair' and status = 'ok'")
+    assert row["rows_deleted"] > 100
+
+
 def test_rejected_repair_writes_nothing_and_builds_nothing(
     project: Project, run: Run, lacking: Callable[[str], int], answer: Answer
 ) -> None:

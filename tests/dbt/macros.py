@@ -34,6 +34,6 @@ def load_macros(dialect: str = "duckdb") -> dict[str, Callable[..., str]]:
     files += [PROJECT / "macros" / f"{name}.sql" for name in ("quoted", "same_key", "row_difference")]
     text = "\n".join(file.read_text() for file in files if file.stem != "lake_facts")
     environment = jinja2.Environment(undefined=jinja2.StrictUndefined)
-    module: Any = environment.from_string(text).make_module({"adapter": adapter})
+    module: Any = environment.from_string(text).make_module({"adapter": adapter, "execute": False, "return": str})
     adapter.macros.update({name: value for name, value in vars(module).items() if callable(value)})
     return adapter.macros

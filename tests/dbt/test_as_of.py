@@ -27,7 +27,9 @@ GOLD = ("dim_customer", "dim_product", "dim_date", "fact_sales")
 
 def begin(folder: Path, project: Path = ROOT) -> tuple[Warehouse, Context]:
     warehouse = Warehouse(folder)
-    return warehouse, initialise(Settings(project=project, lake_root=warehouse.lake.root))
+    return warehouse, initialise(
+        Settings(project=project, lake_root=warehouse.lake.root, mask_salt="a salt of the tests")
+    )
 
 
 def note_run(context: Context, run_id: str, contract_id: str, batch: int, ended: str) -> None:

@@ -12,7 +12,7 @@ from ingestion.lake import duck
 from tests.dbt.warehouse import PROJECT, Build, Row, Warehouse, at
 
 pytestmark = pytest.mark.xdist_group("dbt")
-SALT = {"LAKEHOUSE_MASK_SALT": "grains of sand"}
+SALT = {"LAKEHOUSE_MASK_SALT": "grains of sand on a beach"}
 SILVER = ["stg_customers", "stg_order_items", "stg_orders", "stg_products"]
 GOLD = ["dim_customer", "dim_date", "dim_product", "fact_sales"]
 AUDIT = ["gap_daily", "sla_daily", "time_to_repair"]
@@ -99,6 +99,22 @@ def test_the_salt_of_masked_values_is_in_no_artifact_and_no_log(built: Warehouse
     assert [file.name for file in files if SALT["LAKEHOUSE_MASK_SALT"].encode() in file.read_bytes()] == []
 
 
+@pytest.mark.parametrize(("salt", "found"), [("", "found none"), ("not the salt of before", "found another one")])
+def test_dbt_itself_writes_no_hash_of_a_person_without_the_lakes_salt(built: Warehouse, salt: str, found: str) -> None:
+    env, before = {"LAKEHOUSE_MASK_SALT": salt}, built.versions()
+    done = built.dbt("run", "-s", "dim_customer", "dim_product", "--full-refresh", env=env)
+    outcomes = done.outcomes()
+    query = "select {{ masked(\"'a@b.co'\", mask_salt()) }} as told"
+    shown = built.succeed("show", "--inline", query, "--output", "json", env=env)
+
+    assert done.code == 1
+    assert "LAKEHOUSE_MASK_SALT: promised" in outcomes["dim_customer"]
+    assert found in outcomes["dim_customer"]
+    assert outcomes["dim_product"] == "OVERWRITE"
+    assert built.versions()["gold.dim_customer"] == before["gold.dim_customer"]
+    assert '"told": null' in shown.printed
+
+
 def test_a_second_build_changes_nothing_and_a_new_batch_only_what_it_touches(built: Warehouse) -> None:
     before = built.versions()
     second = built.succeed("run", env=SALT).outcomes()
@@ -176,11 +192,18 @@ def test_gold_takes_no_repeated_key_no_null_key_and_no_broken_contract(copied: W
         "models: [{name: promised, config: {contract: {enforced: true}}, columns: [{name: id, data_type: varchar}]}]"
     )
 
-    done: Build = copied.dbt("run", "-s", "repeated", "nameless", "promised")
+    (gold / "keyless.sql").write_text("select 1 as id")
+    (gold / "composite.sql").write_text("{{ config(unique_key=['id', 'other']) }}\nselect 1 as id, 2 as other")
+    (gold / "no_fact.sql").write_text("{{ config(materialized='fact', computed_per='id') }}\nselect 1 as id")
+
+    done: Build = copied.dbt("run", "-s", "repeated", "nameless", "promised", "keyless", "composite", "no_fact")
 
     found = done.outcomes()
     assert done.code == 1
     assert "found 1 keys that repeat or are null. Nothing was written." in found["repeated"]
     assert "found 1 keys that repeat or are null. Nothing was written." in found["nameless"]
     assert "This model has an enforced contract that failed" in found["promised"]
+    assert "composite: promised a unique_key of one column, found 2 columns in a list" in found["composite"]
+    assert "keyless: promised a unique_key of one column, found none. Nothing was written." in found["keyless"]
+    assert "no_fact: promised a unique_key of one column, found none. Nothing was written." in found["no_fact"]
     assert copied.versions() == {}

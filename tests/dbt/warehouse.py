@@ -116,6 +116,7 @@ class Warehouse:
         return {
             **{name: value for name, value in os.environ.items() if not name.startswith(("DBT_", "LAKEHOUSE_"))},
             "LAKEHOUSE_ROOT": self.lake.root,
+            "LAKEHOUSE_MASK_SALT": "a salt of the tests",
             "PYTHONPATH": str(ROOT),
             "DBT_TARGET_PATH": str(self.folder / "target"),
             "DBT_LOG_PATH": str(self.folder / "logs"),

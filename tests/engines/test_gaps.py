@@ -72,6 +72,21 @@ def test_a_repair_closes_the_gap_and_a_second_one_does_nothing(loaded: Company) 
     assert (gap(loaded).sync_gap, gap(loaded).severity) == (0, "OK")
 
 
+def test_deletions_that_were_approved_pass_the_brake_and_more_of_them_do_not(loaded: Company) -> None:
+    loaded.sql("delete from people where id in (1, 2)")
+
+    loaded.amend("people", "maxRepairPercent: 100}", "maxRepairPercent: 20}")
+    with pytest.raises(ApprovalNeededError) as asked:
+        repair_table(loaded.context(), PEOPLE)
+    assert asked.value.deletes == 2
+    for approved in (0, 1):
+        with pytest.raises(DeleteBrakeError, match=r"2 of 3 keys gone .* lakehouse repair --allow-deletes") as told:
+            repair_table(loaded.context(), PEOPLE, yes=True, approved_deletes=approved)
+        assert told.value.deletes == 2
+
+    assert repair_table(loaded.context(), PEOPLE, yes=True, approved_deletes=2).deleted == 2
+
+
 def test_a_key_that_was_deleted_wrongly_comes_back_by_repair(loaded: Company) -> None:
     loaded.sql("create table saved as from people where id = 1", "delete from people where id = 1")
     repair_table(loaded.context(), PEOPLE, allow_deletes=True)

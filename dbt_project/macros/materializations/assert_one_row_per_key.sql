@@ -12,3 +12,15 @@
         ) }}
     {% endif %}
 {% endmacro %}
+
+{#  The column by which a model's rows are told apart. Stops unless the model names one.  #}
+{% macro key_column() %}
+    {% set key = config.get('unique_key') %}
+    {% if key is string and key %}{{ return(key) }}{% endif %}
+    {{ exceptions.raise_compiler_error(
+        this.identifier ~ ': promised a unique_key of one column, found '
+        ~ ('none' if not key else (key | length) ~ ' columns in a list')
+        ~ ". Nothing was written. Write config(unique_key='...') in the model; where several columns tell rows apart, "
+        ~ 'make one of them, as fact_sales makes sales_sk.'
+    ) }}
+{% endmacro %}

@@ -7,7 +7,7 @@
     comes twice stops the model, before anything is committed. A merge would keep both rows for ever.
 #}
 {% materialization delta, default %}
-    {% set key = config.require('unique_key') %}
+    {% set key = key_column() %}
     {{ run_hooks(pre_hooks) }}
     {% set fresh = compute(sql, '__fresh', as_promised=true) %}
     {% do assert_one_row_per_key(fresh, key, this.identifier) %}

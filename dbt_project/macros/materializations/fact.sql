@@ -10,7 +10,7 @@
     the model or the columns of an input are not what they were.
 #}
 {% materialization fact, default %}
-    {% set key = config.require('unique_key') %}
+    {% set key = key_column() %}
     {% set per = config.require('computed_per') %}
     {% set known = lake_state(this.schema, this.identifier) %}
     {{ run_hooks(pre_hooks) }}

@@ -193,6 +193,47 @@ def test_the_doctor_names_what_is_missing_and_what_to_do(run: Run, monkeypatch: 
     assert result.exit_code == 10
 
 
+def test_gold_with_persons_is_not_built_without_a_salt_and_the_doctor_says_so(
+    run: Run,
+    company: Company,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    contract = company.folder / "data_contracts" / "crm" / "people.odcs.yaml"
+    contract.write_text(contract.read_text().replace("name: name,", "name: name, classification: pii,"))
+    run("init")
+    monkeypatch.delenv("LAKEHOUSE_MASK_SALT")
+    built = [run("build", layer) for layer in ("gold", "all")]
+    looked = json.loads(run("doctor", "--json").stdout)
+    [row] = document(run("sql", "select message from ops.runs where step = 'gold' and status = 'failed'", "--json"))
+    monkeypatch.setenv("LAKEHOUSE_MASK_SALT", "a salt of the tests")
+    healed = json.loads(run("doctor", "--json").stdout)
+
+    assert [result.exit_code for result in built] == [10, 10]
+    assert "LAKEHOUSE_MASK_SALT: promised a secret of 16 characters or more" in built[0].stderr
+    assert row["message"].startswith("LAKEHOUSE_MASK_SALT: promised")
+    [finding] = [finding for finding in looked if finding["subject"] == "salt of Gold"]
+    assert (finding["outcome"], finding["advice"].startswith("Set a random one")) == ("missing", True)
+    assert ("salt of Gold", "ok") in {(finding["subject"], finding["outcome"]) for finding in healed}
+
+
+def test_the_doctor_looks_for_packages_that_their_extras_install() -> None:
+    from importlib.metadata import metadata
+
+    from ingestion.pipelines.status import _PACKAGES
+
+    required = [text.replace('"', "'") for text in metadata("lakehouse").get_all("Requires-Dist") or []]
+    for package, extra in _PACKAGES.items():
+        found = [text for text in required if package in text and f"extra == '{extra}'" in text]
+        assert found, package
+
+
+def test_a_salt_is_changed_for_all_of_gold_or_not_at_all(run: Run) -> None:
+    for arguments in (["silver"], ["gold", "--without", "crm.people"]):
+        result = run("build", *arguments, "--new-salt")
+
+        assert (result.exit_code, "promises all of Gold" in result.stderr) == (10, True)
+
+
 def test_a_connection_that_is_no_connection_does_not_show_its_value(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AIRFLOW_CONN_CRM", "{hunter2")
 

@@ -118,28 +118,68 @@ def test_generated_file_of_a_system_without_contracts_is_removed_and_a_written_o
     assert sorted(path.name for path in tmp_path.iterdir()) == ["_crm__sources.yml", "_mine__sources.yml"]
 
 
-def test_dbt_reads_the_sources_without_a_warning(people: Contract, tmp_path: Path) -> None:
-    pytest.importorskip("dbt")
-    description = "{{ not_run() }} {% nor this %} 100 % 'é' #"
-    write_sources([replace(people, description=description)], tmp_path / "models")
+ENVIRONMENT = "{{ env_var('AIRFLOW_CONN_PLANTED') }}"
+TEXTS = (
+    f"{{% endraw %}}{ENVIRONMENT}{{% raw %}}",
+    ENVIRONMENT,
+    f"{{{{ '{{' }}}} {ENVIRONMENT} {{{{{{ 1 }}}}}}",
+    f"{{# open {ENVIRONMENT}",
+    f"{{%- if true -%}}{ENVIRONMENT}{{% endif %}}",
+    f"100 %}} of }}}} '#}}' {{ {ENVIRONMENT}\\n\r\n\"é\" {{{{ doc('x') }}}}\n",
+    "{{ ref('nothing') }} {{ not_run() }} {% nor this %} 100 % 'é' #",
+)
+
+
+@pytest.fixture
+def dbt_parse(tmp_path: Path) -> Callable[[], Any]:
+    """Return a function that lets dbt parse the folder's models, a secret in its environment; returns the manifest."""
     (tmp_path / "dbt_project.yml").write_text("name: probe\nversion: '1.0'\nprofile: probe\n")
     (tmp_path / "profiles.yml").write_text("probe: {target: t, outputs: {t: {type: duckdb, path: ':memory:'}}}\n")
-    command = "from dbt.cli.main import cli; cli()"
 
-    done = subprocess.run(
-        [sys.executable, "-c", command, "parse", "--warn-error", "--no-version-check", "--project-dir", ".", "--profiles-dir", "."],
-        capture_output=True,
-        text=True,
-        check=False,
-        cwd=tmp_path,
-        env={**os.environ, "DBT_SEND_ANONYMOUS_USAGE_STATS": "false"},
-    )  # fmt: skip
+    def parse() -> Any:
+        done = subprocess.run(
+            [sys.executable, "-c", "from dbt.cli.main import cli; cli()", "parse", "--warn-error",
+             "--no-version-check", "--project-dir", ".", "--profiles-dir", "."],
+            capture_output=True,
+            text=True,
+            check=False,
+            cwd=tmp_path,
+            env={**os.environ, "DBT_SEND_ANONYMOUS_USAGE_STATS": "false", "AIRFLOW_CONN_PLANTED": "x://u:planted@h"},
+        )  # fmt: skip
+        assert done.returncode == 0, done.stdout
+        text = (tmp_path / "target" / "manifest.json").read_text()
+        is_told = "planted@" in text
+        assert not is_told
+        return json.loads(text)
 
-    assert done.returncode == 0, done.stdout
-    source = json.loads((tmp_path / "target" / "manifest.json").read_text())["sources"]["source.probe.crm.people"]
-    assert source["description"] == description
-    assert source["config"]["meta"]["contract_id"] == "crm.people"
-    assert source["columns"]["email"]["config"]["meta"]["classification"] == "pii"
+    return parse
+
+
+def test_dbt_reads_every_text_of_a_contract_as_it_is_and_evaluates_none(
+    people: Contract, tmp_path: Path, dbt_parse: Callable[[], Any]
+) -> None:
+    pytest.importorskip("dbt")
+    contracts = [
+        replace(
+            another(people, "crm", f"people_{number}"),
+            description=text,
+            columns=tuple(
+                replace(column, description=text, classification=text, logical_type=text, physical_type=text)
+                for column in people.columns
+            ),
+        )
+        for number, text in enumerate(TEXTS)
+    ]
+    write_sources(contracts, tmp_path / "models")
+
+    sources = dbt_parse()["sources"]
+
+    for number, text in enumerate(TEXTS):
+        source = sources[f"source.probe.crm.people_{number}"]
+        column = source["columns"]["email"]
+        assert (source["description"], column["description"]) == (text, text)
+        assert column["config"]["meta"] == {"contract_type": f"{text} ({text})", "classification": text}
+        assert source["config"]["meta"]["contract_id"] == f"crm.people_{number}"
 
 
 def test_facts_of_the_shipped_contracts_are_as_written() -> None:

@@ -1,0 +1,155 @@
+"""The salt that keys the hashes of personal values in Gold, and the fingerprint by which a lake knows its own.
+
+<root>/_mask_salt.json    a slow hash of the salt (scrypt) under a random nonce, and since when it is in use
+
+Without a secret salt anybody can hash a list of addresses and find them in Gold; under another salt no hash of today
+equals one of yesterday. The salt itself is never written.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import secrets
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import pyarrow.fs as pafs
+
+from ingestion.errors import ConfigurationError, LakeError, LakehouseError
+from ingestion.lake.layout import Lake
+from ingestion.lake.storage import is_remote
+from ingestion.lake.storage_errors import reaching
+from ingestion.lake.storage_files import move
+
+SALT = "LAKEHOUSE_MASK_SALT"
+FILE = "_mask_salt.json"
+LEAST_LENGTH = 16
+CONSEQUENCE = " No table of Gold was written."
+_MAKE = "python3 -c 'import secrets; print(secrets.token_urlsafe(32))'"
+
+
+@dataclass(frozen=True, slots=True)
+class Fingerprint:
+    """By which a salt is recognised; `since` is when Gold was first written under it (ISO 8601, UTC)."""
+
+    nonce: str
+    digest: str
+    since: str
+
+    def is_of(self, salt: str) -> bool:
+        return hmac.compare_digest(self.digest, _digest(salt, self.nonce))
+
+
+def salt_fault(lake: Lake, salt: str) -> str | None:
+    """
+    Return why no table of Gold may be written under this salt; None where one may.
+
+    A salt of which the lake has a fingerprint is the only one, unless Gold has no table yet. Raises LakeError.
+    """
+    known = read_fingerprint(lake)
+    if len(salt.strip()) < LEAST_LENGTH:
+        return _too_short(salt, f"the one that is in use since {known.since}" if known else f"a random one ({_MAKE})")
+    if known is not None and _gold_has_tables(lake) and not known.is_of(salt):
+        return (
+            f"{SALT}: promised the salt that this lake's Gold is written under since {known.since}, found another one, "
+            f"under which no hash would equal one of before.{CONSEQUENCE} Set that salt again. If it is lost or "
+            "must be replaced: `lakehouse build gold --new-salt` writes all hashes anew."
+        )
+    return None
+
+
+def _too_short(salt: str, which: str) -> str:
+    found = f"one of {len(salt.strip())}" if salt else "none"
+    return (
+        f"{SALT}: promised a secret of {LEAST_LENGTH} characters or more that keys the hashes of personal values, "
+        f"found {found}.{CONSEQUENCE} Set {which} and keep it: every later build needs the same."
+    )
+
+
+def check_salt(lake: Lake, salt: str) -> None:
+    """Raise ConfigurationError where no table of Gold may be written under this salt."""
+    if fault := salt_fault(lake, salt):
+        raise ConfigurationError(fault)
+
+
+def keep_fingerprint(lake: Lake, salt: str, *, anew: bool = False) -> None:
+    """
+    Note that Gold is written under this salt, unless that is noted already; `anew`: in place of any other one.
+
+    Raises ConfigurationError for a salt that may not be used, or where another process has just noted another one.
+    """
+    if anew:
+        if len(salt.strip()) < LEAST_LENGTH:
+            raise ConfigurationError(_too_short(salt, f"a random one ({_MAKE})"))
+    else:
+        check_salt(lake, salt)
+        known = read_fingerprint(lake)
+        if known is not None and known.is_of(salt):
+            return
+    _write(lake, salt)
+    known = read_fingerprint(lake)
+    if known is None or not known.is_of(salt):
+        raise ConfigurationError(
+            f"{SALT}: promised one salt for all builds of this lake, found that another process has just noted "
+            f"another one.{CONSEQUENCE} Set the same salt everywhere."
+        )
+
+
+def _write(lake: Lake, salt: str) -> None:
+    """Write the fingerprint, at once or not at all; object stores do so by themselves."""
+    nonce = secrets.token_hex(16)
+    since = datetime.now(UTC).isoformat(timespec="seconds")
+    text = json.dumps({"nonce": nonce, "scrypt": _digest(salt, nonce), "since": since})
+    path = lake.path(FILE) if is_remote(lake.root) else lake.path(f"{FILE}.{secrets.token_hex(8)}.new")
+    with reaching(lake.root):
+        with lake.filesystem.open_output_stream(path) as stream:
+            stream.write(text.encode())
+        if path != lake.path(FILE):
+            move(lake.filesystem, path, lake.path(FILE))
+
+
+def read_fingerprint(lake: Lake) -> Fingerprint | None:
+    """Return the fingerprint of the salt in use; None where none is noted. Raises LakeError."""
+    with reaching(lake.root):
+        if lake.filesystem.get_file_info(lake.path(FILE)).type == pafs.FileType.NotFound:
+            return None
+        try:
+            with lake.filesystem.open_input_stream(lake.path(FILE)) as stream:
+                told = json.loads(stream.readall())
+            return Fingerprint(told["nonce"], told["scrypt"], told["since"])
+        except (ValueError, KeyError, TypeError) as exc:
+            raise LakeError(
+                f"{lake.root}: promised the fingerprint of the salt of masked values in {FILE}, found what cannot be "
+                f"read.{CONSEQUENCE} Restore the file from a backup; or, with the salt set that Gold "
+                "is written under, run `lakehouse build gold --new-salt`, which writes it again."
+            ) from exc
+
+
+def open_salt(lake: Lake, salt: str, *, writes: bool) -> tuple[str | None, str | None, str]:
+    """
+    Return for dbt the salt to use, why nothing may be written under it, and a mark that changes with it.
+
+    With `writes`, of a dbt command that writes tables, the fingerprint of a salt that may be used is kept. Without, a
+    salt that may not be used is none and no fault: what is masked is null then.
+    """
+    try:
+        fault = salt_fault(lake, salt)
+        if fault is None and writes:
+            keep_fingerprint(lake, salt)
+        known = read_fingerprint(lake)
+    except LakehouseError as exc:
+        fault, known = str(exc), None
+    return (salt if fault is None else None), (fault if writes else None), (known.digest[:12] if known else "")
+
+
+def _gold_has_tables(lake: Lake) -> bool:
+    selector = pafs.FileSelector(lake.path("gold"), allow_not_found=True)
+    with reaching(lake.root):
+        return any(info.type == pafs.FileType.Directory for info in lake.filesystem.get_file_info(selector))
+
+
+def _digest(salt: str, nonce: str) -> str:
+    """Return a hash that takes 16 MB and some hundredths of a second, so that salts cannot be guessed by it."""
+    return hashlib.scrypt(salt.encode(), salt=bytes.fromhex(nonce), n=2**14, r=8, p=1, dklen=32).hex()

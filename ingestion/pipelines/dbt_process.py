@@ -1,0 +1,55 @@
+"""One process with all that it starts, within a time limit."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from ingestion.errors import BuildError
+
+STOP_SECONDS = 10
+
+
+def output_of(
+    command: Sequence[str], *, folder: Path, environment: Mapping[str, str], seconds: float
+) -> tuple[int, str]:
+    """
+    Run a command in a folder to its end; return its exit code and what it printed.
+
+    However this ends, an interrupt included, no process of it stays behind. Raises BuildError after `seconds`.
+    """
+    with subprocess.Popen(
+        command,
+        cwd=folder,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,  # so that what it starts, a JVM, can be stopped with it
+    ) as process:
+        try:
+            printed, errors = process.communicate(timeout=seconds)
+        except subprocess.TimeoutExpired:
+            raise BuildError(
+                f"dbt: promised to end within {seconds:g} s (LAKEHOUSE_DBT_SECONDS), was still at work and was "
+                "stopped. Each table is whole: as it was, or as this build wrote it. Look at what it waits for, or "
+                "set a larger limit, and run it again: what is written already is not written twice."
+            ) from None
+        finally:
+            if process.returncode is None:
+                _stop(process)
+    return process.returncode, printed + errors
+
+
+def _stop(process: subprocess.Popen[str]) -> None:
+    """End a process and all that it started: by SIGTERM, and what remains after some seconds by SIGKILL."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGTERM)
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(STOP_SECONDS)
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)

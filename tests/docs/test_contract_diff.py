@@ -1,0 +1,98 @@
+"""The script that a pull request runs over the contracts it changes, in a repository of its own."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+CUSTOMERS, PRODUCTS = ("data_contracts/erp/customers.odcs.yaml", "data_contracts/erp/products.odcs.yaml")
+pytestmark = pytest.mark.skipif(shutil.which("git") is None, reason="needs git")
+
+
+class Repository:
+    """Two contracts on the branch main; HEAD is on a branch that began there."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        for name in (CUSTOMERS, PRODUCTS):
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, folder / name)
+        self.git("init", "-q", "-b", "main")
+        self.commit()
+        self.git("checkout", "-q", "-b", "change")
+
+    def git(self, *arguments: str) -> None:
+        settings = ["-c", "user.name=a", "-c", "user.email=a@b.co", "-c", "commit.gpgsign=false"]
+        subprocess.run(["git", *settings, *arguments], cwd=self.folder, check=True, capture_output=True)
+
+    def commit(self) -> None:
+        self.git("add", "-A")
+        self.git("commit", "-q", "-m", "a change")
+
+    def amend(self, name: str, old: str, new: str) -> None:
+        text = (self.folder / name).read_text()
+        assert old in text
+        (self.folder / name).write_text(text.replace(old, new, 1))
+        self.commit()
+
+    def diff(self, *against: str) -> tuple[int, str]:
+        """Run the script; return its exit code and what it printed."""
+        done = subprocess.run(
+            [ROOT / ".ci" / "contract_diff", *against],
+            cwd=self.folder,
+            env={**os.environ, "LAKEHOUSE": str(Path(sys.executable).with_name("lakehouse")), "PYTHONPATH": str(ROOT)},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        return done.returncode, done.stdout + done.stderr
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Repository:
+    return Repository(tmp_path)
+
+
+def test_a_break_must_be_announced_and_is_compared_with_where_the_branch_began(repository: Repository) -> None:
+    repository.amend(CUSTOMERS, "[Consumer, ", "[Private, Consumer, ")
+    repository.git("checkout", "-q", "main")
+    repository.amend(PRODUCTS, "version: 1.0.0", "version: 3.0.0")  # what others did since is not this branch's
+    repository.git("checkout", "-q", "change")
+    silent = repository.diff("main")
+    repository.amend(CUSTOMERS, "version: 1.0.0", "version: 2.0.0")
+    announced = repository.diff("main")
+
+    assert silent[0] == 1
+    assert "BREAKING  the rules of segment admit more values (enum)" in silent[1]
+    assert PRODUCTS not in silent[1]
+    assert announced[0] == 0, announced[1]
+
+
+def test_a_contract_that_is_removed_or_renamed_breaks_unless_its_status_announced_it(repository: Repository) -> None:
+    repository.git("mv", CUSTOMERS, CUSTOMERS.replace("customers", "clients"))
+    repository.commit()
+    renamed = repository.diff("main")
+    repository.git("checkout", "-q", "main")
+    repository.amend(PRODUCTS, "status: active", "status: deprecated")
+    repository.git("checkout", "-q", "-b", "removal")
+    (repository.folder / PRODUCTS).unlink()
+    repository.commit()
+
+    assert renamed[0] == 1
+    assert "BREAKING  the contract is removed or renamed" in renamed[1]
+    assert repository.diff("main") == (0, f"{PRODUCTS}\nBREAKING  the contract is removed, as its status announced\n")
+
+
+def test_without_anything_to_compare_with_it_fails(repository: Repository) -> None:
+    repository.git("checkout", "-q", "--orphan", "island")
+    repository.commit()
+
+    for against, found in (([], "found none"), (["nowhere"], "found no nowhere"), (["main"], "in common, found none")):
+        code, text = repository.diff(*against)
+        assert (code, found in text) == (10, True), text

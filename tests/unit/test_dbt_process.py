@@ -1,0 +1,47 @@
+"""A process with a time limit, and with nothing of it left behind."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from ingestion.errors import BuildError
+from ingestion.pipelines.dbt_process import output_of
+
+FAMILY = """
+import os, subprocess, sys, time
+child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+open("pids", "w").write(f"{os.getpid()} {child.pid}")
+time.sleep(60)
+"""
+
+
+def is_running(pid: int) -> bool:
+    try:
+        return "Z" not in Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
+    except OSError:
+        return False
+
+
+def test_what_ends_in_time_returns_its_code_and_both_outputs(tmp_path: Path) -> None:
+    code = "import os, sys; print(os.getcwd(), os.environ['A']); print('e', file=sys.stderr); sys.exit(3)"
+
+    found = output_of([sys.executable, "-c", code], folder=tmp_path, environment={"A": "b"}, seconds=60)
+
+    assert found == (3, f"{tmp_path} b\ne\n")
+
+
+def test_what_takes_too_long_is_stopped_with_all_that_it_started(tmp_path: Path) -> None:
+    with pytest.raises(BuildError, match=r"promised to end within 3 s \(LAKEHOUSE_DBT_SECONDS\)"):
+        output_of([sys.executable, "-c", FAMILY], folder=tmp_path, environment=dict(os.environ), seconds=3)
+
+    pids = [int(pid) for pid in (tmp_path / "pids").read_text().split()]
+    assert len(pids) == 2
+    deadline = time.monotonic() + 5
+    while any(map(is_running, pids)) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert [pid for pid in pids if is_running(pid)] == []
