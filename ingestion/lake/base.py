@@ -246,9 +246,12 @@ def table_properties(
     return properties | ({APPEND_ONLY: "true"} if append_only else {})
 
 
+ONE_WRITER = "promised one writer at a time"
+
+
 def lost_race(uri: str) -> ConcurrentWriteError:
     return ConcurrentWriteError(
-        f"{uri}: promised one writer at a time, found that another one committed first. "
+        f"{uri}: {ONE_WRITER}, found that another one committed first. "
         "Nothing of this attempt was kept. Run it again."
     )
 

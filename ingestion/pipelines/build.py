@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from ingestion import scratch
-from ingestion.errors import BuildError, ConfigurationError, InvalidContractError
+from ingestion.errors import BuildError, ConcurrentWriteError, ConfigurationError, InvalidContractError
+from ingestion.lake.base import ONE_WRITER
 from ingestion.lake.mask_salt import SALT, check_salt, keep_fingerprint
 from ingestion.pipelines.context import Context
 from ingestion.pipelines.dbt_process import output_of
@@ -182,6 +183,7 @@ def _read_results(context: Context, layer: str, target: Path, code: int, output:
     failed = [name for name, entry in results.items() if entry["status"] in _BAD]
     models = tuple(sorted(name.split(".")[-1] for name in results if name.startswith("model.")))
     tests = sum(1 for name in results if name.startswith(("test.", "unit_test.")))
+    _raise_if_race_lost(layer, failed, results)
     if failed or code:
         lines = [f"  {_short(name)}: {results[name]['status']}{_reason(results[name])}" for name in failed]
         raise BuildError(
@@ -191,6 +193,17 @@ def _read_results(context: Context, layer: str, target: Path, code: int, output:
         )
     warned = tuple(f"{_short(name)} warned" for name, entry in results.items() if entry["status"] == "warn")
     return BuildResult(layer, context.run_id, models, tests, warned, float(given["elapsed_time"]))
+
+
+def _raise_if_race_lost(layer: str, failed: Sequence[str], results: Mapping[str, Mapping[str, Any]]) -> None:
+    """Raise ConcurrentWriteError where nothing went wrong but that another writer was first."""
+    told = {name: results[name].get("message") or "" for name in failed if results[name]["status"] != "skipped"}
+    if told and all(ONE_WRITER in message for message in told.values()):
+        raise ConcurrentWriteError(
+            f"{layer}: promised one writer at a time, found that another one committed first to "
+            f"{', '.join(sorted(map(_short, told)))}. Nothing of those and of what is built of them was kept; the lake "
+            f"is whole. Run it again: lakehouse build {layer}"
+        )
 
 
 def _state_of_tables(failed: Sequence[str], results: Mapping[str, Mapping[str, Any]]) -> str:

@@ -65,7 +65,8 @@ def run_day(context: Context, *, attempts: int = 3, progress: Progress | None = 
 
     def build(_: str) -> BuildResult:
         tell("build", "silver and gold")
-        return build_layer(context, "all", without=[failed.subject for failed in unloaded])
+        without = [failed.subject for failed in unloaded]
+        return _patient(attempts)(build_layer, context, "all", without=without)
 
     def check(contract_id: str) -> GapReport:
         tell("gaps", contract_id)

@@ -9,19 +9,23 @@ from typing import Any
 
 import pytest
 
-from ingestion.errors import BuildError
+from ingestion.errors import BuildError, ConcurrentWriteError
+from ingestion.lake.base import lost_race
 from ingestion.pipelines.build import _read_results
 
 MODEL, OTHER, TEST = "model.lakehouse.dim_a", "model.lakehouse.dim_b", "test.lakehouse.unique_dim_a.1"
 AS_THEY_WERE, WRITTEN = "their tables are as they were", "hold the new rows, faults included, and readers see them"
 
 
-def told(folder: Path, **statuses: str) -> str:
+def told(folder: Path, kind: type[Exception] = BuildError, reason: str = "", **statuses: str) -> str:
     names = {"model": MODEL, "other": OTHER, "test": TEST}
-    results = [{"unique_id": names[name], "status": status, "failures": None} for name, status in statuses.items()]
+    results = [
+        {"unique_id": names[name], "status": status, "failures": None, "message": reason if status == "error" else None}
+        for name, status in statuses.items()
+    ]
     (folder / "run_results.json").write_text(json.dumps({"results": results, "elapsed_time": 1}))
     context: Any = SimpleNamespace(run_id="r")
-    with pytest.raises(BuildError) as error:
+    with pytest.raises(kind) as error:
         _read_results(context, "gold", folder, 1, "")
     return str(error.value)
 
@@ -46,3 +50,14 @@ def test_both_are_told_apart(tmp_path: Path) -> None:
 
     assert WRITTEN in text
     assert AS_THEY_WERE in text
+
+
+def test_a_build_that_lost_a_race_alone_may_be_tried_again(tmp_path: Path) -> None:
+    lost = f"Runtime Error in model dim_a\n  {lost_race('/lake/gold/dim_a')}"
+
+    text = told(tmp_path, ConcurrentWriteError, lost, model="error", other="skipped", test="skipped")
+
+    assert "another one committed first to dim_a." in text
+    assert "Run it again: lakehouse build gold" in text
+    assert AS_THEY_WERE in told(tmp_path, BuildError, lost, model="error", test="fail")
+    assert AS_THEY_WERE in told(tmp_path, BuildError, "Binder Error: no column", model="error", other="skipped")
