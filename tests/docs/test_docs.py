@@ -3,8 +3,10 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 import yaml
+from deltalake import write_deltalake
 
 from ingestion.cli import cli
 from ingestion.contracts.types import UnknownTypeError, arrow_type
@@ -120,3 +122,14 @@ def test_types_become_what_the_document_says(dialect: str, declared: str, become
         found = "refused"
 
     assert found == becomes
+
+
+def test_the_lake_is_read_in_a_duckdb_of_ones_own_as_the_documents_say(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_deltalake(tmp_path / "dim_customer", pa.table({"customer_id": [4711]}))
+    [told] = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "queries.md").read_text(), re.DOTALL)
+
+    exec(told.replace("lake/gold", str(tmp_path)), {})
+
+    assert "4711" in capsys.readouterr().out
