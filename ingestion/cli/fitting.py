@@ -7,6 +7,7 @@ from datetime import date, datetime
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console, ConsoleOptions, RenderResult
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -65,20 +66,20 @@ class FittingTable:
             made.add_row(*row)
         return made
 
-    def _records(self, width: int) -> Iterable[Text]:
-        """Yield a paragraph per row: its first cell, then `heading value` as many to a line as fit."""
+    def _records(self, width: int) -> Iterable[Text | Padding]:
+        """Yield a paragraph per row: its first cell, then `heading value` of what is not empty, many to a line."""
         if self._title:
             yield Text(self._title, "bold")
         for first, *cells in self._rows:
             yield Text.assemble((first.plain, "bold"))
-            line = Text("  ")
+            line = Text()
             for name, cell in zip(self._columns[1:], cells, strict=True):
-                part = Text.assemble((f"{name} ", "dim"), cell)
-                if len(line) > _GAP and line.cell_len + part.cell_len + _GAP > width:
-                    yield line
-                    line = Text("  ")
-                line = Text.assemble(line, part, "  ")
-            yield line
+                part = Text.assemble((f"{name} ", "dim"), cell) if cell.plain else Text()
+                if line and _GAP + line.cell_len + _GAP + part.cell_len > width:
+                    yield Padding(line, (0, 0, 0, _GAP))
+                    line = Text()
+                line = Text.assemble(line, "  " if line and part else "", part)
+            yield Padding(line, (0, 0, 0, _GAP))
 
 
 def _least_width(cell: Text) -> int:

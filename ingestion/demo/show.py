@@ -20,6 +20,7 @@ from rich import box
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
+from rich.text import Text
 
 from ingestion.contracts.model import Contract
 from ingestion.demo.files import SourceFiles
@@ -323,9 +324,9 @@ def _healed(story: Story) -> Table:
     return table
 
 
-def _gap(report: GapReport) -> str:
+def _gap(report: GapReport) -> Text:
     colour = "green" if report.severity in (OK, OK_IN_PART) else "red"
-    return f"{report.sync_gap:,} [{colour}]{report.severity}[/]"
+    return Text.assemble(f"{report.sync_gap:,} ", (report.severity, colour))
 
 
 def _revenue(story: Story) -> Table:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import json
 import math
+import re
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -70,3 +72,13 @@ def test_json_has_numbers_and_texts_that_every_reader_takes(capsys: pytest.Captu
     assert "ä€😀" in out
     refused = pytest.fail
     assert json.loads(out, parse_constant=refused)["values"] == ["NaN", "Infinity", "-Infinity", *values[3:]]
+
+
+def test_no_module_writes_markup_that_would_be_shown() -> None:
+    root = Path(__file__).parents[3]
+    tags = re.compile(r"\[(bold|dim|red|green|yellow|\{colour\}|/)\]")
+
+    found = [file.name for room in ("ingestion", "monitoring") for file in (root / room).rglob("*.py")
+             if tags.search(file.read_text())]  # fmt: skip
+
+    assert found == []
