@@ -9,7 +9,8 @@ import duckdb
 import pytest
 
 from ingestion.contracts.compare import FoundColumn, find_drift
-from ingestion.contracts.importing import ColumnFacts, Draft, TableFacts, draft_contract
+from ingestion.contracts.facts import ColumnFacts, TableFacts
+from ingestion.contracts.importing import Draft, draft_contract
 from ingestion.contracts.model import Contract, Deletes, Mode, NullWatermark
 from ingestion.contracts.odcs import read_contract
 from ingestion.contracts.types import UnknownTypeError, declared_type
@@ -36,7 +37,7 @@ def column(
     return ColumnFacts(FoundColumn(name, physical, type_, nullable, dialect), comment)
 
 
-def table(*columns: ColumnFacts, key: tuple[str, ...] = ("ID",), **more: bool) -> TableFacts:
+def table(*columns: ColumnFacts, key: tuple[str, ...] = ("ID",), **more: Any) -> TableFacts:
     return TableFacts("RETAIL", "CLIENTES_VIP", columns, key, 'The best: "A" list', **more)
 
 
