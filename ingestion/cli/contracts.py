@@ -81,7 +81,7 @@ def diff(output: Output, ctx: click.Context, old: Path, new: Path, allow_announc
 @click.pass_context
 @with_output
 def sources(output: Output, ctx: click.Context, check: bool) -> None:
-    """Write dbt's source files from the contracts."""
+    """Write dbt's source files from the contracts, and the Silver model and its tests of each that has none."""
     here = settings()
     changed = write_dbt_files(read_contracts(here.contracts), here.dbt_project, check=check)
     names = [str(path.relative_to(here.project)) for path in changed]
@@ -91,7 +91,7 @@ def sources(output: Output, ctx: click.Context, check: bool) -> None:
         for name in names:
             console.print(f"{name}: {verb}")
         if not names:
-            console.print("dbt's sources are as the contracts say.")
+            console.print("dbt's sources and models are as the contracts say.")
 
     output.result({"changed": names}, render)
     if check and names:
@@ -176,6 +176,8 @@ def import_(output: Output, system: str, name: str, **options: str | None) -> No
                 console.print(f"  {note}", markup=False, soft_wrap=True)
         for left in result.left_out:
             console.print(f"left out {left}", markup=False, soft_wrap=True)
+        if any("promised" in note for written in result.written for note in written.notes):
+            console.print("A value that does not fit what is promised is quarantined, never changed.")
         if result.written:
             console.print("Read them through, then: lakehouse contract lint && lakehouse contract sources")
 

@@ -149,7 +149,7 @@ def _like(found: FoundColumn, like: pa.DataType, parent: ColumnId | None) -> Pro
 
 def _as_int64(found: FoundColumn, why: str) -> Promise:
     promised = declaration(found.dialect, pa.int64()) or ""
-    note = f"{found.physical_type} in the source, promised {promised} {why}; a value that does not fit is quarantined"
+    note = f"{found.physical_type} in the source, promised {promised} {why}"
     return Promise(promised, "integer", found.physical_type, note=note)
 
 
@@ -179,7 +179,7 @@ def _open_number(found: FoundColumn, looked: Looked | None) -> Promise:
     type_ = exact_number(MAX_INT64_DIGITS + looked.fraction, looked.fraction)
     promised = declaration(found.dialect, type_) or ""
     kind = f"fit {looked.fraction} digits after the point" if looked.fraction else "whole"
-    note = f"{opened}; promised {promised}, for {_seen(looked, kind)}; a value that does not fit is quarantined"
+    note = f"{opened}; promised {promised}, for {_seen(looked, kind)}"
     return Promise(promised, "number" if looked.fraction else "integer", found.physical_type, note=note)
 
 
@@ -199,8 +199,8 @@ def _other(found: FoundColumn, *, is_key: bool) -> Promise:
             note = f"{found.physical_type} has more digits than the lake's moments; as it is a key, kept as exact text"
             return Promise(found.physical_type, "string", note=note)
         note = (
-            f"{found.physical_type} has more digits than the lake's moments: cut to microseconds (truncate: true); "
-            "windows and loads go by all of its digits"
+            f"{found.physical_type} has more digits than the lake's moments: cut to microseconds (truncate: true), "
+            "never rounded"
         )
         return Promise(found.physical_type, logical, truncate=True, note=note)
     if is_key and type_ is not None and (pa.types.is_floating(type_) or pa.types.is_decimal(type_)):

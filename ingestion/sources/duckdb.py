@@ -168,7 +168,7 @@ class DuckDbSnapshot:
         watermark = _watermark(contract)
         row = self._connection.execute(
             f"select cast(max({_quote(watermark.source_name)}) as varchar) from {_table(contract)} "
-            f"where {_quote(watermark.source_name)} < cast(? as {_bound_type(watermark)})",
+            f"where {_quote(watermark.source_name)} < cast(? as {duckdb_type(watermark.arrow_type)})",
             [below],
         ).fetchone()
         return None if row is None else row[0]
@@ -302,19 +302,13 @@ def _predicate(contract: Contract, window: Window) -> tuple[str, list[str]]:
     if window.is_whole:
         return "true", []
     watermark = _watermark(contract)
-    reference, type_ = _quote(watermark.source_name), _bound_type(watermark)
+    reference, type_ = _quote(watermark.source_name), duckdb_type(watermark.arrow_type)
     low, high = ("<", ">=") if window.inverted else (">=", "<")
     bounds = [(operator, text) for operator, text in ((low, window.low), (high, window.high)) if text is not None]
     conditions = [f"{reference} {operator} cast(? as {type_})" for operator, _ in bounds]
     where = (" or " if window.inverted else " and ").join(conditions)
     nulls = f" or {reference} is null" if window.holds_nulls else ""
     return f"({where}{nulls})", [text for _, text in bounds]
-
-
-def _bound_type(watermark: Column) -> str:
-    """Return the type that a window's bounds are compared in: one with all digits of the column's own."""
-    is_nanoseconds = watermark.physical_type.strip().upper() == "TIMESTAMP_NS"
-    return "TIMESTAMP_NS" if is_nanoseconds else duckdb_type(watermark.arrow_type)
 
 
 def _watermark(contract: Contract) -> Column:
