@@ -56,22 +56,23 @@ class Promises:
     """
     Decides the columns of tables that are imported together.
 
-    `known` are the types of columns that contracts promise already. Each table's values are looked at once, where its
-    declarations leave something open.
+    `known` are the types of columns that contracts promise already, `known_keys` those of them that are a table's only
+    key column. Each table's values are looked at once, where its declarations leave something open.
     """
 
     tables: Mapping[tuple[str, str], TableFacts]
     known: Mapping[ColumnId, pa.DataType]
     look: Look
+    known_keys: frozenset[ColumnId] = frozenset()
     _parents: dict[ColumnId, ColumnId] = field(default_factory=dict)
     _made: dict[ColumnId, Promise] = field(default_factory=dict)
     _looked: dict[tuple[str, str], Mapping[str, Looked]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        own_keys = {ColumnId(f.schema, f.name, f.key[0]) for f in self.tables.values() if len(f.key) == 1}
         keys: dict[str, list[ColumnId]] = {}
-        for facts in self.tables.values():
-            if len(facts.key) == 1:
-                keys.setdefault(facts.key[0].casefold(), []).append(ColumnId(facts.schema, facts.name, facts.key[0]))
+        for key in own_keys | self.known_keys:
+            keys.setdefault(key.column.casefold(), []).append(key)
         for facts in self.tables.values():
             self._parents.update(facts.references)
             for column in facts.columns:

@@ -11,7 +11,7 @@ from typing import Any
 from ingestion.contracts.compile import examine
 from ingestion.contracts.facts import ColumnId, TableFacts
 from ingestion.contracts.importing import draft_contract, entity_name
-from ingestion.contracts.model import Contract
+from ingestion.contracts.model import Column, Contract
 from ingestion.contracts.names import is_place
 from ingestion.contracts.odcs import SUFFIX, list_contract_ids, read_contract
 from ingestion.contracts.promises import Promises
@@ -74,7 +74,10 @@ def import_contracts(
         )
     tables = [replace(facts, key=key or facts.key) for facts in tables]
     promises = Promises(
-        {(facts.schema, facts.name): facts for facts in tables}, _known_types(existing), partial(look, source, system)
+        {(facts.schema, facts.name): facts for facts in tables},
+        {_id_of(contract, column): column.arrow_type for contract in existing for column in contract.columns},
+        partial(look, source, system),
+        frozenset(_id_of(contract, contract.keys[0]) for contract in existing if len(contract.keys) == 1),
     )
     work = _Import(settings, system, zone, promises, existing)
     for facts in tables:
@@ -206,13 +209,9 @@ def _contracts_of(settings: Settings, system: str) -> list[Contract]:
     return contracts
 
 
-def _known_types(contracts: Sequence[Contract]) -> dict[ColumnId, Any]:
-    return {
-        ColumnId(contract.source_table[-2], contract.source_table[-1], column.source_name): column.arrow_type
-        for contract in contracts
-        if len(contract.source_table) > 1
-        for column in contract.columns
-    }
+def _id_of(contract: Contract, column: Column) -> ColumnId:
+    schema, table = ("", *contract.source_table)[-2:]
+    return ColumnId(schema, table, column.source_name)
 
 
 def _zone_of(system: str, contracts: Sequence[Contract]) -> str:
