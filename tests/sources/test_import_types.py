@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from ingestion.pipelines.context import Context, initialise, open_context
 from ingestion.pipelines.gaps import record_sync_gap
 from ingestion.pipelines.importing import ImportResult, import_contracts
@@ -22,6 +24,12 @@ def imported(place: Settings, system: str, *names: str) -> tuple[Context, list[I
 
 def settings(at: OracleDesk | Desk, system: str, connection: Connection) -> Settings:
     return Settings(at.folder.parent, str(at.folder.parent / "lake"), connections={system: connection})
+
+
+@pytest.fixture(autouse=True)
+def little_samples(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One row is looked at, so that a key's ends are asked for, too."""
+    monkeypatch.setattr("ingestion.pipelines.looking.SAMPLE_ROWS", 1)
 
 
 def assert_exact(context: Context, contract_id: str, rows: int) -> None:

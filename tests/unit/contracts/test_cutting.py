@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import duckdb
 import pyarrow as pa
 import pytest
 
 from ingestion.contracts.compare import FoundColumn
 from ingestion.contracts.cutting import cut, is_finer
+from ingestion.contracts.model import Contract
+from ingestion.reconcile.hashes import plan_row
+from ingestion.reconcile.ports import source_side
+from ingestion.reconcile.sides import EVERYTHING
 from ingestion.sources.sqlserver_expressions import expression
 
 SECONDS = [
@@ -62,3 +68,24 @@ def test_sql_server_reads_a_moment_that_is_cut_without_a_guard(
     assert how.guard is None
     assert how.typed == f"CAST(DATEADD(nanosecond, -(DATEPART(nanosecond, {value}) % 1000), {value}) AS datetime2(6))"
     assert expression(found, promised).guard is not None
+
+
+def test_a_source_is_compared_by_the_moments_as_they_are_cut(
+    patched: Callable[..., str], contract_of: Callable[[str], Contract]
+) -> None:
+    block = "        customProperties: [{property: lake, value: {truncate: true}}]\n"
+    contract = contract_of(patched(("      - name: updated_at\n", f"      - name: updated_at\n{block}")))
+    found = [
+        FoundColumn(c.source_name, "TIMESTAMP(9)" if c.truncate else c.physical_type, c.arrow_type, True, "oracle")
+        for c in contract.columns
+    ]
+    asked: list[str] = []
+
+    def run(query: str, schema: pa.Schema) -> pa.Table:
+        asked.append(query)
+        return schema.empty_table()
+
+    source_side(contract, found, plan_row(contract, found), run, relation="T").leaves(EVERYTHING)
+
+    expression_, _ = cut("oracle", "TIMESTAMP(9)", '"UPDATED_AT"')
+    assert f"TO_CHAR({expression_},'SYYYY-MM-DD HH24:MI:SS.FF9')" in asked[0]

@@ -407,6 +407,19 @@ def test_an_open_number_is_looked_at_in_the_source(shop: Settings) -> None:
     assert looked == {"a": Looked(2, False, False, 0), "b": Looked(2, True, True, 10), "c": Looked(2, True, True, 0)}
 
 
+def test_the_ends_of_a_key_are_looked_at_where_the_first_rows_are_not_all(
+    shop: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ingestion.pipelines.looking.SAMPLE_ROWS", 1)
+    change(shop, "create table a (id hugeint primary key)", "insert into a values (1), (90000000000000000000)",
+           "create table b (id hugeint primary key)", "insert into b values (1), (-9223372036854775808)")  # fmt: skip
+
+    import_contracts(shop, "shop", "main", timezone="UTC")
+
+    types = {c.entity: str(c.keys[0].arrow_type) for c in read_contracts(shop.contracts)}
+    assert (types["a"], types["b"]) == ("string", "int64")
+
+
 def test_a_key_that_keeps_more_digits_than_the_lake_is_exact_text(tmp_path: Path) -> None:
     draft = draft_contract(
         table(column("AT", "datetime2(7)", "sqlserver", nullable=False), column("ModifiedDate", "datetime2(7)",
