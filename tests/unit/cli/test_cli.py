@@ -179,7 +179,7 @@ def test_two_versions_are_compared_wherever_they_lie(run: Run, company: Company,
     here = company.folder / "data_contracts" / "crm" / "people.odcs.yaml"
     older = tmp_path / "elsewhere" / "people from main.txt"
     older.parent.mkdir()
-    older.write_text(here.read_text().replace("maxLength: 10", "maxLength: 9"))
+    older.write_text(here.read_text().replace("maxLength: 10", "maxLength: 11"))
 
     compared = run("contract", "diff", str(older), str(here))
     two = run("contract", "diff", str(older), str(here.with_name("cities.odcs.yaml")))
