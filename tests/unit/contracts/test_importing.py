@@ -420,6 +420,18 @@ def test_the_ends_of_a_key_are_looked_at_where_the_first_rows_are_not_all(
     assert (types["a"], types["b"]) == ("string", "int64")
 
 
+def test_a_table_that_cannot_be_looked_at_is_imported_and_says_so(shop: Settings) -> None:
+    change(shop, "create table wide (id uhugeint primary key)",
+           "insert into wide values (340282366920938463463374607431768211455)")  # fmt: skip
+
+    result = import_contracts(shop, "shop", "main.wide", timezone="UTC")
+    source = open_source("shop", shop.connection("shop"))
+    facts = TableFacts("main", "nothing", (ColumnFacts(FoundColumn("id", "HUGEINT", None, False, "duckdb")),), ("id",))
+
+    assert [written.contract_id for written in result.written] == ["shop.wide"], result.left_out
+    assert look(source, "shop", facts, [facts.columns[0].found]) == {}
+
+
 def test_a_key_that_keeps_more_digits_than_the_lake_is_exact_text(tmp_path: Path) -> None:
     draft = draft_contract(
         table(column("AT", "datetime2(7)", "sqlserver", nullable=False), column("ModifiedDate", "datetime2(7)",
