@@ -11,9 +11,9 @@ from ingestion.cli.base import Group, Output, settings, with_output
 from ingestion.contracts.compare import Drift, DriftKind
 from ingestion.contracts.dbt_sources import write_dbt_files
 from ingestion.contracts.odcs import lint as lint_folder
-from ingestion.contracts.odcs import read_contract, read_contracts
+from ingestion.contracts.odcs import read_contracts, read_version
 from ingestion.contracts.versions import compare_versions
-from ingestion.errors import InvalidContractError
+from ingestion.errors import ConfigurationError, InvalidContractError
 from ingestion.pipelines.accepting import Accepted, accept_drift
 from ingestion.pipelines.context import open_context
 from ingestion.pipelines.importing import import_contracts
@@ -52,8 +52,14 @@ def lint(output: Output, folder: Path | None) -> None:
 @click.pass_context
 @with_output
 def diff(output: Output, ctx: click.Context, old: Path, new: Path, allow_announced: bool) -> None:
-    """Compare two versions of a contract. Ends with 1 if the change breaks its readers."""
-    changes = compare_versions(read_contract(old), read_contract(new))
+    """Compare two versions of a contract, any two files. Ends with 1 if the change breaks its readers."""
+    before, after = read_version(old), read_version(new)
+    if before.id != after.id:
+        raise ConfigurationError(
+            f"{before.id} and {after.id}: promised two versions of one contract, found two contracts. "
+            "Nothing was compared. Name two files with the same id."
+        )
+    changes = compare_versions(before, after)
 
     def render(console: Console) -> None:
         for change in changes:
@@ -75,7 +81,7 @@ def diff(output: Output, ctx: click.Context, old: Path, new: Path, allow_announc
 @click.pass_context
 @with_output
 def sources(output: Output, ctx: click.Context, check: bool) -> None:
-    """Write dbt's source files from the contracts."""
+    """Write dbt's source files from the contracts, and the Silver model and its tests of each that has none."""
     here = settings()
     changed = write_dbt_files(read_contracts(here.contracts), here.dbt_project, check=check)
     names = [str(path.relative_to(here.project)) for path in changed]
@@ -85,7 +91,7 @@ def sources(output: Output, ctx: click.Context, check: bool) -> None:
         for name in names:
             console.print(f"{name}: {verb}")
         if not names:
-            console.print("dbt's sources are as the contracts say.")
+            console.print("dbt's sources and models are as the contracts say.")
 
     output.result({"changed": names}, render)
     if check and names:
@@ -153,10 +159,15 @@ def _consequence(accepted: Accepted, drift: Drift) -> str:
 @click.argument("name", metavar="SCHEMA[.TABLE]")
 @click.option("--timezone", help="Zone of the system's wall clocks, e.g. Europe/Berlin; known if it has a contract.")
 @click.option("--key", help="Columns of the key, by comma, where the catalog knows no primary key.")
+@click.option("--entity", help="Our name for the one table; without it, the table's own, made plain and distinct.")
 @with_output
-def import_(output: Output, system: str, name: str, timezone: str | None, key: str | None) -> None:
-    """Write a contract per table from the catalog of SYSTEM: types, keys, comments, a proposed watermark."""
-    result = import_contracts(settings(), system, name, timezone=timezone, key=tuple(key.split(",")) if key else ())
+def import_(output: Output, system: str, name: str, **options: str | None) -> None:
+    """Write a contract per table from the catalog of SYSTEM: types, keys, comments, a proposed watermark.
+
+    What the declarations leave open is looked at in the source. A table that has a contract keeps it.
+    """
+    key = tuple((options["key"] or "").split(",")) if options["key"] else ()
+    result = import_contracts(settings(), system, name, timezone=options["timezone"], key=key, entity=options["entity"])
 
     def render(console: Console) -> None:
         for written in result.written:
@@ -164,7 +175,9 @@ def import_(output: Output, system: str, name: str, timezone: str | None, key: s
             for note in written.notes:
                 console.print(f"  {note}", markup=False, soft_wrap=True)
         for left in result.left_out:
-            console.print(left, markup=False, soft_wrap=True)
+            console.print(f"left out {left}", markup=False, soft_wrap=True)
+        if any("promised" in note for written in result.written for note in written.notes):
+            console.print("A value that does not fit what is promised is quarantined, never changed.")
         if result.written:
             console.print("Read them through, then: lakehouse contract lint && lakehouse contract sources")
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
+from ingestion.contracts.column_block import read_column_block
 from ingestion.contracts.document import Findings, Steps
 from ingestion.contracts.model import Column
 from ingestion.contracts.names import looks_personal, name_fault
@@ -67,6 +68,7 @@ def _read_column(
     if looks_personal(name) and not property_.classification:
         findings.warn(at, f"{name}: looks personal, but has no classification; write e.g. `classification: pii`")
     type_ = _read_type(findings, property_, at, dialect)
+    block = read_column_block(findings, property_, at, dialect, type_)
     rules = option_rules(findings, property_, at, type_) + quality.read(property_.quality, at, name, type_)
     return Column(
         name=name,
@@ -78,6 +80,8 @@ def _read_column(
         classification=property_.classification,
         description=" ".join((property_.description or "").split()),
         rules=tuple(rules),
+        source_type=block.source_type or "",
+        truncate=bool(block.truncate),
     )
 
 
@@ -144,9 +148,16 @@ def _read_key(findings: Findings, properties: list[SchemaProperty], columns: tup
 def _report_key_column(findings: Findings, column: Column, at: Steps) -> None:
     if not column.required:
         findings.error((*at, "required"), f"{column.name}: a key column cannot be null; write `required: true`")
+    if column.truncate:
+        findings.error(
+            (*at, "customProperties"),
+            f"{column.name}: a key cannot be cut, or two keys could become one; "
+            "write `logicalType: string` to keep it as exact text",
+        )
     if pa.types.is_floating(column.arrow_type) or pa.types.is_decimal(column.arrow_type):
         findings.error(
             (*at, "physicalType"),
-            f"{column.name}: a key cannot be {column.arrow_type}; declare at most 18 digits and no fraction "
-            "(each value is guarded), or write `logicalType: string` to keep it as exact text",
+            f"{column.name}: a key cannot be {column.arrow_type}; declare at most 18 digits and no fraction (each "
+            "value is guarded; the source's own type as `sourceType` in the column's lake block), or write "
+            "`logicalType: string` to keep it as exact text",
         )

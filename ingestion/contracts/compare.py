@@ -12,6 +12,7 @@ from ingestion.contracts.declarations import translated
 from ingestion.contracts.model import Column, Contract, DriftAction
 from ingestion.contracts.spelling import is_usable
 from ingestion.contracts.type_fit import Fit, converts, plain, type_fit
+from ingestion.contracts.types import split_declaration
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,12 +139,18 @@ def bronze_drift(contract: Contract, bronze_schema: pa.Schema, *, is_empty: bool
 
 def _type_drift(contract: Contract, column: Column, found: FoundColumn) -> list[Drift]:
     fit = type_fit(contract.dialect, column, found.dialect, found.physical_type, found.arrow_type)
-    if fit is Fit.SAME:
+    if fit is Fit.SAME or (fit is Fit.WIDER and _is_meant(contract, column, found)):
         return []
     action = DriftAction.IGNORE if fit is Fit.WIDER else contract.drift.changed_type
     kinds = {Fit.WIDER: DriftKind.WIDENED, Fit.NARROWER: DriftKind.NARROWED, Fit.OTHER: DriftKind.CHANGED_TYPE}
     written = _written(contract, found)
     return [Drift(kinds[fit], column.name, column.physical_type, found.physical_type, action, written)]
+
+
+def _is_meant(contract: Contract, column: Column, found: FoundColumn) -> bool:
+    """Whether the contract says itself that the source declares the column so, wider than it is promised."""
+    same_dialect = found.dialect == contract.dialect and bool(column.source_type)
+    return same_dialect and split_declaration(column.source_type) == split_declaration(found.physical_type)
 
 
 def _removed(contract: Contract, column: Column, found: Sequence[FoundColumn]) -> Drift:

@@ -10,6 +10,7 @@ from typing import Any
 
 import yaml
 
+from ingestion.contracts.dbt_silver import write_silver_models
 from ingestion.contracts.model import Column, Contract
 from ingestion.contracts.writing import write_whole
 
@@ -131,6 +132,7 @@ def write_dbt_files(contracts: Sequence[Contract], dbt_project: Path, *, check: 
     return [
         *write_sources(contracts, dbt_project / "models" / "bronze", check=check),
         *write_facts(contracts, dbt_project / "macros" / "scd2" / "lake_facts.sql", check=check),
+        *write_silver_models(contracts, dbt_project, check=check),
     ]
 
 

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import pyarrow as pa
 
 from ingestion.contracts.compare import FoundColumn
+from ingestion.contracts.facts import ColumnFacts, TableFacts
 from ingestion.contracts.names import looks_personal
-from ingestion.contracts.spelling import is_usable, meaning, our_name, scalar
-
-OPEN_KEY = "NUMBER(18)"
+from ingestion.contracts.promises import Promise, Promises
+from ingestion.contracts.spelling import is_usable, our_name, scalar
 
 _SERVERS = {
     "oracle": ("host: ${{{0}_HOST}}", "port: 1521", "serviceName: ${{{0}_SERVICE}}"),
@@ -20,33 +20,10 @@ _SERVERS = {
     "duckdb": ("database: ${{{0}_FILE}}",),
 }
 _CHANGED = re.compile(
-    r"(?:^|_)(?:updated|modified|changed|last_?(?:update|modif|change)\w*|dt_?(?:alteracao|atualizacao))(?:_|$)"
+    r"(?:^|_)(?:updated|modified|changed|last_?(?:update|upd|modif|change|edit)\w*|dt_?(?:alteracao|atualizacao)"
+    r"|(?:upd|update|mod|modification|change)_?(?:at|on|dt|ts|time|date|timestamp))(?:_|$)"
 )
-
-
-@dataclass(frozen=True, slots=True)
-class ColumnFacts:
-    """A column of the catalog and the comment that stands there."""
-
-    found: FoundColumn
-    comment: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class TableFacts:
-    """
-    A table or view as its catalog describes it; columns in catalog order.
-
-    `key` holds the primary key's columns in key order, empty where the catalog knows none. `tracks_changes` says
-    that the database keeps a log of its changed keys.
-    """
-
-    schema: str
-    name: str
-    columns: tuple[ColumnFacts, ...]
-    key: tuple[str, ...] = ()
-    comment: str = ""
-    tracks_changes: bool = False
+_PLAIN_PART = re.compile(r"[^.\"\[\]]+")
 
 
 @dataclass(slots=True)
@@ -58,15 +35,23 @@ class Draft:
     notes: list[str] = field(default_factory=list)
 
 
-def draft_contract(facts: TableFacts, *, system: str, timezone: str, entity: str | None = None) -> Draft:
+def draft_contract(
+    facts: TableFacts,
+    *,
+    system: str,
+    timezone: str,
+    entity: str | None = None,
+    promise: Callable[[FoundColumn], Promise] | None = None,
+) -> Draft:
     """
     Return a contract of a table.
 
     Columns whose type no contract can use are left out, with a note. The watermark is a rowversion, or the first moment
     whose name says change, one that cannot be null before others; without one the table is compared whole. Where it may
-    be null, rows without it are to be loaded. The table has a key.
+    be null, rows without it are to be loaded. The table has a key. `promise` decides the types of columns; without it
+    nothing but the declarations is known.
     """
-    entity = entity or our_name(facts.name, ())
+    entity = entity or entity_name(facts.name)
     dialect = facts.columns[0].found.dialect if facts.columns else "duckdb"
     columns = [c for c in facts.columns if is_usable(dialect, c.found.physical_type)]
     draft = Draft(entity, "")
@@ -75,13 +60,20 @@ def draft_contract(facts: TableFacts, *, system: str, timezone: str, entity: str
     names: dict[str, str] = {}
     for column in columns:
         names[column.found.name] = our_name(column.found.name, names.values())
+    alone = Promises({(facts.schema, facts.name): facts}, {}, lambda _, __: {})
+    promise = promise or (lambda found: alone.of(facts, found))
     lines = list(_head(facts, system, entity, dialect))
     for column in columns:
         position = facts.key.index(column.found.name) + 1 if column.found.name in facts.key else None
-        lines += _property(column, names[column.found.name], position, draft.notes)
+        lines += _property(column, names[column.found.name], position, promise(column.found), draft.notes)
     lines += _lake_block(facts, columns, names, timezone, draft.notes)
     draft.text = "\n".join(lines) + "\n"
     return draft
+
+
+def entity_name(table: str) -> str:
+    """Return the entity that a table's name makes, whoever else has it."""
+    return our_name(table, (), empty="table")
 
 
 def _head(facts: TableFacts, system: str, entity: str, dialect: str) -> Iterator[str]:
@@ -91,25 +83,27 @@ def _head(facts: TableFacts, system: str, entity: str, dialect: str) -> Iterator
     yield f"  purpose: {scalar(purpose)}"
     yield from ("", "servers:", f"  - server: {system}", f"    type: {dialect}")
     yield from (f"    {line.format(system.upper())}" for line in _SERVERS[dialect])
-    yield from ("", "schema:", f"  - name: {entity}", f"    physicalName: {scalar(f'{facts.schema}.{facts.name}')}")
+    yield from ("", "schema:", f"  - name: {scalar(entity)}")
+    yield f"    physicalName: {scalar('.'.join(_part(part) for part in (facts.schema, facts.name)))}"
     yield from ("    logicalType: object", "    physicalType: table")
     yield f"    description: {scalar(facts.comment or 'Describe it.')}"
     yield "    properties:"
 
 
-def _property(column: ColumnFacts, name: str, position: int | None, notes: list[str]) -> Iterator[str]:
+def _part(name: str) -> str:
+    """Return a part of a table's name, quoted where a dot or a quote would divide it."""
+    return name if _PLAIN_PART.fullmatch(name) else '"' + name.replace('"', '""') + '"'
+
+
+def _property(
+    column: ColumnFacts, name: str, position: int | None, promise: Promise, notes: list[str]
+) -> Iterator[str]:
     found = column.found
-    declared = found.physical_type
-    type_, logical = meaning(found.dialect, declared, None)
-    if type_ is None and position is not None:
-        declared, logical = OPEN_KEY, "integer"
-        notes.append(f"{name}: the source leaves its precision open; promised {OPEN_KEY}, because it is a key")
-    elif type_ is None:
-        notes.append(f"{name}: the source leaves its precision open; kept as exact text. Promise e.g. NUMBER(18,4)")
+    notes += [f"{name}: {promise.note}"] if promise.note else []
     yield f"      - name: {scalar(name)}"
     yield f"        physicalName: {scalar(found.name)}"
-    yield f"        logicalType: {logical}"
-    yield f"        physicalType: {scalar(declared)}"
+    yield f"        logicalType: {promise.logical_type}"
+    yield f"        physicalType: {scalar(promise.physical_type)}"
     if position is not None:
         yield from ("        primaryKey: true", f"        primaryKeyPosition: {position}")
     if position is not None or not found.nullable:
@@ -117,13 +111,18 @@ def _property(column: ColumnFacts, name: str, position: int | None, notes: list[
     if looks_personal(name):
         yield "        classification: pii"
         notes.append(f"{name}: looks personal, so it is marked as pii; Gold holds it hashed only")
+    block = ["truncate: true"] if promise.truncate else []
+    block += [f"sourceType: {scalar(promise.source_type)}"] if promise.source_type else []
+    if block:
+        yield from ("        customProperties:", "          - property: lake", "            value:")
+        yield from (f"              {line}" for line in block)
     yield f"        description: {scalar(column.comment or 'Describe it.')}"
 
 
 def _lake_block(
     facts: TableFacts, columns: Sequence[ColumnFacts], names: dict[str, str], timezone: str, notes: list[str]
 ) -> Iterator[str]:
-    watermark = _watermark(columns)
+    watermark = _watermark([column for column in columns if column.found.name not in facts.key])
     yield from ("", "customProperties:", "  - property: lake", "    value:", f"      timezone: {timezone}")
     if facts.tracks_changes:
         yield from ("      mode: changes", "      deletes: changes")

@@ -118,6 +118,12 @@ class LakeJudge:
         type_ = column.arrow_type
         if not (_is_temporal(type_) or pa.types.is_int64(type_)):
             self._error("watermark", f"{column.name} is {type_}; name a timestamp, a date or a 64-bit number")
+        if column.truncate and not block.overlap:
+            self._error(
+                "overlap",
+                f"is missing; the watermark {column.name} is cut to microseconds, and rows of one microsecond are told "
+                "apart by reading them again: write e.g. PT2H",
+            )
         if pa.types.is_int64(type_) and block.overlap:
             self._error("overlap", f"is a duration, but the watermark {column.name} is a number; remove it")
 

@@ -109,7 +109,12 @@ class QualityCheck:
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One promised column. `name` is ours, `source_name` the source's spelling, exactly as in its catalog."""
+    """
+    One promised column. `name` is ours, `source_name` the source's spelling, exactly as in its catalog.
+
+    `source_type` is how the source declares it where that is wider than the promise and meant so, else empty.
+    `truncate`: its moments are cut to microseconds.
+    """
 
     name: str
     source_name: str
@@ -121,6 +126,8 @@ class Column:
     classification: str | None = None
     description: str = ""
     rules: tuple[Rule, ...] = ()
+    source_type: str = ""
+    truncate: bool = False
 
     @property
     def is_personal(self) -> bool:

@@ -9,7 +9,22 @@ SILVER_COLUMNS = frozenset({"sk", "valid_from", "valid_to", "is_current", "is_de
 _IDENTIFIER = re.compile(r"[a-z][a-z0-9_]*")
 # no double underscore: `<system>__<entity>` must split one way only
 _PLACE = re.compile(r"[a-z][a-z0-9]*(?:_[a-z0-9]+)*")
-_PERSONAL = re.compile(r"(?:^|_)(?:e?mail|phone|telephone|cpf|ssn|tax_id|birth[a-z]*)(?:_|$)")
+_PERSONAL = re.compile(
+    r"(?:^|_)(?:"
+    r"e?mail|e_mail|phone|telephone|mobile|fax|telefone|celular"
+    r"|cpf|ssn|(?:tax|national|personal|passport|social_security)_?(?:id|no|nr|num|number|code)|passport|iban"
+    r"|(?:credit_?|debit_?|bank_?)?card_?(?:no|nr|num|number)|(?:bank_?)?account_?(?:no|nr|num|number)"
+    r"|(?:first|last|middle|full|given|family|maiden|sur|fore|nick|birth|contact|holder)_?names?"
+    r"|dob|birth(?:s|_?day|_?date|_?place)?|nascimento"
+    r"|street(?:_address)?|address_?(?:line)?_?[0-9]*|addr_?[0-9]*|endereco"
+    r")(?:_|[0-9]|$)"
+)
+# what says something about such a value, or only a year of it, is not the value
+_ABOUT = re.compile(
+    r"(?:^|_)(?:year_of_birth|birth_year|year_born)(?:_|$)"
+    r"|(?:mail|phone|address|addr|name|mobile|fax|card|account)s?_"
+    r"(?:(?:\w+_)?(?:id|type|kind|status|code|count|flag|promotion|style|format|verified|confirmed|opt_in|opt_out|at|on))$"
+)
 
 
 def is_identifier(name: str) -> bool:
@@ -22,7 +37,8 @@ def is_place(name: str) -> bool:
 
 
 def looks_personal(name: str) -> bool:
-    return _PERSONAL.search(name) is not None
+    """Return whether a column of that name (ours) most likely holds what tells one person from others."""
+    return _PERSONAL.search(name) is not None and _ABOUT.search(name) is None
 
 
 def name_fault(name: str) -> str | None:

@@ -10,6 +10,7 @@ import yaml
 
 from ingestion.contracts.compare import Drift, DriftKind
 from ingestion.contracts.compile import examine
+from ingestion.contracts.cutting import is_finer
 from ingestion.contracts.document import Document, Steps, parse
 from ingestion.contracts.model import Contract
 from ingestion.contracts.names import looks_personal
@@ -18,6 +19,7 @@ from ingestion.errors import ConfigurationError, InvalidContractError
 
 ACCEPTED = "Accepted from the source, null in rows loaded before. Describe it."
 
+_CUT = "  customProperties: [{property: lake, value: {truncate: true}}]"
 _PROPERTIES: Steps = ("schema", 0, "properties")
 _TYPE_KINDS = (DriftKind.CHANGED_TYPE, DriftKind.NARROWED, DriftKind.WIDENED)
 
@@ -142,6 +144,7 @@ class _Editor:
             f"  logicalType: {meaning(self._contract.dialect, declared, None)[1]}",
             f"  physicalType: {scalar(declared)}",
             *(["  classification: pii"] if looks_personal(name) else []),
+            *([_CUT] if is_finer(self._contract.dialect, declared) else []),
             f"  description: {ACCEPTED}",
         ]
         indent = " " * self._properties.start_mark.column

@@ -31,6 +31,14 @@ def read_contract(path: Path) -> Contract:
     return contract
 
 
+def read_version(path: Path) -> Contract:
+    """Read one file of any place and name, e.g. an older version out of git. Raises InvalidContractError."""
+    contract, faults = _examine(path, str(path), placed=False)
+    if contract is None:
+        raise InvalidContractError([fault for fault in faults if fault.severity == "error"])
+    return contract
+
+
 def read_contracts(folder: Path) -> tuple[Contract, ...]:
     """
     Read all contracts of a folder, sorted by id.
@@ -113,7 +121,7 @@ def _examine_folder(folder: Path) -> tuple[tuple[Contract, ...], list[Fault]]:
     return tuple(sorted(contracts, key=lambda contract: contract.id)), sorted(faults, key=lambda f: (f.path, f.line))
 
 
-def _examine(path: Path, shown: str) -> tuple[Contract | None, list[Fault]]:
+def _examine(path: Path, shown: str, *, placed: bool = True) -> tuple[Contract | None, list[Fault]]:
     from ingestion.contracts.compile import examine  # noqa: PLC0415 - listing ids must not cost this import
 
     try:
@@ -122,7 +130,8 @@ def _examine(path: Path, shown: str) -> tuple[Contract | None, list[Fault]]:
         return None, [Fault(shown, 0, "is not UTF-8 text; save it as UTF-8")]
     except OSError as exc:
         return None, [Fault(shown, 0, f"cannot be read ({exc.strerror or type(exc).__name__})")]
-    return examine(text, shown, path=f"{path.absolute().parent.name}/{path.name}", expected_id=_place_id(path))
+    place = f"{path.absolute().parent.name}/{path.name}"
+    return examine(text, shown, path=place, expected_id=_place_id(path) if placed else None)
 
 
 def _shared_models(contracts: list[Contract]) -> list[Fault]:

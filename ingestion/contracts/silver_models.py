@@ -15,11 +15,16 @@ _COMMENT = re.compile(r"\{#.*?#\}", re.DOTALL)
 
 def silver_models(dbt_project: Path) -> dict[str, list[str]]:
     """Return the models of each contract id, by name; a model is called as its file. Empty without a project."""
-    found: dict[str, list[str]] = {}
+    return {id_: [path.stem for path in paths] for id_, paths in silver_model_files(dbt_project).items()}
+
+
+def silver_model_files(dbt_project: Path) -> dict[str, list[Path]]:
+    """Return the files of each contract id's models, sorted. Empty without a project."""
+    found: dict[str, list[Path]] = {}
     for path in sorted((dbt_project / "models" / "silver").rglob("*.sql")):
         text = _COMMENT.sub("", path.read_text(encoding="utf-8", errors="replace"))
         for call in _HISTORY.finditer(text):
-            found.setdefault(f"{call['system']}.{call['entity']}", []).append(path.stem)
+            found.setdefault(f"{call['system']}.{call['entity']}", []).append(path)
     return found
 
 

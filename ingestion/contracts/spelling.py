@@ -23,6 +23,8 @@ _LOGICAL = (
     ("number", pa.types.is_decimal),
     ("number", pa.types.is_floating),
 )
+# between aB, 1B and ABc, where at least two small letters follow (so that IDs stays one word)
+_WORDS = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z]{2})")
 _YAML_WORDS = frozenset({"yes", "no", "on", "off", "true", "false", "null", "y", "n"})
 
 
@@ -52,10 +54,17 @@ def is_usable(dialect: str, declared: str) -> bool:
     return True
 
 
-def our_name(source_name: str, taken: Iterable[str]) -> str:
-    """Return a column name made from the source's: plain lower case letters, not reserved, not taken."""
-    plain = unicodedata.normalize("NFKD", source_name.casefold()).encode("ascii", "ignore").decode()
-    name = re.sub(r"[^a-z0-9]+", "_", plain).strip("_") or "column"
+def our_name(source_name: str, taken: Iterable[str], *, empty: str = "column") -> str:
+    """
+    Return a name made from the source's: plain lower case letters, not reserved, not taken.
+
+    Words are split where the case changes (`ModifiedDate`, `NationalIDNumber`), not in names that are all in upper
+    case. `empty` stands for a name without a plain letter or digit.
+    """
+    folded = "".join(c.casefold().upper() if c.isupper() else c.casefold() for c in source_name)
+    plain = unicodedata.normalize("NFKD", folded).encode("ascii", "ignore").decode()
+    words = _WORDS.sub("_", plain) if any(letter.islower() for letter in plain) else plain
+    name = re.sub(r"[^a-z0-9]+", "_", words.casefold()).strip("_") or empty
     if name_fault(name):
         name = f"source_{name}"
     candidates = (name if number == 1 else f"{name}_{number}" for number in range(1, 10_000))

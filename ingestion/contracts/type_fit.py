@@ -149,7 +149,7 @@ def _size_fit(dialect: str, promised: Column, found: str) -> Fit:
     if pa.types.is_string(promised.arrow_type):
         return _order(_length(promised.physical_type), _length(found))
     if pa.types.is_timestamp(promised.arrow_type):
-        return _order(_fraction(dialect, promised.physical_type), _fraction(dialect, found))
+        return _order(fraction_digits(dialect, promised.physical_type), fraction_digits(dialect, found))
     return Fit.SAME
 
 
@@ -158,7 +158,8 @@ def _length(declaration: str) -> int:
     return int(match[1]) if match and match[1].isdigit() else _UNBOUNDED
 
 
-def _fraction(dialect: str, declaration: str) -> int:
+def fraction_digits(dialect: str, declaration: str) -> int:
+    """Return how many digits of a second a declared date or moment keeps; 6 where the dialect does not say."""
     match = _SIZE.search(declaration)
     base = declaration.partition("(")[0].split(" WITH")[0].strip().upper()
     return int(match[1]) if match and match[1].isdigit() else _FRACTIONS.get((dialect, base), 6)

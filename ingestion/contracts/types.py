@@ -191,7 +191,7 @@ _DUCKDB: dict[str, _Rule] = {
     **dict.fromkeys(["FLOAT", "REAL"], pa.float32()),
     "DOUBLE": pa.float64(),
     "DATE": pa.date32(),
-    **dict.fromkeys(["TIMESTAMP", "TIMESTAMP_S", "TIMESTAMP_MS", "DATETIME"], WALL_CLOCK),
+    **dict.fromkeys(["TIMESTAMP", "TIMESTAMP_S", "TIMESTAMP_MS", "TIMESTAMP_NS", "DATETIME"], WALL_CLOCK),
     **dict.fromkeys(["TIMESTAMPTZ", "TIMESTAMP WITH TIME ZONE"], INSTANT),
     **dict.fromkeys(["VARCHAR", "CHAR", "TEXT", "STRING", "UUID", "TIME", "INTERVAL", "JSON"], pa.string()),
     **dict.fromkeys(["BLOB", "BYTEA", "VARBINARY"], pa.binary()),

@@ -164,6 +164,14 @@ def _type_changes(old: Column, new: Column) -> Iterator[Change]:
     elif before != after:
         sentence = f"the declaration of {old.name} changed from {before} to {after}"
         yield Change("physical_type", False, sentence, old.name, f"it stays {new.arrow_type} in the lake")
+    if old.truncate != new.truncate:
+        verb = "are cut to microseconds now" if new.truncate else "are no longer cut to microseconds"
+        note = "" if new.truncate else "rows with more digits are quarantined"
+        yield Change("truncate", False, f"moments of {old.name} {verb}", old.name, note)
+    if old.source_type != new.source_type:
+        before, after = old.source_type or "none", new.source_type or "none"
+        sentence = f"the source's own type of {old.name} changed from {before} to {after}"
+        yield Change("source_type", False, sentence, old.name)
 
 
 def _other_rules(column: Column) -> tuple[Rule, ...]:

@@ -39,11 +39,12 @@ def plan_window(
 
     `highest` is the source's highest watermark below `future_limit`. The watermark never moves
     back, and never beyond the source's clock: a row stamped within the tolerated future is
-    loaded, and read once more when its time has come.
+    loaded, and read once more when its time has come. Where the contract cuts it, it ends with
+    a whole microsecond, so that source and lake are bounded alike; the overlap reads ties again.
     """
     future = future_limit(contract, fixed_point)
     low = None if committed is None else minus(contract, committed, contract.overlap)
-    reached = None if highest is None else successor(contract, highest)
+    reached = None if highest is None else successor(contract, _as_kept(contract, highest))
     clock = clock_text(contract, fixed_point.moment)
     if reached is not None and clock is not None:
         reached = min(reached, clock, key=lambda text: order(contract, text))
@@ -111,6 +112,13 @@ def successor(contract: Contract, text: str) -> str:
         return (moment + timedelta(microseconds=1)).isoformat(sep=" ", timespec="microseconds") + "0" * len(beyond)
     except OverflowError:
         return text
+
+
+def _as_kept(contract: Contract, text: str) -> str:
+    """Return a watermark as the lake keeps it: cut to microseconds where the contract says so."""
+    if not contract.column(contract.watermark or "").truncate:
+        return text
+    return _split_fraction(text)[0].isoformat(sep=" ", timespec="microseconds")
 
 
 def order(contract: Contract, text: str) -> tuple[int, ...]:

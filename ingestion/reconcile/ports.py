@@ -9,6 +9,7 @@ from typing import Any
 import pyarrow as pa
 
 from ingestion.contracts.compare import FoundColumn, match_columns
+from ingestion.contracts.cutting import cut
 from ingestion.contracts.model import Column, Contract
 from ingestion.errors import ConfigurationError
 from ingestion.lake.duck import Connection
@@ -30,8 +31,14 @@ def source_side(
     matches = match_columns(contract, tuple(found))
     dialect = DIALECTS[found[0].dialect if found else contract.dialect]
     origins = {name: Origin(dialect.quote(at.name), at.physical_type) for name, at in matches.items()}
-    table = _table(contract, dialect, relation, origins, where)
-    return SqlSide(replace(table, fits=key_conditions(contract, matches, origins)), plan, run)
+    table = _table(contract, dialect, relation, origins, where)  # its partition is told by the bare column
+    cut_origins = origins | {
+        name: Origin(*cut(at.dialect, at.physical_type, origins[name].sql))
+        for name, at in matches.items()
+        if contract.column(name).truncate
+    }
+    fits = key_conditions(contract, matches, origins)
+    return SqlSide(replace(table, origins=cut_origins, fits=fits), plan, run)
 
 
 def duckdb_lake(

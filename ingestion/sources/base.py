@@ -10,7 +10,7 @@ from typing import NamedTuple, Protocol, runtime_checkable
 import pyarrow as pa
 
 from ingestion.contracts.compare import FoundColumn
-from ingestion.contracts.importing import TableFacts
+from ingestion.contracts.facts import TableFacts
 from ingestion.contracts.model import Contract
 from ingestion.contracts.window import FixedPoint, Window
 

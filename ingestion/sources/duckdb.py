@@ -13,12 +13,14 @@ from datetime import UTC, datetime
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pyarrow as pa
 
 from ingestion.contracts.compare import FoundColumn, match_columns
-from ingestion.contracts.importing import ColumnFacts, TableFacts
+from ingestion.contracts.cutting import cut, is_finer
+from ingestion.contracts.facts import ColumnFacts, ColumnId, TableFacts
 from ingestion.contracts.model import Column, Contract
 from ingestion.contracts.projection import RAW_PREFIX
 from ingestion.contracts.types import UnknownTypeError, arrow_type, duckdb_type
@@ -45,6 +47,11 @@ where c.database_name = current_database() and not c.internal
     and lower(c.schema_name) = lower(?) and (? is null or lower(c.table_name) = lower(?))
 order by c.schema_name, c.table_name, c.column_index
 """
+_REFERENCES = """
+select schema_name, table_name, constraint_column_names, referenced_table, referenced_column_names
+from duckdb_constraints()
+where database_name = current_database() and constraint_type = 'FOREIGN KEY' and lower(schema_name) = lower(?)
+"""
 _SOURCE = "t"
 """Alias of the source's table: a bare column name would mean the wanted keys' own column inside their subquery."""
 _PARTITION_FORMATS = {"day": "%Y-%m-%d", "month": "%Y-%m", "year": "%Y"}
@@ -70,6 +77,7 @@ class DuckDbSource:
     def describe(self, schema: str, table: str | None = None) -> list[TableFacts]:
         with self._connect() as connection:
             rows = connection.execute(_DESCRIBE, [schema, table, table]).fetchall()
+            references = _references(connection.execute(_REFERENCES, [schema]).fetchall())
         return [
             TableFacts(
                 schema=name[0],
@@ -79,6 +87,7 @@ class DuckDbSource:
                 ),
                 key=tuple(name[2] or ()),
                 comment=name[3] or "",
+                references=references.get((name[0], name[1]), {}),
             )
             for name, own in groupby(rows, key=itemgetter(0, 1, 2, 3))
         ]
@@ -227,6 +236,15 @@ class DuckDbSnapshot:
             yield batch.cast(schema) if batch.schema != schema else batch
 
 
+def _references(rows: Sequence[tuple[Any, ...]]) -> dict[tuple[str, str], dict[ColumnId, ColumnId]]:
+    """Return the foreign keys of each table; DuckDB's do not leave their schema."""
+    found: dict[tuple[str, str], dict[ColumnId, ColumnId]] = {}
+    for schema, table, columns, other, others in rows:
+        own = found.setdefault((schema, table), {})
+        own |= {ColumnId(schema, table, a): ColumnId(schema, other, b) for a, b in zip(columns, others, strict=True)}
+    return found
+
+
 def _projection(contract: Contract, found: tuple[FoundColumn, ...]) -> tuple[str, pa.Schema]:
     """Return the select list and the schema it yields: typed columns, then raw texts of guarded ones."""
     sources = match_columns(contract, found)
@@ -240,7 +258,7 @@ def _projection(contract: Contract, found: tuple[FoundColumn, ...]) -> tuple[str
         if not _needs_guard(column, source):
             continue
         reference = f"{_SOURCE}.{_quote(source.name)}"
-        fits = _fits(reference, duckdb_type(column.arrow_type), source)
+        fits = _fits(column, reference, source)
         raw.append(
             f"case when {reference} is not null and not coalesce({fits}, false) then cast({reference} as varchar) end "
             f"as {_quote(RAW_PREFIX + column.name)}"
@@ -261,12 +279,21 @@ def _exactly(column: Column, source: FoundColumn) -> str:
     reference, target = f"{_SOURCE}.{_quote(source.name)}", duckdb_type(column.arrow_type)
     if not _needs_guard(column, source):
         return f"cast({reference} as {target})"
-    return f"case when {_fits(reference, target, source)} then try_cast({reference} as {target}) end"
+    value = _cut(column, source, reference) or f"try_cast({reference} as {target})"
+    return f"case when {_fits(column, reference, source)} then {value} end"
 
 
-def _fits(reference: str, target: str, source: FoundColumn) -> str:
-    """Return a condition that is true where the cast loses nothing: the value survives the way back."""
-    kind = source.physical_type.split("(")[0]
+def _cut(column: Column, source: FoundColumn, reference: str) -> str | None:
+    """Return a moment cut to microseconds; None where the contract does not say so, or there is nothing to cut."""
+    is_cut = column.truncate and is_finer("duckdb", source.physical_type)
+    return cut("duckdb", source.physical_type, reference)[0] if is_cut else None
+
+
+def _fits(column: Column, reference: str, source: FoundColumn) -> str:
+    """Return a condition that is true where the value survives the way back, or is cut as the contract says."""
+    kind, target = source.physical_type.split("(")[0], duckdb_type(column.arrow_type)
+    if _cut(column, source, reference):
+        return f"isfinite({reference})"
     back = f"try_cast(try_cast({reference} as {target}) as {source.physical_type}) = {reference}"  # 2^63 is no BIGINT
     return f"isfinite({reference}) and {back}" if kind.startswith(("DATE", "TIMESTAMP")) else back
 

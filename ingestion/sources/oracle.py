@@ -15,7 +15,7 @@ from typing import Any
 import pyarrow as pa
 
 from ingestion.contracts.compare import FoundColumn, match_columns
-from ingestion.contracts.importing import TableFacts
+from ingestion.contracts.facts import TableFacts
 from ingestion.contracts.model import Column, Contract
 from ingestion.contracts.window import FixedPoint, Window
 from ingestion.errors import ConfigurationError

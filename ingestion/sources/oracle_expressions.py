@@ -10,6 +10,7 @@ from collections.abc import Callable
 import pyarrow as pa
 
 from ingestion.contracts.compare import FoundColumn
+from ingestion.contracts.cutting import cut
 from ingestion.sources.oracle_catalog import quote, split_declaration
 from ingestion.sources.projection import Dialect, Expression
 
@@ -27,15 +28,15 @@ _SHORT = NUMBERS | _BINARY_FLOATS | ZONED | {"DATE", "TIMESTAMP"}
 _NEVER = "1 = 0"
 
 
-def expression(found: FoundColumn, promised: pa.DataType) -> Expression:
-    """Return how a found column is fetched as the promised type."""
+def expression(found: FoundColumn, promised: pa.DataType, truncate: bool = False) -> Expression:
+    """Return how a found column is fetched as the promised type, its moments cut to microseconds where that is said."""
     base, arguments = split_declaration(found.physical_type)
     reference = quote(found.name)
     text = exact_text(reference, base, arguments)
     return (
         _as_text(reference, base, promised, text)
         or _as_number(reference, base, arguments, promised, text)
-        or _as_moment(reference, base, arguments, promised, text)
+        or _as_moment(found, promised, text, truncate)
         or Expression(None, promised, _NEVER, text, is_short=base in _SHORT)
     )
 
@@ -124,10 +125,10 @@ def _power_of_ten(exponent: int) -> str:
     return str(10**exponent) if exponent <= 18 else f"1E{exponent}"
 
 
-def _as_moment(
-    reference: str, base: str, arguments: tuple[str, ...], promised: pa.DataType, text: str | None
-) -> Expression | None:
+def _as_moment(found: FoundColumn, promised: pa.DataType, text: str | None, truncate: bool) -> Expression | None:
     """Guard what Arrow and the driver cannot hold: years before 1, a seventh digit of a second, a time in a day."""
+    base, arguments = split_declaration(found.physical_type)
+    reference = quote(found.name)
     is_day = pa.types.is_date(promised)
     is_instant = pa.types.is_timestamp(promised) and promised.tz is not None
     if base in ZONED and is_instant:
@@ -141,6 +142,8 @@ def _as_moment(
     if is_day:
         conditions.append(f"{value} = TRUNC({value})")
         value = value if base == "DATE" else f"TRUNC({value})"
+    elif truncate:
+        value, _ = cut("oracle", found.physical_type, value)
     elif fraction_digits(base, arguments) > 6:
         # as text: a cast to fewer digits rounds, and may leave the calendar
         conditions.append(f"TO_CHAR({value},'FF9') LIKE '%000'")

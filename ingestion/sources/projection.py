@@ -47,9 +47,9 @@ class Expression:
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """How a database spells a column as a promised type, and texts joined to one (nulls as nothing)."""
+    """How a database spells a column as a promised type (cut to microseconds or not), and joins texts to one."""
 
-    expression: Callable[[FoundColumn, pa.DataType], Expression]
+    expression: Callable[[FoundColumn, pa.DataType, bool], Expression]
     joined: Callable[[Sequence[str]], str]
 
 
@@ -146,7 +146,7 @@ def project(
         if source is None:
             projection.add(column.name, column.arrow_type, None)
             continue
-        how = dialect.expression(source, column.arrow_type)
+        how = dialect.expression(source, column.arrow_type, column.truncate)
         if how.guard is not None and how.text is None:
             break_ = Break(column.name, column.physical_type, f"{source.physical_type}, which cannot be read")
             raise BrokenContractError(contract.id, [break_])

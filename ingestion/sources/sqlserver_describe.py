@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import groupby
 from operator import itemgetter
 
-from ingestion.contracts.importing import ColumnFacts, TableFacts
+from ingestion.contracts.facts import ColumnFacts, ColumnId, TableFacts
 from ingestion.errors import PermanentError
 from ingestion.sources.sqlserver_catalog import CatalogRow, from_catalog
 from ingestion.sources.sqlserver_session import Session
@@ -24,6 +24,15 @@ _KEYS = (
     "ON k.object_id = i.object_id AND k.index_id = i.index_id WHERE i.is_primary_key = 1 "
     "ORDER BY i.object_id, k.key_ordinal"
 )
+_REFERENCES = (
+    "SELECT CAST(k.TABLE_NAME AS nvarchar(128)), CAST(k.COLUMN_NAME AS nvarchar(128)), "
+    "CAST(p.TABLE_SCHEMA AS nvarchar(128)), CAST(p.TABLE_NAME AS nvarchar(128)), CAST(p.COLUMN_NAME AS nvarchar(128)) "
+    "FROM INFORMATION_SCHEMA.REFERENTIAL_CONSTRAINTS r JOIN INFORMATION_SCHEMA.KEY_COLUMN_USAGE k "
+    "ON k.CONSTRAINT_SCHEMA = r.CONSTRAINT_SCHEMA AND k.CONSTRAINT_NAME = r.CONSTRAINT_NAME "
+    "JOIN INFORMATION_SCHEMA.KEY_COLUMN_USAGE p ON p.CONSTRAINT_SCHEMA = r.UNIQUE_CONSTRAINT_SCHEMA "
+    "AND p.CONSTRAINT_NAME = r.UNIQUE_CONSTRAINT_NAME AND p.ORDINAL_POSITION = k.ORDINAL_POSITION "
+    "WHERE k.TABLE_SCHEMA = ?"
+)
 _TRACKED = "SELECT CAST(object_id AS int), CAST(1 AS int) FROM sys.change_tracking_tables"
 _COMMENTS = (
     "SELECT CAST(major_id AS int), CAST(minor_id AS int), CAST(value AS nvarchar(3750)) FROM sys.extended_properties "
@@ -37,6 +46,7 @@ def describe(session: Session, schema: str, table: str | None) -> list[TableFact
     keys = session.rows(_KEYS)
     tracked = {object_id for object_id, _ in session.rows(_TRACKED)}
     comments = _comments(session)
+    references = _references(session, schema)
     tables = []
     for (owner, name, object_id), own in groupby(rows, key=itemgetter(0, 1, 2)):
         columns = {row[3]: from_catalog(CatalogRow(*row[4:])) for row in own}
@@ -48,9 +58,17 @@ def describe(session: Session, schema: str, table: str | None) -> list[TableFact
                 tuple(columns[at].name for of, at in keys if of == object_id),
                 comments.get((object_id, 0), ""),
                 tracks_changes=object_id in tracked,
+                references=references.get(name, {}),
             )
         )
     return tables
+
+
+def _references(session: Session, schema: str) -> dict[str, dict[ColumnId, ColumnId]]:
+    found: dict[str, dict[ColumnId, ColumnId]] = {}
+    for table, column, *other in session.rows(_REFERENCES, [schema]):
+        found.setdefault(table, {})[ColumnId(schema, table, column)] = ColumnId(*other)
+    return found
 
 
 def _comments(session: Session) -> dict[tuple[int, int], str]:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 import pyarrow as pa
 
 from ingestion.contracts.compare import FoundColumn
+from ingestion.contracts.cutting import cut
 from ingestion.contracts.moments import SQLSERVER_DIGITS, sqlserver_digits
 from ingestion.contracts.types import WALL_CLOCK
 from ingestion.sources.projection import Dialect, Expression
@@ -39,15 +40,15 @@ _NEVER = "1 = 0"
 _EMPTY = "''"
 
 
-def expression(found: FoundColumn, promised: pa.DataType) -> Expression:
-    """Return how a found column is fetched as the promised type."""
+def expression(found: FoundColumn, promised: pa.DataType, truncate: bool = False) -> Expression:
+    """Return how a found column is fetched as the promised type, its moments cut to microseconds where that is said."""
     base, arguments = split_declaration(found.physical_type)
     reference = quote(found.name)
     text = exact_text(reference, base, arguments)
     return (
         _as_text(reference, base, promised, text)
         or _as_number(reference, base, arguments, promised, text)
-        or _as_moment(reference, base, arguments, promised, text)
+        or _as_moment(found, promised, text, truncate)
         or Expression(None, promised, _NEVER, text, is_short=base in _SHORT)
     )
 
@@ -167,10 +168,10 @@ def _precision(arguments: tuple[str, ...]) -> tuple[int, int]:
     return int(arguments[0]) if arguments else 18, int(arguments[1]) if len(arguments) > 1 else 0
 
 
-def _as_moment(
-    reference: str, base: str, arguments: tuple[str, ...], promised: pa.DataType, text: str | None
-) -> Expression | None:
+def _as_moment(found: FoundColumn, promised: pa.DataType, text: str | None, truncate: bool) -> Expression | None:
     """Guard what Arrow and the lake do not hold: a seventh digit of a second, a time in a day."""
+    base, arguments = split_declaration(found.physical_type)
+    reference = quote(found.name)
     is_day = pa.types.is_date(promised)
     is_instant = pa.types.is_timestamp(promised) and promised.tz is not None
     if base == "DATETIMEOFFSET" and is_instant:
@@ -185,7 +186,9 @@ def _as_moment(
         guard = f"CAST({value} AS time({SQLSERVER_DIGITS})) = '00:00:00'"
         return Expression(f"CAST({value} AS date)", promised, guard, text, is_short=True)
     # a cast to six digits rounds, and may leave the calendar
-    has_seventh = base in ("DATETIME2", "DATETIMEOFFSET") and sqlserver_digits(base, arguments) > 6
+    has_seventh = base in ("DATETIME2", "DATETIMEOFFSET") and sqlserver_digits(base, arguments) > 6 and not truncate
+    if truncate:
+        value, _ = cut("sqlserver", found.physical_type, value)
     no_seventh = f"DATEPART(nanosecond, {value}) % 1000 = 0" if has_seventh else None
     return Expression(f"CAST({value} AS datetime2(6))", WALL_CLOCK, no_seventh, text, is_short=True)
 

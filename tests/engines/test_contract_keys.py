@@ -271,6 +271,7 @@ COLUMN_FIELDS: dict[str, tuple[str, str]] = {
     "enum": ("enum: [{value: x}]", ""),
     "quality": ("quality: [{type: library, metric: nullValues, mustBe: 0}]", ""),
     "logicalTypeOptions": ("logicalTypeOptions: {maxLength: 3}", ""),
+    "customProperties": ("customProperties: [{property: lake, value: {sourceType: UUID}}]", ""),
     "properties": ("properties: []", ""),
     "items": ("items: {}", ""),
     "map": ("map: {}", ""),

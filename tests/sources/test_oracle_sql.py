@@ -93,6 +93,24 @@ def test_only_what_may_not_fit_is_guarded(physical: str, promised: pa.DataType, 
 
 
 @pytest.mark.parametrize(
+    ("physical", "promised", "value"),
+    [
+        ("TIMESTAMP(9)", pa.timestamp("us"), '"C"'),
+        ("TIMESTAMP(9) WITH TIME ZONE", INSTANT, 'SYS_EXTRACT_UTC("C")'),
+    ],
+)
+def test_a_moment_that_is_cut_has_no_misfit_and_loses_its_last_digits(
+    physical: str, promised: pa.DataType, value: str
+) -> None:
+    how = expression(found(physical), promised, truncate=True)
+
+    assert how.guard == f"{value} >= TIMESTAMP '0001-01-01 00:00:00'"
+    beyond = f"MOD(TO_NUMBER(TO_CHAR({value},'FF9')),1000)/1000000000"
+    assert how.typed == f"({value} - NUMTODSINTERVAL({beyond},'SECOND'))"
+    assert expression(found("TIMESTAMP(6)"), pa.timestamp("us"), truncate=True).typed == '"C"'
+
+
+@pytest.mark.parametrize(
     ("physical", "text"),
     [
         ("NUMBER", "TO_CHAR(\"C\",'TM9','NLS_NUMERIC_CHARACTERS=''.,''')"),

@@ -2,13 +2,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
 
 from ingestion.cli import cli
-from ingestion.errors import LakehouseError
+from ingestion.errors import ConfigurationError, LakehouseError
 from ingestion.pipelines.load import load_table
 from tests.engines.conftest import Company, company  # noqa: F401 - a fixture
 
@@ -172,6 +173,21 @@ def test_a_column_accepted_later_is_added_to_the_lakes_tables(run: Run, company:
         (3, None),
         (4, "gold"),
     ]
+
+
+def test_two_versions_are_compared_wherever_they_lie(run: Run, company: Company, tmp_path: Path) -> None:  # noqa: F811
+    here = company.folder / "data_contracts" / "crm" / "people.odcs.yaml"
+    older = tmp_path / "elsewhere" / "people from main.txt"
+    older.parent.mkdir()
+    older.write_text(here.read_text().replace("maxLength: 10", "maxLength: 11"))
+
+    compared = run("contract", "diff", str(older), str(here))
+    two = run("contract", "diff", str(older), str(here.with_name("cities.odcs.yaml")))
+
+    assert compared.exit_code == 0, compared.output
+    assert "the rules of name changed" in compared.stdout
+    assert two.exit_code == ConfigurationError.exit_code
+    assert "crm.people and crm.cities: promised two versions of one contract" in two.output
 
 
 def test_lint_lists_faults_with_file_and_line(run: Run, company: Company) -> None:  # noqa: F811

@@ -102,8 +102,8 @@ KEYS = [
     case("key column without a position", CITY, CITY + "        primaryKey: true\n        required: true\n", "the key has the positions 1, 0; number its columns 1 to 2 with primaryKeyPosition", at="        primaryKeyPosition: 1"),
     case("position without a key", CITY, CITY + "        primaryKeyPosition: 2\n", "city: has a primaryKeyPosition without primaryKey: true; add it or remove the position", at="        primaryKeyPosition: 2"),
     case("nullable key", KEY, KEY.replace("        required: true\n", ""), "customer_id: a key column cannot be null; write `required: true`", at="      - name: customer_id"),
-    case("decimal key", "NUMBER(12)", "NUMBER(20)", "customer_id: a key cannot be decimal128(20, 0); declare at most 18 digits and no fraction (each value is guarded), or write `logicalType: string` to keep it as exact text"),
-    case("float key", "logicalType: integer\n        physicalType: NUMBER(12)", "logicalType: number\n        physicalType: BINARY_DOUBLE", "customer_id: a key cannot be double; declare at most 18 digits and no fraction (each value is guarded), or write `logicalType: string` to keep it as exact text", at="        physicalType: BINARY_DOUBLE"),
+    case("decimal key", "NUMBER(12)", "NUMBER(20)", "customer_id: a key cannot be decimal128(20, 0); declare at most 18 digits and no fraction (each value is guarded; the source's own type as `sourceType` in the column's lake block), or write `logicalType: string` to keep it as exact text"),
+    case("float key", "logicalType: integer\n        physicalType: NUMBER(12)", "logicalType: number\n        physicalType: BINARY_DOUBLE", "customer_id: a key cannot be double; declare at most 18 digits and no fraction (each value is guarded; the source's own type as `sourceType` in the column's lake block), or write `logicalType: string` to keep it as exact text", at="        physicalType: BINARY_DOUBLE"),
 ]
 RULES = [
     case("look-around in a pattern", "'^[0-9]{11}$'", "'^(?=1)[0-9]{11}$'", "tax_id: the pattern does not compile in RE2 (invalid perl operator: (?=); RE2 has no look-around and no back references, write it without"),

@@ -51,6 +51,15 @@ def test_new_column_whose_name_looks_personal_is_marked_so(accept: Callable[...,
     assert "+        classification: pii" in accept(new("HOME_PHONE"))
 
 
+@pytest.mark.parametrize(("found", "is_cut"), [("TIMESTAMP(9)", True), ("TIMESTAMP(6)", False)])
+def test_new_moment_of_more_digits_than_the_lake_keeps_is_cut(
+    found: str, is_cut: bool, accept: Callable[..., list[str]]
+) -> None:
+    block = "+        customProperties: [{property: lake, value: {truncate: true}}]"
+
+    assert (block in accept(new("SEEN_AT", found))) is is_cut
+
+
 def test_day_that_became_a_moment_is_promised_as_one(accept: Callable[..., list[str]], customers_text: str) -> None:
     start, end = customers_text.index("      - name: city"), customers_text.index("      - name: credit_limit")
     day = "      - {name: since, physicalName: SINCE, logicalType: date, physicalType: DATE}\n"
