@@ -292,13 +292,13 @@ class DeltaRs:
         table.alter.add_feature(wanted, allow_protocol_versions_increase=True)
         return self._at(uri, version + 1)
 
-    def compact(self, uri: str, *, order_by: Sequence[str] = ()) -> int:
+    def compact(self, uri: str, *, order_by: Sequence[str] = (), by_size: bool = False) -> int:
         table = self.snapshot(uri, expected_version=self.version(uri))
         with (
             scratch.folder("spill") as spill,
             duck.connect(at=uri, memory_limit=self._memory_limit, spill=str(spill)) as connection,
         ):
-            return compact_files(self, connection, table, order_by)
+            return compact_files(self, connection, table, order_by, by_size=by_size)
 
     def vacuum(self, uri: str, *, keep: timedelta) -> int:
         hours = int(keep.total_seconds() // 3600)
