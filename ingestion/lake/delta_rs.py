@@ -292,7 +292,14 @@ class DeltaRs:
         table.alter.add_feature(wanted, allow_protocol_versions_increase=True)
         return self._at(uri, version + 1)
 
-    def compact(self, uri: str, *, order_by: Sequence[str] = (), by_size: bool = False) -> int:
+    def compact(self, uri: str, *, order_by: Sequence[str] = ()) -> int:
+        return self._compact(uri, order_by)
+
+    def compact_by_size(self, uri: str) -> int:
+        """Do what `compact` does for files of about one size alone, so that it can be done often (`compact_files`)."""
+        return self._compact(uri, by_size=True)
+
+    def _compact(self, uri: str, order_by: Sequence[str] = (), *, by_size: bool = False) -> int:
         table = self.snapshot(uri, expected_version=self.version(uri))
         with (
             scratch.folder("spill") as spill,

@@ -61,7 +61,7 @@ class Journal:
         try:
             with reaching(uri):
                 if self._engine.version(uri) % _EVERY == 0:
-                    self._engine.compact(uri, by_size=True)
+                    self._engine.compact_by_size(uri)
         except ConcurrentWriteError:
             pass  # another step wrote its row meanwhile: a later one looks again
         except LakehouseError as exc:

@@ -74,7 +74,7 @@ def test_a_compaction_that_fails_does_not_fail_the_step_whose_row_is_written(
     def fail(*_: object, **__: object) -> int:
         raise LakeError("no room")
 
-    monkeypatch.setattr(DeltaRs, "compact", fail)
+    monkeypatch.setattr(DeltaRs, "compact_by_size", fail)
     note(root, 1, 20)
 
     assert sum(files(root)) == 20
