@@ -11,6 +11,7 @@ import pytest
 
 from tests.spark.session import SETTINGS
 
+pytest_plugins = ["tests.system_libraries"]
 os.environ["LAKEHOUSE_MASK_SALT"] = "a salt of the tests"  # Gold is not built without one
 
 

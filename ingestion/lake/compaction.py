@@ -15,9 +15,18 @@ ENOUGH = 8
 """Small files of one partition that are worth a commit."""
 
 
-def compact_files(engine: Engine, connection: Connection, table: Snapshot, order_by: Sequence[str] = ()) -> int:
+ALIKE = 16
+"""Files of one size class that `by_size` makes one of; each class holds files of so many times the rows of the last."""
+
+
+def compact_files(
+    engine: Engine, connection: Connection, table: Snapshot, order_by: Sequence[str] = (), *, by_size: bool = False
+) -> int:
     """
     Write the small files of each partition anew as few; return how many were replaced. One commit or none.
+
+    With `by_size` only files of about one size become one, as soon as there are `ALIKE` of them. Their file is of the
+    next class, so that a row is written anew a few times in the life of its table, however often that grows.
 
     The commit names the version it was made of and is never tried again: of two that compact one table, or of a
     writer and a compaction, one is refused (ConcurrentWriteError). Raises IntegrityError unless the new files
@@ -25,7 +34,7 @@ def compact_files(engine: Engine, connection: Connection, table: Snapshot, order
     """
     removed: list[LiveFile] = []
     added: list[StagedFile] = []
-    for files in _small_files(table):
+    for files in _of_one_size(table) if by_size else _small_files(table):
         values = files[0].partition_values
         writer = FileWriter(connection, table.uri, table.schema, table.partition_by, table.indexed)
         written = writer.write(_rows_of(table, files), partition_values=values, order_by=order_by)
@@ -44,6 +53,15 @@ def _small_files(table: Snapshot) -> list[list[LiveFile]]:
         if file.rows is not None and file.rows < MANY // 2:
             partitions[tuple(sorted(file.partition_values.items()))].append(file)
     return [files for files in partitions.values() if len(files) >= ENOUGH]
+
+
+def _of_one_size(table: Snapshot) -> list[list[LiveFile]]:
+    classes: dict[tuple[int, tuple[tuple[str, str | None], ...]], list[LiveFile]] = defaultdict(list)
+    for file in table.files:
+        if file.rows is not None and file.rows < MANY // 2:
+            size = (max(file.rows, 1).bit_length() - 1) // (ALIKE.bit_length() - 1)
+            classes[size, tuple(sorted(file.partition_values.items()))].append(file)
+    return [files for files in classes.values() if len(files) >= ALIKE]
 
 
 def _rows_of(table: Snapshot, files: Sequence[LiveFile]) -> str:

@@ -293,12 +293,19 @@ class DeltaRs:
         return self._at(uri, version + 1)
 
     def compact(self, uri: str, *, order_by: Sequence[str] = ()) -> int:
+        return self._compact(uri, order_by)
+
+    def compact_by_size(self, uri: str) -> int:
+        """Do what `compact` does for files of about one size alone, so that it can be done often (`compact_files`)."""
+        return self._compact(uri, by_size=True)
+
+    def _compact(self, uri: str, order_by: Sequence[str] = (), *, by_size: bool = False) -> int:
         table = self.snapshot(uri, expected_version=self.version(uri))
         with (
             scratch.folder("spill") as spill,
             duck.connect(at=uri, memory_limit=self._memory_limit, spill=str(spill)) as connection,
         ):
-            return compact_files(self, connection, table, order_by)
+            return compact_files(self, connection, table, order_by, by_size=by_size)
 
     def vacuum(self, uri: str, *, keep: timedelta) -> int:
         hours = int(keep.total_seconds() // 3600)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -9,16 +10,22 @@ from typing import Any
 import pyarrow as pa
 
 from ingestion.contracts.types import duckdb_type
+from ingestion.errors import ConcurrentWriteError, LakehouseError
 from ingestion.lake import duck
-from ingestion.lake.base import Engine
+from ingestion.lake.delta_rs import DeltaRs
 from ingestion.lake.layout import Lake
+from ingestion.lake.storage_errors import reaching
 from ingestion.ledger.tables import TABLES
+
+logger = logging.getLogger("lakehouse")
+_EVERY = 16
+"""After so many commits to a table somebody looks whether its files are to be compacted."""
 
 
 class Journal:
     """The ledger of one lake."""
 
-    def __init__(self, lake: Lake, engine: Engine) -> None:
+    def __init__(self, lake: Lake, engine: DeltaRs) -> None:
         self._lake = lake
         self._engine = engine
         self._current: set[str] = set()
@@ -33,7 +40,8 @@ class Journal:
         """
         Append rows to a table of `TABLES`; absent fields are null, unknown ones an error.
 
-        A ledger made by an earlier version of the program is brought up to date first.
+        A ledger made by an earlier version of the program is brought up to date first. Small files are compacted as
+        they come, so that the table has tens of them and not one per step; that this fails is a warning.
         """
         if not rows:
             return
@@ -44,7 +52,20 @@ class Journal:
         if table not in self._current:
             self._bring_up(table)
         columns = [pa.array([row.get(field.name) for row in rows], field.type) for field in schema]
-        self._engine.append(self._lake.uri("ops", table), pa.Table.from_arrays(columns, schema=schema))
+        uri = self._lake.uri("ops", table)
+        self._engine.append(uri, pa.Table.from_arrays(columns, schema=schema))
+        self._compact(uri)
+
+    def _compact(self, uri: str) -> None:
+        """Compact a table's files of one size where it is time to look; whatever comes of it, the append is done."""
+        try:
+            with reaching(uri):
+                if self._engine.version(uri) % _EVERY == 0:
+                    self._engine.compact_by_size(uri)
+        except ConcurrentWriteError:
+            pass  # another step wrote its row meanwhile: a later one looks again
+        except LakehouseError as exc:
+            logger.warning("the ledger was written, and its files could not be compacted: %s", exc)
 
     def watermark(self, contract_id: str, batch: int, *, since: datetime | None) -> str | None:
         """

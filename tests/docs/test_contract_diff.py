@@ -91,6 +91,7 @@ def test_a_contract_that_is_removed_or_renamed_breaks_unless_its_status_announce
 
 def test_without_anything_to_compare_with_it_fails(repository: Repository) -> None:
     repository.git("checkout", "-q", "--orphan", "island")
+    (repository.folder / "island.txt").touch()  # else its commit could be the very first one
     repository.commit()
 
     for against, found in (([], "found none"), (["nowhere"], "found no nowhere"), (["main"], "in common, found none")):

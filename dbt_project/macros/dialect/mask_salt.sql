@@ -21,7 +21,7 @@
     {%- if execute -%}
         {%- set known = run_query('select fault, mark from ' ~ adapter.dispatch('lake_salt', 'lakehouse')()).rows[0] -%}
         {%- if known[0] -%}
-            {%- do exceptions.raise_compiler_error(known[0]) -%}
+            {{- exceptions.raise_compiler_error(known[0]) -}}
         {%- endif -%}
         {{- ' /* ' ~ known[1] ~ ' */' if known[1] -}}
     {%- endif -%}
