@@ -100,7 +100,7 @@ def content(root: str, *layers: str) -> Rows:
 def _begin(folder: Path, root: str) -> Played:
     for name in ("data_contracts", "dbt_project"):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("target", "logs"))
-    settings = Settings(project=folder, lake_root=root)
+    settings = Settings(project=folder, lake_root=root, mask_salt="a salt of the tests")
     contracts = [contract.id for contract in show.initialise_demo(settings)]
     world = show.world_folder(settings)
     world.mkdir()

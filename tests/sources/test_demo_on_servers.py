@@ -29,7 +29,7 @@ def settings(folder: Path, **connections: object) -> Settings:
     """Return a project of its own with the shipped contracts and models."""
     for name in PROJECT:
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("target", "logs"))
-    return Settings(folder, str(folder / "lake"), connections=connections)  # type: ignore[arg-type]
+    return Settings(folder, str(folder / "lake"), connections=connections, mask_salt="a salt of the tests")  # type: ignore[arg-type]
 
 
 @pytest.fixture(scope="module")

@@ -29,7 +29,7 @@ def play(folder: Path, engine: str) -> show.Story:
     folder.mkdir()
     for part in ("data_contracts", "dbt_project"):
         (folder / part).symlink_to(ROOT / part)
-    settings = Settings(folder, str(folder / "lake"), engine=engine)
+    settings = Settings(folder, str(folder / "lake"), engine=engine, mask_salt="a salt of the tests")
     return show.tell(settings, Console(file=io.StringIO()), scale=0.05)
 
 
