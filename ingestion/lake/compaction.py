@@ -8,8 +8,7 @@ from collections.abc import Sequence
 from ingestion.errors import IntegrityError
 from ingestion.lake.base import Commit, Engine, LiveFile, Snapshot, StagedFile
 from ingestion.lake.duck import Connection, identifier, literal, location
-from ingestion.lake.files import FileWriter
-from ingestion.lake.rewrite import MANY
+from ingestion.lake.files import FileWriter, file_rows
 
 ENOUGH = 8
 """Small files of one partition that are worth a commit."""
@@ -41,7 +40,7 @@ def compact_files(engine: Engine, connection: Connection, table: Snapshot, order
 def _small_files(table: Snapshot) -> list[list[LiveFile]]:
     partitions: dict[tuple[tuple[str, str | None], ...], list[LiveFile]] = defaultdict(list)
     for file in table.files:
-        if file.rows is not None and file.rows < MANY // 2:
+        if file.rows is not None and file.rows < file_rows(len(table.schema)) // 2:
             partitions[tuple(sorted(file.partition_values.items()))].append(file)
     return [files for files in partitions.values() if len(files) >= ENOUGH]
 

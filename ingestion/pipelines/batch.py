@@ -12,7 +12,7 @@ from typing import Any
 import pyarrow as pa
 
 from ingestion.bronze import changes
-from ingestion.bronze.checkpoint import is_worth_it, newest_events
+from ingestion.bronze.checkpoint import is_worth_it
 from ingestion.bronze.rows import Stamp, bronze_schema, quarantine_rows, quarantine_schema
 from ingestion.bronze.table import BronzeState, BronzeTable
 from ingestion.contracts.model import DUPLICATE_RULE, BronzeMode, Contract
@@ -175,7 +175,7 @@ class Batch:
             return
         number = self.state.batch
         rows = self._bench.scalar(f"select count(*) from bronze where _batch <= {number}")
-        file = self._stage_query(newest_events(self.contract), "live")
+        file = self._stage_query(changes.newest_events(self.contract), "live")
         make_folder(self._filesystem, self.table.checkpoint_folder)
         move(self._filesystem, file.path, f"{self.table.checkpoint_folder}/{number:08d}-{rows}.parquet")
 

@@ -37,7 +37,8 @@ _WORDS = (
     (re.compile(r"\blist_contains\("), "array_contains("),
     (re.compile(r"\bstring_split\("), "split("),
     (re.compile(r"\bunnest\("), "explode("),
-    (re.compile(r"\* exclude \("), "* except ("),
+    (re.compile(r"\bstruct_pack\("), "struct("),
+    (re.compile(r"(\w+) := (\w+)"), r"\2 as \1"),
 )
 
 

@@ -15,13 +15,16 @@ import pyarrow as pa
 
 from ingestion import scratch
 from ingestion.bronze.checkpoint import create_events_view, find_checkpoint
+from ingestion.bronze.rows import bronze_schema
 from ingestion.bronze.table import BronzeState, BronzeTable
 from ingestion.extract.staging import ParquetFile, ParquetStage
 from ingestion.lake import duck
 from ingestion.lake.base import StagedFile
+from ingestion.lake.files import VECTOR_ROWS
 from ingestion.lake.layout import Lake
 
 BATCH_ROWS = 64 * 1024
+BATCH_VALUES = 32 * BATCH_ROWS
 
 
 class Bench(Protocol):
@@ -92,7 +95,7 @@ class Workbench:
         return self.connection.execute(query).to_arrow_table()
 
     def reader(self, query: str, schema: pa.Schema) -> pa.RecordBatchReader:
-        reader = self.connection.execute(query).to_arrow_reader(BATCH_ROWS)
+        reader = self.connection.execute(query).to_arrow_reader(max(VECTOR_ROWS, min(BATCH_ROWS, BATCH_VALUES // len(schema))))
         return reader if reader.schema.equals(schema) else reader.cast(schema)
 
     def stage(self, query: str, schema: pa.Schema, path: str) -> ParquetFile:
@@ -120,9 +123,10 @@ def open_bench(table: BronzeTable, state: BronzeState, *, memory_limit: str) -> 
 @contextmanager
 def open_workbench(table: BronzeTable, state: BronzeState, *, memory_limit: str) -> Iterator[Workbench]:
     """Open a workbench at the versions of `state`; its folder is swept away at the end."""
+    columns = len(bronze_schema(table.contract))
     with (
         scratch.folder("bench") as folder,
-        duck.connect(at=table.uri, memory_limit=memory_limit, spill=str(folder / "spill")) as connection,
+        duck.connect(at=table.uri, memory_limit=memory_limit, spill=str(folder / "spill"), columns=columns) as connection,
     ):
         connection.execute(f"create view bronze as select * from {duck.scan(table.uri, state.version)}")
         connection.execute(f"create view quarantine as {table.quarantine_at(state.quarantine_version)}")
