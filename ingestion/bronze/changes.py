@@ -13,6 +13,7 @@ Tables the statements speak of:
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime
 
 import pyarrow as pa
@@ -38,18 +39,20 @@ def live(contract: Contract, columns: tuple[str, ...] = (), *, events: str = "se
     """
     if not columns:
         keys = _list(contract.key_names)
-        return f"select {keys}, _place._is_delete as _deleted, _place._eff as _newest from ({_places(contract, events)}) n"
+        return (
+            f"select {keys}, _place._is_delete as _deleted, _place._eff as _newest from ({_places(contract, events)}) n"
+        )
     wanted = ", ".join(f"e.{quote(name)}" for name in (*contract.key_names, *columns))
     return (
-        f"select {wanted}, e._op = 'D' as _deleted, e._eff as _newest from ({events}) e "
-        f"semi join ({_places(contract, events)}) n on {_is_newest(contract)}"
+        f"select {wanted}, n._place._is_delete as _deleted, n._place._eff as _newest from ({events}) e "
+        f"join ({_places(contract, events)}) n on {_is_newest(contract)}"
     )
 
 
 def newest_events(contract: Contract) -> str:
     """Return the newest event of every key, as Bronze rows."""
     events = "select * from events"
-    return f"select e.* from events e semi join ({_places(contract, events)}) n on {_is_newest(contract)}"
+    return f"select e.* from events e join ({_places(contract, events)}) n on {_is_newest(contract)}"
 
 
 def _places(contract: Contract, events: str) -> str:
@@ -91,9 +94,17 @@ def _repeated(contract: Contract) -> str:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class News:
+    """The rows of a read that the lake lacks: `query`, which speaks of the results of `steps`, by name and in order."""
+
+    query: str
+    steps: tuple[tuple[str, str], ...] = ()
+
+
 def changed_state(
     contract: Contract, compared: tuple[str, ...], *, op: str | None, moment: datetime, since: datetime | None = None
-) -> str:
+) -> News:
     """
     Return the staged rows whose key is new to the lake, deleted in it, or different in `compared` from its live row.
 
@@ -105,33 +116,48 @@ def changed_state(
     `since` lets the scan leave out events before a moment (inclusive). It is right where the staged rows changed at
     `since` or later and `compared` holds the watermark: a live row that is older has another watermark. Events after
     `moment` are never left out, for a source's clock may have gone back.
+
+    Whole rows stream past, joined with keys alone; contents are compared `COMPARED_AT_ONCE` columns at a time.
     """
+    since = since and min(since, moment)
+    parts = [compared[at : at + COMPARED_AT_ONCE] for at in range(0, len(compared), COMPARED_AT_ONCE)]
+    differing = {f"differing_{at}": _differing(contract, part, since) for at, part in enumerate(parts)}
+    steps = {
+        "newest": _places(contract, _events_of_staged(contract, since)),
+        **differing,
+        "changed": _changed(contract, tuple(differing), op, moment),
+    }
+    keys, names = contract.key_names, [*contract.arrow_schema.names, *METADATA.names]
+    columns = ", ".join(f"{'c' if name in ('_op', '_eff') else 's'}.{quote(name)}" for name in names)
+    return News(f"select {columns} from staged s join changed c on {_same(keys, 's', 'c')}", tuple(steps.items()))
+
+
+def _changed(contract: Contract, differing: tuple[str, ...], op: str | None, moment: datetime) -> str:
+    """Return the keys of the staged rows that are news, with the `_op` and `_eff` that they get."""
     keys, first_key = contract.key_names, quote(contract.key_names[0])
     op_value = literal(op) if op else f"case when n.{first_key} is null or n._place._is_delete then 'I' else 'U' end"
-    business = ", ".join(f"s.{quote(n)}" for n in contract.arrow_schema.names)
-    rest = ", ".join(f"s.{n}" for n in METADATA.names if n not in ("_op", "_eff"))
-    at, since = _instant(moment), since and min(since, moment)
-    parts = [compared[at : at + COMPARED_AT_ONCE] for at in range(0, len(compared), COMPARED_AT_ONCE)]
-    differing = [_differing(contract, part, since) for part in parts]
+    differs = " or ".join(f"exists (select 1 from {name} d where {_same(keys, 'd', 's')})" for name in differing)
     return (
-        f"with newest as ({_places(contract, _events_of_staged(contract, since))}), "
-        f"differing as ({' union all '.join(differing) or f'select {_list(keys)} from newest where false'}) "
-        f"select {business}, {op_value} as _op, case when n.{first_key} is null or s._eff > n._place._eff then s._eff "
-        f"else greatest({at}, n._place._eff + interval 1 microsecond) end as _eff, {rest} "
+        f"select {', '.join(f's.{quote(n)}' for n in keys)}, {op_value} as _op, "
+        f"case when n.{first_key} is null or s._eff > n._place._eff then s._eff "
+        f"else greatest({_instant(moment)}, n._place._eff + interval 1 microsecond) end as _eff "
         f"from staged s left join newest n on {_same(keys, 's', 'n')} "
-        f"where n.{first_key} is null or n._place._is_delete "
-        f"or exists (select 1 from differing d where {_same(keys, 'd', 's')})"
+        f"where n.{first_key} is null or n._place._is_delete or {differs or 'false'}"
     )
 
 
 def _differing(contract: Contract, columns: tuple[str, ...], since: datetime | None) -> str:
-    """Return the keys of staged rows that differ in some columns from their key's newest event, of the table `newest`."""
+    """Return the keys of staged rows that differ in some columns from the key's newest event."""
     wanted = ", ".join(f"e.{quote(name)}" for name in dict.fromkeys((*contract.key_names, *columns)))
-    recent = "" if since is None or contract.null_watermark is NullWatermark.INCLUDE else f"where e._eff >= {_instant(since)}"
+    recent = (
+        ""
+        if since is None or contract.null_watermark is NullWatermark.INCLUDE
+        else f"where e._eff >= {_instant(since)}"
+    )
     differs = " or ".join(f"l.{quote(n)} is distinct from s.{quote(n)}" for n in columns)
     return (
         f"select {', '.join(f's.{quote(n)}' for n in contract.key_names)} from staged s join (select {wanted} "
-        f"from events e semi join newest n on {_is_newest(contract)} {recent}) l "
+        f"from events e join newest n on {_is_newest(contract)} {recent}) l "
         f"on {_same(contract.key_names, 's', 'l')} where {differs}"
     )
 

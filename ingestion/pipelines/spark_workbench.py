@@ -79,6 +79,9 @@ class SparkWorkbench:
         self._ask(query).write.parquet(self._uri(path))
         self.session.read.parquet(self._uri(path)).createOrReplaceTempView(name)
 
+    def step(self, name: str, query: str) -> None:
+        self.define(name, query)
+
     def scalar(self, query: str) -> int:
         row = self._ask(query).first()
         return int(row[0]) if row else 0

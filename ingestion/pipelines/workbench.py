@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Protocol
 
 import pyarrow as pa
+import pyarrow.fs as pafs
 
 from ingestion import scratch
 from ingestion.bronze.checkpoint import create_events_view, find_checkpoint
@@ -40,6 +41,10 @@ class Bench(Protocol):
 
     def table(self, name: str, query: str) -> None:
         """Compute a query now and keep its rows under a name, in place of what bore it."""
+        ...
+
+    def step(self, name: str, query: str) -> None:
+        """Name a query that a later one speaks of; where memory is bounded it is computed now, by itself."""
         ...
 
     def scalar(self, query: str) -> int:
@@ -87,6 +92,9 @@ class Workbench:
     def table(self, name: str, query: str) -> None:
         self.connection.execute(f"create or replace table {name} as {query}")
 
+    def step(self, name: str, query: str) -> None:
+        self.table(name, query)
+
     def scalar(self, query: str) -> int:
         row = self.connection.execute(query).fetchone()
         return int(row[0]) if row else 0
@@ -94,9 +102,22 @@ class Workbench:
     def select(self, query: str) -> pa.Table:
         return self.connection.execute(query).to_arrow_table()
 
+    def keep(self, name: str, query: str) -> None:
+        """Write a query's rows to a file of the local folder, and make its view."""
+        rows = self._stream(query)
+        with ParquetStage(pafs.LocalFileSystem(), str(self.folder / f"{name}.parquet"), rows.schema) as stage:
+            stage.write_all(rows)
+            self.view(name, [stage.close().path])
+
     def reader(self, query: str, schema: pa.Schema) -> pa.RecordBatchReader:
-        reader = self.connection.execute(query).to_arrow_reader(max(VECTOR_ROWS, min(BATCH_ROWS, BATCH_VALUES // len(schema))))
+        reader = self._stream(query)
         return reader if reader.schema.equals(schema) else reader.cast(schema)
+
+    def _stream(self, query: str) -> pa.RecordBatchReader:
+        """Run a query and stream its rows, wide ones in small batches."""
+        found = self.connection.execute(query)
+        rows = min(BATCH_ROWS, BATCH_VALUES // max(1, len(found.description or ())))
+        return found.to_arrow_reader(max(VECTOR_ROWS, rows))
 
     def stage(self, query: str, schema: pa.Schema, path: str) -> ParquetFile:
         with ParquetStage(self.lake.filesystem, path, schema) as stage:
