@@ -91,6 +91,12 @@ def refused(contract: Contract) -> str:
     )
 
 
+def none_refused(contract: Contract) -> str:
+    """Return no row, in the shape of `refused`."""
+    listed = ", ".join(quote(name) for name in contract.key_names)
+    return f"select {listed}, 0::bigint as {REFUSED_ROWS}, null::varchar as {REFUSED_LABEL} from bronze where false"
+
+
 def refused_beyond(contract: Contract, found: str) -> str:
     """
     Return per partition the rows of refused keys that do not stand in the table `found`, less those of keys that the
