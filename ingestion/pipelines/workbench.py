@@ -147,7 +147,9 @@ def open_workbench(table: BronzeTable, state: BronzeState, *, memory_limit: str)
     columns = len(bronze_schema(table.contract))
     with (
         scratch.folder("bench") as folder,
-        duck.connect(at=table.uri, memory_limit=memory_limit, spill=str(folder / "spill"), columns=columns) as connection,
+        duck.connect(
+            at=table.uri, memory_limit=memory_limit, spill=str(folder / "spill"), columns=columns
+        ) as connection,
     ):
         connection.execute(f"create view bronze as select * from {duck.scan(table.uri, state.version)}")
         connection.execute(f"create view quarantine as {table.quarantine_at(state.quarantine_version)}")
