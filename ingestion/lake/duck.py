@@ -25,6 +25,7 @@ from ingestion.lake.storage_errors import reaching
 __all__ = [
     "Connection",
     "Error",
+    "bound_threads",
     "connect",
     "identifier",
     "literal",
@@ -63,7 +64,7 @@ def connect(
     connection.execute("set enable_progress_bar = false")  # it takes a spawned process for a shell
     if memory_limit is not None:
         connection.execute(f"set memory_limit = {literal(memory_limit)}")
-        _bound_threads(connection, columns)
+        bound_threads(connection, columns)
     if spill is not None:
         connection.execute(f"set temp_directory = {literal(spill)}")
     if lake is None:
@@ -75,7 +76,7 @@ def connect(
     return connection
 
 
-def _bound_threads(connection: Connection, columns: int) -> None:
+def bound_threads(connection: Connection, columns: int) -> None:
     """Let as many threads work as fit the memory limit; a thread's own memory cannot be spilled."""
     if columns:
         connection.execute(
