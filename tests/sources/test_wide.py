@@ -51,7 +51,7 @@ def check_days_of(context: Context, contract_id: str, desk: Desk | OracleDesk, t
     found = record_sync_gap(context, contract_id)
     repaired = repair_table(context, contract_id)
 
-    assert (loaded.appended, again.appended, again.known) == (3, 0, 3)
+    assert (loaded.appended, again.appended, again.known) == (2, 0, 2)
     assert (equal.outcome, equal.rung, equal.unverified_columns) == ("equal", "checksums", "")
     assert (found.outcome, found.differing_keys) == ("different", 1)
     assert repaired.fetched == 1
@@ -63,7 +63,7 @@ def test_oracle_table_of_1000_columns_is_loaded_compared_and_repaired(oracle: Or
     declared = ", ".join(f"{name.upper()} {type_[0]}" for name, type_ in wide)
     table = oracle.table(f"ID NUMBER(12) PRIMARY KEY, {declared}, CHANGED_AT TIMESTAMP(6)")
     values = ", ".join(type_[2] for _, type_ in wide)
-    for key in range(1, 4):
+    for key in (1, 2):
         oracle.sql(f"INSERT INTO {table} VALUES ({key}, {values}, TIMESTAMP '2026-03-01 10:00:00.000000')")
     promises = [Promise(name, physical, logical) for name, (physical, logical, _) in wide]
     changed_at = Promise("changed_at", "TIMESTAMP(6)", "timestamp", required=True)
@@ -80,7 +80,7 @@ def test_sqlserver_table_of_1000_columns_is_loaded_compared_and_repaired(desk: D
     declared = ", ".join(f"{name.upper()} {type_[0]} NULL" for name, type_ in wide)
     table = desk.table(f"ID bigint PRIMARY KEY, {declared}, CHANGED_AT datetime2(6) NOT NULL")
     values = ", ".join(type_[2] for _, type_ in wide)
-    for key in range(1, 4):
+    for key in (1, 2):
         desk.sql(f"INSERT INTO dbo.{table} VALUES ({key}, {values}, '2026-03-01T10:00:00')")
     promises = [Promise(name, physical, logical) for name, (physical, logical, _) in wide]
     changed_at = Promise("changed_at", "datetime2(6)", "timestamp", required=True)
