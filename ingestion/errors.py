@@ -52,13 +52,14 @@ class UnexpectedError(LakehouseError):
 
     def __init__(self, subject: str, error: BaseException) -> None:
         super().__init__(
-            f"{subject}: promised an end that is foreseen, found {type(error).__name__} {_place(error.__traceback__)}. "
+            f"{subject}: promised an end that is foreseen, found {type(error).__name__} "
+            f"{place_of(error.__traceback__)}. "
             "This step failed; other tables are not touched, and what was committed before stays. Its text may hold "
             "row values and is not shown. Run it again with LAKEHOUSE_DEBUG=true to see all of it, and report it."
         )
 
 
-def _place(trace: TracebackType | None) -> str:
+def place_of(trace: TracebackType | None) -> str:
     """Return the innermost line of this project that an error passed, and the library's that raised it."""
     frames = traceback.extract_tb(trace)
     if not frames:

@@ -69,6 +69,8 @@ class Plugin(BasePlugin):
         for table in self._lake.tables():
             if table.schema in ("silver", "gold", "audit"):
                 self._try_to_remember(conn, table, self._engine)
+        widest = conn.execute("select max(n) from (select count(*) as n from duckdb_columns() group by table_oid)")
+        duck.bound_threads(conn, *(widest.fetchone() or (0,)))
 
     def _try_to_remember(
         self, connection: duck.Connection, table: LakeTable, engine: DeltaRs, known_batch: int | None = None

@@ -15,10 +15,7 @@ from datetime import datetime
 
 import pyarrow.fs as pafs
 
-from ingestion.bronze.changes import NEWEST_FIRST
-from ingestion.contracts.model import Contract
 from ingestion.lake import duck
-from ingestion.lake.duck import identifier as quote
 
 WORTH_IT = 2.0
 """A checkpoint is written when the fold reads more than this many events per live key."""
@@ -83,12 +80,3 @@ def create_events_view(connection: duck.Connection, checkpoint: Checkpoint | Non
 def is_worth_it(events: int, live_keys: int) -> bool:
     """Tell whether folding `events` events has become dear against the keys it yields."""
     return events > max(MIN_EVENTS, WORTH_IT * live_keys)
-
-
-def newest_events(contract: Contract) -> str:
-    """Return the newest event of every key, as Bronze rows."""
-    keys = ", ".join(quote(name) for name in contract.key_names)
-    return (
-        f"select * exclude (_rank) from (select *, row_number() over (partition by {keys} order by {NEWEST_FIRST}) "
-        "as _rank from events) where _rank = 1"
-    )

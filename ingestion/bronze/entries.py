@@ -13,9 +13,12 @@ Tables the statements speak of (beside those of `ingestion.bronze.changes`):
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import pyarrow as pa
+
 from ingestion.bronze.changes import key_of_bad
 from ingestion.bronze.quarantine import OPEN, typed
-from ingestion.bronze.rows import QUARANTINE_METADATA
 from ingestion.contracts.model import DUPLICATE_RULE, Column, Contract
 from ingestion.lake.duck import identifier as quote
 from ingestion.lake.duck import literal
@@ -27,11 +30,13 @@ STATE = (
     "when _waived_until > current_timestamp then 'waived' else 'open' end"
 )
 REFUSED_ROWS, REFUSED_LABEL = "_rows", "_label"
+CONTENT = "_content"
+"""The digest of all texts of an entry."""
 
 
 def newly_bad(contract: Contract) -> str:
     """Return the bad rows that no open entry shows already, with the same content and breaks."""
-    return f"select s.* from staged_bad s where not exists (select 1 from quarantine q where {_is_entry(contract)})"
+    return f"select s.* exclude ({CONTENT}) from {_bad(contract)} s where not {_is_entry(contract)}"
 
 
 def settled(contract: Contract, *, whole: bool) -> str:
@@ -44,7 +49,7 @@ def settled(contract: Contract, *, whole: bool) -> str:
     asked = f"exists (select 1 from shown_keys k where {_same_key(contract, 'q', 'k')})"
     return (
         f"select q._batch, q._row from {_entries(contract)} q where {'true' if whole else asked} "
-        f"and not exists (select 1 from staged_bad s where {_is_entry(contract, is_open=False)})"
+        f"and not exists (select 1 from {_bad(contract)} s where q.{CONTENT} = s.{CONTENT})"
     )
 
 
@@ -77,18 +82,27 @@ def refused(contract: Contract) -> str:
     typed_bad = ", ".join(key_of_bad(key) for key in contract.keys)
     twice = f"select {listed} from read_rows group by all having count(*) > 1"
     mark = literal(f"{contract.key_names[0]}:{DUPLICATE_RULE}")
-    content = "".join(f" and {typed(c, 'q')} is not distinct from r.{quote(c.name)}" for c in contract.columns)
+    entry = _digest([_text_of_typed(c, typed(c, "q")) for c in contract.columns])
+    doubles = f"(select {entry} as {CONTENT} from quarantine q where {OPEN} and q._breaks = {mark})"
+    content = _digest([_text_of_typed(c, f"r.{quote(c.name)}") for c in contract.columns])
     double = " and ".join(f"d.{name} = r.{name}" for name in keys)
     has_key = " and ".join(f"x.{name} is not null" for name in keys)
     return (
         f"select {listed}, count(*) as {REFUSED_ROWS}, max({REFUSED_LABEL}) as {REFUSED_LABEL} from ("
         f"select {typed_bad}, {label(contract, 's')} as {REFUSED_LABEL}, "
-        f"exists (select 1 from quarantine q where {_is_entry(contract)}) as _is_entry from staged_bad s union all "
+        f"{_is_entry(contract)} as _is_entry from {_bad(contract)} s union all "
         f"select {', '.join(f'r.{name}' for name in keys)}, {label(contract, 'r')} as {REFUSED_LABEL}, "
-        f"exists (select 1 from quarantine q where {OPEN} and q._breaks = {mark}{content}) "
-        f"and exists (select 1 from ({twice}) d where {double}) as _is_entry from read_rows r"
+        f"exists (select 1 from {doubles} q where q.{CONTENT} = r.{CONTENT}) "
+        f"and exists (select 1 from ({twice}) d where {double}) as _is_entry "
+        f"from (select *, {content} as {CONTENT} from read_rows r) r"
         f") x where {has_key} group by {listed} having bool_and(_is_entry)"
     )
+
+
+def none_refused(contract: Contract) -> str:
+    """Return no row, in the shape of `refused`."""
+    listed = ", ".join(quote(name) for name in contract.key_names)
+    return f"select {listed}, 0::bigint as {REFUSED_ROWS}, null::varchar as {REFUSED_LABEL} from bronze where false"
 
 
 def refused_beyond(contract: Contract, found: str) -> str:
@@ -117,15 +131,37 @@ _FORMATS = {"day": "%Y-%m-%d", "month": "%Y-%m", "year": "%Y"}
 
 
 def _entries(contract: Contract) -> str:
-    """Return the open entries with their keys as the contract types them, null where one does not fit."""
-    columns = [*contract.arrow_schema.names, *QUARANTINE_METADATA.names]
-    typed_keys = [f"{typed(c)} as {_typed_name(c)}" for c in contract.keys]
-    return f"(select {', '.join([*map(quote, columns), *typed_keys])} from quarantine q where {OPEN})"
+    """Return the open entries' places, contents, and keys as the contract types them, null where one does not fit."""
+    typed_keys = ", ".join(f"{typed(c)} as {_typed_name(c)}" for c in contract.keys)
+    return f"(select _batch, _row, {_content(contract)} as {CONTENT}, {typed_keys} from quarantine q where {OPEN})"
 
 
-def _is_entry(contract: Contract, *, is_open: bool = True) -> str:
-    content = "".join(f" and q.{quote(n)} is not distinct from s.{quote(n)}" for n in contract.arrow_schema.names)
-    return f"{OPEN + ' and ' if is_open else ''}q._breaks = s._breaks{content}"
+def _bad(contract: Contract) -> str:
+    return f"(select *, {_content(contract)} as {CONTENT} from staged_bad)"
+
+
+def _is_entry(contract: Contract) -> str:
+    entries = f"select {_content(contract)} as {CONTENT} from quarantine q where {OPEN}"
+    return f"exists (select 1 from ({entries}) q where q.{CONTENT} = s.{CONTENT})"
+
+
+def _content(contract: Contract) -> str:
+    return _digest([quote(name) for name in (*contract.arrow_schema.names, "_breaks")])
+
+
+def _digest(texts: Sequence[str]) -> str:
+    """
+    Return a digest that two rows share if all of these texts are the same, nulls included.
+
+    To compare the texts themselves takes memory that grows with the number of columns.
+    """
+    parts = ", ".join(f"coalesce(strlen({text}) || ':' || {text}, '-')" for text in texts)
+    return f"sha256(concat({parts}))"
+
+
+def _text_of_typed(column: Column, value: str) -> str:
+    """Return the text of a typed value, the same for two zeros."""
+    return f"cast({value}{' + 0' if pa.types.is_floating(column.arrow_type) else ''} as varchar)"
 
 
 def _typed_name(key: Column) -> str:

@@ -16,7 +16,7 @@ import click
 from rich.console import Console
 
 from ingestion.cli.terminal import Terminal, as_json_has_it, shown, unread
-from ingestion.errors import LakehouseError, UnexpectedError
+from ingestion.errors import LakehouseError
 from ingestion.lake.storage_errors import told_apart
 from ingestion.pipelines.each import DEBUG, as_ours
 from ingestion.settings import Settings
@@ -36,7 +36,7 @@ class Group(click.Group):
             if os.environ.get(DEBUG):
                 raise
             error = told_apart(str(settings().lake_root), exc) or as_ours(ctx.invoked_subcommand or "lakehouse", exc)
-        if isinstance(error, UnexpectedError) and error.__cause__ is not None:
+        if os.environ.get(DEBUG) and error.__cause__ is not None:
             raise error
         click.echo(shown(f"error: {error}"), err=True)
         return ctx.exit(error.exit_code)

@@ -88,9 +88,10 @@ def _judge_watermark(
 
 def _misfits(column: Column, batch: pa.RecordBatch) -> pa.Array | None:
     """Return where the source's value does not fit the column's type, None where all fit."""
-    if RAW_PREFIX + column.name not in batch.schema.names:
+    at = batch.schema.get_field_index(RAW_PREFIX + column.name)
+    if at < 0:
         return None
-    misfit = pc.is_valid(batch.column(RAW_PREFIX + column.name))
+    misfit = pc.is_valid(batch.column(at))
     return misfit if misfit.true_count else None
 
 

@@ -258,7 +258,8 @@ def lost_race(uri: str) -> ConcurrentWriteError:
 
 def check_types(uri: str, found: pa.Schema, files: pa.Schema | None) -> None:
     """Raise ConcurrentWriteError where a table types a column other than the files that are to be added to it."""
-    changed = [field.name for field in files or () if field.name in found.names and found.field(field.name).type != field.type]
+    types = dict(zip(found.names, found.types, strict=True))
+    changed = [field.name for field in files or () if types.get(field.name, field.type) != field.type]
     if changed:
         raise ConcurrentWriteError(
             f"{uri}: promised the types that the load began with, found that another writer retyped "

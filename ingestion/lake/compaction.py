@@ -8,8 +8,7 @@ from collections.abc import Sequence
 from ingestion.errors import IntegrityError
 from ingestion.lake.base import Commit, Engine, LiveFile, Snapshot, StagedFile
 from ingestion.lake.duck import Connection, identifier, literal, location
-from ingestion.lake.files import FileWriter
-from ingestion.lake.rewrite import MANY
+from ingestion.lake.files import FileWriter, file_rows
 
 ENOUGH = 8
 """Small files of one partition that are worth a commit."""
@@ -50,15 +49,19 @@ def compact_files(
 def _small_files(table: Snapshot) -> list[list[LiveFile]]:
     partitions: dict[tuple[tuple[str, str | None], ...], list[LiveFile]] = defaultdict(list)
     for file in table.files:
-        if file.rows is not None and file.rows < MANY // 2:
+        if _is_small(table, file):
             partitions[tuple(sorted(file.partition_values.items()))].append(file)
     return [files for files in partitions.values() if len(files) >= ENOUGH]
+
+
+def _is_small(table: Snapshot, file: LiveFile) -> bool:
+    return file.rows is not None and file.rows < file_rows(len(table.schema)) // 2
 
 
 def _of_one_size(table: Snapshot) -> list[list[LiveFile]]:
     classes: dict[tuple[int, tuple[tuple[str, str | None], ...]], list[LiveFile]] = defaultdict(list)
     for file in table.files:
-        if file.rows is not None and file.rows < MANY // 2:
+        if _is_small(table, file) and file.rows is not None:
             size = (max(file.rows, 1).bit_length() - 1) // (ALIKE.bit_length() - 1)
             classes[size, tuple(sorted(file.partition_values.items()))].append(file)
     return [files for files in classes.values() if len(files) >= ALIKE]

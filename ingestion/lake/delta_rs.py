@@ -230,19 +230,13 @@ class DeltaRs:
     ) -> int | None:
         table = self.snapshot(uri, expected_version=expected_version)
         keys = [key] if isinstance(key, str) else list(key)
-        with (
-            scratch.folder("spill") as spill,
-            duck.connect(at=uri, memory_limit=self._memory_limit, spill=str(spill)) as connection,
-        ):
+        with self._duckdb(table) as connection:
             difference = located(connection, table, rows, keys, op)
             return apply_difference(self, connection, table, difference, commit=commit)
 
     def retype(self, uri: str, types: Mapping[str, pa.DataType]) -> dict[str, int]:
         table = self.snapshot(uri, expected_version=self.version(uri))
-        with (
-            scratch.folder("spill") as spill,
-            duck.connect(at=uri, memory_limit=self._memory_limit, spill=str(spill)) as connection,
-        ):
+        with self._duckdb(table) as connection:
             misfits = count_misfits(connection, table, types)
             if misfits:
                 return misfits
@@ -301,16 +295,22 @@ class DeltaRs:
 
     def _compact(self, uri: str, order_by: Sequence[str] = (), *, by_size: bool = False) -> int:
         table = self.snapshot(uri, expected_version=self.version(uri))
-        with (
-            scratch.folder("spill") as spill,
-            duck.connect(at=uri, memory_limit=self._memory_limit, spill=str(spill)) as connection,
-        ):
+        with self._duckdb(table) as connection:
             return compact_files(self, connection, table, order_by, by_size=by_size)
 
     def vacuum(self, uri: str, *, keep: timedelta) -> int:
         hours = int(keep.total_seconds() // 3600)
         deleted = self._writable(uri).vacuum(hours, dry_run=False, enforce_retention_duration=False, full=True)
         return len(deleted)
+
+    @contextmanager
+    def _duckdb(self, table: Snapshot) -> Iterator[duck.Connection]:
+        columns = len(table.schema)
+        with (
+            scratch.folder("spill") as spill,
+            duck.connect(at=table.uri, memory_limit=self._memory_limit, spill=str(spill), columns=columns) as connection,
+        ):
+            yield connection
 
     def _open(self, uri: str) -> DeltaTable:
         try:

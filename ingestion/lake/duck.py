@@ -25,6 +25,7 @@ from ingestion.lake.storage_errors import reaching
 __all__ = [
     "Connection",
     "Error",
+    "bound_threads",
     "connect",
     "identifier",
     "literal",
@@ -40,21 +41,30 @@ __all__ = [
 logger = logging.getLogger("lakehouse")
 UNREADABLE = (duckdb.IOException, duckdb.InvalidInputException)  # what a missing, cut or damaged file ends in
 UNSIGNED = "allow_unsigned_extensions"
+COLUMN_BYTES = 256 * 1024
+"""What one thread holds per column of a wide table, whatever the rows: vectors of 2,048 values and a Parquet page."""
 
 
 def connect(
-    lake: Lake | None = None, *, at: str = "", memory_limit: str | None = None, spill: str | None = None
+    lake: Lake | None = None,
+    *,
+    at: str = "",
+    memory_limit: str | None = None,
+    spill: str | None = None,
+    columns: int = 0,
 ) -> Connection:
     """
     Return an in-memory connection that can read Delta; with a lake, its tables are views.
 
     Without one, `at` is any URI in the storage that it is to reach. Session time zone is UTC. `memory_limit` is
-    DuckDB's (e.g. "400MB"); what exceeds it spills to the folder `spill`.
+    DuckDB's (e.g. "400MB"); what exceeds it spills to the folder `spill`. Beside a table of so many `columns` there
+    are no more threads than that memory has room for.
     """
     connection = duckdb.connect(":memory:", config={UNSIGNED: True})  # `_verify` has looked at the signature
     connection.execute("set enable_progress_bar = false")  # it takes a spawned process for a shell
     if memory_limit is not None:
         connection.execute(f"set memory_limit = {literal(memory_limit)}")
+        bound_threads(connection, columns)
     if spill is not None:
         connection.execute(f"set temp_directory = {literal(spill)}")
     if lake is None:
@@ -64,6 +74,15 @@ def connect(
     else:
         prepare(connection, lake)
     return connection
+
+
+def bound_threads(connection: Connection, columns: int) -> None:
+    """Let as many threads work as fit the memory limit; a thread's own memory cannot be spilled."""
+    if columns:
+        connection.execute(
+            "set threads = greatest(1, least(current_setting('threads'), "
+            f"parse_formatted_bytes(current_setting('memory_limit')) // {columns * COLUMN_BYTES}))"
+        )
 
 
 def select(connection: Connection, query: str) -> tuple[list[str], list[tuple[object, ...]]]:

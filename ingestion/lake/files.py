@@ -17,7 +17,9 @@ from ingestion.lake.statistics import file_statistics
 from ingestion.lake.storage_files import make_folder, open_files
 
 ROW_GROUP_ROWS = 122_880  # what DuckDB scans as one piece of work
+ROW_GROUP_VALUES = 32 * ROW_GROUP_ROWS  # DuckDB holds a row group in memory while it writes it: wide tables get shorter ones
 ROW_GROUPS_PER_FILE = 2  # a file is what a change makes us write anew; see docs/decisions/0005
+VECTOR_ROWS = 2_048  # DuckDB's smallest piece
 PARQUET = "format parquet, write_bloom_filter false"
 """How DuckDB writes every Parquet file: probing its bloom filters, version 1.5.5 loses bytes and NaNs that are there."""
 _SQL_TYPES = {
@@ -34,6 +36,17 @@ _SQL_TYPES = {
     pa.timestamp("us"): "timestamp",
     pa.timestamp("us", "UTC"): "timestamp with time zone",
 }
+
+
+def row_group_rows(columns: int) -> int:
+    """Return how many rows a row group of so many columns has: whole vectors, at least one."""
+    rows = min(ROW_GROUP_ROWS, ROW_GROUP_VALUES // max(1, columns))
+    return max(VECTOR_ROWS, rows // VECTOR_ROWS * VECTOR_ROWS)
+
+
+def file_rows(columns: int) -> int:
+    """Return how many rows of so many columns fill a file."""
+    return row_group_rows(columns) * ROW_GROUPS_PER_FILE
 
 
 class FileWriter:
@@ -97,7 +110,7 @@ class FileWriter:
         version = "v1" if any(pa.types.is_floating(type_) for type_ in self._stored.types) else "v2"
         return (
             f"{PARQUET}, parquet_version {version}, compression zstd, compression_level 1, "
-            f"row_group_size {ROW_GROUP_ROWS}"
+            f"row_group_size {row_group_rows(len(self._stored))}"
         )
 
 

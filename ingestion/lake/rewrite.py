@@ -19,9 +19,8 @@ from urllib.parse import unquote
 from ingestion.errors import IntegrityError
 from ingestion.lake.base import Commit, Engine, LiveFile, Snapshot, StagedFile
 from ingestion.lake.duck import Connection, identifier, literal
-from ingestion.lake.files import ROW_GROUP_ROWS, ROW_GROUPS_PER_FILE, FileWriter
+from ingestion.lake.files import FileWriter, file_rows
 
-MANY = ROW_GROUP_ROWS * ROW_GROUPS_PER_FILE
 CHANGE, FILE, POSITION = "_change", "_file", "_pos"
 
 
@@ -41,8 +40,8 @@ class _Touched:
 
     @property
     def rows(self) -> int:
-        """Rows that the file will have; what the log does not tell counts as many."""
-        return MANY if self.file.rows is None else self.file.rows - self.leaving + self.coming
+        """Rows that the file will have; what the log does not tell counts as a full file."""
+        return file_rows(1) if self.file.rows is None else self.file.rows - self.leaving + self.coming
 
 
 def apply_difference(
@@ -196,11 +195,11 @@ def _seat_guests(
     """Give the rows of each partition to its smallest touched file if it can hold them; return who is left, too."""
     columns = ", ".join(["count(*)", *(_text(name) for name in table.partition_by)])
     counted = connection.execute(f"select {columns} from ({others}) group by all").fetchall()
-    left = []
+    left, most = [], file_rows(len(table.schema))
     for count, *values in counted:
         partition = dict(zip(table.partition_by, values, strict=True))
         here = f"select * from ({others}) where {_are(partition)}"
-        homes = [item for item in touched if item.file.partition_values == partition and item.rows + count <= MANY]
+        homes = [item for item in touched if item.file.partition_values == partition and item.rows + count <= most]
         if not homes or not count:
             left.append(here)
             continue

@@ -12,7 +12,7 @@ from typing import Any
 import pyarrow as pa
 
 from ingestion.bronze import changes
-from ingestion.bronze.checkpoint import is_worth_it, newest_events
+from ingestion.bronze.checkpoint import is_worth_it
 from ingestion.bronze.rows import Stamp, bronze_schema, quarantine_rows, quarantine_schema
 from ingestion.bronze.table import BronzeState, BronzeTable
 from ingestion.contracts.model import DUPLICATE_RULE, BronzeMode, Contract
@@ -89,14 +89,14 @@ class Batch:
         batches: Iterable[pa.RecordBatch],
         *,
         op: str,
-        news: str | None,
+        news: changes.News | None,
         future: str | None = None,
         fixed_point: FixedPoint | None = None,
     ) -> int:
         """
         Read rows to their end and keep what is news.
 
-        `news` is a statement of `ingestion.bronze.changes` over `staged`; None keeps everything.
+        `news` says which of the `staged` rows those are; None keeps everything.
         Returns the number of rows kept. The views `arrived` and `staged` stay until the next `take`.
         """
         stamp = self.stamp(op, fixed_point)
@@ -111,7 +111,7 @@ class Batch:
         )
         return self.admit([intake], stamp=stamp, news=news, last_row=self._next_row + intake.tally.read)
 
-    def admit(self, intakes: Sequence[Intake], *, stamp: Stamp, news: str | None, last_row: int) -> int:
+    def admit(self, intakes: Sequence[Intake], *, stamp: Stamp, news: changes.News | None, last_row: int) -> int:
         """Keep what is news of rows that are staged already, numbered below `last_row`. Else as `take`."""
         self._next_row = last_row
         self._bad += [intake.bad for intake in intakes if intake.bad is not None]
@@ -129,7 +129,10 @@ class Batch:
             self._bench.define("staged", "select * from arrived")
         pieces = arrived
         if repeated or news is not None:
-            pieces = [self._stage_query(news or "select * from staged", "kept")]
+            news = news or changes.News("select * from staged")
+            for name, query in news.steps:
+                self._bench.step(name, query)
+            pieces = [self._stage_query(news.query, "kept")]
         kept = sum(file.rows for file in pieces)
         self.counts.known += rows - repeated - kept
         self.counts.appended += kept
@@ -175,7 +178,7 @@ class Batch:
             return
         number = self.state.batch
         rows = self._bench.scalar(f"select count(*) from bronze where _batch <= {number}")
-        file = self._stage_query(newest_events(self.contract), "live")
+        file = self._stage_query(changes.newest_events(self.contract), "live")
         make_folder(self._filesystem, self.table.checkpoint_folder)
         move(self._filesystem, file.path, f"{self.table.checkpoint_folder}/{number:08d}-{rows}.parquet")
 

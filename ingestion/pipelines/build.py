@@ -15,6 +15,7 @@ from typing import Any
 from ingestion import scratch
 from ingestion.errors import BuildError, ConcurrentWriteError, ConfigurationError, InvalidContractError
 from ingestion.lake.base import ONE_WRITER
+from ingestion.lake.library_errors import OUT_OF_MEMORY
 from ingestion.lake.mask_salt import SALT, check_salt, keep_fingerprint
 from ingestion.pipelines.context import Context
 from ingestion.pipelines.dbt_process import output_of
@@ -228,6 +229,8 @@ def _reason(entry: dict[str, Any]) -> str:
     """Return what dbt says about a node; of an error that may quote a row's value only its class."""
     if entry.get("failures"):
         return f" ({entry['failures']} rows break it)"
+    if OUT_OF_MEMORY.search(entry.get("message") or ""):
+        return " (out of memory: set LAKEHOUSE_MEMORY to more)"
     lines = [line.strip() for line in (entry.get("message") or "").splitlines() if line.strip()]
     shown = [_without_values(line) for line in lines[1:2] or lines[:1]]
     return f" ({shown[0][:900]})" if shown else ""

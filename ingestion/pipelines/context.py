@@ -26,6 +26,7 @@ from ingestion.errors import (
     LakeError,
     LakehouseError,
     LakeUnavailableError,
+    SourceUnavailableError,
 )
 from ingestion.lake.base import Engine
 from ingestion.lake.delta_rs import DeltaRs
@@ -39,7 +40,10 @@ from ingestion.sources import open_source
 from ingestion.sources.base import Source
 
 logger = logging.getLogger("lakehouse")
-_SAYING: tuple[type[LakehouseError], ...] = (LakeError, LakeUnavailableError, ConcurrentWriteError, IntegrityError)
+_SAYING: tuple[type[LakehouseError], ...] = (
+    *(LakeError, LakeUnavailableError, ConcurrentWriteError, IntegrityError),
+    *(ConfigurationError, SourceUnavailableError),
+)
 _COMMITTING = ("load", "repair", "replay")
 SIGNALLED = 128  # a process that a signal ended has this plus the signal's number as its exit code
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from ingestion.errors import LakehouseError, TablesFailedError, UnexpectedError
+from ingestion.lake.library_errors import library_error
 
 DEBUG = "LAKEHOUSE_DEBUG"
 T = TypeVar("T")
@@ -44,14 +45,14 @@ def is_error(exc: BaseException) -> bool:
 
 def as_ours(subject: str, error: BaseException) -> LakehouseError:
     """
-    Return an error as one of ours; what nobody foresaw becomes UnexpectedError.
+    Return an error as one of ours; what nobody foresaw, and no library says, becomes UnexpectedError.
 
-    With LAKEHOUSE_DEBUG in the environment the latter keeps the error as its cause, which a traceback shows with its
+    With LAKEHOUSE_DEBUG in the environment it keeps the error as its cause, which a traceback shows with its
     text; without it the cause is suppressed.
     """
     if isinstance(error, LakehouseError):
         return error
-    told = UnexpectedError(subject, error)
+    told = library_error(subject, error) or UnexpectedError(subject, error)
     told.__cause__ = error if os.environ.get(DEBUG) else None
     told.__suppress_context__ = True
     return told

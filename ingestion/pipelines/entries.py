@@ -16,7 +16,6 @@ from ingestion.bronze.rows import Stamp, quarantine_schema
 from ingestion.contracts.compare import FoundColumn
 from ingestion.contracts.model import Contract, Mode
 from ingestion.contracts.window import Window
-from ingestion.extract.split import Tally
 from ingestion.extract.staging import ParquetFile, ParquetStage
 from ingestion.extract.windows import future_limit
 from ingestion.lake import duck
@@ -99,24 +98,23 @@ def stage_refused(
     The rows of the keys of open entries, those of the view `in_flight` left out, are read and judged as a load does.
     Returns how many rows were read.
     """
-    bench.define("read_rows", "select * from bronze limit 0")
-    bench.define("staged_bad", "select * from quarantine limit 0")
     keys = bench.select(entries.open_keys(contract, without=in_flight))
-    tally = Tally()
-    if keys.num_rows:
-        point = snapshot.fixed_point
-        intake = stage_rows(
-            contract,
-            snapshot.read(contract, Window(), found=found, keys=keys.cast(contract.key_schema)),
-            filesystem=pafs.LocalFileSystem(),
-            folder=str(bench.folder),
-            stamp=Stamp(0, "R", point.moment, point.sequence, point.moment),
-            first_row=1,
-            future=future_limit(contract, point) if contract.mode is Mode.INCREMENTAL else None,
-        )
-        tally = intake.tally
-        bench.view("read_rows", [intake.arrived.path])
-        if intake.bad is not None:
-            bench.view("staged_bad", [intake.bad.path])
+    if not keys.num_rows:
+        bench.table("refused", entries.none_refused(contract))
+        return 0
+    point = snapshot.fixed_point
+    intake = stage_rows(
+        contract,
+        snapshot.read(contract, Window(), found=found, keys=keys.cast(contract.key_schema)),
+        filesystem=pafs.LocalFileSystem(),
+        folder=str(bench.folder),
+        stamp=Stamp(0, "R", point.moment, point.sequence, point.moment),
+        first_row=1,
+        future=future_limit(contract, point) if contract.mode is Mode.INCREMENTAL else None,
+    )
+    bench.view("read_rows", [intake.arrived.path])
+    bench.define("staged_bad", "select * from quarantine limit 0")
+    if intake.bad is not None:
+        bench.view("staged_bad", [intake.bad.path])
     bench.table("refused", entries.refused(contract))
-    return tally.read
+    return intake.tally.read

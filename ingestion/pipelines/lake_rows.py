@@ -12,8 +12,6 @@ import pyarrow.fs as pafs
 
 from ingestion.bronze.table import BronzeState, BronzeTable
 from ingestion.contracts.model import Contract
-from ingestion.lake import duck
-from ingestion.lake.files import PARQUET
 from ingestion.lake.storage_files import make_folder
 from ingestion.pipelines.spark_workbench import SparkWorkbench, open_spark_workbench
 from ingestion.pipelines.workbench import Workbench
@@ -43,9 +41,7 @@ class EmbeddedRows:
     bench: Workbench
 
     def hold(self, query: str) -> None:
-        path = str(self.bench.folder / f"{LIVE_ROWS}.parquet")
-        self.bench.connection.execute(f"copy ({query}) to {duck.literal(path)} ({PARQUET})")
-        self.bench.view(LIVE_ROWS, [path])
+        self.bench.keep(LIVE_ROWS, query)
 
     def side(self, contract: Contract, plan: RowPlan, *, in_flight: Path | None) -> Side:
         keys = None if in_flight is None else IN_FLIGHT

@@ -37,7 +37,8 @@ _WORDS = (
     (re.compile(r"\blist_contains\("), "array_contains("),
     (re.compile(r"\bstring_split\("), "split("),
     (re.compile(r"\bunnest\("), "explode("),
-    (re.compile(r"\* exclude \("), "* except ("),
+    (re.compile(r"\bstruct_pack\("), "struct("),
+    (re.compile(r"(\w+) := (\w+)"), r"\2 as \1"),
 )
 
 
@@ -77,6 +78,9 @@ class SparkWorkbench:
         path = f"{self.folder}/{name}-{uuid.uuid4().hex[:8]}"
         self._ask(query).write.parquet(self._uri(path))
         self.session.read.parquet(self._uri(path)).createOrReplaceTempView(name)
+
+    def step(self, name: str, query: str) -> None:
+        self.define(name, query)
 
     def scalar(self, query: str) -> int:
         row = self._ask(query).first()

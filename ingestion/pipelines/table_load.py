@@ -199,8 +199,8 @@ class TableLoad:
         if self.source.shares(chunks.fixed_point):
             self._check_count(self.snapshot.count(self.contract, plan.window), "in the window")
 
-    def _news(self, plan: ReadPlan) -> str | None:
-        """Return the statement that finds what the lake lacks among the staged rows; None keeps all."""
+    def _news(self, plan: ReadPlan) -> changes.News | None:
+        """Return what finds the rows that the lake lacks among the staged ones; None keeps all."""
         contract = self.contract
         if self.state.is_empty or not self._appends:
             return None
@@ -211,7 +211,7 @@ class TableLoad:
         since = None if plan.window.low is None else effective_time(contract, plan.window.low)
         return self._changed(contract.content_names, op="U", since=since)
 
-    def _changed(self, compared: tuple[str, ...], *, op: str | None, since: datetime | None = None) -> str:
+    def _changed(self, compared: tuple[str, ...], *, op: str | None, since: datetime | None = None) -> changes.News:
         moment = self.batch.fixed_point.moment
         return changes.changed_state(self.contract, compared, op=op, moment=moment, since=since)
 

@@ -12,16 +12,20 @@ from pathlib import Path
 from typing import Protocol
 
 import pyarrow as pa
+import pyarrow.fs as pafs
 
 from ingestion import scratch
 from ingestion.bronze.checkpoint import create_events_view, find_checkpoint
+from ingestion.bronze.rows import bronze_schema
 from ingestion.bronze.table import BronzeState, BronzeTable
 from ingestion.extract.staging import ParquetFile, ParquetStage
 from ingestion.lake import duck
 from ingestion.lake.base import StagedFile
+from ingestion.lake.files import VECTOR_ROWS
 from ingestion.lake.layout import Lake
 
 BATCH_ROWS = 64 * 1024
+BATCH_VALUES = 32 * BATCH_ROWS
 
 
 class Bench(Protocol):
@@ -37,6 +41,10 @@ class Bench(Protocol):
 
     def table(self, name: str, query: str) -> None:
         """Compute a query now and keep its rows under a name, in place of what bore it."""
+        ...
+
+    def step(self, name: str, query: str) -> None:
+        """Name a query that a later one speaks of; where memory is bounded it is computed now, by itself."""
         ...
 
     def scalar(self, query: str) -> int:
@@ -84,6 +92,9 @@ class Workbench:
     def table(self, name: str, query: str) -> None:
         self.connection.execute(f"create or replace table {name} as {query}")
 
+    def step(self, name: str, query: str) -> None:
+        self.table(name, query)
+
     def scalar(self, query: str) -> int:
         row = self.connection.execute(query).fetchone()
         return int(row[0]) if row else 0
@@ -91,9 +102,22 @@ class Workbench:
     def select(self, query: str) -> pa.Table:
         return self.connection.execute(query).to_arrow_table()
 
+    def keep(self, name: str, query: str) -> None:
+        """Write a query's rows to a file of the local folder, and make its view."""
+        rows = self._stream(query)
+        with ParquetStage(pafs.LocalFileSystem(), str(self.folder / f"{name}.parquet"), rows.schema) as stage:
+            stage.write_all(rows)
+            self.view(name, [stage.close().path])
+
     def reader(self, query: str, schema: pa.Schema) -> pa.RecordBatchReader:
-        reader = self.connection.execute(query).to_arrow_reader(BATCH_ROWS)
+        reader = self._stream(query)
         return reader if reader.schema.equals(schema) else reader.cast(schema)
+
+    def _stream(self, query: str) -> pa.RecordBatchReader:
+        """Run a query and stream its rows, wide ones in small batches."""
+        found = self.connection.execute(query)
+        rows = min(BATCH_ROWS, BATCH_VALUES // max(1, len(found.description or ())))
+        return found.to_arrow_reader(max(VECTOR_ROWS, rows))
 
     def stage(self, query: str, schema: pa.Schema, path: str) -> ParquetFile:
         with ParquetStage(self.lake.filesystem, path, schema) as stage:
@@ -120,9 +144,12 @@ def open_bench(table: BronzeTable, state: BronzeState, *, memory_limit: str) -> 
 @contextmanager
 def open_workbench(table: BronzeTable, state: BronzeState, *, memory_limit: str) -> Iterator[Workbench]:
     """Open a workbench at the versions of `state`; its folder is swept away at the end."""
+    columns = len(bronze_schema(table.contract))
     with (
         scratch.folder("bench") as folder,
-        duck.connect(at=table.uri, memory_limit=memory_limit, spill=str(folder / "spill")) as connection,
+        duck.connect(
+            at=table.uri, memory_limit=memory_limit, spill=str(folder / "spill"), columns=columns
+        ) as connection,
     ):
         connection.execute(f"create view bronze as select * from {duck.scan(table.uri, state.version)}")
         connection.execute(f"create view quarantine as {table.quarantine_at(state.quarantine_version)}")

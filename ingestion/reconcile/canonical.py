@@ -21,12 +21,12 @@ from __future__ import annotations
 import hashlib
 import math
 import struct
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
 
-from ingestion.reconcile.hashes import WITH_LENGTH, HashColumn, HashType, Kind, RowPlan
+from ingestion.reconcile.hashes import WITH_LENGTH, HashColumn, HashType, Kind, RowPlan, in_groups
 
 END = "|"
 _DECIMAL_DIGITS = str.maketrans("89ABCDEF", "01234567")
@@ -45,13 +45,19 @@ def field_text(type_: HashType, value: Any) -> str:
 
 def row_hash(plan: RowPlan, row: Mapping[str, Any]) -> str:
     """Return a row's MD5, 32 hexadecimal digits in upper case."""
-    texts = [_joined(group, row) for group in plan.groups]
-    return _md5((texts[0] if len(texts) == 1 else "".join(_md5(text.encode()) for text in texts)).encode())
+    return _grouped_hash(plan.groups, row)
 
 
 def key_hash(plan: RowPlan, row: Mapping[str, Any]) -> str:
     """Return the MD5 of a row's key, whose first digits name its bucket."""
-    return _md5(_joined(plan.key_columns, row).encode())
+    return _grouped_hash(plan.key_groups, row)
+
+
+def _grouped_hash(groups: Iterable[Iterable[HashColumn]], row: Mapping[str, Any]) -> str:
+    texts: Sequence[str] = [_joined(group, row) for group in groups]
+    while len(texts) > 1:
+        texts = ["".join(_md5(text.encode()) for text in some) for some in in_groups(texts)]
+    return _md5(texts[0].encode())
 
 
 def lanes(row_hash: str) -> tuple[int, int]:

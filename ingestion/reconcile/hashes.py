@@ -22,6 +22,8 @@ from ingestion.reconcile.declared import base_of, digits_of, most_bytes
 
 GROUP_BYTES = 3_900
 """A text in Oracle's SQL ends at 4,000 bytes: longer rows are hashed in groups, and the hashes are hashed."""
+GROUP_HASHES = GROUP_BYTES // 32
+"""So many hashes are hashed together: those of the groups of a wide row may come to more than one text."""
 DIGESTED_BYTES = 1_000
 """Values of Oracle that may be longer stand in the row as their own hash."""
 
@@ -77,8 +79,8 @@ class RowPlan:
     """
     What both sides hash, in this order.
 
-    More than one group: the row's text is the groups' hashes. `excluded` says why a column is not compared; where a
-    key is among them, equal checksums prove nothing (`can_prove`).
+    More than one group: the row's text is the groups' hashes, or (`in_groups`) the hashes of their hashes. `excluded`
+    says why a column is not compared; where a key is among them, equal checksums prove nothing (`can_prove`).
     """
 
     keys: tuple[str, ...]
@@ -87,12 +89,11 @@ class RowPlan:
 
     @property
     def groups(self) -> tuple[tuple[HashColumn, ...], ...]:
-        groups: list[list[HashColumn]] = [[]]
-        for column in self.columns:
-            if groups[-1] and sum(c.size + 1 for c in groups[-1]) + column.size > GROUP_BYTES:
-                groups.append([])
-            groups[-1].append(column)
-        return tuple(tuple(group) for group in groups)
+        return _grouped(self.columns)
+
+    @property
+    def key_groups(self) -> tuple[tuple[HashColumn, ...], ...]:
+        return _grouped(self.key_columns)
 
     @property
     def key_columns(self) -> tuple[HashColumn, ...]:
@@ -108,6 +109,24 @@ class RowPlan:
         kept = tuple(column for column in self.columns if column.name not in names)
         dropped = {column.name: reason for column in self.columns if column.name in names}
         return replace(self, columns=kept, excluded=self.excluded | dropped)
+
+
+def _grouped(columns: Sequence[HashColumn]) -> tuple[tuple[HashColumn, ...], ...]:
+    """Return columns in runs whose texts fit one text of their database."""
+    groups: list[list[HashColumn]] = [[]]
+    size = 0
+    for column in columns:
+        if groups[-1] and size + column.size > GROUP_BYTES:
+            groups.append([])
+            size = 0
+        groups[-1].append(column)
+        size += column.size + 1
+    return tuple(tuple(group) for group in groups)
+
+
+def in_groups(texts: Sequence[str]) -> list[Sequence[str]]:
+    """Return texts in runs whose hashes fit one text."""
+    return [texts[at : at + GROUP_HASHES] for at in range(0, len(texts), GROUP_HASHES)]
 
 
 def plan_row(contract: Contract, found: Sequence[FoundColumn] = (), answering: str = "") -> RowPlan:

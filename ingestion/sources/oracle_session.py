@@ -129,7 +129,7 @@ def translated(system: str, contract: Contract | None = None) -> Iterator[None]:
     """Raise the driver's errors as ours, without their text."""
     try:
         yield
-    except LakehouseError:
+    except (LakehouseError, MemoryError):
         raise
     except oracledb.Error as exc:
         details = exc.args[0] if exc.args else None

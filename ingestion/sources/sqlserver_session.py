@@ -172,7 +172,7 @@ def translated(system: str, contract: Contract | None = None) -> Iterator[None]:
     """Raise the driver's errors as ours, without their text."""
     try:
         yield
-    except LakehouseError:
+    except (LakehouseError, MemoryError):
         raise
     except arrow_odbc.Error as exc:
         found = diagnose(str(exc))

@@ -84,6 +84,11 @@ class Loader:
         self.connection.register("offered", pa.Table.from_batches([stamped], bronze_schema(self.contract)))
         self.connection.execute(f"create or replace table {view} as from offered")
 
+    def found(self, news: changes.News) -> str:
+        for name, query in news.steps:
+            self.connection.execute(f"create or replace table {name} as {query}")
+        return news.query
+
     def load(self, load: Load) -> None:
         self.batch += 1
         moment = wall(load.clock).replace(tzinfo=UTC)  # type: ignore[union-attr]
@@ -93,7 +98,7 @@ class Loader:
         self.offer("staged", [(k, *row) for k, row in window.items()], moment)
         content = self.contract.content_names
         news = changes.changed_state(self.contract, content, op="U", moment=moment, since=since)
-        self.connection.execute(f"create or replace table news as {news}")
+        self.connection.execute(f"create or replace table news as {self.found(news)}")
         self.connection.register("keys", pa.table({"id": pa.array(list(there), pa.int64())}))
         self.connection.execute("create or replace table source_keys as from keys")
         self.connection.execute("create or replace table refused_keys as from source_keys limit 0")
@@ -105,7 +110,9 @@ class Loader:
         self.connection.execute(f"insert into news by name {gone}")
         self.offer("staged", [(k, *there[k]) for k in lacking], moment, op="R")
         fetched = changes.changed_state(self.contract, content, op="R", moment=moment)
-        self.connection.execute(f"insert into bronze by name select * from news union all by name {fetched}")
+        self.connection.execute(
+            f"insert into bronze by name select * from news union all by name {self.found(fetched)}"
+        )
         for key in range(1, len(load.rows) + 1):
             last = self.seen[key][-1]
             if key not in there or key in window or last is None or last[1] is None:

@@ -18,7 +18,7 @@ from tests.spark.session import NEEDS_SPARK
         ("cast('2026-01-01' as timestamptz)", "cast('2026-01-01' as timestamp_ltz)"),
         ("list_contains(string_split(_breaks, '; '), 'a')", "array_contains(split(_breaks, '; '), 'a')"),
         ("select unnest(string_split(x, '; '))", "select explode(split(x, '; '))"),
-        ("select * exclude (_rank) from t", "select * except (_rank) from t"),
+        ("max(struct_pack(_eff := _eff, _row := _row))", "max(struct(_eff as _eff, _row as _row))"),
         ("select 'varchar', \"varchar\", 'it''s a blob\\'", "select 'varchar', \"varchar\", 'it\\'s a blob\\\\'"),
         ('select "a""varchar", \'timestamptz\' as varchars', 'select "a""varchar", \'timestamptz\' as varchars'),
     ],

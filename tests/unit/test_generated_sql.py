@@ -43,7 +43,8 @@ def bronze_statements() -> Iterator[str]:
     table = contract("duckdb")
     yield changes.live(table, table.content_names)
     for since in (None, MOMENT):
-        yield changes.changed_state(table, table.content_names, op=None, moment=MOMENT, since=since)
+        news = changes.changed_state(table, table.content_names, op=None, moment=MOMENT, since=since)
+        yield from (news.query, *(query for _, query in news.steps))
     for statement in (
         changes.duplicates, changes.singles, changes.vanished_keys, changes.reported_keys, changes.lacking_keys,
         entries.newly_bad, entries.refused, census.missing_keys, census.extra_keys, census.repeated_keys, census.known_of_found,

@@ -12,7 +12,7 @@ from datetime import date
 from typing import Any
 
 from ingestion.reconcile.canonical import END
-from ingestion.reconcile.hashes import WITH_LENGTH, HashColumn, HashType, RowPlan
+from ingestion.reconcile.hashes import WITH_LENGTH, HashColumn, HashType, RowPlan, in_groups
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,16 +100,24 @@ class Dialect(ABC):
         return [self.byte_length(column.type, origin), "':'", text] if column.type.kind in WITH_LENGTH else [text]
 
     def row_text(self, plan: RowPlan, origins: Mapping[str, Origin]) -> str:
-        texts = [self.fields(group, origins) for group in plan.groups]
-        return texts[0] if len(texts) == 1 else self.joined([self.upper_hash(text) for text in texts])
+        return self._grouped_text(plan.groups, origins)
 
     def key_text(self, plan: RowPlan, origins: Mapping[str, Origin]) -> str:
-        return self.fields(plan.key_columns, origins)
+        return self._grouped_text(plan.key_groups, origins)
+
+    def _grouped_text(self, groups: Sequence[Sequence[HashColumn]], origins: Mapping[str, Origin]) -> str:
+        texts = [self.fields(group, origins) for group in groups]
+        while len(texts) > 1:
+            texts = [self.joined([self.upper_hash(text) for text in some]) for some in in_groups(texts)]
+        return texts[0]
 
     def fields(self, columns: Sequence[HashColumn], origins: Mapping[str, Origin]) -> str:
         """Return the text of some columns of a row, never null."""
+        return self.joined(self.field_parts(columns, origins))
+
+    def field_parts(self, columns: Sequence[HashColumn], origins: Mapping[str, Origin]) -> list[str]:
         parts = [[*self.parts(column, origins[column.name]), f"'{END}'"] for column in columns]
-        return self.joined([part for column in parts for part in column])
+        return [part for column in parts for part in column]
 
     def with_lanes(self, inner: str, passed: Sequence[str]) -> str:
         """Return `passed`, `lane_1` and `lane_2` of a query that yields `passed` and a hash `h`."""

@@ -10,6 +10,9 @@ from ingestion.reconcile.declared import arguments_of, base_of, digits_of
 from ingestion.reconcile.dialects.base import Dialect, Origin, text_literal
 from ingestion.reconcile.hashes import WITH_LENGTH, HashColumn, HashType, Kind
 
+CONCAT_ARGUMENTS = 254
+MOST_BYTES = 8_000
+"""A VARCHAR that is not MAX ends there."""
 _UTF8 = "Latin1_General_100_BIN2_UTF8"
 _TYPES = {
     Kind.INTEGER: "BIGINT",
@@ -132,14 +135,18 @@ class SqlServerDialect(Dialect):
     def byte_length(self, type_: HashType, origin: Origin) -> str:
         return f"CAST(DATALENGTH({self.spelled(type_, origin)}) AS VARCHAR(20))"
 
-    def joined(self, parts: Sequence[str]) -> str:
-        return f"CONCAT({', '.join(parts)})"
+    def joined(self, parts: Sequence[str], start: Sequence[str] = ()) -> str:
+        """Concatenate in as many steps as it takes; each begins with `start`. CONCAT takes 2 to 254 texts."""
+        texts, most = list(parts), CONCAT_ARGUMENTS - len(start)
+        while len(texts) > most:
+            texts = [_concat([*start, *texts[at : at + most]]) for at in range(0, len(texts), most)]
+        return _concat([*start, *texts])
 
     def fields(self, columns: Sequence[HashColumn], origins: Mapping[str, Origin]) -> str:
-        """Concatenate as VARCHAR(MAX) where the texts may come to more than 8,000 bytes: they would be cut."""
-        text = super().fields(columns, origins)
+        """Concatenate as VARCHAR(MAX) where the texts may come to more than 8,000 bytes: any step would cut them."""
         most = sum(_most_bytes(column.type, origins[column.name].physical) for column in columns)
-        return text if most <= 8_000 else text.replace("CONCAT(", "CONCAT(CAST('' AS VARCHAR(MAX)), ", 1)
+        start = ["CAST('' AS VARCHAR(MAX))"] if most > MOST_BYTES else []
+        return self.joined(self.field_parts(columns, origins), start)
 
     def hash_hex(self, text: str) -> str:
         return f"CONVERT(CHAR(32), HASHBYTES('MD5', {text}), 2)"
@@ -166,6 +173,10 @@ class SqlServerDialect(Dialect):
 
     def day(self, day: date) -> str:
         return f"CONVERT(DATE, '{day.isoformat()}', 23)"
+
+
+def _concat(texts: Sequence[str]) -> str:
+    return f"CONCAT({', '.join(texts)})" if len(texts) > 1 else texts[0]
 
 
 def _bytes(sql: str, physical: str) -> str:
