@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-import pytest
-
 from ingestion.pipelines.context import Context, initialise, open_context
 from ingestion.pipelines.load import load_table
 from ingestion.pipelines.repair import repair_table
@@ -30,17 +28,16 @@ customProperties:
 """
 
 
-@pytest.fixture
-def wide(tmp_path: Path) -> Company:
-    """Twenty rows of 1,000 columns, nothing loaded yet."""
-    made = Company(tmp_path)
+def make_wide(folder: Path, width: int, rows: int) -> Company:
+    """A table of so many text columns and three more, nothing loaded yet."""
+    made = Company(folder)
     columns = [("id", "integer", "BIGINT", ", primaryKey: true, primaryKeyPosition: 1, required: true")]
-    columns += [(f"c{at}", "string", "VARCHAR", ", logicalTypeOptions: {maxLength: 9}") for at in range(WIDTH)]
+    columns += [(f"c{at}", "string", "VARCHAR", ", logicalTypeOptions: {maxLength: 9}") for at in range(width)]
     columns += [("seen_at", "timestamp", "TIMESTAMP", ""), ("changed_at", "timestamp", "TIMESTAMP", ", required: true")]
     made.contract("wide", HEAD.format(entity="wide", table="wide") + "".join(COLUMN.format(*c) for c in columns) + LAKE)
     made.sql(
         f"create table wide ({', '.join(f'{name} {type_}' for name, _, type_, _ in columns)})",
-        f"insert into wide select i, {', '.join(['i'] * WIDTH)}, null, '2026-03-01 10:00:00' from range(20) r(i)",
+        f"insert into wide select i, {', '.join(['i'] * width)}, null, '2026-03-01 10:00:00' from range({rows}) r(i)",
     )
     initialise(made.settings)
     return made
@@ -52,11 +49,12 @@ def context(company: Company) -> Context:
     return open_context(replace(settings, memory_limit="1GB"), "run-1")
 
 
-def test_a_change_of_any_column_of_a_wide_table_is_loaded_and_repaired(wide: Company) -> None:
+def test_a_change_of_any_column_of_a_wide_table_is_loaded_and_repaired(tmp_path: Path) -> None:
+    wide = make_wide(tmp_path, WIDTH, 20)
     first = load_table(context(wide), WIDE)
-    wide.sql("update wide set c500 = 'new', changed_at = '2026-03-01 11:00:00' where id = 1")
+    wide.sql("update wide set c500 = 'new', changed_at = '2026-03-01 11:00:00' where id = 999")
     second = load_table(context(wide), WIDE)
-    wide.sql(f"update wide set c{WIDTH - 1} = 'late' where id = 2", "delete from wide where id = 3")
+    wide.sql(f"update wide set c{WIDTH - 1} = 'late' where id = 2", "delete from wide where id = 999")
 
     repaired = repair_table(context(wide), WIDE, allow_deletes=True)
 
@@ -69,12 +67,13 @@ def test_a_change_of_any_column_of_a_wide_table_is_loaded_and_repaired(wide: Com
     assert wide.lake("select outcome, rung from ops.gaps") == [("equal", "checksums")]
 
 
-def test_bad_rows_of_a_wide_table_are_known_again_and_settled(wide: Company) -> None:
-    wide.sql("update wide set c7 = 'much too long' where id < 10")
+def test_bad_rows_of_a_wide_table_are_known_again_and_settled(tmp_path: Path) -> None:
+    wide = make_wide(tmp_path, 300, 1000)
+    wide.sql("update wide set c7 = 'much too long' where id >= 10")
     first = load_table(context(wide), WIDE)
-    wide.sql("update wide set c7 = 'short' where id = 1")
+    wide.sql("update wide set c7 = 'short' where id = 999")
 
     second = load_table(context(wide), WIDE)
 
-    assert (first.quarantined, first.appended) == (10, 10)
-    assert (second.quarantined, second.known_bad, second.settled, second.appended) == (0, 9, 1, 1)
+    assert (first.quarantined, first.appended) == (990, 10)
+    assert (second.quarantined, second.known_bad, second.settled, second.appended) == (0, 989, 1, 1)
