@@ -29,7 +29,7 @@ def lake_maintenance() -> None:
     def maintain(params: dict[str, Any], run_id: str) -> list[dict[str, Any]]:
         from datetime import timedelta
 
-        from ingestion.pipelines.maintenance import maintain
+        from ingestion.admin.maintenance import maintain
 
         done = maintain(wiring.open_run(run_id), keep=timedelta(days=params["keep_days"]))
         return [table.as_dict() for table in done]

@@ -48,12 +48,12 @@ def medallion_daily() -> None:
     # The only leaf, so its state is the run's; it therefore answers for every task before it.
     @task(trigger_rule=TriggerRule.ALL_DONE)
     def verdict(run_id: str) -> None:
-        from ingestion.pipelines import day
+        from ingestion import daily
 
         run = wiring.open_run(run_id)
-        red = day.verdict(run, run_id, planned)
-        red += [f"{step} dbt: not written" for step in ("audit", "docs") if "dbt" not in day.good_ends(run, step)]
-        day.raise_if_red(run_id, red)
+        red = daily.verdict(run, run_id, planned)
+        red += [f"{step} dbt: not written" for step in ("audit", "docs") if "dbt" not in daily.good_ends(run, step)]
+        daily.raise_if_red(run_id, red)
 
     loads = []
     for system, ids in systems.items():

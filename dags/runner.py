@@ -25,7 +25,7 @@ from airflow.sdk.exceptions import AirflowSkipException
 from ingestion.errors import ConfigurationError, LakehouseError
 
 if TYPE_CHECKING:
-    from ingestion.pipelines.context import Context
+    from ingestion.runs.context import Context
 
 RUNNER, OPTIONS = "LAKEHOUSE_RUNNER", "LAKEHOUSE_RUNNER_OPTIONS"
 MODULES = {"spark-submit": ("runner_spark_submit", "apache-spark"), "databricks": ("runner_databricks", "databricks")}
@@ -127,7 +127,7 @@ class OnCluster(BaseOperator):
     def execute(self, context: Any) -> dict[str, Any]:
         if self.system not in (None, self.subject.partition(".")[0]):
             raise AirflowSkipException("a table of another system was asked for")
-        from ingestion.pipelines import outcome
+        from ingestion.runs import job_result
 
         run, store = wiring.open_run(context["run_id"]), context["task_state_store"]
         noted = store.get(KNOWN_ROWS)
@@ -143,7 +143,7 @@ class OnCluster(BaseOperator):
             raise why from exc
         rows = self._ledger(run)
         store.clear()  # the job is judged by these rows: a task that is cleared or tried again starts a new one
-        result = wiring.plain(outcome.result(self.step, self.subject, rows))
+        result = wiring.plain(job_result.result(self.step, self.subject, rows))
         if self.step == "load":
             wiring.announce(self.subject, result, context["outlet_events"])
         return result
@@ -173,20 +173,20 @@ class OnCluster(BaseOperator):
 
     def _ledger(self, run: Context) -> list[dict[str, Any]]:
         """Return the rows that the job left."""
-        from ingestion.pipelines import outcome
+        from ingestion.runs import job_result
 
-        rows = outcome.rows_of(run, self.step, self.subject)
+        rows = job_result.rows_of(run, self.step, self.subject)
         return [row for row in rows if row["finished_at"].timestamp() not in self.known]
 
     def _moments(self, run: Context) -> list[float]:
         """Return when the step's rows ended that stand in the ledger already, whoever wrote them."""
-        from ingestion.pipelines import outcome
+        from ingestion.runs import job_result
 
-        return [row["finished_at"].timestamp() for row in outcome.rows_of(run, self.step, self.subject)]
+        return [row["finished_at"].timestamp() for row in job_result.rows_of(run, self.step, self.subject)]
 
     def _why(self, run: Context, exc: Exception) -> LakehouseError | None:
-        from ingestion.pipelines import outcome
+        from ingestion.runs import job_result
 
         code = _EXIT_CODE.search(str(exc))
         rows = self._ledger(run)
-        return outcome.failure(self.step, self.subject, rows, int(code[1]) if code else None)
+        return job_result.failure(self.step, self.subject, rows, int(code[1]) if code else None)

@@ -26,7 +26,7 @@ from ingestion.errors import ConfigurationError
 from ingestion.settings import CONNECTION_PREFIX, Connection, Settings
 
 if TYPE_CHECKING:
-    from ingestion.pipelines.context import Context
+    from ingestion.runs.context import Context
 
 # Nothing is derived from this date: a run always goes from the last committed watermark to the newest point.
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -88,7 +88,7 @@ def open_run(run_id: str, subject: str | None = None) -> Context:
         ConfigurationError: the project has no contract: a run that does nothing must not be green.
         LakeError: there is no lake yet.
     """
-    from ingestion.pipelines.context import open_context
+    from ingestion.runs.context import open_context
 
     environ = {name: value for name, value in os.environ.items() if not name.startswith(CONNECTION_PREFIX)}
     settings = Settings.from_environ({**environ, "LAKEHOUSE_PROJECT": str(project())})
@@ -129,7 +129,7 @@ def connection_variables(subject: str) -> dict[str, str]:
 
 def fixed_point(system: str, run_id: str) -> dict[str, str]:
     """Return the fixed point that all loads of a system share in this run; empty where each load has its own."""
-    from ingestion.pipelines.points import shared_point
+    from ingestion.runs.fixed_points import shared_point
 
     point = shared_point(open_run(run_id, system), system)
     return {} if point is None else point.as_dict()
@@ -140,7 +140,7 @@ def load(
 ) -> dict[str, Any]:
     """Load one table; where a batch was committed, announce it as an event of the table's asset."""
     from ingestion.contracts.window import FixedPoint
-    from ingestion.pipelines.load import load_table
+    from ingestion.load.load_table import load_table
 
     point = FixedPoint.from_dict(at) if at else None
     result = load_table(open_run(run_id, contract_id), contract_id, at=point, **options)
@@ -153,7 +153,7 @@ def repair(contract_id: str, run_id: str, outlet_events: Any, **options: Any) ->
     what is to be approved, and how many `deletes` of that; given back as `approved_deletes`, these pass the brake.
     """
     from ingestion.errors import ApprovalNeededError, DeleteBrakeError
-    from ingestion.pipelines.repair import repair_table
+    from ingestion.gaps.repair import repair_table
 
     try:
         result = repair_table(open_run(run_id, contract_id), contract_id, **options)
@@ -174,19 +174,19 @@ def announce(contract_id: str, result: dict[str, Any], outlet_events: Any) -> di
 
 def check_gap(contract_id: str, run_id: str, *, is_red: bool = False) -> dict[str, Any]:
     """Record a table's sync gap and return the finding for the whole table; `is_red`: end with it if it is an alarm."""
-    from ingestion.pipelines import day
-    from ingestion.pipelines.gaps import record_sync_gap
+    from ingestion import daily
+    from ingestion.gaps.record import record_sync_gap
 
     run = open_run(run_id, contract_id)
     found = record_sync_gap(run, contract_id).as_dict()
     if is_red:
-        day.raise_if_red(run_id, day.alarms(run, run_id, contract_id))
+        daily.raise_if_red(run_id, daily.alarms(run, run_id, contract_id))
     return plain({name: value for name, value in found.items() if not isinstance(value, list | tuple)})
 
 
 def build(layer: str, run_id: str, planned: Sequence[str]) -> dict[str, Any]:
     """Build a layer without what descends from a load of this run that has no good end."""
-    from ingestion.pipelines.build import build_layer
+    from ingestion.build.dbt import build_layer
 
     run = open_run(run_id)
     return plain(build_layer(run, layer, without=without_good_end(run, planned)).as_dict())
@@ -194,15 +194,15 @@ def build(layer: str, run_id: str, planned: Sequence[str]) -> dict[str, Any]:
 
 def without_good_end(run: Context, planned: Sequence[str]) -> list[str]:
     """Return the planned contracts that no load of this run brought to a good end, as the ledger has it."""
-    from ingestion.pipelines import day
+    from ingestion import daily
 
-    loaded = day.good_ends(run, "load")
+    loaded = daily.good_ends(run, "load")
     return [contract_id for contract_id in planned if contract_id not in loaded]
 
 
 def write_docs(run_id: str) -> str:
     """Write dbt's documentation and return its folder."""
-    from ingestion.pipelines.build import generate_docs
+    from ingestion.build.dbt import generate_docs
 
     run = open_run(run_id)
     folder = Path(os.environ.get("LAKEHOUSE_DOCS") or run.settings.dbt_project / "target")

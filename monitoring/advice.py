@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ingestion.contracts.runbook import Runbook
+from ingestion.runbook.statements import Runbook
 from monitoring.facts import Facts
 from monitoring.ledger_views import Run
 

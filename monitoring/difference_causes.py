@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from ingestion.contracts import runbook
 from ingestion.contracts.model import Deletes, Mode
-from ingestion.contracts.runbook import Runbook
 from ingestion.ledger.tables import NO_PARTITION
+from ingestion.runbook import statements as runbook
+from ingestion.runbook.statements import Runbook
 from monitoring.advice import (
     Advice,
     advice_of,

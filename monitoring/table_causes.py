@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ingestion.contracts import runbook
 from ingestion.contracts.model import Contract, Mode, NullWatermark
+from ingestion.runbook import statements as runbook
 from monitoring.advice import (
     Advice,
     advice_of,

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from ingestion.contracts.runbook import Runbook
 from ingestion.lake import duck
 from ingestion.lake.layout import Lake
+from ingestion.runbook.statements import Runbook
 from monitoring.advice import Advice
 
 

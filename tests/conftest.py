@@ -18,7 +18,7 @@ os.environ["LAKEHOUSE_MASK_SALT"] = "a salt of the tests"  # Gold is not built w
 @pytest.fixture(scope="session")
 def spark() -> Iterator[Any]:
     """The one Spark session of this worker; a module that asks for it is marked NEEDS_SPARK."""
-    from ingestion.lake.spark_session import open_session
+    from ingestion.lake.spark.session import open_session
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Spark's own

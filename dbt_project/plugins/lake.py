@@ -21,13 +21,13 @@ from dbt.flags import get_flags
 from ingestion.errors import LakeError
 from ingestion.lake import duck
 from ingestion.lake.base import Commit
-from ingestion.lake.delta_rs import DeltaRs
+from ingestion.lake.embedded.engine import DeltaRs
+from ingestion.lake.embedded.rebuild import rebuild
+from ingestion.lake.embedded.rewrite import apply_difference
 from ingestion.lake.layout import Lake, LakeTable, open_lake
 from ingestion.lake.log import was_mended
 from ingestion.lake.mask_salt import SALT, open_salt
-from ingestion.lake.rebuild import rebuild
-from ingestion.lake.rewrite import apply_difference
-from ingestion.lake.storage_errors import reaching
+from ingestion.lake.storage.errors import reaching
 from ingestion.ledger import tables as ledger
 
 logger = logging.getLogger("lakehouse")

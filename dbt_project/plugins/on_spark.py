@@ -33,11 +33,11 @@ from deltalake import DeltaTable  # noqa: E402
 from deltalake.exceptions import DeltaError  # noqa: E402
 
 from ingestion.errors import LakeError, LakehouseError  # noqa: E402
-from ingestion.lake.delta_rs import DeltaRs  # noqa: E402
+from ingestion.lake.embedded.engine import DeltaRs  # noqa: E402
 from ingestion.lake.layout import Lake, LakeTable, open_lake  # noqa: E402
 from ingestion.lake.log import was_mended  # noqa: E402
 from ingestion.lake.mask_salt import SALT, open_salt  # noqa: E402
-from ingestion.lake.spark_session import open_session, prepare  # noqa: E402
+from ingestion.lake.spark.session import open_session, prepare  # noqa: E402
 from ingestion.ledger import tables as ledger  # noqa: E402
 
 TARGET = "LAKEHOUSE_DBT_TARGET"

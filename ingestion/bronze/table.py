@@ -15,17 +15,17 @@ from ingestion.bronze.checkpoint import checkpoints
 from ingestion.bronze.entries import STATE
 from ingestion.bronze.quarantine import OPEN
 from ingestion.bronze.rows import bronze_schema, quarantine_schema, unindexed_columns
-from ingestion.contracts.compare import Drift, DriftKind, bronze_drift
+from ingestion.contracts.drift import Drift, DriftKind, bronze_drift
 from ingestion.contracts.model import BronzeMode, Contract, DriftAction
 from ingestion.contracts.types import duckdb_type
 from ingestion.errors import Break, ConcurrentWriteError, RetypeError
 from ingestion.lake import duck
 from ingestion.lake.base import Commit, Engine, StagedFile
-from ingestion.lake.files import FileWriter
+from ingestion.lake.embedded.parquet_files import FileWriter
+from ingestion.lake.embedded.rewrite import write_partitioned
 from ingestion.lake.layout import Lake
-from ingestion.lake.rewrite import write_partitioned
 from ingestion.lake.statistics import file_statistics, indexed_columns
-from ingestion.lake.storage_files import move
+from ingestion.lake.storage.filesystem import move
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,15 +9,15 @@ import click
 from rich.console import Console
 from rich.text import Text
 
+from ingestion.admin.maintenance import KEEP
+from ingestion.admin.maintenance import maintain as maintain_tables
+from ingestion.admin.mending import TableMended, mend_lake
+from ingestion.admin.status import examine, table_statuses
 from ingestion.cli.base import Output, settings, with_output
 from ingestion.cli.fitting import FittingTable
 from ingestion.errors import ConfigurationError, LakeError
-from ingestion.pipelines.context import initialise, open_context
-from ingestion.pipelines.maintenance import KEEP
-from ingestion.pipelines.maintenance import maintain as maintain_tables
-from ingestion.pipelines.mending import TableMended, mend_lake
-from ingestion.pipelines.status import examine, table_statuses
 from ingestion.reconcile.gap import OK_IN_PART
+from ingestion.runs.context import initialise, open_context
 
 
 @click.command()

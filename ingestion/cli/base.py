@@ -17,8 +17,8 @@ from rich.console import Console
 
 from ingestion.cli.terminal import Terminal, as_json_has_it, shown, unread
 from ingestion.errors import LakehouseError
-from ingestion.lake.storage_errors import told_apart
-from ingestion.pipelines.each import DEBUG, as_ours
+from ingestion.lake.storage.errors import told_apart
+from ingestion.runs.each import DEBUG, as_ours
 from ingestion.settings import Settings
 
 

@@ -7,16 +7,16 @@ from pathlib import Path
 import click
 from rich.console import Console
 
+from ingestion.admin.import_contracts import import_contracts
 from ingestion.cli.base import Group, Output, settings, with_output
-from ingestion.contracts.compare import Drift, DriftKind
-from ingestion.contracts.dbt_sources import write_dbt_files
+from ingestion.contracts.drift import Drift, DriftKind
 from ingestion.contracts.odcs import lint as lint_folder
 from ingestion.contracts.odcs import read_contracts, read_version
 from ingestion.contracts.versions import compare_versions
+from ingestion.contracts.writing.dbt_sources import write_dbt_files
 from ingestion.errors import ConfigurationError, InvalidContractError
-from ingestion.pipelines.accepting import Accepted, accept_drift
-from ingestion.pipelines.context import open_context
-from ingestion.pipelines.importing import import_contracts
+from ingestion.load.accept_contract import Accepted, accept_drift
+from ingestion.runs.context import open_context
 
 
 @click.group(cls=Group)

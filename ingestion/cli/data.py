@@ -8,20 +8,20 @@ from collections.abc import Sequence
 import click
 from rich.console import Console
 
+from ingestion.build.as_of import build_as_of
+from ingestion.build.dbt import build_layer
 from ingestion.cli.base import Output, settings, with_output
 from ingestion.cli.fitting import FittingTable
 from ingestion.cli.gap_tables import gap_table
 from ingestion.contracts.window import FixedPoint
+from ingestion.daily import DayResult, raise_if_red, run_day, verdict
 from ingestion.errors import ConfigurationError
 from ingestion.lake import duck
-from ingestion.pipelines.as_of import build_as_of
-from ingestion.pipelines.build import build_layer
-from ingestion.pipelines.context import Context, open_context
-from ingestion.pipelines.day import DayResult, raise_if_red, run_day, verdict
-from ingestion.pipelines.each import as_list, each, raise_failed
-from ingestion.pipelines.load import load_table
-from ingestion.pipelines.plan import LoadPlan, plan_load
-from ingestion.pipelines.steps import LoadResult
+from ingestion.load.load_table import load_table
+from ingestion.load.plan import LoadPlan, plan_load
+from ingestion.load.steps import LoadResult
+from ingestion.runs.context import Context, open_context
+from ingestion.runs.each import as_list, each, raise_failed
 from monitoring import ledger_views
 from monitoring.ledger_views import TableGap
 

@@ -23,7 +23,7 @@ def drill(output: Output, ctx: click.Context, kinds: tuple[str, ...], is_list: b
 
     Sources and lake are temporary; yours are not touched. Ends with exit code 18 if one does not end as it must.
     """
-    from ingestion.demo.drill import DRILLS, DrillResult, run_drills
+    from ingestion.drills.run import DRILLS, DrillResult, run_drills
 
     if is_list:
         output.result(list(DRILLS), lambda console: console.print("\n".join(DRILLS)))

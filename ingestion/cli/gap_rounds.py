@@ -16,9 +16,9 @@ from multiprocessing.connection import Connection
 
 from ingestion.cli.gap_tables import Standing
 from ingestion.errors import LakehouseError, TransientError
-from ingestion.pipelines.context import Context, open_context
-from ingestion.pipelines.each import Failed, each
-from ingestion.pipelines.gaps import record_sync_gap
+from ingestion.gaps.record import record_sync_gap
+from ingestion.runs.context import Context, open_context
+from ingestion.runs.each import Failed, each
 from ingestion.settings import Settings
 from monitoring import ledger_views
 

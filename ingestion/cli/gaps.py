@@ -16,12 +16,12 @@ from ingestion.cli.data import chosen_tables, print_loads
 from ingestion.cli.gap_rounds import check_all, rounds, standing_of
 from ingestion.cli.gap_tables import Standing, print_advice, print_history, print_standing, standing_tables
 from ingestion.errors import CriticalGapError
-from ingestion.pipelines.context import open_context
-from ingestion.pipelines.each import as_list, each, raise_failed
-from ingestion.pipelines.repair import repair_table
-from ingestion.pipelines.waive import waive as waive_difference
+from ingestion.gaps.repair import repair_table
+from ingestion.gaps.waivers import waive as waive_difference
 from ingestion.reconcile.gap import CRITICAL
 from ingestion.reconcile.states import State
+from ingestion.runs.context import open_context
+from ingestion.runs.each import as_list, each, raise_failed
 from monitoring import ledger_views
 from monitoring.advisor import advise as causes_of
 from monitoring.facts import gather

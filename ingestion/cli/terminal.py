@@ -19,7 +19,7 @@ from types import FrameType
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 
-from ingestion.pipelines.context import SIGNALLED
+from ingestion.runs.context import SIGNALLED
 
 _STEERS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 

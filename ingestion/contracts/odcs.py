@@ -122,7 +122,7 @@ def _examine_folder(folder: Path) -> tuple[tuple[Contract, ...], list[Fault]]:
 
 
 def _examine(path: Path, shown: str, *, placed: bool = True) -> tuple[Contract | None, list[Fault]]:
-    from ingestion.contracts.compile import examine  # noqa: PLC0415 - listing ids must not cost this import
+    from ingestion.contracts.reading.compile import examine  # noqa: PLC0415 - listing ids must not cost this import
 
     try:
         text = path.read_text(encoding="utf-8-sig")

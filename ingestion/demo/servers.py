@@ -14,8 +14,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from ingestion.contracts.declarations import declaration
 from ingestion.contracts.model import Contract
+from ingestion.contracts.writing.declarations import declaration
 from ingestion.demo.tables import Changes, SourceTable
 from ingestion.errors import ConfigurationError
 from ingestion.settings import Settings
@@ -60,13 +60,13 @@ class SourceServers:
     def _writer(self, system: str) -> Iterator[_Writer]:
         connection = self.settings.connection(system)
         if connection.type == "oracle":
-            from ingestion.sources.oracle_session import connect
+            from ingestion.sources.oracle.session import connect
 
             with closing(connect(system, connection)) as opened:
                 yield OracleWriter(system, opened)
             return
         if connection.type in ("mssql", "sqlserver"):
-            from ingestion.sources.sqlserver_session import connect as connect_sqlserver
+            from ingestion.sources.sqlserver.session import connect as connect_sqlserver
 
             yield SqlServerWriter(system, connect_sqlserver(system, connection))
             return

@@ -22,23 +22,23 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from rich.table import Table
 from rich.text import Text
 
+from ingestion.build.dbt import build_layer
 from ingestion.contracts.model import Contract
 from ingestion.demo.files import SourceFiles
 from ingestion.demo.servers import SourceServers
 from ingestion.demo.world import DAY_1, DAY_2, Trouble, World, apply_day_2, create_day_1
 from ingestion.errors import LakeError
+from ingestion.gaps.record import record_sync_gap
+from ingestion.gaps.repair import repair_table
 from ingestion.lake import duck
 from ingestion.lake.layout import MARKER, lake_at
 from ingestion.lake.mask_salt import SALT
 from ingestion.lake.names import LAYERS
-from ingestion.lake.storage import is_remote
-from ingestion.pipelines.build import build_layer
-from ingestion.pipelines.context import Context, initialise, open_context
-from ingestion.pipelines.gaps import record_sync_gap
-from ingestion.pipelines.load import load_table
-from ingestion.pipelines.repair import repair_table
-from ingestion.pipelines.steps import LoadResult
+from ingestion.lake.storage.login import is_remote
+from ingestion.load.load_table import load_table
+from ingestion.load.steps import LoadResult
 from ingestion.reconcile.gap import OK, OK_IN_PART, GapReport
+from ingestion.runs.context import Context, initialise, open_context
 from ingestion.settings import Connection, Settings
 
 DEMO_MARKER = "_demo"

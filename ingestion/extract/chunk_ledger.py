@@ -16,8 +16,8 @@ import pyarrow.fs as pafs
 
 from ingestion.contracts.window import FixedPoint, Window
 from ingestion.extract.split import Tally
-from ingestion.extract.staging import ParquetFile, open_parquet
-from ingestion.lake.storage_files import make_folder, move
+from ingestion.lake.staging import ParquetFile, open_parquet
+from ingestion.lake.storage.filesystem import make_folder, move
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,9 +18,9 @@ from duckdb import Error
 from ingestion.errors import ConfigurationError, LakeError
 from ingestion.lake.layout import Lake
 from ingestion.lake.names import LAYERS
-from ingestion.lake.storage import is_remote, redacted
-from ingestion.lake.storage_duck import extensions, location, secret
-from ingestion.lake.storage_errors import reaching
+from ingestion.lake.storage.login import is_remote, redacted
+from ingestion.lake.storage.duckdb_secrets import extensions, location, secret
+from ingestion.lake.storage.errors import reaching
 
 __all__ = [
     "Connection",

@@ -16,7 +16,7 @@ from typing import Any
 import pyarrow.fs as pafs
 
 from ingestion.lake.damage import torn_log
-from ingestion.lake.storage_files import open_files
+from ingestion.lake.storage.filesystem import open_files
 
 FOLDER = "_delta_log"
 HINT = "_last_checkpoint"

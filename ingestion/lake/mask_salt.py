@@ -19,9 +19,9 @@ import pyarrow.fs as pafs
 
 from ingestion.errors import ConfigurationError, LakeError, LakehouseError
 from ingestion.lake.layout import Lake
-from ingestion.lake.storage import is_remote
-from ingestion.lake.storage_errors import reaching
-from ingestion.lake.storage_files import move
+from ingestion.lake.storage.login import is_remote
+from ingestion.lake.storage.errors import reaching
+from ingestion.lake.storage.filesystem import move
 
 SALT = "LAKEHOUSE_MASK_SALT"
 FILE = "_mask_salt.json"

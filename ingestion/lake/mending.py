@@ -33,7 +33,7 @@ from ingestion.lake.log import (
     read_log,
 )
 from ingestion.lake.names import DERIVED_LAYERS, table_in
-from ingestion.lake.storage_files import make_folder, move, open_files
+from ingestion.lake.storage.filesystem import make_folder, move, open_files
 
 SET_ASIDE = "_set_aside"
 

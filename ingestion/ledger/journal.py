@@ -12,9 +12,9 @@ import pyarrow as pa
 from ingestion.contracts.types import duckdb_type
 from ingestion.errors import ConcurrentWriteError, LakehouseError
 from ingestion.lake import duck
-from ingestion.lake.delta_rs import DeltaRs
+from ingestion.lake.embedded.engine import DeltaRs
 from ingestion.lake.layout import Lake
-from ingestion.lake.storage_errors import reaching
+from ingestion.lake.storage.errors import reaching
 from ingestion.ledger.tables import TABLES
 
 logger = logging.getLogger("lakehouse")

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import pyarrow as pa
 
-from ingestion.contracts.compare import FoundColumn
+from ingestion.contracts.drift import FoundColumn
 from ingestion.contracts.model import Contract
 from ingestion.contracts.type_fit import Fit, type_fit
 from ingestion.reconcile.dialects import Origin

@@ -16,7 +16,7 @@ from enum import StrEnum
 
 import pyarrow as pa
 
-from ingestion.contracts.compare import FoundColumn, match_columns
+from ingestion.contracts.drift import FoundColumn, match_columns
 from ingestion.contracts.model import Column, Contract
 from ingestion.reconcile.declared import base_of, digits_of, most_bytes
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from ingestion.contracts.compare import FoundColumn, match_columns
 from ingestion.contracts.cutting import cut
+from ingestion.contracts.drift import FoundColumn, match_columns
 from ingestion.contracts.model import Column, Contract
 from ingestion.errors import ConfigurationError
 from ingestion.lake.duck import Connection

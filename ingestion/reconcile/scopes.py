@@ -6,10 +6,10 @@ from collections.abc import Collection, Iterator, Sequence
 from datetime import date
 from itertools import groupby
 
-from ingestion.contracts.moments import partition_bounds
 from ingestion.reconcile.dialects import Dialect, Origin
 from ingestion.reconcile.hashes import HashType, Kind
 from ingestion.reconcile.sides import Cut, Scope, Split
+from ingestion.runbook.moments import partition_bounds
 
 IN_LIST = 1_000
 """Oracle takes no longer list."""

@@ -18,12 +18,12 @@ def open_source(system: str, connection: Connection) -> Source:
         return DuckDbSource(system, connection)
     if connection.type == "oracle":
         with needs_extra(system, "oracle"):
-            from ingestion.sources.oracle import OracleSource
+            from ingestion.sources.oracle.source import OracleSource
 
         return OracleSource(system, connection)
     if connection.type in ("mssql", "sqlserver"):
         with needs_extra(system, "sqlserver"):
-            from ingestion.sources.sqlserver import SqlServerSource
+            from ingestion.sources.sqlserver.source import SqlServerSource
 
         return SqlServerSource(system, connection)
     raise ConfigurationError(

@@ -9,7 +9,7 @@ from typing import NamedTuple, Protocol, runtime_checkable
 
 import pyarrow as pa
 
-from ingestion.contracts.compare import FoundColumn
+from ingestion.contracts.drift import FoundColumn
 from ingestion.contracts.facts import TableFacts
 from ingestion.contracts.model import Contract
 from ingestion.contracts.window import FixedPoint, Window

@@ -18,8 +18,8 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from ingestion.contracts.compare import FoundColumn, match_columns
 from ingestion.contracts.cutting import cut, is_finer
+from ingestion.contracts.drift import FoundColumn, match_columns
 from ingestion.contracts.facts import ColumnFacts, ColumnId, TableFacts
 from ingestion.contracts.model import Column, Contract
 from ingestion.contracts.projection import RAW_PREFIX

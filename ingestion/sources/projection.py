@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ingestion.contracts.compare import FoundColumn, match_columns
+from ingestion.contracts.drift import FoundColumn, match_columns
 from ingestion.contracts.model import Column, Contract
 from ingestion.contracts.projection import RAW_PREFIX
 from ingestion.errors import Break, BrokenContractError, IntegrityError

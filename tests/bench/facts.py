@@ -14,9 +14,9 @@ from collections.abc import Callable
 
 from ingestion.lake import duck
 from ingestion.lake.base import Commit
-from ingestion.lake.delta_rs import DeltaRs
-from ingestion.lake.rebuild import rebuild
-from ingestion.lake.rewrite import apply_difference
+from ingestion.lake.embedded.engine import DeltaRs
+from ingestion.lake.embedded.rebuild import rebuild
+from ingestion.lake.embedded.rewrite import apply_difference
 from tests.dbt.macros import load_macros
 
 ENGINE = DeltaRs()

@@ -71,7 +71,7 @@ def ours(folder: Path, lake: str) -> dict[str, Any]:
     """Compare through the ladder; the lake is a DuckDB file, or Delta read by DuckDB."""
     import pyarrow as pa
 
-    from ingestion.contracts.compare import FoundColumn
+    from ingestion.contracts.drift import FoundColumn
     from ingestion.contracts.model import Column, Contract, Mode, Reconcile
     from ingestion.contracts.types import arrow_type
     from ingestion.lake import duck

@@ -41,7 +41,7 @@ def connection(system: str) -> Any:
 def seed(system: str, rows: int) -> None:
     columns = ", ".join(f"{name} {types[system == 'sqlserver']}" for name, *types, _ in COLUMNS)
     if system == "oracle":
-        from ingestion.sources.oracle_session import connect
+        from ingestion.sources.oracle.session import connect
 
         with connect("bench", connection(system)) as opened, opened.cursor() as cursor:
             cursor.execute("SELECT COUNT(*) FROM USER_TABLES WHERE TABLE_NAME = 'BENCH'")
@@ -55,7 +55,7 @@ def seed(system: str, rows: int) -> None:
                 )
             opened.commit()
         return
-    from ingestion.sources.sqlserver_session import connect as connect_sqlserver
+    from ingestion.sources.sqlserver.session import connect as connect_sqlserver
 
     opened = connect_sqlserver("bench", connection(system))
     opened.execute("IF OBJECT_ID('dbo.BENCH') IS NOT NULL DROP TABLE dbo.BENCH")
@@ -89,7 +89,7 @@ def settings(system: str, folder: Path) -> Any:
 
 
 def init(system: str, folder: Path) -> None:
-    from ingestion.pipelines.context import initialise
+    from ingestion.runs.context import initialise
     from tests.sources.oracle_fixtures import Promise, contract_text
 
     owner = connection(system).login.upper() if system == "oracle" else "dbo"
@@ -108,21 +108,21 @@ def init(system: str, folder: Path) -> None:
 
 
 def ours(system: str, folder: Path) -> int:
-    from ingestion.pipelines.context import open_context
-    from ingestion.pipelines.load import load_table
+    from ingestion.load.load_table import load_table
+    from ingestion.runs.context import open_context
 
     return load_table(open_context(settings(system, folder)), "bench.orders").good
 
 
 def raw(system: str) -> int:
     if system == "oracle":
-        from ingestion.sources.oracle_session import connect
+        from ingestion.sources.oracle.session import connect
 
         with connect("bench", connection(system)) as opened:
             return sum(f.num_rows() for f in opened.fetch_df_batches(SELECT, size=16_384, fetch_decimals=True))
     from arrow_odbc import TextEncoding
 
-    from ingestion.sources.sqlserver_session import connect as connect_sqlserver
+    from ingestion.sources.sqlserver.session import connect as connect_sqlserver
 
     reader = connect_sqlserver("bench", connection(system)).read_arrow_batches(
         SELECT, batch_size=16_384, payload_text_encoding=TextEncoding.UTF16
@@ -137,7 +137,7 @@ def _engine(system: str) -> Any:
     if system == "oracle":
         place = f"{given.host}:{given.port}/?service_name={given.schema}"
         return create_engine(f"oracle+oracledb://{given.login}:{given.password}@{place}")
-    from ingestion.sources.sqlserver_session import connection_string
+    from ingestion.sources.sqlserver.session import connection_string
 
     return create_engine("mssql+pyodbc:///?odbc_connect=" + quote_plus(connection_string("bench", given)))
 

@@ -31,10 +31,10 @@ from pathlib import Path
 from typing import Any
 
 from ingestion.errors import TransientError
+from ingestion.gaps.record import record_sync_gap
 from ingestion.ledger.journal import Journal
-from ingestion.pipelines.context import initialise, open_context
-from ingestion.pipelines.gaps import record_sync_gap
-from ingestion.pipelines.load import load_table
+from ingestion.load.load_table import load_table
+from ingestion.runs.context import initialise, open_context
 from ingestion.settings import Connection, Settings, parse_connection
 from monitoring import ledger_views
 
@@ -230,7 +230,7 @@ class Server:
     def run(self, statements: Sequence[str], *, hold: float = 0.0) -> None:
         import arrow_odbc
 
-        from ingestion.sources.sqlserver_session import connection_string
+        from ingestion.sources.sqlserver.session import connection_string
 
         session = arrow_odbc.connect(connection_string("busy", self.connection))
         session.execute("BEGIN TRANSACTION")

@@ -13,8 +13,8 @@ from ingestion.bronze.table import BronzeTable
 from ingestion.contracts.odcs import read_contracts
 from ingestion.lake import duck
 from ingestion.lake.base import Commit
-from ingestion.lake.delta_rs import DeltaRs
-from ingestion.lake.files import FileWriter
+from ingestion.lake.embedded.engine import DeltaRs
+from ingestion.lake.embedded.parquet_files import FileWriter
 from ingestion.lake.layout import create_lake
 from ingestion.lake.statistics import indexed_columns
 from tests.bench.measure import Cost, measure

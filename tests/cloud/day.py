@@ -10,19 +10,19 @@ from typing import Any
 
 import pytest
 
+from ingestion.admin.maintenance import maintain
+from ingestion.build import dbt as build
+from ingestion.build.as_of import build_as_of
+from ingestion.build.dbt import build_layer
 from ingestion.demo import show
 from ingestion.demo.files import SourceFiles
 from ingestion.demo.world import DAY_1, DAY_2, World, apply_day_2, create_day_1
+from ingestion.gaps.record import record_sync_gap
+from ingestion.gaps.repair import repair_table
 from ingestion.lake import duck
 from ingestion.lake.layout import open_lake
-from ingestion.pipelines import build
-from ingestion.pipelines.as_of import build_as_of
-from ingestion.pipelines.build import build_layer
-from ingestion.pipelines.context import Context, open_context
-from ingestion.pipelines.gaps import record_sync_gap
-from ingestion.pipelines.load import load_table
-from ingestion.pipelines.maintenance import maintain
-from ingestion.pipelines.repair import repair_table
+from ingestion.load.load_table import load_table
+from ingestion.runs.context import Context, open_context
 from ingestion.settings import Settings
 from tests.cloud.servers import ROOT
 

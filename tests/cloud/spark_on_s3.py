@@ -9,9 +9,9 @@ import pyarrow as pa
 
 from ingestion.lake import duck
 from ingestion.lake.base import Commit
-from ingestion.lake.delta_rs import DeltaRs
+from ingestion.lake.embedded.engine import DeltaRs
 from ingestion.lake.layout import create_lake
-from ingestion.lake.spark import SparkDelta
+from ingestion.lake.spark.engine import SparkDelta
 
 SCHEMA = pa.schema([("id", pa.int64()), ("writer", pa.string())])
 

@@ -9,11 +9,12 @@ import pyarrow as pa
 import pytest
 
 from ingestion.errors import ConcurrentWriteError, LakeError, LakeUnavailableError
-from ingestion.lake import duck, storage
+from ingestion.lake import duck
 from ingestion.lake.base import Commit
-from ingestion.lake.delta_rs import DeltaRs
+from ingestion.lake.embedded.engine import DeltaRs
 from ingestion.lake.layout import create_lake, lake_at, open_lake
-from ingestion.lake.storage_files import open_files
+from ingestion.lake.storage import login
+from ingestion.lake.storage.filesystem import open_files
 from tests.cloud.day import LOST_A_DAY, Played, Rows, content, play
 from tests.cloud.servers import NEEDS_AZURITE, adls, free_port
 
@@ -90,7 +91,7 @@ def test_a_container_that_is_missing_is_named_and_not_made(store: str) -> None:
 
 
 def test_a_key_that_is_wrong_is_told_so(store: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(storage, "_EMULATOR_KEY", "QUJD" + storage._EMULATOR_KEY[4:])
+    monkeypatch.setattr(login, "_EMULATOR_KEY", "QUJD" + login._EMULATOR_KEY[4:])
 
     with pytest.raises(LakeError, match="this login has none or not enough"):
         open_lake(LAKE)

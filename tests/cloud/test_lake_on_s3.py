@@ -14,7 +14,7 @@ import pytest
 from ingestion.errors import ConcurrentWriteError, ConfigurationError, LakeError, LakeUnavailableError
 from ingestion.lake import duck
 from ingestion.lake.base import Commit
-from ingestion.lake.delta_rs import DeltaRs
+from ingestion.lake.embedded.engine import DeltaRs
 from ingestion.lake.layout import MARKER, create_lake, lake_at, open_lake
 from tests.cloud.day import LOST_A_DAY, Played, Rows, content, play
 from tests.cloud.servers import NEEDS_MOTO, ROOT, S3, free_port, s3

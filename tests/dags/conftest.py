@@ -19,7 +19,7 @@ from ingestion.demo.clock import DAY_1
 from ingestion.demo.files import SourceFiles
 from ingestion.demo.show import SYSTEMS
 from ingestion.demo.world import World, create_day_1
-from ingestion.pipelines.context import Context, initialise, open_context
+from ingestion.runs.context import Context, initialise, open_context
 from ingestion.settings import Settings
 
 ROOT = Path(__file__).parents[2]

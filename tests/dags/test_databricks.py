@@ -11,7 +11,7 @@ from typing import Any
 import duckdb
 import pytest
 
-from ingestion.pipelines import outcome as outcome_module
+from ingestion.runs import job_result
 from tests.dags.conftest import Outcome, Project
 from tests.dags.jobs_api import TOKEN, Workspace, serve
 
@@ -217,7 +217,7 @@ def test_a_task_that_is_cleared_runs_again(run: Run, workspace: Workspace, parse
 def test_a_job_is_not_run_again_because_the_ledger_could_not_be_read(
     run: Run, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    honest, asked = outcome_module.rows_of, []
+    honest, asked = job_result.rows_of, []
 
     def away_after_the_job(*arguments: Any) -> Any:
         asked.append(arguments)
@@ -225,7 +225,7 @@ def test_a_job_is_not_run_again_because_the_ledger_could_not_be_read(
             raise duckdb.IOException("HTTP Error: away")
         return honest(*arguments)
 
-    monkeypatch.setattr(outcome_module, "rows_of", away_after_the_job)
+    monkeypatch.setattr(job_result, "rows_of", away_after_the_job)
 
     outcome = run("backfill", {"table": "erp.products"})
 
@@ -237,7 +237,7 @@ def test_a_cluster_with_another_lake_is_no_success(
     project: Project, run: Run, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from ingestion.cli import data
-    from ingestion.pipelines.context import open_context
+    from ingestion.runs.context import open_context
 
     monkeypatch.setattr(data, "open_context", lambda settings, _: open_context(settings, "another"))
 

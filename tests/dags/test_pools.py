@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from ingestion.pipelines.doctor_pools import pool_findings
+from ingestion.admin.airflow_pools import pool_findings
 
 
 def test_the_doctor_names_pools_that_are_missing_or_have_no_slots(airflow_home: Path) -> None:

@@ -15,7 +15,7 @@ from click.testing import CliRunner, Result
 from ingestion import spark_submit
 from ingestion.cli import cli
 from ingestion.errors import ConfigurationError, PermanentError, TransientError
-from ingestion.pipelines import outcome
+from ingestion.runs import job_result
 from tests.dags.conftest import Project
 
 POINT = {"kind": "scn", "value": "4711", "moment": "2026-03-02T03:00:00+00:00", "sequence": "4711"}
@@ -24,7 +24,7 @@ FAILED = {"status": "failed", "error": "BrokenContractError", "message": "erp.pr
 
 def row(**given: Any) -> dict[str, Any]:
     names = ("run_id", "step", "subject", "status", "last_batch", "watermark", "fixed_point", "message", "batch")
-    return {**dict.fromkeys(names), **{f"rows_{name}": None for name in outcome._SUMS}, "status": "ok", **given}
+    return {**dict.fromkeys(names), **{f"rows_{name}": None for name in job_result._SUMS}, "status": "ok", **given}
 
 
 @pytest.fixture
@@ -181,21 +181,21 @@ def test_a_job_of_two_loads_hands_back_their_sum_and_the_newest_batch() -> None:
         row(run_id="r", batch=None, rows_read=3, rows_appended=0, rows_deleted=0, watermark="2026-03-02"),
     ]
 
-    result = outcome.result("load", "erp.customers", rows)
+    result = job_result.result("load", "erp.customers", rows)
 
     assert (result["batch"], result["read"], result["appended"], result["watermark"]) == (4, 13, 9, "2026-03-02")
 
 
 def test_a_job_that_left_nothing_in_this_lake_is_no_success() -> None:
     with pytest.raises(ConfigurationError, match="Give the cluster and Airflow the same LAKEHOUSE_ROOT"):
-        outcome.result("load", "erp.customers", [])
+        job_result.result("load", "erp.customers", [])
 
 
 def test_a_job_whose_last_row_says_failed_is_no_success() -> None:
     with pytest.raises(PermanentError, match="a column is gone"):
-        outcome.result("load", "erp.products", [row(), row(**FAILED)])
+        job_result.result("load", "erp.products", [row(), row(**FAILED)])
     with pytest.raises(TransientError, match="found KeyError"):
-        outcome.result("load", "erp.products", [row(), row(**FAILED | {"error": "KeyError", "message": None})])
+        job_result.result("load", "erp.products", [row(), row(**FAILED | {"error": "KeyError", "message": None})])
 
 
 @pytest.mark.parametrize(
@@ -214,6 +214,6 @@ def test_a_job_whose_last_row_says_failed_is_no_success() -> None:
 def test_a_failed_job_is_retried_unless_a_retry_cannot_help(
     rows: list[dict[str, Any]], code: int | None, kind: type[Exception] | None
 ) -> None:
-    failed = outcome.failure("load", "erp.products", rows, code)
+    failed = job_result.failure("load", "erp.products", rows, code)
 
     assert type(failed) is (kind or type(None))

@@ -47,7 +47,7 @@ def started(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Any]]:
 @pytest.fixture
 def options(project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, started: list[Any]) -> Path:
     """Return the file of options: Spark in one process, set up as for the other tests."""
-    from ingestion.lake.spark_session import write_defaults
+    from ingestion.lake.spark.session import write_defaults
 
     defaults = write_defaults(tmp_path / "conf", environ={**os.environ, **SETTINGS}) / "spark-defaults.conf"
     file = tmp_path / "options.json"

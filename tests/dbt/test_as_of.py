@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
+from ingestion.build.as_of import build_as_of, known_batches
+from ingestion.build.dbt import build_layer
 from ingestion.cli import cli
 from ingestion.errors import ConfigurationError, LakeError
 from ingestion.lake.layout import create_lake, lake_at
-from ingestion.pipelines.as_of import build_as_of, known_batches
-from ingestion.pipelines.build import build_layer
-from ingestion.pipelines.context import Context, initialise
+from ingestion.runs.context import Context, initialise
 from ingestion.settings import Settings
 from tests.dbt.test_dbt_commands import customer, fill, line, order, product
 from tests.dbt.warehouse import ROOT, Warehouse, at

@@ -11,7 +11,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from ingestion.bronze.table import BronzeTable
-from ingestion.contracts.dbt_sources import write_facts
+from ingestion.contracts.writing.dbt_sources import write_facts
 from tests.dbt.warehouse import PROJECT, Warehouse, at
 
 

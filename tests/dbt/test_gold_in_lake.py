@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from ingestion.lake import compaction, duck
+from ingestion.lake import duck
+from ingestion.lake.embedded import compaction
 from ingestion.lake.log import read_log
 from ingestion.lake.mending import mend_table
 from tests.dbt.test_dbt_commands import customer, fill, line, order, product

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from ingestion.lake import duck
 from ingestion.lake.base import Commit
-from ingestion.lake.delta_rs import DeltaRs
-from ingestion.lake.rebuild import rebuild
-from ingestion.lake.rewrite import apply_difference
+from ingestion.lake.embedded.engine import DeltaRs
+from ingestion.lake.embedded.rebuild import rebuild
+from ingestion.lake.embedded.rewrite import apply_difference
 from tests.dbt.test_history import DDL, EXAMPLES, Event, Sql, fold, history, insert, logs, numbered, sql
 
 __all__ = ["sql"]

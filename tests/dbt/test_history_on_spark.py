@@ -15,7 +15,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ingestion.lake.files import FileWriter
+from ingestion.lake.embedded.parquet_files import FileWriter
 from tests.dbt.macros import load_macros
 from tests.dbt.test_history import _Facts
 from tests.spark.session import NEEDS_SPARK

@@ -12,20 +12,20 @@ from typing import Any
 import duckdb
 import pytest
 
+from ingestion.build.as_of import build_as_of
+from ingestion.build.dbt import build_layer
 from ingestion.demo import show
 from ingestion.demo.files import SourceFiles
 from ingestion.demo.tables import TABLES
 from ingestion.demo.world import DAY_1, DAY_2, Trouble, World, apply_day_2, create_day_1
+from ingestion.gaps.record import record_sync_gap
+from ingestion.gaps.repair import repair_table
 from ingestion.lake import duck
 from ingestion.lake.layout import open_lake
-from ingestion.pipelines.as_of import build_as_of
-from ingestion.pipelines.build import build_layer
-from ingestion.pipelines.context import Context, open_context
-from ingestion.pipelines.gaps import record_sync_gap
-from ingestion.pipelines.load import load_table
-from ingestion.pipelines.repair import repair_table
-from ingestion.pipelines.steps import LoadResult
+from ingestion.load.load_table import load_table
+from ingestion.load.steps import LoadResult
 from ingestion.reconcile.gap import GapReport
+from ingestion.runs.context import Context, open_context
 from ingestion.settings import Settings
 from tests.dbt.test_gold_calendar import counted_off
 from tests.docs.queries import read_queries

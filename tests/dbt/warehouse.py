@@ -20,7 +20,7 @@ from ingestion.contracts.model import Contract
 from ingestion.contracts.odcs import read_contracts
 from ingestion.lake import duck
 from ingestion.lake.base import Commit
-from ingestion.lake.delta_rs import DeltaRs
+from ingestion.lake.embedded.engine import DeltaRs
 from ingestion.lake.layout import Lake, create_lake
 
 ROOT = Path(__file__).parents[2]

@@ -12,7 +12,7 @@ import duckdb
 import pytest
 
 from ingestion.lake import duck
-from ingestion.pipelines.context import Context, initialise, open_context
+from ingestion.runs.context import Context, initialise, open_context
 from ingestion.settings import Connection, Settings
 
 HEAD = """

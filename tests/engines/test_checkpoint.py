@@ -9,9 +9,9 @@ from deltalake import DeltaTable
 from pyarrow.fs import LocalFileSystem
 
 from ingestion.bronze import checkpoint
+from ingestion.gaps.record import record_sync_gap
 from ingestion.lake import duck
-from ingestion.pipelines.gaps import record_sync_gap
-from ingestion.pipelines.load import load_table
+from ingestion.load.load_table import load_table
 from tests.engines.conftest import Company
 
 PEOPLE = "crm.people"

@@ -19,19 +19,19 @@ from open_data_contract_standard.model import SchemaProperty
 from pydantic import BaseModel
 
 from ingestion.bronze.rows import Stamp, bronze_rows, effective_times
-from ingestion.contracts import rules
-from ingestion.contracts.compile import examine
-from ingestion.contracts.lake_block import LakeBlock
 from ingestion.contracts.model import Contract
 from ingestion.contracts.odcs import lint
+from ingestion.contracts.reading import rules
+from ingestion.contracts.reading.compile import examine
+from ingestion.contracts.reading.lake_block import LakeBlock
 from ingestion.contracts.window import FixedPoint
 from ingestion.errors import LakehouseError
 from ingestion.extract.windows import future_limit, plan_window
-from ingestion.pipelines.chunked import chunk_rows
-from ingestion.pipelines.context import initialise
-from ingestion.pipelines.gaps import record_sync_gap
-from ingestion.pipelines.load import load_table
-from ingestion.pipelines.repair import repair_table
+from ingestion.gaps.record import record_sync_gap
+from ingestion.gaps.repair import repair_table
+from ingestion.load.chunks import chunk_rows
+from ingestion.load.load_table import load_table
+from ingestion.runs.context import initialise
 from tests.engines.conftest import HEAD, Company
 
 THING = "crm.thing"

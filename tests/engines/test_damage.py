@@ -12,13 +12,13 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
+from ingestion.admin.mending import damages, mend_lake
+from ingestion.admin.status import table_statuses
 from ingestion.cli import cli
 from ingestion.errors import LakeError, SourceUnavailableError
+from ingestion.gaps.record import record_sync_gap
 from ingestion.ledger.journal import Journal
-from ingestion.pipelines.gaps import record_sync_gap
-from ingestion.pipelines.load import load_table
-from ingestion.pipelines.mending import damages, mend_lake
-from ingestion.pipelines.status import table_statuses
+from ingestion.load.load_table import load_table
 from tests.engines.conftest import Company, make_company
 
 PEOPLE, CITIES = "crm.people", "crm.cities"
@@ -196,7 +196,7 @@ def test_a_disk_that_is_full_at_the_commit_leaves_the_lake_whole_and_says_so(
     before = company.lake(ROWS)
     company.sql("insert into people values (6, 'Fay', 1, '2026-03-01 11:50:00')")
     with monkeypatch.context() as patched:
-        patched.setattr("ingestion.lake.delta_rs.DeltaTable.create_write_transaction", _Full())
+        patched.setattr("ingestion.lake.embedded.engine.DeltaTable.create_write_transaction", _Full())
         with pytest.raises(LakeError, match=r"bronze\.crm__people: promised space for what is written, found none"):
             load_table(company.context(), PEOPLE)
     unchanged = company.lake(ROWS) == before

@@ -14,13 +14,13 @@ from ingestion.errors import (
     InvalidContractError,
     RetypeError,
 )
-from ingestion.lake.delta_rs import DeltaRs
-from ingestion.pipelines.accepting import Accepted, accept_drift
-from ingestion.pipelines.context import initialise
-from ingestion.pipelines.gaps import record_sync_gap
-from ingestion.pipelines.load import load_table
-from ingestion.pipelines.plan import plan_load
-from ingestion.pipelines.repair import repair_table, replay_quarantine
+from ingestion.gaps.record import record_sync_gap
+from ingestion.gaps.repair import repair_table, replay_quarantine
+from ingestion.lake.embedded.engine import DeltaRs
+from ingestion.load.accept_contract import Accepted, accept_drift
+from ingestion.load.load_table import load_table
+from ingestion.load.plan import plan_load
+from ingestion.runs.context import initialise
 from tests.engines.conftest import Company
 
 PEOPLE = "crm.people"
@@ -107,7 +107,7 @@ def test_a_contract_that_cannot_be_written_stops_the_load_that_would_add_to_it(
     def read_only(*_: object) -> None:
         raise PermissionError
 
-    monkeypatch.setattr("ingestion.pipelines.accepting.write_whole", read_only)
+    monkeypatch.setattr("ingestion.load.accept_contract.write_whole", read_only)
 
     with pytest.raises(ConfigurationError, match=r"contract accept crm\.people --column tier"):
         load(company)

@@ -10,8 +10,8 @@ import pytest
 from click.testing import CliRunner
 
 from ingestion.cli import cli
-from ingestion.demo import drill
-from ingestion.demo.drill import DRILLS, DrillResult, run_drills
+from ingestion.drills import run as drill
+from ingestion.drills.run import DRILLS, DrillResult, run_drills
 from ingestion.errors import ConfigurationError
 from ingestion.settings import Settings
 

@@ -12,13 +12,14 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
+from ingestion import daily
+from ingestion.admin.status import table_statuses
 from ingestion.cli import cli
 from ingestion.errors import ConfigurationError, UnexpectedError
-from ingestion.pipelines import day, load
-from ingestion.pipelines.each import each
-from ingestion.pipelines.gaps import record_sync_gap
-from ingestion.pipelines.load import load_table
-from ingestion.pipelines.status import table_statuses
+from ingestion.gaps.record import record_sync_gap
+from ingestion.load import load_table as load
+from ingestion.load.load_table import load_table
+from ingestion.runs.each import each
 from tests.engines.conftest import Company
 
 SECRET = "Ada's own value"
@@ -105,10 +106,10 @@ def test_an_unforeseen_error_tells_its_place_and_its_text_only_when_it_is_debugg
 def test_a_day_goes_on_after_an_error_of_any_kind(company: Company, monkeypatch: pytest.MonkeyPatch) -> None:
     unforeseen(monkeypatch, "crm.cities")
     built: list[Any] = []
-    monkeypatch.setattr(day, "build_layer", lambda *_, without, **__: built.append(without))
-    monkeypatch.setattr(day, "shared_point", lambda *_: 1 / 0)
+    monkeypatch.setattr(daily, "build_layer", lambda *_, without, **__: built.append(without))
+    monkeypatch.setattr(daily, "shared_point", lambda *_: 1 / 0)
 
-    result = day.run_day(company.context())
+    result = daily.run_day(company.context())
 
     assert [done.contract_id for done in result.loads] == ["crm.people"]
     assert built == [["crm.cities"]]
@@ -119,7 +120,7 @@ def test_a_day_goes_on_after_an_error_of_any_kind(company: Company, monkeypatch:
 def test_a_table_that_cannot_be_compared_for_any_reason_stands_as_unknown(
     company: Company, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ingestion.pipelines.gaps.compare_table", lambda *_: 1 / 0)
+    monkeypatch.setattr("ingestion.gaps.record.compare_table", lambda *_: 1 / 0)
 
     with pytest.raises(UnexpectedError, match="ZeroDivisionError"):
         record_sync_gap(company.context(), "crm.people")
@@ -139,7 +140,7 @@ def test_a_contract_that_is_broken_hides_no_other_table_from_status(company: Com
 
 PROCESS = """
 import sys, time
-from ingestion.pipelines import load
+from ingestion.load import load_table as load
 load._load_at = lambda *_, **__: (print("loading", flush=True), time.sleep(60))
 from ingestion.cli import main
 sys.argv = ["lakehouse", "load", "crm.people"]
@@ -164,8 +165,8 @@ def test_a_load_that_a_signal_stops_leaves_its_row_in_the_ledger(company: Compan
 
 DAY = """
 import sys
-from ingestion.pipelines import day
-day.build_layer = lambda *_, **__: 1 / 0
+from ingestion import daily
+daily.build_layer = lambda *_, **__: 1 / 0
 from ingestion.cli import main
 sys.argv = ["lakehouse", "run"]
 main()

@@ -8,13 +8,13 @@ from datetime import UTC, datetime, timedelta
 
 from deltalake import write_deltalake
 
+from ingestion.admin.status import table_statuses
+from ingestion.gaps.record import record_sync_gap
+from ingestion.gaps.repair import replay_quarantine
+from ingestion.gaps.waivers import waive_entries
 from ingestion.lake import duck
-from ingestion.pipelines.gaps import record_sync_gap
-from ingestion.pipelines.load import load_table
-from ingestion.pipelines.repair import replay_quarantine
-from ingestion.pipelines.status import table_statuses
-from ingestion.pipelines.steps import LoadResult
-from ingestion.pipelines.waive import waive_entries
+from ingestion.load.load_table import load_table
+from ingestion.load.steps import LoadResult
 from ingestion.reconcile.gap import GapReport
 from tests.engines.conftest import Company
 

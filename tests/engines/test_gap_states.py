@@ -10,15 +10,15 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
+from ingestion import daily
 from ingestion.errors import BrokenContractError, ConfigurationError
+from ingestion.gaps.record import record_sync_gap
+from ingestion.gaps.repair import repair_table
+from ingestion.gaps.waivers import waive
 from ingestion.ledger import tables
-from ingestion.pipelines import day
-from ingestion.pipelines.context import initialise
-from ingestion.pipelines.gaps import record_sync_gap
-from ingestion.pipelines.load import load_table
-from ingestion.pipelines.repair import repair_table
-from ingestion.pipelines.waive import waive
+from ingestion.load.load_table import load_table
 from ingestion.reconcile.gap import GapReport
+from ingestion.runs.context import initialise
 from tests.engines.conftest import Company
 
 PEOPLE, CITIES = "crm.people", "crm.cities"
@@ -198,7 +198,7 @@ def test_waiver_that_has_ended_lets_the_difference_speak_again(
     loaded.sql(LOST)
     gap(loaded)
     waive(loaded.context(), difference_id(loaded), "ada", "for now", datetime.now(UTC) + timedelta(seconds=1))
-    monkeypatch.setattr("ingestion.pipelines.differences.datetime", _later(timedelta(hours=1)))
+    monkeypatch.setattr("ingestion.gaps.differences.datetime", _later(timedelta(hours=1)))
 
     assert gap(loaded).state == "confirmed"
     assert history(loaded)[-1] == ("partition", "confirmed", 1)
@@ -246,10 +246,10 @@ def test_day_is_red_by_what_is_confirmed_and_not_by_what_may_be_in_flight(loaded
     loaded.amend("people", "criticalGapPercent: 50,", "criticalGapPercent: 1,")
     loaded.sql("delete from people where id = 2")
     suspected = gap(loaded)
-    quiet = [line for line in day.verdict(loaded.context(), "run-1", [PEOPLE]) if line.startswith("gap ")]
+    quiet = [line for line in daily.verdict(loaded.context(), "run-1", [PEOPLE]) if line.startswith("gap ")]
     load_table(loaded.context(), PEOPLE)
     gap(loaded)
-    red = [line for line in day.verdict(loaded.context(), "run-1", [PEOPLE]) if line.startswith("gap ")]
+    red = [line for line in daily.verdict(loaded.context(), "run-1", [PEOPLE]) if line.startswith("gap ")]
 
     assert (suspected.severity, quiet) == ("CRITICAL", [])
     assert red == ["gap crm.people: CRITICAL, -1 rows"]

@@ -6,11 +6,11 @@ import duckdb
 import pytest
 
 from ingestion.errors import ApprovalNeededError, DeleteBrakeError, InvalidContractError, SourceUnavailableError
-from ingestion.pipelines.context import initialise
-from ingestion.pipelines.gaps import record_sync_gap
-from ingestion.pipelines.load import load_table
-from ingestion.pipelines.repair import repair_table
+from ingestion.gaps.record import record_sync_gap
+from ingestion.gaps.repair import repair_table
+from ingestion.load.load_table import load_table
 from ingestion.reconcile.gap import GapReport, PartitionGap
+from ingestion.runs.context import initialise
 from tests.engines.conftest import Company
 
 PEOPLE = "crm.people"

@@ -6,10 +6,10 @@ from itertools import count
 
 import pytest
 
-from ingestion.pipelines import fetched, trust
-from ingestion.pipelines.gaps import record_sync_gap
-from ingestion.pipelines.load import load_table
-from ingestion.pipelines.repair import repair_table
+from ingestion.gaps import comparable_columns, fetched
+from ingestion.gaps.record import record_sync_gap
+from ingestion.gaps.repair import repair_table
+from ingestion.load.load_table import load_table
 from ingestion.reconcile.gap import GapReport
 from tests.engines.conftest import Company
 
@@ -30,9 +30,9 @@ def loaded(company: Company, monkeypatch: pytest.MonkeyPatch) -> Company:
 
 def unable(monkeypatch: pytest.MonkeyPatch, *kinds: str) -> None:
     """Let the server fail the golden vectors of these kinds."""
-    monkeypatch.setattr(trust, "_verdicts", {})
+    monkeypatch.setattr(comparable_columns, "_verdicts", {})
     monkeypatch.setattr(
-        trust, "verify_vectors", lambda _run, _dialect, types: frozenset(t for t in types if t.type.kind in kinds)
+        comparable_columns, "verify_vectors", lambda _run, _dialect, types: frozenset(t for t in types if t.type.kind in kinds)
     )
 
 

@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 
 from ingestion.errors import DeleteBrakeError, QuarantineLimitError
-from ingestion.pipelines.gaps import record_sync_gap
-from ingestion.pipelines.load import load_table
+from ingestion.gaps.record import record_sync_gap
+from ingestion.load.load_table import load_table
 from ingestion.reconcile.gap import GapReport
 from tests.engines.conftest import Company
 

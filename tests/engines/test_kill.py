@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from ingestion.pipelines.load import load_table
+from ingestion.load.load_table import load_table
 from tests.engines.conftest import Company
 
 PEOPLE = "crm.people"
@@ -24,8 +24,8 @@ DEATHS = {
 SCRIPT = """
 import importlib, os, signal, sys
 from pathlib import Path
-from ingestion.pipelines.gaps import record_sync_gap
-from ingestion.pipelines.load import load_table
+from ingestion.gaps.record import record_sync_gap
+from ingestion.load.load_table import load_table
 from tests.engines.conftest import Company
 
 target, call, when = sys.argv[2], int(sys.argv[3]), sys.argv[4]
@@ -80,7 +80,7 @@ def test_rows_that_a_killed_comparison_held_in_clear_are_gone_with_the_next_comm
     load_table(company.context(), PEOPLE)
     scratch = tmp_path / "scratch"
     scratch.mkdir()
-    held = "ingestion.pipelines.lake_rows.EmbeddedRows.hold"
+    held = "ingestion.gaps.lake_side.EmbeddedRows.hold"
 
     killed = kill(company, held, 1, "after", step="gaps", TMPDIR=str(scratch))
     left = [path for path in scratch.rglob("*") if path.is_file()]

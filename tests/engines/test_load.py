@@ -15,10 +15,10 @@ from ingestion.errors import (
     QuarantineLimitError,
     SourceUnavailableError,
 )
-from ingestion.pipelines.context import initialise
-from ingestion.pipelines.load import load_table
-from ingestion.pipelines.plan import plan_load
-from ingestion.pipelines.steps import allowed_rows
+from ingestion.load.load_table import load_table
+from ingestion.load.plan import plan_load
+from ingestion.load.steps import allowed_rows
+from ingestion.runs.context import initialise
 from ingestion.sources.duckdb import DuckDbSnapshot
 from tests.engines.conftest import HEAD, Company
 
@@ -363,7 +363,7 @@ def test_another_watermark_column_asks_for_one_full_load(company: Company) -> No
 def test_a_watermark_that_the_log_forgot_is_recomputed_from_the_rows(
     company: Company, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from ingestion.lake.delta_rs import DeltaRs
+    from ingestion.lake.embedded.engine import DeltaRs
     from ingestion.ledger.journal import Journal
 
     load_table(company.context(), PEOPLE)

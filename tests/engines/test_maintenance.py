@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from ingestion.admin.maintenance import maintain
 from ingestion.bronze import checkpoint
 from ingestion.errors import ConfigurationError
-from ingestion.lake import compaction
-from ingestion.pipelines.load import load_table
-from ingestion.pipelines.maintenance import maintain
+from ingestion.lake.embedded import compaction
+from ingestion.load.load_table import load_table
 from tests.engines.conftest import Company
 
 PEOPLE = "crm.people"

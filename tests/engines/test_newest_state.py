@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from ingestion.pipelines.load import load_table
-from ingestion.pipelines.repair import repair_table
+from ingestion.gaps.repair import repair_table
+from ingestion.load.load_table import load_table
 from tests.engines.conftest import Company
 
 PEOPLE = "crm.people"

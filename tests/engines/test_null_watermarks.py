@@ -9,9 +9,9 @@ import duckdb
 import pytest
 
 from ingestion.errors import QuarantineLimitError
-from ingestion.pipelines.gaps import record_sync_gap
-from ingestion.pipelines.load import load_table
-from ingestion.pipelines.repair import repair_table, replay_quarantine
+from ingestion.gaps.record import record_sync_gap
+from ingestion.gaps.repair import repair_table, replay_quarantine
+from ingestion.load.load_table import load_table
 from tests.engines.conftest import Company
 
 PEOPLE = "crm.people"

@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from ingestion.pipelines import repair
-from ingestion.pipelines.load import load_table
-from ingestion.pipelines.repair import replay_quarantine
+from ingestion.gaps import repair
+from ingestion.gaps.repair import replay_quarantine
+from ingestion.load.load_table import load_table
 from tests.engines.conftest import Company
 
 PEOPLE = "crm.people"

@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 import pytest
 
-from ingestion.contracts.compare import find_drift
-from ingestion.pipelines.gaps import record_sync_gap
-from ingestion.pipelines.load import load_table
+from ingestion.contracts.drift import find_drift
+from ingestion.gaps.record import record_sync_gap
+from ingestion.load.load_table import load_table
 from ingestion.sources import open_source
 from tests.engines.conftest import Company
 

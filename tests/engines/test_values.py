@@ -6,11 +6,11 @@ from datetime import datetime
 
 import pytest
 
-from ingestion.lake import compaction
-from ingestion.pipelines.context import initialise
-from ingestion.pipelines.gaps import record_sync_gap
-from ingestion.pipelines.load import load_table
-from ingestion.pipelines.maintenance import maintain
+from ingestion.admin.maintenance import maintain
+from ingestion.gaps.record import record_sync_gap
+from ingestion.lake.embedded import compaction
+from ingestion.load.load_table import load_table
+from ingestion.runs.context import initialise
 from tests.engines.conftest import HEAD, Company
 
 MEASURES = "crm.measures"

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from ingestion.pipelines.context import Context, initialise, open_context
-from ingestion.pipelines.load import load_table
-from ingestion.pipelines.repair import repair_table
+from ingestion.gaps.repair import repair_table
+from ingestion.load.load_table import load_table
+from ingestion.runs.context import Context, initialise, open_context
 from tests.engines.conftest import HEAD, Company
 
 WIDE, WIDTH = "crm.wide", 997

@@ -6,10 +6,10 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+from ingestion.gaps.record import record_sync_gap
 from ingestion.lake import duck
-from ingestion.pipelines.context import Context, initialise, open_context
-from ingestion.pipelines.gaps import record_sync_gap
-from ingestion.pipelines.load import load_table
+from ingestion.load.load_table import load_table
+from ingestion.runs.context import Context, initialise, open_context
 from ingestion.settings import Connection, Settings
 
 LAKE = {"mode": "incremental", "watermark": "changed_at", "nullWatermark": "include", "overlap": "PT2H",

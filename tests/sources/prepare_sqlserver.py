@@ -6,7 +6,7 @@ import os
 from dataclasses import replace
 
 from ingestion.settings import parse_connection
-from ingestion.sources.sqlserver_session import connect
+from ingestion.sources.sqlserver.session import connect
 from tests.sources.sqlserver_fixtures import VARIABLE
 
 STATEMENTS = (

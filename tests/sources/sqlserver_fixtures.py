@@ -19,7 +19,7 @@ import pytest
 
 from ingestion.contracts.model import Contract
 from ingestion.contracts.odcs import read_contract
-from ingestion.pipelines.context import Context, initialise, open_context
+from ingestion.runs.context import Context, initialise, open_context
 from ingestion.settings import Connection, Settings, parse_connection
 from tests.sources.oracle_fixtures import EVERYTHING, Promise, contract_text, rows, true_server
 
@@ -58,7 +58,7 @@ class Desk:
         """Return a plain driver connection, which commits by itself."""
         import arrow_odbc
 
-        from ingestion.sources.sqlserver_session import connection_string
+        from ingestion.sources.sqlserver.session import connection_string
 
         return arrow_odbc.connect(connection_string("test", self.connection))
 

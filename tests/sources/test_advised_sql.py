@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from ingestion.contracts import runbook
 from ingestion.contracts.model import Contract
 from ingestion.contracts.window import Window
+from ingestion.runbook import statements as runbook
 from ingestion.sources.base import Source
 from monitoring.advisor import advise
 from tests.runbooks import by_window, contract_of, every_state, in_partitions
@@ -94,8 +94,8 @@ def bound_of(name: str) -> str:
 
 @pytest.fixture
 def sqlserver(desk: Desk) -> Iterator[Server]:
-    from ingestion.sources.sqlserver import SqlServerSource
-    from ingestion.sources.sqlserver_session import open_session
+    from ingestion.sources.sqlserver.session import open_session
+    from ingestion.sources.sqlserver.source import SqlServerSource
 
     key, table = "the ] key", f'odd ] " {uuid.uuid4().hex[:8]}'
     quoted = "[" + table.replace("]", "]]") + "]"
@@ -113,7 +113,7 @@ def sqlserver(desk: Desk) -> Iterator[Server]:
 
 @pytest.fixture
 def on_oracle(oracle: OracleDesk) -> Server:
-    from ingestion.sources.oracle import OracleSource
+    from ingestion.sources.oracle.source import OracleSource
 
     declared = ", ".join(f'"{name}" {name}' for name in ORACLE)
     table = oracle.table(f'"the ] key" VARCHAR2(10) NOT NULL, {declared}')

@@ -16,7 +16,7 @@ from ingestion.demo.world import World
 from ingestion.errors import ConfigurationError
 from ingestion.lake import duck
 from ingestion.lake.layout import open_lake
-from ingestion.pipelines.context import initialise
+from ingestion.runs.context import initialise
 from ingestion.settings import Settings, parse_connection
 from tests.sources.oracle_fixtures import FaultyServer as OracleServer
 from tests.sources.sqlserver_fixtures import FaultyServer as SqlServer
@@ -78,7 +78,7 @@ def test_tables_that_no_demo_made_are_left_alone(tmp_path: Path) -> None:
     try:
         here = settings(tmp_path, erp=oracle.connection, shop=parse_connection("x", "mssql://a:b@127.0.0.1:1/c"))
         contracts = {contract.id: contract for contract in initialise(here).contracts()}
-        from ingestion.sources.oracle_session import connect
+        from ingestion.sources.oracle.session import connect
 
         with connect("erp", oracle.connection) as theirs, theirs.cursor() as cursor:
             cursor.execute('CREATE TABLE "RETAIL"."CUSTOMERS" (ID NUMBER(12))')

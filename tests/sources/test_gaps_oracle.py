@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from ingestion.errors import DeleteBrakeError
-from ingestion.pipelines.context import Context, initialise, open_context
-from ingestion.pipelines.gaps import record_sync_gap
-from ingestion.pipelines.load import load_table
-from ingestion.pipelines.repair import repair_table
+from ingestion.gaps.record import record_sync_gap
+from ingestion.gaps.repair import repair_table
+from ingestion.load.load_table import load_table
+from ingestion.runs.context import Context, initialise, open_context
 from ingestion.settings import Settings
 from tests.sources.oracle_fixtures import ID, FaultyServer, OracleDesk, Promise, faulty, faulty_server, oracle
 from tests.sources.test_oracle_load import lake

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from ingestion.pipelines.context import Context
-from ingestion.pipelines.gaps import record_sync_gap
-from ingestion.pipelines.load import load_table
-from ingestion.pipelines.repair import repair_table
+from ingestion.gaps.record import record_sync_gap
+from ingestion.gaps.repair import repair_table
+from ingestion.load.load_table import load_table
+from ingestion.runs.context import Context
 from tests.sources.sqlserver_fixtures import ID, Desk, FaultyServer, Promise, desk, faulty, faulty_server
 from tests.sources.test_sqlserver_load import lake
 

@@ -11,7 +11,7 @@ import duckdb
 import pyarrow as pa
 import pytest
 
-from ingestion.contracts.compare import FoundColumn
+from ingestion.contracts.drift import FoundColumn
 from ingestion.contracts.model import Contract
 from ingestion.reconcile.comparison import Outcome
 from ingestion.reconcile.dialects import DIALECTS

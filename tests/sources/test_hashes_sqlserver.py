@@ -13,7 +13,7 @@ import duckdb
 import pyarrow as pa
 import pytest
 
-from ingestion.contracts.compare import FoundColumn
+from ingestion.contracts.drift import FoundColumn
 from ingestion.contracts.model import Column, Contract, Mode, Reconcile
 from ingestion.reconcile.comparison import Outcome
 from ingestion.reconcile.dialects import DIALECTS
@@ -23,7 +23,7 @@ from ingestion.reconcile.leaves import Finding
 from ingestion.reconcile.ports import duckdb_lake, source_side
 from ingestion.reconcile.sql_side import SqlSide
 from ingestion.reconcile.vectors import TypeThere, verify_vectors
-from ingestion.sources.sqlserver_session import Session, open_session
+from ingestion.sources.sqlserver.session import Session, open_session
 from tests.sources.sqlserver_fixtures import Desk, desk
 
 __all__ = ["desk"]

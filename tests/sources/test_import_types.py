@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from ingestion.pipelines.context import Context, initialise, open_context
-from ingestion.pipelines.gaps import record_sync_gap
-from ingestion.pipelines.importing import ImportResult, import_contracts
-from ingestion.pipelines.load import load_table
+from ingestion.admin.import_contracts import ImportResult, import_contracts
+from ingestion.gaps.record import record_sync_gap
+from ingestion.load.load_table import load_table
+from ingestion.runs.context import Context, initialise, open_context
 from ingestion.settings import Connection, Settings
 from tests.sources.oracle_fixtures import OracleDesk, oracle
 from tests.sources.sqlserver_fixtures import Desk, desk
@@ -29,7 +29,7 @@ def settings(at: OracleDesk | Desk, system: str, connection: Connection) -> Sett
 @pytest.fixture(autouse=True)
 def little_samples(monkeypatch: pytest.MonkeyPatch) -> None:
     """One row is looked at, so that a key's ends are asked for, too."""
-    monkeypatch.setattr("ingestion.pipelines.looking.SAMPLE_ROWS", 1)
+    monkeypatch.setattr("ingestion.admin.looking.SAMPLE_ROWS", 1)
 
 
 def assert_exact(context: Context, contract_id: str, rows: int) -> None:

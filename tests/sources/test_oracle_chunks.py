@@ -15,12 +15,12 @@ from ingestion.contracts.model import Contract
 from ingestion.contracts.window import FixedPoint
 from ingestion.errors import SnapshotLostError, SourceUnavailableError
 from ingestion.lake import duck
-from ingestion.pipelines.context import Context, initialise, open_context
-from ingestion.pipelines.load import load_table
+from ingestion.load.load_table import load_table
+from ingestion.runs.context import Context, initialise, open_context
 from ingestion.settings import Connection, Settings
 from ingestion.sources.base import WHOLE, Chunk, cut
-from ingestion.sources.oracle import OracleSnapshot, OracleSource
-from ingestion.sources.oracle_chunks import CREATE_TASK, EXTENTS, in_chunk, key_bounds
+from ingestion.sources.oracle.chunks import CREATE_TASK, EXTENTS, in_chunk, key_bounds
+from ingestion.sources.oracle.source import OracleSnapshot, OracleSource
 from tests.sources.oracle_fixtures import (
     EVERYTHING,
     ID,
@@ -180,8 +180,8 @@ def test_a_full_reload_in_chunks_appends_only_what_differs_and_sees_deletes(orac
 DEATH = """
 import os, signal, sys
 from ingestion.extract.chunk_ledger import ChunkLedger
-from ingestion.pipelines.context import open_context
-from ingestion.pipelines.load import load_table
+from ingestion.runs.context import open_context
+from ingestion.load.load_table import load_table
 from ingestion.settings import Settings
 
 honest, count = ChunkLedger.finish, 0

@@ -21,9 +21,10 @@ from ingestion.errors import (
     SourceUnavailableError,
 )
 from ingestion.settings import Connection
-from ingestion.sources import open_source, oracle_sizes
-from ingestion.sources.oracle import OracleSource
-from ingestion.sources.oracle_session import open_session
+from ingestion.sources import open_source
+from ingestion.sources.oracle import sizes as oracle_sizes
+from ingestion.sources.oracle.session import open_session
+from ingestion.sources.oracle.source import OracleSource
 from tests.sources.oracle_fixtures import ID, FaultyServer, OracleDesk, Promise, faulty, faulty_server, oracle, rows
 
 __all__ = ["faulty", "faulty_server", "oracle"]
@@ -266,7 +267,7 @@ def test_a_fixed_point_of_an_unknown_kind_is_a_wrong_setting() -> None:
 
 
 def test_a_machine_without_the_driver_is_told_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in [name for name in sys.modules if name.startswith("ingestion.sources.oracle")]:
+    for name in [name for name in sys.modules if name.startswith("ingestion.sources.oracle.source")]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "oracledb", None)
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from ingestion.pipelines.context import initialise, open_context
-from ingestion.pipelines.importing import import_contracts
-from ingestion.pipelines.load import load_table
+from ingestion.admin.import_contracts import import_contracts
+from ingestion.load.load_table import load_table
+from ingestion.runs.context import initialise, open_context
 from ingestion.settings import Settings
 from tests.sources.oracle_fixtures import OracleDesk, oracle
 

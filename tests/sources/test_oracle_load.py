@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from ingestion.lake import duck
-from ingestion.pipelines.context import Context, initialise, open_context
-from ingestion.pipelines.load import load_table
+from ingestion.load.load_table import load_table
+from ingestion.runs.context import Context, initialise, open_context
 from ingestion.settings import Settings
 from tests.sources import null_watermarks
 from tests.sources.oracle_fixtures import ID, FaultyServer, OracleDesk, Promise, faulty, faulty_server, oracle

@@ -12,8 +12,9 @@ import pytest
 from ingestion.contracts.model import Contract
 from ingestion.contracts.window import FixedPoint, Window
 from ingestion.errors import BrokenContractError, ConfigurationError, SnapshotLostError
-from ingestion.sources import open_source, oracle_keys
-from ingestion.sources.oracle import OracleSnapshot, OracleSource
+from ingestion.sources import open_source
+from ingestion.sources.oracle import keys as oracle_keys
+from ingestion.sources.oracle.source import OracleSnapshot, OracleSource
 from tests.sources.oracle_fixtures import EVERYTHING, ID, OracleDesk, Promise, oracle, rows
 
 __all__ = ["oracle"]

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pyarrow as pa
 import pytest
 
-from ingestion.contracts.compare import FoundColumn
+from ingestion.contracts.drift import FoundColumn
 from ingestion.contracts.model import Column, Contract, Mode, NullWatermark
 from ingestion.contracts.types import UnknownTypeError, arrow_type
 from ingestion.contracts.window import Window
@@ -18,12 +18,12 @@ from ingestion.errors import (
     SnapshotLostError,
     SourceUnavailableError,
 )
-from ingestion.sources.oracle_catalog import DictionaryRow, candidates, declaration, quote
-from ingestion.sources.oracle_errors import error_of
-from ingestion.sources.oracle_expressions import ORACLE, expression
-from ingestion.sources.oracle_keys import with_keys
-from ingestion.sources.oracle_predicates import in_window, lanes
-from ingestion.sources.oracle_sizes import MAX_ROWS, rows_per_fetch
+from ingestion.sources.oracle.catalog import DictionaryRow, candidates, declaration, quote
+from ingestion.sources.oracle.errors import error_of
+from ingestion.sources.oracle.expressions import ORACLE, expression
+from ingestion.sources.oracle.keys import with_keys
+from ingestion.sources.oracle.predicates import in_window, lanes
+from ingestion.sources.oracle.sizes import MAX_ROWS, rows_per_fetch
 from ingestion.sources.projection import project
 
 INSTANT = pa.timestamp("us", "UTC")

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from ingestion.contracts.projection import RAW_PREFIX
-from ingestion.sources.oracle import OracleSource
+from ingestion.sources.oracle.source import OracleSource
 from tests.sources.oracle_fixtures import ID, OracleDesk, Promise, oracle, rows, true_server
 
 __all__ = ["oracle"]

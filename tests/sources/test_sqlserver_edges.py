@@ -12,10 +12,10 @@ from ingestion.contracts.model import NullWatermark
 from ingestion.contracts.projection import RAW_PREFIX
 from ingestion.contracts.window import Window
 from ingestion.errors import ConfigurationError
-from ingestion.sources.sqlserver import SqlServerSource
-from ingestion.sources.sqlserver_keys import with_keys
-from ingestion.sources.sqlserver_predicates import in_window, newest, watermark_column
-from ingestion.sources.sqlserver_session import _statement
+from ingestion.sources.sqlserver.keys import with_keys
+from ingestion.sources.sqlserver.predicates import in_window, newest, watermark_column
+from ingestion.sources.sqlserver.session import _statement
+from ingestion.sources.sqlserver.source import SqlServerSource
 from tests.sources.sqlserver_fixtures import EVERYTHING, ID, Desk, Promise, desk, rows
 from tests.sources.test_sqlserver_types import BYTES, Golden, round_trip
 

@@ -17,10 +17,12 @@ from ingestion.errors import (
     SourceUnavailableError,
 )
 from ingestion.settings import Connection
-from ingestion.sources import open_source, sqlserver_session, sqlserver_sizes
-from ingestion.sources.sqlserver import SqlServerSource
-from ingestion.sources.sqlserver_errors import diagnose, error_of
-from ingestion.sources.sqlserver_session import connection_string, open_session
+from ingestion.sources import open_source
+from ingestion.sources.sqlserver import session as sqlserver_session
+from ingestion.sources.sqlserver import sizes as sqlserver_sizes
+from ingestion.sources.sqlserver.errors import diagnose, error_of
+from ingestion.sources.sqlserver.session import connection_string, open_session
+from ingestion.sources.sqlserver.source import SqlServerSource
 from tests.sources.sqlserver_fixtures import ID, Desk, FaultyServer, Promise, desk, faulty, faulty_server, rows
 
 __all__ = ["desk", "faulty", "faulty_server"]

@@ -6,16 +6,16 @@ import os
 
 import pytest
 
+from ingestion.admin.import_contracts import import_contracts
 from ingestion.errors import ConfigurationError, SourceUnavailableError
+from ingestion.gaps.record import record_sync_gap
 from ingestion.lake import duck
-from ingestion.pipelines import chunked
-from ingestion.pipelines.context import Context, initialise, open_context
-from ingestion.pipelines.gaps import record_sync_gap
-from ingestion.pipelines.importing import import_contracts
-from ingestion.pipelines.load import load_table
-from ingestion.pipelines.plan import plan_load
+from ingestion.load import chunks
+from ingestion.load.load_table import load_table
+from ingestion.load.plan import plan_load
+from ingestion.runs.context import Context, initialise, open_context
 from ingestion.settings import Settings
-from ingestion.sources.sqlserver import SqlServerSnapshot
+from ingestion.sources.sqlserver.source import SqlServerSnapshot
 from tests.sources import null_watermarks
 from tests.sources.sqlserver_fixtures import ID, Desk, FaultyServer, Promise, desk, faulty, faulty_server
 
@@ -236,9 +236,9 @@ def test_a_big_first_load_is_read_in_chunks_and_catches_up_with_what_changed_mea
     desk.sql(f"INSERT INTO dbo.{table} (ID, N) SELECT value, 1 FROM GENERATE_SERIES(1, 1000)")
     contract = desk.contract(table, *promises, chunkRows="300", **lake_block)
     context = desk.context()
-    honest, read = chunked.read_chunk, []
+    honest, read = chunks.read_chunk, []
 
-    def meanwhile(work: chunked.ChunkWork, index: int) -> None:
+    def meanwhile(work: chunks.ChunkWork, index: int) -> None:
         read.append(index)
         if index == 1:  # the first chunk is read already, the second is not
             desk.sql(
@@ -247,7 +247,7 @@ def test_a_big_first_load_is_read_in_chunks_and_catches_up_with_what_changed_mea
             )  # fmt: skip
         honest(work, index)
 
-    monkeypatch.setattr(chunked, "read_chunk", meanwhile)
+    monkeypatch.setattr(chunks, "read_chunk", meanwhile)
     monkeypatch.setattr(os, "cpu_count", lambda: 1)
     result = load_table(context, contract.id)
 
@@ -263,23 +263,23 @@ def test_a_first_load_in_chunks_that_broke_off_goes_on_and_still_catches_up(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     table, contract_id, context = tracked(desk, 1000, chunkRows="300")
-    honest, read = chunked.read_chunk, []
+    honest, read = chunks.read_chunk, []
 
-    def broken(work: chunked.ChunkWork, index: int) -> None:
+    def broken(work: chunks.ChunkWork, index: int) -> None:
         if index == 2:
             raise SourceUnavailableError("gone")
         honest(work, index)
 
-    def watched(work: chunked.ChunkWork, index: int) -> None:
+    def watched(work: chunks.ChunkWork, index: int) -> None:
         read.append(index)
         honest(work, index)
 
     monkeypatch.setattr(os, "cpu_count", lambda: 1)
-    monkeypatch.setattr(chunked, "read_chunk", broken)
+    monkeypatch.setattr(chunks, "read_chunk", broken)
     with pytest.raises(SourceUnavailableError):
         load_table(context, contract_id)
     desk.sql(f"UPDATE dbo.{table} SET N = 2 WHERE ID = 1", f"DELETE FROM dbo.{table} WHERE ID = 2")
-    monkeypatch.setattr(chunked, "read_chunk", watched)
+    monkeypatch.setattr(chunks, "read_chunk", watched)
     load_table(context, contract_id)
 
     assert read == [2, 3]
@@ -290,7 +290,7 @@ def test_a_first_load_with_a_clock_for_a_watermark_is_one_stream(desk: Desk, mon
     table = desk.table("ID bigint PRIMARY KEY, CHANGED_AT datetime2(6) NOT NULL")
     desk.sql(f"INSERT INTO dbo.{table} SELECT value, '2026-03-01' FROM GENERATE_SERIES(1, 1000)")
     contract = desk.contract(table, ID, PROMISES[3], mode="incremental", watermark="changed_at", chunkRows="300")
-    monkeypatch.setattr(chunked, "read_chunk", None)
+    monkeypatch.setattr(chunks, "read_chunk", None)
 
     assert load_table(desk.context(), contract.id).good == 1000
 

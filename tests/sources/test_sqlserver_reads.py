@@ -11,9 +11,10 @@ from ingestion.contracts.model import Contract
 from ingestion.contracts.window import FixedPoint, Window
 from ingestion.errors import BrokenContractError, ConfigurationError, IntegrityError
 from ingestion.settings import Connection
-from ingestion.sources import open_source, sqlserver_keys
+from ingestion.sources import open_source
 from ingestion.sources.base import WHOLE, ChangeFeed
-from ingestion.sources.sqlserver import SqlServerSnapshot, SqlServerSource
+from ingestion.sources.sqlserver import keys as sqlserver_keys
+from ingestion.sources.sqlserver.source import SqlServerSnapshot, SqlServerSource
 from tests.sources.sqlserver_fixtures import EVERYTHING, ID, Desk, Promise, desk, rows
 
 __all__ = ["desk"]

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from ingestion.contracts.projection import RAW_PREFIX
-from ingestion.sources.sqlserver import SqlServerSource
+from ingestion.sources.sqlserver.source import SqlServerSource
 from tests.sources.sqlserver_fixtures import ID, Desk, Promise, desk, rows, true_server
 
 __all__ = ["desk"]

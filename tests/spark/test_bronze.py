@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 
 from ingestion.bronze import checkpoint
-from ingestion.pipelines.context import initialise
-from ingestion.pipelines.load import load_table
-from ingestion.pipelines.repair import repair_table
+from ingestion.gaps.repair import repair_table
+from ingestion.load.load_table import load_table
+from ingestion.runs.context import initialise
 from tests.engines import (
     test_checkpoint,
     test_drift,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ingestion.pipelines.build import _reason
+from ingestion.build.dbt import _reason
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from ingestion.lake.spark_session import ALWAYS, STATIC
+from ingestion.lake.spark.session import ALWAYS, STATIC
 from tests.dbt.test_dbt_commands import product
 from tests.dbt.warehouse import PROJECT, Warehouse
 from tests.spark.session import NEEDS_SPARK

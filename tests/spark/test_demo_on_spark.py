@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from ingestion.build import dbt as build
 from ingestion.demo import show
 from ingestion.lake import duck
 from ingestion.lake.layout import open_lake
-from ingestion.pipelines import build
 from ingestion.settings import Settings
 from tests.dbt.warehouse import ROOT
 from tests.spark.session import NEEDS_MINUTES, SETTINGS

@@ -20,7 +20,7 @@ from ingestion.bronze.rows import Stamp
 from ingestion.contracts.window import Window
 from ingestion.errors import IntegrityError, SourceUnavailableError
 from ingestion.extract.chunk_ledger import ChunkLedger, ChunkPlan, Intake
-from ingestion.pipelines.chunked import ChunkWork, read_chunk, read_chunks
+from ingestion.load.chunks import ChunkWork, read_chunk, read_chunks
 from ingestion.settings import Connection
 from ingestion.sources import open_source
 from tests.engines.conftest import Company, company
@@ -83,7 +83,7 @@ def test_chunks_that_are_read_already_are_not_read_again(company: Company, spark
 
 
 def test_no_more_chunks_are_read_at_a_time_than_the_source_allows(company: Company, spark: Any, tmp_path: Path) -> None:
-    from ingestion.sources.spark_reader import read_on_executors
+    from ingestion.lake.spark.chunk_source import read_on_executors
 
     read_on_executors("crm.people", range(6), partial(note_process, tmp_path), sessions=1)
 
@@ -107,7 +107,7 @@ def test_an_error_of_ours_arrives_as_what_it_is(company: Company, spark: Any) ->
 
 
 def test_the_words_of_any_other_error_stay_on_the_executor(spark: Any, capfd: pytest.CaptureFixture[str]) -> None:
-    from ingestion.sources.spark_reader import read_on_executors
+    from ingestion.lake.spark.chunk_source import read_on_executors
 
     with pytest.raises(
         IntegrityError, match=r"crm\.people: chunk 0 was not read: ValueError at test_executors\.py"
@@ -154,7 +154,7 @@ def test_neither_plan_nor_option_tells_the_connection(
 
 
 def test_an_executor_process_that_dies_ends_the_load(company: Company, spark: Any, tmp_path: Path) -> None:
-    from ingestion.sources.spark_reader import read_on_executors
+    from ingestion.lake.spark.chunk_source import read_on_executors
 
     with pytest.raises(Exception, match=r"(?s)Python worker exited|crashed|Job aborted"):
         read_on_executors("crm.people", [0], die, sessions=1)

@@ -8,16 +8,16 @@ from typing import Any
 
 import pytest
 
-from ingestion.pipelines import lake_rows
-from ingestion.pipelines.context import initialise
-from ingestion.pipelines.gaps import record_sync_gap
-from ingestion.pipelines.lake_rows import SparkRows
-from ingestion.pipelines.load import load_table
-from ingestion.pipelines.repair import repair_table
-from ingestion.pipelines.spark_workbench import DIALECT
+from ingestion.bronze.workbench.spark import DIALECT
+from ingestion.gaps import lake_side
+from ingestion.gaps.lake_side import SparkRows
+from ingestion.gaps.record import record_sync_gap
+from ingestion.gaps.repair import repair_table
+from ingestion.load.load_table import load_table
 from ingestion.reconcile.dialects import DIALECTS
 from ingestion.reconcile.gap import GapReport
 from ingestion.reconcile.vectors import TypeThere, verify_vectors
+from ingestion.runs.context import initialise
 from tests.engines.conftest import HEAD, Company, company
 from tests.engines.test_gaps_fetched import unable
 from tests.golden.vectors import TYPES
@@ -93,7 +93,7 @@ def on_spark(monkeypatch: pytest.MonkeyPatch, spark: Any) -> list[SparkRows]:
         noted.append(self)
         return real(self, *given, **named)
 
-    monkeypatch.setattr(lake_rows.SparkRows, "side", note)
+    monkeypatch.setattr(lake_side.SparkRows, "side", note)
     return noted
 
 

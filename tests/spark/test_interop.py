@@ -20,8 +20,8 @@ from deltalake import DeltaTable
 from ingestion.errors import ConcurrentWriteError, IntegrityError, LakeError
 from ingestion.lake import duck
 from ingestion.lake.base import READER_FEATURES, WRITER_FEATURES, Commit, Engine, StagedFile
-from ingestion.lake.delta_rs import DeltaRs
-from ingestion.lake.files import FileWriter
+from ingestion.lake.embedded.engine import DeltaRs
+from ingestion.lake.embedded.parquet_files import FileWriter
 from ingestion.lake.statistics import file_statistics, indexed_columns
 from tests.spark.session import NEEDS_SPARK
 
@@ -103,7 +103,7 @@ def ordered(rows: pa.Table) -> list[dict[str, Any]]:
 
 @pytest.fixture(params=["embedded", "spark"])
 def site(request: pytest.FixtureRequest, spark: Any, tmp_path: Path) -> Site:
-    from ingestion.lake.spark import SparkDelta
+    from ingestion.lake.spark.engine import SparkDelta
 
     engines: list[Engine] = [DeltaRs(), SparkDelta()]
     writer, other = engines if request.param == "embedded" else reversed(engines)
@@ -354,7 +354,7 @@ def test_a_difference_without_rows_or_with_a_key_twice_is_not_merged(site: Site,
 
 
 def test_staged_files_that_spark_cannot_see_whole_are_not_committed(spark: Any, tmp_path: Path) -> None:
-    from ingestion.lake.spark import SparkDelta
+    from ingestion.lake.spark.engine import SparkDelta
 
     site = Site(str(tmp_path / "t"), SparkDelta(), DeltaRs())
     site.writer.create(site.uri, PEOPLE)
@@ -369,7 +369,7 @@ def test_a_batch_that_somebody_commits_first_is_refused_not_skipped(
     spark: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Spark leaves out a transaction that is there already, and says nothing."""
-    from ingestion.lake.spark import SparkDelta
+    from ingestion.lake.spark.engine import SparkDelta
 
     engine = SparkDelta()
     site = Site(str(tmp_path / "t"), engine, DeltaRs())

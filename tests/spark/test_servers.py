@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from ingestion.pipelines import context
-from ingestion.pipelines.context import Context
-from ingestion.pipelines.load import load_table
+from ingestion.load.load_table import load_table
+from ingestion.runs import context
+from ingestion.runs.context import Context
 from ingestion.settings import Settings
 from tests.sources import test_oracle_chunks, test_sqlserver_load
 from tests.sources.oracle_fixtures import OracleDesk, oracle
@@ -24,9 +24,9 @@ pytestmark = NEEDS_SPARK
 @pytest.fixture
 def lanes(spark: Any, monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Turn the source tests to Spark; holds how many chunks went to executors in each read."""
-    from ingestion.sources import spark_reader
+    from ingestion.lake.spark import chunk_source
 
-    honest, asked = spark_reader.read_on_executors, []
+    honest, asked = chunk_source.read_on_executors, []
 
     def watched(subject: str, chunks: Any, read: Callable[[int], object], *, sessions: int) -> None:
         asked.append(len(chunks))
@@ -35,7 +35,7 @@ def lanes(spark: Any, monkeypatch: pytest.MonkeyPatch) -> list[int]:
     def opened(settings: Settings, run_id: str | None = None) -> Context:
         return context.open_context(replace(settings, engine="spark"), run_id)
 
-    monkeypatch.setattr(spark_reader, "read_on_executors", watched)
+    monkeypatch.setattr(chunk_source, "read_on_executors", watched)
     monkeypatch.setattr(test_oracle_chunks, "open_context", opened)
     return asked
 

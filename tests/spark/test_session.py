@@ -16,8 +16,8 @@ import pytest
 
 from ingestion import spark_submit
 from ingestion.errors import ConfigurationError
-from ingestion.lake.spark_session import DELTA, is_local, spark_settings, write_defaults
-from ingestion.pipelines.context import open_context
+from ingestion.lake.spark.session import DELTA, is_local, spark_settings, write_defaults
+from ingestion.runs.context import open_context
 from ingestion.settings import Settings
 from tests.engines.conftest import Company, company
 from tests.spark.session import NEEDS_SPARK, SETTINGS
@@ -102,14 +102,14 @@ def test_a_machine_without_java_is_told_what_to_do(company: Company, monkeypatch
 
 
 def test_the_embedded_engine_loads_no_pyspark() -> None:
-    script = "import sys, ingestion.pipelines.load, ingestion.cli.data; sys.exit('pyspark' in sys.modules)"
+    script = "import sys, ingestion.load.load_table, ingestion.cli.data; sys.exit('pyspark' in sys.modules)"
 
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
 
 
 @pytest.mark.skipif(find_spec("pyspark") is None, reason="Spark needs the extra spark")
 def test_the_written_settings_are_for_this_user_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ingestion.lake.spark_session.check_installed", lambda _: None)
+    monkeypatch.setattr("ingestion.lake.spark.session.check_installed", lambda _: None)
     folder = write_defaults(tmp_path / "conf", environ={"LAKEHOUSE_SPARK_CONF": '{"spark.x": "a\\\\b"}'})
 
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
@@ -122,7 +122,7 @@ class TestOnSpark:
     pytestmark = NEEDS_SPARK
 
     def test_a_session_spells_tables_alike_whatever_its_platform_prefers(self, spark: Any) -> None:
-        from ingestion.lake.spark import SparkDelta
+        from ingestion.lake.spark.engine import SparkDelta
 
         spark.conf.set("spark.sql.parquet.outputTimestampType", "INT96")
         try:

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from ingestion.lake.spark_session import prepare
-from ingestion.pipelines.spark_workbench import DIALECT, translated
+from ingestion.bronze.workbench.spark import DIALECT, translated
+from ingestion.lake.spark.session import prepare
 from tests.spark.session import NEEDS_SPARK
 
 

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
+from ingestion.build.dbt import _read_results
 from ingestion.errors import BuildError, ConcurrentWriteError
 from ingestion.lake.base import lost_race
-from ingestion.pipelines.build import _read_results
 
 MODEL, OTHER, TEST = "model.lakehouse.dim_a", "model.lakehouse.dim_b", "test.lakehouse.unique_dim_a.1"
 AS_THEY_WERE, WRITTEN = "their tables are as they were", "hold the new rows, faults included, and readers see them"

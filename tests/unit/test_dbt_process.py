@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from ingestion.build.dbt_process import output_of
 from ingestion.errors import BuildError
-from ingestion.pipelines.dbt_process import output_of
 
 FAMILY = """
 import os, subprocess, sys, time

@@ -15,13 +15,15 @@ import pytest
 import sqlglot
 from sqlglot import exp
 
-from ingestion.bronze import census, changes, entries
-from ingestion.contracts.compare import FoundColumn
+from ingestion.bronze import changes, entries
+from ingestion.contracts.drift import FoundColumn
 from ingestion.contracts.model import Column, Contract, Mode
 from ingestion.contracts.window import Window
+from ingestion.gaps import lake_sql
 from ingestion.settings import Connection
-from ingestion.sources import oracle_keys, sqlserver_keys
 from ingestion.sources.duckdb import DuckDbSnapshot, DuckDbSource
+from ingestion.sources.oracle import keys as oracle_keys
+from ingestion.sources.sqlserver import keys as sqlserver_keys
 
 MOMENT = datetime(2026, 1, 1, tzinfo=UTC)
 KEYS = pa.table({"w": pa.array([1, 2], pa.int64()), "k0": ["a", "b"]})
@@ -48,7 +50,7 @@ def bronze_statements() -> Iterator[str]:
         yield from (news.query, *(query for _, query in news.steps))
     for statement in (
         changes.duplicates, changes.singles, changes.vanished_keys, changes.reported_keys, changes.lacking_keys,
-        entries.newly_bad, entries.refused, census.missing_keys, census.extra_keys, census.repeated_keys, census.known_of_found,
+        entries.newly_bad, entries.refused, lake_sql.missing_keys, lake_sql.extra_keys, lake_sql.repeated_keys, lake_sql.known_of_found,
     ):  # fmt: skip
         yield statement(table)
     yield entries.settled(table, whole=False)

@@ -10,7 +10,7 @@ from click.testing import CliRunner, Result
 
 from ingestion.cli import cli
 from ingestion.errors import ConfigurationError, LakehouseError
-from ingestion.pipelines.load import load_table
+from ingestion.load.load_table import load_table
 from tests.engines.conftest import Company, company  # noqa: F401 - a fixture
 
 Run = Callable[..., Result]
@@ -235,7 +235,7 @@ def test_gold_with_persons_is_not_built_without_a_salt_and_the_doctor_says_so(
 def test_the_doctor_looks_for_packages_that_their_extras_install() -> None:
     from importlib.metadata import metadata
 
-    from ingestion.pipelines.status import _PACKAGES
+    from ingestion.admin.status import _PACKAGES
 
     required = [text.replace('"', "'") for text in metadata("lakehouse").get_all("Requires-Dist") or []]
     for package, extra in _PACKAGES.items():

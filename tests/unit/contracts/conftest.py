@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from ingestion.contracts.compile import examine
 from ingestion.contracts.model import Contract
+from ingestion.contracts.reading.compile import examine
 from ingestion.errors import Fault
 
 CONTRACTS = Path(__file__).parents[3] / "data_contracts"

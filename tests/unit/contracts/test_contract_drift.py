@@ -7,7 +7,7 @@ from dataclasses import replace
 import pyarrow as pa
 import pytest
 
-from ingestion.contracts.compare import Drift, DriftKind, FoundColumn, bronze_drift, find_drift, match_columns
+from ingestion.contracts.drift import Drift, DriftKind, FoundColumn, bronze_drift, find_drift, match_columns
 from ingestion.contracts.model import Column, Contract, DriftAction, DriftPolicy, Mode
 from ingestion.contracts.types import UnknownTypeError, arrow_type
 

@@ -11,7 +11,6 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from ingestion.contracts.document import parse
 from ingestion.contracts.model import (
     BronzeMode,
     Column,
@@ -26,6 +25,7 @@ from ingestion.contracts.model import (
     Rule,
 )
 from ingestion.contracts.odcs import find_contract, lint, list_contract_ids, read_contract, read_contracts
+from ingestion.contracts.reading.document import parse
 from ingestion.errors import ConfigurationError, InvalidContractError
 
 SMALL = """\

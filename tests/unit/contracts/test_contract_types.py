@@ -5,8 +5,8 @@ from __future__ import annotations
 import pyarrow as pa
 import pytest
 
-from ingestion.contracts.declarations import translated
 from ingestion.contracts.types import UnknownTypeError, arrow_type, declared_type
+from ingestion.contracts.writing.declarations import translated
 
 
 @pytest.mark.parametrize(

@@ -8,13 +8,13 @@ import duckdb
 import pyarrow as pa
 import pytest
 
-from ingestion.contracts.compare import FoundColumn
 from ingestion.contracts.cutting import cut, is_finer
+from ingestion.contracts.drift import FoundColumn
 from ingestion.contracts.model import Contract
 from ingestion.reconcile.hashes import plan_row
 from ingestion.reconcile.ports import source_side
 from ingestion.reconcile.sides import EVERYTHING
-from ingestion.sources.sqlserver_expressions import expression
+from ingestion.sources.sqlserver.expressions import expression
 
 SECONDS = [
     "1677-09-22 00:00:00",

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from ingestion.contracts.dbt_silver import HEADER, INVARIANTS, LOG_INVARIANTS, write_silver_models
 from ingestion.contracts.model import BronzeMode, Contract
 from ingestion.contracts.silver_models import silver_models
+from ingestion.contracts.writing.dbt_silver import HEADER, INVARIANTS, LOG_INVARIANTS, write_silver_models
 
 ROOT = Path(__file__).parents[3]
 

@@ -15,9 +15,9 @@ import jinja2
 import pytest
 import yaml
 
-from ingestion.contracts.dbt_sources import HEADER, render_facts, render_sources, write_facts, write_sources
 from ingestion.contracts.model import Contract
 from ingestion.contracts.odcs import read_contract, read_contracts
+from ingestion.contracts.writing.dbt_sources import HEADER, render_facts, render_sources, write_facts, write_sources
 
 CONTRACT = """\
 apiVersion: v3.1.0

@@ -9,18 +9,18 @@ import duckdb
 import pyarrow as pa
 import pytest
 
-from ingestion.contracts.compare import DriftKind, FoundColumn, find_drift
+from ingestion.admin.import_contracts import import_contracts
+from ingestion.admin.looking import look
+from ingestion.contracts.drift import DriftKind, FoundColumn, find_drift
 from ingestion.contracts.facts import ColumnFacts, TableFacts
-from ingestion.contracts.importing import Draft, draft_contract
 from ingestion.contracts.model import Contract, Deletes, Mode, NullWatermark
 from ingestion.contracts.names import looks_personal
 from ingestion.contracts.odcs import read_contract, read_contracts
-from ingestion.contracts.promises import Looked, Promises
-from ingestion.contracts.spelling import our_name
 from ingestion.contracts.types import UnknownTypeError, arrow_type, declared_type
+from ingestion.contracts.writing.draft import Draft, draft_contract
+from ingestion.contracts.writing.promises import Looked, Promises
+from ingestion.contracts.writing.spelling import our_name
 from ingestion.errors import ConfigurationError
-from ingestion.pipelines.importing import import_contracts
-from ingestion.pipelines.looking import look
 from ingestion.settings import Connection, Settings
 from ingestion.sources import open_source
 
@@ -240,7 +240,7 @@ def test_a_fault_of_ours_in_one_table_ends_nothing(shop: Settings, monkeypatch: 
         return draft_contract(facts, **options)
 
     change(shop, "create table zebras (id int primary key)")
-    monkeypatch.setattr("ingestion.pipelines.importing.draft_contract", fail)
+    monkeypatch.setattr("ingestion.admin.import_contracts.draft_contract", fail)
 
     result = import_contracts(shop, "shop", "main", timezone="UTC")
 
@@ -410,7 +410,7 @@ def test_an_open_number_is_looked_at_in_the_source(shop: Settings) -> None:
 def test_the_ends_of_a_key_are_looked_at_where_the_first_rows_are_not_all(
     shop: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ingestion.pipelines.looking.SAMPLE_ROWS", 1)
+    monkeypatch.setattr("ingestion.admin.looking.SAMPLE_ROWS", 1)
     change(shop, "create table a (id hugeint primary key)", "insert into a values (1), (90000000000000000000)",
            "create table b (id hugeint primary key)", "insert into b values (1), (-9223372036854775808)")  # fmt: skip
 

@@ -6,8 +6,8 @@ from datetime import date
 
 import pytest
 
-from ingestion.contracts.moments import SECOND, ceiling, moment_text, partition_bounds, sqlserver_moment
 from ingestion.contracts.types import split_declaration
+from ingestion.runbook.moments import SECOND, ceiling, moment_text, partition_bounds, sqlserver_moment
 
 
 @pytest.mark.parametrize(

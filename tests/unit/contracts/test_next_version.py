@@ -7,11 +7,11 @@ from collections.abc import Callable
 
 import pytest
 
-from ingestion.contracts.compare import Drift, DriftKind, FoundColumn, find_drift
+from ingestion.contracts.drift import Drift, DriftKind, FoundColumn, find_drift
 from ingestion.contracts.model import Contract, DriftAction
-from ingestion.contracts.next_version import next_version
 from ingestion.contracts.types import UnknownTypeError, arrow_type
 from ingestion.contracts.versions import compare_versions
+from ingestion.contracts.writing.next_version import next_version
 from ingestion.errors import ConfigurationError, Fault, InvalidContractError
 
 

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from ingestion.contracts import runbook
 from ingestion.contracts.model import Contract, Mode
+from ingestion.runbook import statements as runbook
 from tests.runbooks import by_window, contract_of, in_partitions
 
 BOUND = "2026-03-01 11:00:00.1234567"

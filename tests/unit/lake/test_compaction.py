@@ -13,9 +13,10 @@ import pytest
 from deltalake import DeltaTable
 
 from ingestion.errors import ConcurrentWriteError
-from ingestion.lake import compaction, duck
+from ingestion.lake import duck
+from ingestion.lake.embedded import compaction
 from ingestion.lake.base import Commit, Snapshot, StagedFile
-from ingestion.lake.delta_rs import DeltaRs
+from ingestion.lake.embedded.engine import DeltaRs
 from ingestion.lake.statistics import file_statistics, indexed_columns
 
 SCHEMA = pa.schema([("id", pa.int64()), ("name", pa.string())])

@@ -13,8 +13,8 @@ from deltalake import DeltaTable
 from ingestion.errors import ConcurrentWriteError, IntegrityError, LakeError
 from ingestion.lake import duck
 from ingestion.lake.base import Commit, StagedFile
-from ingestion.lake.delta_rs import DeltaRs
-from ingestion.lake.rebuild import rebuild
+from ingestion.lake.embedded.engine import DeltaRs
+from ingestion.lake.embedded.rebuild import rebuild
 from ingestion.lake.statistics import file_statistics, indexed_columns
 
 SCHEMA = pa.schema([("id", pa.int64()), ("name", pa.string())])

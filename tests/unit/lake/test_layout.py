@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 from ingestion.errors import ConfigurationError, LakeError
-from ingestion.lake.delta_rs import DeltaRs
+from ingestion.lake.embedded.engine import DeltaRs
 from ingestion.lake import layout
 from ingestion.lake.layout import MARKER, Lake, LakeTable, create_lake, lake_at, mend_marker, open_lake, write_marker
 

@@ -13,7 +13,7 @@ from deltalake.exceptions import CommitFailedError
 
 from ingestion.errors import ConcurrentWriteError, ConfigurationError, IntegrityError, LakeError, LakehouseError
 from ingestion.lake.library_errors import library_error
-from ingestion.pipelines.each import as_ours
+from ingestion.runs.each import as_ours
 
 SECRET = "ada@example.com"
 

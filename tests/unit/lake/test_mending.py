@@ -15,11 +15,11 @@ from ingestion.errors import IntegrityError, LakeError
 from ingestion.lake import duck, mending
 from ingestion.lake.base import Commit
 from ingestion.lake.damage import lost_data, torn_log
-from ingestion.lake.delta_rs import DeltaRs
+from ingestion.lake.embedded.engine import DeltaRs
 from ingestion.lake.log import commit_name
 from ingestion.lake.mending import SET_ASIDE, Mended, examine_table, mend_table
 from ingestion.lake.names import LAYERS, TWO_LEVEL_LAYERS
-from ingestion.lake.rebuild import rebuild
+from ingestion.lake.embedded.rebuild import rebuild
 
 ENGINE = DeltaRs()
 SCHEMA = pa.schema([("id", pa.int64())])

@@ -21,11 +21,12 @@ from deltalake import DeltaTable, QueryBuilder
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from ingestion.extract.staging import ParquetStage
-from ingestion.lake import compaction, duck
+from ingestion.lake.staging import ParquetStage
+from ingestion.lake import duck
+from ingestion.lake.embedded import compaction
 from ingestion.lake.base import Commit, StagedFile
-from ingestion.lake.delta_rs import DeltaRs
-from ingestion.lake.files import FileWriter
+from ingestion.lake.embedded.engine import DeltaRs
+from ingestion.lake.embedded.parquet_files import FileWriter
 from ingestion.lake.statistics import file_statistics, indexed_columns
 
 ENGINE = DeltaRs()

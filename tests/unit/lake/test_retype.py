@@ -14,10 +14,11 @@ import pytest
 from deltalake import DeltaTable
 
 from ingestion.errors import ConcurrentWriteError, IntegrityError, LakeError
-from ingestion.lake import duck, retype
+from ingestion.lake import duck
+from ingestion.lake.embedded import retype
 from ingestion.lake.base import APPEND_ONLY, Commit, StagedFile
-from ingestion.lake.delta_rs import DeltaRs
-from ingestion.lake.files import FileWriter
+from ingestion.lake.embedded.engine import DeltaRs
+from ingestion.lake.embedded.parquet_files import FileWriter
 from ingestion.lake.statistics import file_statistics, indexed_columns
 
 ENGINE = DeltaRs()
@@ -171,7 +172,7 @@ def test_who_commits_in_between_is_not_written_over(
         publish(uri, 2, ENGINE.schema(uri), None)
         return written
 
-    monkeypatch.setattr("ingestion.lake.delta_rs.retyped_files", slowly)
+    monkeypatch.setattr("ingestion.lake.embedded.engine.retyped_files", slowly)
 
     with pytest.raises(ConcurrentWriteError):
         ENGINE.retype(uri, {"v": pa.int64()})

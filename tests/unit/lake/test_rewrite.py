@@ -15,10 +15,10 @@ from deltalake import DeltaTable, write_deltalake
 from ingestion.errors import ConcurrentWriteError, IntegrityError
 from ingestion.lake import duck
 from ingestion.lake.base import Commit
-from ingestion.lake.delta_rs import DeltaRs
-from ingestion.lake.files import FileWriter
-from ingestion.lake.rebuild import rebuild
-from ingestion.lake.rewrite import apply_difference
+from ingestion.lake.embedded.engine import DeltaRs
+from ingestion.lake.embedded.parquet_files import FileWriter
+from ingestion.lake.embedded.rebuild import rebuild
+from ingestion.lake.embedded.rewrite import apply_difference
 
 ENGINE = DeltaRs()
 COMMIT = Commit("silver/x", 1)

@@ -8,9 +8,9 @@ import pytest
 
 from ingestion.errors import ConfigurationError, LakeError, LakeUnavailableError
 from ingestion.lake.layout import Lake
-from ingestion.lake.storage import forget_empty, redacted, storage_options
-from ingestion.lake.storage_duck import extensions, location, secret
-from ingestion.lake.storage_errors import reaching, told_apart
+from ingestion.lake.storage.login import forget_empty, redacted, storage_options
+from ingestion.lake.storage.duckdb_secrets import extensions, location, secret
+from ingestion.lake.storage.errors import reaching, told_apart
 
 S3 = "s3://lake/retail"
 ADLS = "abfss://lake@company.dfs.core.windows.net/retail"

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from ingestion.lake import duck
-from ingestion.lake.files import ROW_GROUP_ROWS, FileWriter, file_rows, row_group_rows
+from ingestion.lake.embedded.parquet_files import ROW_GROUP_ROWS, FileWriter, file_rows, row_group_rows
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from ingestion.errors import LakeError
-from ingestion.lake import compaction
-from ingestion.lake.delta_rs import DeltaRs
+from ingestion.lake.embedded import compaction
+from ingestion.lake.embedded.engine import DeltaRs
 from ingestion.lake.layout import create_lake, lake_at
 from ingestion.ledger.journal import Journal
 

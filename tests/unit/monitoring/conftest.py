@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from ingestion.lake.delta_rs import DeltaRs
+from ingestion.lake.embedded.engine import DeltaRs
 from ingestion.lake.layout import create_lake
 from ingestion.ledger.journal import Journal
 

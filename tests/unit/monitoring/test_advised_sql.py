@@ -8,10 +8,10 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from ingestion.contracts import runbook
 from ingestion.contracts.model import Contract
-from ingestion.contracts.runbook import Runbook
 from ingestion.contracts.window import Window
+from ingestion.runbook import statements as runbook
+from ingestion.runbook.statements import Runbook
 from ingestion.settings import Connection
 from ingestion.sources.duckdb import DuckDbSource
 from monitoring.advisor import advise

@@ -4,7 +4,7 @@ import duckdb
 import pyarrow as pa
 import pytest
 
-from ingestion.contracts.compare import FoundColumn
+from ingestion.contracts.drift import FoundColumn
 from ingestion.contracts.model import Column, Contract, Mode
 from ingestion.contracts.types import arrow_type
 from ingestion.reconcile.dialects import Origin

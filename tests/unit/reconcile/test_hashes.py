@@ -15,7 +15,7 @@ import duckdb
 import pyarrow as pa
 import pytest
 
-from ingestion.contracts.compare import FoundColumn
+from ingestion.contracts.drift import FoundColumn
 from ingestion.contracts.model import Column, Contract, Mode
 from ingestion.contracts.types import _DIALECTS, UnknownTypeError, arrow_type
 from ingestion.reconcile.canonical import field_text, key_hash, lanes, row_hash

@@ -11,8 +11,8 @@ import pyarrow as pa
 import pytest
 
 from ingestion.bronze.changes import live
-from ingestion.pipelines.load import load_table
-from ingestion.pipelines.workbench import open_workbench
+from ingestion.bronze.workbench.embedded import open_workbench
+from ingestion.load.load_table import load_table
 from ingestion.reconcile.comparison import Comparison, Outcome
 from ingestion.reconcile.hashes import plan_row
 from ingestion.reconcile.ladder import compare_sides

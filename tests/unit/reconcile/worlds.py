@@ -11,7 +11,7 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from ingestion.contracts.compare import FoundColumn
+from ingestion.contracts.drift import FoundColumn
 from ingestion.contracts.model import Column, Contract, Mode, Reconcile
 from ingestion.reconcile.hashes import RowPlan, plan_row
 from ingestion.reconcile.leaves import Finding

@@ -1,0 +1,120 @@
+"""Keeps the lake's tables quick to read: few files, no litter. Changes no row and forgets no batch.
+
+Bronze, quarantine, ledger and the closed versions of Silver grow by a file per commit and are compacted. Gold writes
+what it changes into the files that have it, so it is not.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pyarrow.fs as pafs
+
+from ingestion.bronze.checkpoint import stale_checkpoints
+from ingestion.errors import ConcurrentWriteError, ConfigurationError
+from ingestion.lake.layout import LakeTable
+from ingestion.lake.storage.login import is_remote
+from ingestion.runs.context import Context
+from ingestion.runs.each import each, raise_failed
+
+logger = logging.getLogger("lakehouse")
+
+KEEP = timedelta(days=7)
+_HALF_WRITTEN = re.compile(r"#\d+$")
+_ORDER: dict[str, tuple[str, ...]] = {"bronze": ("_batch", "_row"), "quarantine": ("_batch", "_row"), "ops": ()}
+
+
+@dataclass(frozen=True, slots=True)
+class Maintained:
+    """What was done to one table. `busy`: another writer committed meanwhile, so it was left as it is."""
+
+    table: str
+    compacted: int = 0
+    deleted: int = 0
+    busy: bool = False
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def maintain(context: Context, names: tuple[str, ...] = (), *, keep: timedelta = KEEP) -> list[Maintained]:
+    """
+    Compact tables (all, or those named `schema.table`), and delete files that nobody needs.
+
+    Files that versions of the last `keep` name stay, and so do chunks of a load that broke off
+    within it. Safe beside loads and builds. A table that fails stops no other; its error is raised at the end.
+    Raises ConfigurationError for a `keep` under an hour or an unknown table.
+    """
+    if keep < timedelta(hours=1):
+        raise ConfigurationError(
+            "maintain: promised to keep what running loads and queries read, found less than an hour. "
+            "Nothing was done. Keep 1 hour or more; 7 days are usual."
+        )
+    known = {f"{table.schema}.{table.name}": table for table in context.lake.tables()}
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        raise ConfigurationError(
+            f"maintain: the lake has no table {', '.join(unknown)}. Nothing was done. It has: {', '.join(known)}"
+        )
+    with context.recorded("maintain", "lake") as row:
+        orders = {f"silver.{c.silver_model}": ("valid_to", *c.key_names) for c in context.contracts()}
+        orders |= {name: _ORDER[table.schema] for name, table in known.items() if table.schema in _ORDER}
+        chosen = names or tuple(known)
+        done, failed = each(chosen, lambda name: _maintain(context, known[name], name, orders.get(name), keep))
+        raise_failed(failed, of=len(chosen))
+        busy = [each.table for each in done if each.busy]
+        row["status"] = "warning" if busy else "ok"
+        row["message"] = f"busy: {', '.join(busy)}" if busy else None
+        return done
+
+
+def _maintain(
+    context: Context, table: LakeTable, name: str, order_by: tuple[str, ...] | None, keep: timedelta
+) -> Maintained:
+    compacted, busy = 0, False
+    if order_by is not None:
+        try:
+            compacted = context.engine.compact(table.uri, order_by=order_by)
+        except ConcurrentWriteError:
+            busy = True  # the other writer was first; the next maintenance comes
+    deleted = context.engine.vacuum(table.uri, keep=keep)
+    folder, before = context.lake.path_of(table.uri), datetime.now(UTC) - keep
+    deleted += _delete_half_written(context, folder, before)
+    if table.schema == "bronze":
+        deleted += _sweep(context, folder, before)
+    logger.info("step=maintain subject=%s compacted=%s deleted=%s busy=%s", name, compacted, deleted, busy)
+    return Maintained(name, compacted, deleted, busy)
+
+
+def _delete_half_written(context: Context, folder: str, before: datetime) -> int:
+    """
+    Delete files of a local table that a killed process did not finish since `before`; count them.
+
+    delta-rs writes a file as `<name>#<number>` and renames it; its vacuum does not see such files.
+    """
+    if is_remote(context.lake.root):
+        return 0
+    everything = pafs.FileSelector(folder, recursive=True, allow_not_found=True)
+    litter = [at for at in context.lake.filesystem.get_file_info(everything) if _HALF_WRITTEN.search(at.path)]
+    old = [at.path for at in litter if at.mtime is not None and at.mtime < before]
+    for path in old:
+        context.lake.filesystem.delete_file(path)
+    return len(old)
+
+
+def _sweep(context: Context, folder: str, before: datetime) -> int:
+    """Delete attempts in `_staging` that rest since `before`, and checkpoints that newer ones replace; count files."""
+    filesystem, deleted = context.lake.filesystem, 0
+    for attempt in filesystem.get_file_info(pafs.FileSelector(f"{folder}/_staging", allow_not_found=True)):
+        inside = filesystem.get_file_info(pafs.FileSelector(attempt.path, recursive=True, allow_not_found=True))
+        if all(info.mtime < before for info in (attempt, *inside) if info.mtime is not None):
+            filesystem.delete_dir(attempt.path)
+            deleted += sum(info.is_file for info in inside)
+    for path in stale_checkpoints(filesystem, f"{folder}/_live", before):
+        filesystem.delete_file(path)
+        deleted += 1
+    return deleted

@@ -1,0 +1,158 @@
+"""SQL over one table at fixed Delta versions: what loads and gap checks compare source rows with.
+
+Statements are written in DuckDB's words; the workbench on Spark (`ingestion.bronze.workbench.spark`) translates.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import pyarrow as pa
+import pyarrow.fs as pafs
+
+from ingestion import scratch
+from ingestion.bronze.checkpoint import create_events_view, find_checkpoint
+from ingestion.bronze.rows import bronze_schema
+from ingestion.bronze.table import BronzeState, BronzeTable
+from ingestion.lake import duck
+from ingestion.lake.base import StagedFile
+from ingestion.lake.embedded.parquet_files import VECTOR_ROWS
+from ingestion.lake.layout import Lake
+from ingestion.lake.staging import ParquetFile, ParquetStage
+
+BATCH_ROWS = 64 * 1024
+BATCH_VALUES = 32 * BATCH_ROWS
+
+
+class Bench(Protocol):
+    """What a batch asks. The views `bronze`, `quarantine` and `events` are there from the start."""
+
+    def staged(self, name: str, paths: Sequence[str]) -> None:
+        """Make or replace the view of staged files, by their paths on the lake's file system."""
+        ...
+
+    def define(self, name: str, query: str) -> None:
+        """Make or replace a view. What it speaks of is looked up when it is asked."""
+        ...
+
+    def table(self, name: str, query: str) -> None:
+        """Compute a query now and keep its rows under a name, in place of what bore it."""
+        ...
+
+    def step(self, name: str, query: str) -> None:
+        """Name a query that a later one speaks of; where memory is bounded it is computed now, by itself."""
+        ...
+
+    def scalar(self, query: str) -> int:
+        """Return the one whole number that a query yields, 0 for no row."""
+        ...
+
+    def select(self, query: str) -> pa.Table: ...
+
+    def reader(self, query: str, schema: pa.Schema) -> pa.RecordBatchReader:
+        """Stream a query's rows, cast to exactly `schema`."""
+        ...
+
+    def stage(self, query: str, schema: pa.Schema, path: str) -> ParquetFile:
+        """Write a query's rows, cast to exactly `schema`, to one new file on the lake's file system."""
+        ...
+
+    def partitioned(self, table: BronzeTable, query: str) -> list[StagedFile] | None:
+        """Write Bronze rows into files of one partition each; None where the engine's commit does that itself."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Workbench:
+    """
+    DuckDB in this process: a connection with the views, and a local folder that goes with it.
+
+    What exceeds the memory limit spills to that folder.
+    """
+
+    connection: duck.Connection
+    folder: Path
+    lake: Lake
+
+    def staged(self, name: str, paths: Sequence[str]) -> None:
+        self.view(name, [self.lake.location(path) for path in paths])
+
+    def define(self, name: str, query: str) -> None:
+        self.connection.execute(f"create or replace view {name} as {query}")
+
+    def view(self, name: str, locations: Sequence[str]) -> None:
+        """Make or replace the view of Parquet files."""
+        files = ", ".join(duck.literal(location) for location in locations)
+        self.connection.execute(f"create or replace view {name} as select * from read_parquet([{files}])")
+
+    def table(self, name: str, query: str) -> None:
+        self.connection.execute(f"create or replace table {name} as {query}")
+
+    def step(self, name: str, query: str) -> None:
+        self.table(name, query)
+
+    def scalar(self, query: str) -> int:
+        row = self.connection.execute(query).fetchone()
+        return int(row[0]) if row else 0
+
+    def select(self, query: str) -> pa.Table:
+        return self.connection.execute(query).to_arrow_table()
+
+    def keep(self, name: str, query: str) -> None:
+        """Write a query's rows to a file of the local folder, and make its view."""
+        rows = self._stream(query)
+        with ParquetStage(pafs.LocalFileSystem(), str(self.folder / f"{name}.parquet"), rows.schema) as stage:
+            stage.write_all(rows)
+            self.view(name, [stage.close().path])
+
+    def reader(self, query: str, schema: pa.Schema) -> pa.RecordBatchReader:
+        reader = self._stream(query)
+        return reader if reader.schema.equals(schema) else reader.cast(schema)
+
+    def _stream(self, query: str) -> pa.RecordBatchReader:
+        """Run a query and stream its rows, wide ones in small batches."""
+        found = self.connection.execute(query)
+        rows = min(BATCH_ROWS, BATCH_VALUES // max(1, len(found.description or ())))
+        return found.to_arrow_reader(max(VECTOR_ROWS, rows))
+
+    def stage(self, query: str, schema: pa.Schema, path: str) -> ParquetFile:
+        with ParquetStage(self.lake.filesystem, path, schema) as stage:
+            stage.write_all(self.reader(query, schema))
+            return stage.close()
+
+    def partitioned(self, table: BronzeTable, query: str) -> list[StagedFile] | None:
+        return table.write_partitions(self.connection, query)
+
+
+@contextmanager
+def open_bench(table: BronzeTable, state: BronzeState, *, memory_limit: str) -> Iterator[Bench]:
+    """Open the workbench of the table's engine at the versions of `state`."""
+    if table.engine.name == "spark":
+        from ingestion.bronze.workbench.spark import open_spark_workbench  # noqa: PLC0415 - the embedded needs none
+
+        with open_spark_workbench(table, state) as on_spark:
+            yield on_spark
+    else:
+        with open_workbench(table, state, memory_limit=memory_limit) as embedded:
+            yield embedded
+
+
+@contextmanager
+def open_workbench(table: BronzeTable, state: BronzeState, *, memory_limit: str) -> Iterator[Workbench]:
+    """Open a workbench at the versions of `state`; its folder is swept away at the end."""
+    columns = len(bronze_schema(table.contract))
+    with (
+        scratch.folder("bench") as folder,
+        duck.connect(
+            at=table.uri, memory_limit=memory_limit, spill=str(folder / "spill"), columns=columns
+        ) as connection,
+    ):
+        connection.execute(f"create view bronze as select * from {duck.scan(table.uri, state.version)}")
+        connection.execute(f"create view quarantine as {table.quarantine_at(state.quarantine_version)}")
+        known = find_checkpoint(table.lake.filesystem, table.checkpoint_folder, up_to=state.batch)
+        create_events_view(connection, known, table.lake.location(known.path) if known else "")
+        yield Workbench(connection, folder, table.lake)

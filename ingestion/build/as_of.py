@@ -1,0 +1,155 @@
+"""Rebuilds Silver and Gold as they were known at an earlier point, into a lake of their own.
+
+Bronze tells which batch brought each row, so what was known then is its rows up to a batch per table. Contracts and
+models are those of today.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from ingestion.build.dbt import BuildResult, run_build
+from ingestion.contracts.model import BronzeMode, Contract
+from ingestion.errors import ConfigurationError, LakeError
+from ingestion.lake import duck
+from ingestion.lake.layout import Lake, create_lake, lake_at
+from ingestion.runs.context import Context
+
+NOTE = "_as_of.json"  # beside the marker: which lake and which batches a rebuilt lake shows
+_LOADS = "step in ('load', 'repair', 'replay') and status <> 'failed'"
+
+
+@dataclass(frozen=True, slots=True)
+class Rebuilt:
+    """What was built, where, and the newest batch of each contract that counts as known (0: none)."""
+
+    root: str
+    batches: Mapping[str, int]
+    build: BuildResult
+
+
+def build_as_of(
+    context: Context, as_of: Sequence[str], into: str, *, layer: str = "all", unit_tests: bool = False
+) -> Rebuilt:
+    """
+    Rebuild `layer` (`silver` or `all`) as it was known at `as_of`; see `known_batches`.
+
+    The lake is only read, its ledger included; the result lies in `into`, which is made, or was
+    made by an earlier call and is written over.
+
+    Raises:
+        ConfigurationError: `as_of` names no point in the lake's past, or one that it no longer holds.
+        LakeError: `into` holds something else.
+        BuildError: a model or a test failed.
+    """
+    if layer not in ("silver", "all"):
+        raise ConfigurationError(
+            f"{layer}: promised silver or all, for Gold is made of the Silver of the same moment. Nothing was built."
+        )
+    batches = known_batches(context, as_of)
+    _check_apart(context.lake, lake_at(into))
+    target = create_lake(into)
+    views = {context.contract(contract_id).bronze_view: batch for contract_id, batch in batches.items()}
+    known = {"lake": context.lake.root, "batches": views}
+    with target.filesystem.open_output_stream(target.path(NOTE)) as stream:
+        stream.write(json.dumps({**known, "as_of": list(as_of)}).encode())
+    environment = {"LAKEHOUSE_ROOT": target.root, "LAKEHOUSE_AS_OF": json.dumps(known)}
+    layers = "silver+gold" if layer == "all" else layer  # what was audited then is what is audited now
+    build = run_build(context, layers, environment, full_refresh=True, unit_tests=unit_tests)
+    return Rebuilt(target.root, batches, build)
+
+
+def known_batches(context: Context, as_of: Sequence[str]) -> dict[str, int]:
+    """
+    Return by contract the newest batch that was in the lake at a point of its past.
+
+    `as_of` holds a moment (ISO 8601, UTC unless it tells another offset; included), or the id of a
+    run (when its last load had ended), or tables and batches (`erp.customers=3`), which go before
+    a moment. Without a moment the other tables are as they are now.
+    """
+    named = [text.rpartition("=")[::2] for text in as_of if "=" in text]
+    moments = [_moment(context, text) for text in as_of if "=" not in text]
+    if not as_of or len(moments) > 1:
+        raise ConfigurationError(
+            "as of: promised one moment or run at most, and tables as NAME=BATCH. Nothing was built."
+        )
+    contracts = {contract_id: context.contract(contract_id) for contract_id in context.contract_ids()}
+    with duck.connect(context.lake, memory_limit=context.settings.memory_limit) as connection:
+        batches = {
+            contract_id: _newest_and_known(connection, contract, moments[0] if moments else None)
+            for contract_id, contract in contracts.items()
+        }
+    newest = {contract_id: pair[0] for contract_id, pair in batches.items()}
+    found = {contract_id: pair[1] for contract_id, pair in batches.items()}
+    for contract_id, text in named:
+        found[context.contract(contract_id).id] = _number(contract_id, text, newest.get(contract_id, 0))
+    for contract_id, batch in found.items():
+        if batch < newest[contract_id] and contracts[contract_id].bronze is not BronzeMode.APPEND:
+            raise ConfigurationError(
+                f"{contract_id}: promised what was known at batch {batch}, but this table keeps no history "
+                "(bronze: merge or overwrite). Nothing was built. Ask for its newest batch, "
+                f"{contract_id}={newest[contract_id]}."
+            )
+    return found
+
+
+def _number(contract_id: str, text: str, newest: int) -> int:
+    if not text.isdecimal() or int(text) > newest:
+        raise ConfigurationError(
+            f"{contract_id}: promised a batch from 0 to {newest}, found another value. Nothing was built."
+        )
+    return int(text)
+
+
+def _moment(context: Context, text: str) -> datetime:
+    """Return the moment that a text means: itself, or the end of the last load of the run of that name."""
+    query = f"select max(finished_at) as ended from ops.runs where run_id = ? and {_LOADS}"
+    [row] = context.journal.select(query, [text])
+    if isinstance(row["ended"], datetime):
+        return row["ended"]
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise ConfigurationError(
+            f"{text}: promised a moment (2026-03-02T06:00), a run with a load, or TABLE=BATCH; found neither. "
+            'Nothing was built. `lakehouse sql "select distinct run_id from ops.runs"` lists the runs.'
+        ) from None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def _newest_and_known(connection: duck.Connection, contract: Contract, moment: datetime | None) -> tuple[int, int]:
+    """
+    Return the newest batch of a table, and the newest one up to a moment if one is given.
+
+    A batch was there when the ledger says that its load ended; a batch that the ledger does not
+    know counts from when it was read. A step that ended before that spoke of a batch of the same number that was lost.
+    """
+    view = duck.identifier(contract.bronze_view)
+    query = (
+        "select coalesce(max(_batch), 0), coalesce(max(_batch) filter ("
+        "where $moment::timestamptz is null or coalesce(ended, read) <= $moment::timestamptz), 0) "
+        f"from (select _batch, any_value(read) as read, min(finished_at) as ended "
+        f"from (select _batch, min(_ingested_at) as read from bronze.{view} group by 1) "
+        f"left join ops.runs on batch = _batch and subject = $contract and {_LOADS} "
+        "and finished_at >= coalesce(read, finished_at) group by 1)"
+    )
+    found = connection.execute(query, {"contract": contract.id, "moment": moment}).fetchone()
+    return (int(found[0]), int(found[1])) if found else (0, 0)
+
+
+def _check_apart(lake: Lake, target: Lake) -> None:
+    """Raise LakeError where writing to `target` could touch a lake that is loaded into."""
+    one, other = lake.root + "/", target.root + "/"
+    if one.startswith(other) or other.startswith(one):
+        raise LakeError(
+            f"{target.root}: promised a folder apart from the lake, found one in it or around it. Nothing was built. "
+            "Choose another folder (--into)."
+        )
+    if any(table.schema not in ("silver", "gold") for table in target.tables()):
+        raise LakeError(
+            f"{target.root}: promised a new folder or a lake rebuilt before, found a lake that is loaded into. "
+            "Nothing was built. Choose another folder (--into)."
+        )

@@ -1,0 +1,249 @@
+"""Builds Silver and Gold by one dbt process per layer, and holds its results against what was planned."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from importlib.metadata import distributions
+from pathlib import Path
+from typing import Any
+
+from ingestion import scratch
+from ingestion.build.dbt_process import output_of
+from ingestion.errors import BuildError, ConcurrentWriteError, ConfigurationError, InvalidContractError
+from ingestion.lake.base import ONE_WRITER
+from ingestion.lake.library_errors import OUT_OF_MEMORY
+from ingestion.lake.mask_salt import SALT, check_salt, keep_fingerprint
+from ingestion.runs.context import Context
+
+TARGET = "LAKEHOUSE_DBT_TARGET"  # a cluster's output in profiles.yml, in place of a Spark in dbt's own process
+LAYERS = ("silver", "gold", "audit")
+_SPEAK_OF_NAMES = (
+    "Binder Error",
+    "Catalog Error",
+    "Parser Error",
+    "Compilation Error",
+    "This model has an enforced",
+    "[UNRESOLVED_",
+    "[TABLE_OR_VIEW_NOT_FOUND",
+    "[PARSE_SYNTAX_ERROR",
+)
+_BAD = ("error", "fail", "skipped", "runtime error")
+_SELECTION = {layer: [f"path:models/{layer}"] for layer in LAYERS}
+
+
+@dataclass(frozen=True, slots=True)
+class BuildResult:
+    """What one dbt process did: names of models built, of those left out, and of tests run; seconds in all."""
+
+    layer: str
+    run_id: str
+    models: tuple[str, ...]
+    tests: int
+    warnings: tuple[str, ...]
+    seconds: float
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def build_layer(
+    context: Context,
+    layer: str,
+    *,
+    full_refresh: bool = False,
+    without: Sequence[str] = (),
+    unit_tests: bool = False,
+    new_salt: bool = False,
+) -> BuildResult:
+    """
+    Build a layer (`silver`, `gold`, `audit`, or `all`), its data tests included.
+
+    `without` names contracts whose load failed: their sources' descendants are left out. A run
+    with nothing new commits nothing. With `new_salt` the salt that is set takes the place of the lake's.
+
+    Raises:
+        BuildError: a model or a test failed, one that was planned did not run, or dbt took too long.
+        ConfigurationError: Gold would hold hashes of persons without a salt, or under another one than before.
+    """
+    if layer not in (*LAYERS, "all"):
+        raise ConfigurationError(
+            f"{layer}: promised a layer, known are silver, gold, audit and all. Nothing was built."
+        )
+    with context.recorded(layer, "dbt") as row:
+        if new_salt:
+            keep_fingerprint(context.lake, context.settings.mask_salt, anew=True)
+        result = run_build(context, layer, full_refresh=full_refresh, without=without, unit_tests=unit_tests)
+        row["message"] = "; ".join(result.warnings) or f"{len(result.models)} models, {result.tests} tests"
+        row["status"] = "warning" if result.warnings else "ok"
+        return result
+
+
+def run_build(
+    context: Context,
+    layer: str,
+    environment: Mapping[str, str] | None = None,
+    *,
+    full_refresh: bool = False,
+    without: Sequence[str] = (),
+    unit_tests: bool = False,
+) -> BuildResult:
+    """
+    Do what `build_layer` does, under further environment variables, and write nothing into the ledger.
+
+    `layer` may also be some layers, joined by `+`.
+    """
+    _refuse_unsalted(context, layer)
+    with scratch.folder("dbt") as target:
+        arguments = _arguments(layer, full_refresh=full_refresh, without=without, unit_tests=unit_tests)
+        code, output = _run_dbt(context, arguments, target, environment)
+        return _read_results(context, layer, target, code, output)
+
+
+def generate_docs(context: Context, folder: Path) -> None:
+    """Write dbt's documentation (manifest, catalog, page) of the whole project into `folder`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    code, output = _run_dbt(context, ["docs", "generate"], folder)
+    if code:
+        raise BuildError(f"docs: dbt ended with code {code}. The lake is unchanged.\n{_tail(output)}")
+
+
+def _refuse_unsalted(context: Context, layer: str) -> None:
+    """Raise ConfigurationError where Gold is built of personal columns without the salt that keys their hashes."""
+    if {"gold", "all"} & {*layer.split("+")} and any(_has_persons(context, i) for i in context.contract_ids()):
+        check_salt(context.lake, context.settings.mask_salt)
+
+
+def _has_persons(context: Context, contract_id: str) -> bool:
+    try:
+        return any(column.is_personal for column in context.contract(contract_id).columns)
+    except InvalidContractError:  # its own table's fault; dbt knows it as it was generated last
+        return False
+
+
+def _arguments(layer: str, *, full_refresh: bool, without: Sequence[str], unit_tests: bool) -> list[str]:
+    layers = LAYERS if layer == "all" else layer.split("+")
+    arguments = ["build", "--select", *(selector for name in layers for selector in _SELECTION[name])]
+    if without:
+        arguments += ["--exclude", *(f"source:{contract_id}+" for contract_id in without)]
+    if full_refresh:
+        arguments.append("--full-refresh")
+    if not unit_tests:
+        arguments += ["--exclude-resource-type", "unit_test"]
+    return arguments
+
+
+def _run_dbt(
+    context: Context, arguments: Sequence[str], target: Path, further: Mapping[str, str] | None = None
+) -> tuple[int, str]:
+    project, engine = context.settings.dbt_project, context.settings.engine
+    environment = {
+        **os.environ,
+        "LAKEHOUSE_ROOT": context.lake.root,
+        "LAKEHOUSE_PROJECT": str(context.settings.project),
+        "LAKEHOUSE_MEMORY": context.settings.memory_limit,
+        SALT: context.settings.mask_salt,
+        "LAKEHOUSE_SPILL": str(target / "spill"),
+        "DBT_TARGET_PATH": str(target),
+        "DBT_LOG_PATH": str(target / "logs"),
+        "DBT_PROJECT_DIR": str(project),
+        "DBT_PROFILES_DIR": str(project),
+        TARGET: (os.environ.get(TARGET) if engine == "spark" else None) or engine,
+        **(further or {}),
+    }
+    command = [*_dbt(context), "--no-use-colors", *arguments]
+    return output_of(command, folder=project, environment=environment, seconds=context.settings.dbt_seconds)
+
+
+def _dbt(context: Context) -> list[str]:
+    """Return the command that is dbt; on Spark, the one that shows it the lake. Raises ConfigurationError."""
+    dbt, on_spark = Path(sys.executable).with_name("dbt"), context.settings.engine == "spark"
+    if not dbt.exists() or (on_spark and not any(distributions(name="dbt-spark"))):
+        raise ConfigurationError(
+            f"{'dbt-spark' if on_spark else 'dbt'}: promised beside this Python interpreter, found none there. "
+            f"Nothing was built. Install the package again: pip install lakehouse{'[spark]' if on_spark else ''}"
+        )
+    if on_spark:
+        return [sys.executable, str(context.settings.dbt_project / "plugins" / "on_spark.py")]
+    return [str(dbt)]
+
+
+def _read_results(context: Context, layer: str, target: Path, code: int, output: str) -> BuildResult:
+    """Read `run_results.json`. Raises BuildError unless all that was selected ended well."""
+    file = target / "run_results.json"
+    if not file.exists():
+        raise BuildError(
+            f"{layer}: dbt ended with code {code} before it built anything. Nothing was built.\n{_tail(output)}"
+        )
+    given = json.loads(file.read_text())
+    results = {entry["unique_id"]: entry for entry in given["results"]}
+    failed = [name for name, entry in results.items() if entry["status"] in _BAD]
+    models = tuple(sorted(name.split(".")[-1] for name in results if name.startswith("model.")))
+    tests = sum(1 for name in results if name.startswith(("test.", "unit_test.")))
+    _raise_if_race_lost(layer, failed, results)
+    if failed or code:
+        lines = [f"  {_short(name)}: {results[name]['status']}{_reason(results[name])}" for name in failed]
+        raise BuildError(
+            f"{layer}: {len(failed)} of {len(results)} dbt nodes did not end well.{_state_of_tables(failed, results)}\n"
+            + "\n".join(lines or [_tail(output)])
+            + f"\nCorrect the cause and run `lakehouse build {layer}` again."
+        )
+    warned = tuple(f"{_short(name)} warned" for name, entry in results.items() if entry["status"] == "warn")
+    return BuildResult(layer, context.run_id, models, tests, warned, float(given["elapsed_time"]))
+
+
+def _raise_if_race_lost(layer: str, failed: Sequence[str], results: Mapping[str, Mapping[str, Any]]) -> None:
+    """Raise ConcurrentWriteError where nothing went wrong but that another writer was first."""
+    told = {name: results[name].get("message") or "" for name in failed if results[name]["status"] != "skipped"}
+    if told and all(ONE_WRITER in message for message in told.values()):
+        raise ConcurrentWriteError(
+            f"{layer}: promised one writer at a time, found that another one committed first to "
+            f"{', '.join(sorted(map(_short, told)))}. Nothing of those and of what is built of them was kept; the lake "
+            f"is whole. Run it again: lakehouse build {layer}"
+        )
+
+
+def _state_of_tables(failed: Sequence[str], results: Mapping[str, Mapping[str, Any]]) -> str:
+    """Say what readers of the lake see: a model that fails writes nothing, a test looks at what is written already."""
+    told = ""
+    if any(name.startswith("model.") for name in failed):
+        told += " Models that failed or were skipped wrote nothing: their tables are as they were."
+    if any(name.startswith("test.") and results[name]["status"] != "skipped" for name in failed):
+        told += (
+            " A test runs after its table is written: the tables of failed tests hold the new rows, faults included, "
+            "and readers see them."
+        )
+    return told
+
+
+def _short(unique_id: str) -> str:
+    parts = unique_id.split(".")
+    return parts[2] if len(parts) > 2 else unique_id
+
+
+def _reason(entry: dict[str, Any]) -> str:
+    """Return what dbt says about a node; of an error that may quote a row's value only its class."""
+    if entry.get("failures"):
+        return f" ({entry['failures']} rows break it)"
+    if OUT_OF_MEMORY.search(entry.get("message") or ""):
+        return " (out of memory: set LAKEHOUSE_MEMORY to more)"
+    lines = [line.strip() for line in (entry.get("message") or "").splitlines() if line.strip()]
+    shown = [_without_values(line) for line in lines[1:2] or lines[:1]]
+    return f" ({shown[0][:900]})" if shown else ""
+
+
+def _without_values(line: str) -> str:
+    if line.startswith(_SPEAK_OF_NAMES):
+        return line[:300]
+    if line.partition(":")[2].startswith(" promised "):  # an error of ours
+        return line
+    of_spark = re.match(r"\[[A-Z0-9_.]+\]", line)
+    return of_spark[0] if of_spark else line.split(":", maxsplit=1)[0]
+
+
+def _tail(output: str) -> str:
+    return "\n".join(output.strip().splitlines()[-12:])

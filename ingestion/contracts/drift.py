@@ -1,0 +1,173 @@
+"""Drift: where a source's catalog, or a Bronze table, differs from the contract. Found before rows are read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+import pyarrow as pa
+
+from ingestion.contracts.model import Column, Contract, DriftAction
+from ingestion.contracts.type_fit import Fit, converts, plain, type_fit
+from ingestion.contracts.types import split_declaration
+from ingestion.contracts.writing.declarations import translated
+from ingestion.contracts.writing.spelling import is_usable
+
+
+@dataclass(frozen=True, slots=True)
+class FoundColumn:
+    """
+    One column as a source's catalog shows it; `name` and `physical_type` in the catalog's spelling.
+
+    `arrow_type` is None where the type leaves its precision open (a bare NUMBER) or is not known.
+    `dialect` is that of the database that answered, not necessarily the contract's.
+    """
+
+    name: str
+    physical_type: str
+    arrow_type: pa.DataType | None
+    nullable: bool
+    dialect: str
+
+
+class DriftKind(StrEnum):
+    """What differs. `widened`: values may not fit, each is guarded; `narrowed`: all values fit, the promise is less."""
+
+    NEW_COLUMN = "new_column"
+    REMOVED_COLUMN = "removed_column"
+    WIDENED = "widened"
+    NARROWED = "narrowed"
+    CHANGED_TYPE = "changed_type"
+
+
+@dataclass(frozen=True, slots=True)
+class Drift:
+    """
+    One difference and what a load does about it.
+
+    `column` is our name, or the source's where the contract has no such column. `promised` and `found` are
+    declarations as people read them. `declaration` is what the next version would write as physicalType, in
+    the contract's dialect; empty where there is nothing to write.
+    """
+
+    kind: DriftKind
+    column: str
+    promised: str
+    found: str
+    action: DriftAction
+    declaration: str = ""
+
+
+def find_drift(contract: Contract, found: Sequence[FoundColumn]) -> list[Drift]:
+    """
+    Compare a source's catalog with the contract: contract order first, then new columns in catalog order.
+
+    A widened type is recorded and never fails: its values are guarded one by one. A column of the key, the
+    watermark or a required one fails when it is gone, whatever the policy says: no row could be loaded. A new column
+    of a type that no contract can use is ignored where the policy would add it.
+    """
+    matches = match_columns(contract, found)
+    drifts = []
+    for column in contract.columns:
+        if column.name in matches:
+            drifts += _type_drift(contract, column, matches[column.name])
+        else:
+            drifts.append(_removed(contract, column, found))
+    matched = {column.name for column in matches.values()}
+    for column_found in found:
+        if column_found.name not in matched:
+            written = _written(contract, column_found)
+            action = contract.drift.new_column
+            if action is DriftAction.ADD and not is_usable(contract.dialect, written):
+                action = DriftAction.IGNORE
+            drifts.append(
+                Drift(
+                    DriftKind.NEW_COLUMN,
+                    column_found.name,
+                    "no such column",
+                    column_found.physical_type,
+                    action,
+                    written,
+                )
+            )
+    return drifts
+
+
+def match_columns(contract: Contract, found: Sequence[FoundColumn]) -> dict[str, FoundColumn]:
+    """
+    Return which found column each contracted one is, by our name.
+
+    The exact source name wins; else a name that differs by case alone, if there is just one that nobody else takes.
+    """
+    exact = {column.name: column for column in found}
+    taken = {column.source_name for column in contract.columns if column.source_name in exact}
+    matches = {}
+    for column in contract.columns:
+        if column.source_name in exact:
+            matches[column.name] = exact[column.source_name]
+            continue
+        alike = [f for f in _alike(column, found) if f.name not in taken]
+        if len(alike) == 1:
+            matches[column.name] = alike[0]
+    return matches
+
+
+def bronze_drift(contract: Contract, bronze_schema: pa.Schema, *, is_empty: bool = False) -> list[Drift]:
+    """
+    Compare a Bronze table with the contract: columns that it lacks, and types that are others there.
+
+    Action add: Bronze follows, a column is added or retyped; fail: it cannot. Columns that only Bronze has are
+    history and no drift. `is_empty` says that nothing was ever loaded, so that any type can follow.
+    """
+    drifts = []
+    for column in contract.columns:
+        index = bronze_schema.get_field_index(column.name)
+        promised = str(column.arrow_type)
+        if index < 0:
+            drifts.append(
+                Drift(DriftKind.NEW_COLUMN, column.name, promised, "no such column in Bronze", DriftAction.ADD)
+            )
+            continue
+        type_ = bronze_schema.field(index).type
+        if plain(type_) != plain(column.arrow_type):
+            follows = (is_empty or converts(type_, column.arrow_type)) and column.name != contract.partition
+            action = DriftAction.ADD if follows else DriftAction.FAIL
+            drifts.append(Drift(DriftKind.CHANGED_TYPE, column.name, promised, f"{type_} in Bronze", action))
+    return drifts
+
+
+def _type_drift(contract: Contract, column: Column, found: FoundColumn) -> list[Drift]:
+    fit = type_fit(contract.dialect, column, found.dialect, found.physical_type, found.arrow_type)
+    if fit is Fit.SAME or (fit is Fit.WIDER and _is_meant(contract, column, found)):
+        return []
+    action = DriftAction.IGNORE if fit is Fit.WIDER else contract.drift.changed_type
+    kinds = {Fit.WIDER: DriftKind.WIDENED, Fit.NARROWER: DriftKind.NARROWED, Fit.OTHER: DriftKind.CHANGED_TYPE}
+    written = _written(contract, found)
+    return [Drift(kinds[fit], column.name, column.physical_type, found.physical_type, action, written)]
+
+
+def _is_meant(contract: Contract, column: Column, found: FoundColumn) -> bool:
+    """Whether the contract says itself that the source declares the column so, wider than it is promised."""
+    same_dialect = found.dialect == contract.dialect and bool(column.source_type)
+    return same_dialect and split_declaration(column.source_type) == split_declaration(found.physical_type)
+
+
+def _removed(contract: Contract, column: Column, found: Sequence[FoundColumn]) -> Drift:
+    alike = _alike(column, found)
+    text = f"{len(alike)} columns that differ by case alone" if len(alike) > 1 else "no such column"
+    is_needed = column.required or column.key_position is not None or column.name == contract.watermark
+    action = DriftAction.FAIL if is_needed else contract.drift.removed_column
+    return Drift(DriftKind.REMOVED_COLUMN, column.name, column.physical_type, text, action)
+
+
+def _alike(column: Column, found: Sequence[FoundColumn]) -> list[FoundColumn]:
+    wanted = column.source_name.casefold()
+    return [candidate for candidate in found if candidate.name.casefold() == wanted]
+
+
+def _written(contract: Contract, found: FoundColumn) -> str:
+    """Return the found type as the contract's dialect declares it."""
+    if found.dialect == contract.dialect:
+        return found.physical_type
+    return translated(contract.dialect, found.physical_type, found.arrow_type)

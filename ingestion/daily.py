@@ -1,0 +1,153 @@
+"""The whole day by hand, in the order the daily DAG has: load, Silver, Gold, sync gaps, verdict."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
+
+from ingestion.build.dbt import BuildResult, build_layer
+from ingestion.contracts.window import FixedPoint
+from ingestion.errors import RunFailedError, TransientError
+from ingestion.gaps.record import record_sync_gap
+from ingestion.load.load_table import load_table
+from ingestion.load.steps import LoadResult
+from ingestion.reconcile.gap import CRITICAL, GapReport
+from ingestion.reconcile.states import State
+from ingestion.runs.context import Context
+from ingestion.runs.each import each
+from ingestion.runs.fixed_points import shared_point
+
+Progress = Callable[[str, str], None]
+"""Told of each step as it begins: the step's name and its subject."""
+
+
+@dataclass(slots=True)
+class DayResult:
+    """What a day did. `failures` has one text per step that failed; empty means green."""
+
+    run_id: str
+    loads: list[LoadResult] = field(default_factory=list)
+    builds: list[BuildResult] = field(default_factory=list)
+    gaps: list[GapReport] = field(default_factory=list)
+    failures: list[str] = field(default_factory=list)
+
+    def as_dict(self) -> dict[str, Any]:
+        return {
+            "run_id": self.run_id,
+            "loads": [load.as_dict() for load in self.loads],
+            "builds": [build.as_dict() for build in self.builds],
+            "gaps": [gap.as_dict() for gap in self.gaps],
+            "failures": self.failures,
+        }
+
+
+def run_day(context: Context, *, attempts: int = 3, progress: Progress | None = None) -> DayResult:
+    """
+    Load every contract (tables of a system at one fixed point, where it can share one), build Silver and Gold,
+    record every gap. Raises ConfigurationError if there is no contract.
+
+    A step that fails, for whatever reason, stops no other: what descends from a failed load is left out of the build,
+    and its gap is recorded all the same. Transient errors are tried again after a short, growing pause, up to
+    `attempts` times in all (Airflow waits longer; a person watches this one).
+    """
+    tell = progress or (lambda _step, _subject: None)
+    day = DayResult(context.run_id)
+    contract_ids = context.contract_ids()
+    points = {system: _point(context, system) for system in sorted({i.partition(".")[0] for i in contract_ids})}
+
+    def load(contract_id: str) -> LoadResult:
+        tell("load", contract_id)
+        at = points[contract_id.partition(".")[0]]
+        return _patient(attempts)(load_table, context, contract_id, at=at)
+
+    def build(_: str) -> BuildResult:
+        tell("build", "silver and gold")
+        without = [failed.subject for failed in unloaded]
+        return _patient(attempts)(build_layer, context, "all", without=without)
+
+    def check(contract_id: str) -> GapReport:
+        tell("gaps", contract_id)
+        return _patient(attempts)(record_sync_gap, context, contract_id)
+
+    day.loads, unloaded = each(contract_ids, load)
+    day.builds, unbuilt = each(["dbt"], build)
+    day.gaps, unchecked = each(contract_ids, check)
+    day.failures = [str(failed.error) for failed in (*unloaded, *unbuilt, *unchecked)]
+    return day
+
+
+def verdict(context: Context, run_id: str, planned: Sequence[str]) -> list[str]:
+    """
+    Read the ledger of a run and return one line per thing that is red; empty means green.
+
+    Red is a planned load or gap check without a good end, a failed build, or a critical gap that is confirmed: what is
+    only suspected may be in flight.
+    """
+    rows = context.journal.select(
+        "select step, subject, status, message, error from ops.runs where run_id = ? order by finished_at", [run_id]
+    )
+    last = {(row["step"], row["subject"]): row for row in rows}
+    red = []
+    wanted = [*((step, i) for step in ("load", "gaps") for i in planned), ("silver", "dbt"), ("gold", "dbt")]
+    for step, subject in wanted:
+        row = last.get((step, subject)) or (last.get(("all", "dbt")) if subject == "dbt" else None)
+        if row is None:
+            red.append(f"{step} {subject}: did not run")
+        elif row["status"] == "failed":
+            red.append(f"{step} {subject}: {row['message'] or row['error']}")
+    return red + alarms(context, run_id)
+
+
+def good_ends(context: Context, step: str) -> set[str]:
+    """Return the subjects of a step whose last attempt in this run did not fail, as the ledger has it."""
+    rows = context.journal.select(
+        "select subject from ops.runs where run_id = ? and step = ? group by subject "
+        "having arg_max(status, finished_at) <> 'failed'",
+        [context.run_id, step],
+    )
+    return {row["subject"] for row in rows}
+
+
+def alarms(context: Context, run_id: str, contract_id: str | None = None) -> list[str]:
+    """Return one line per table whose newest check of a run found a critical gap that is confirmed."""
+    gaps = context.journal.select(
+        "select contract_id, severity, state, sync_gap, coalesce(differing_keys, 0) as differing from ops.gaps "
+        'where run_id = ? and "partition" is null and contract_id = coalesce(?, contract_id) '
+        "qualify row_number() over (partition by contract_id order by checked_at desc) = 1 order by 1",
+        [run_id, contract_id],
+    )
+    return [_describe(gap) for gap in gaps if (gap["severity"], gap["state"]) == (CRITICAL, State.CONFIRMED)]
+
+
+def raise_if_red(run_id: str, red: Sequence[str]) -> None:
+    """Raise RunFailedError that lists everything red."""
+    if red:
+        lines = "\n".join(f"  {line}" for line in red)
+        raise RunFailedError(
+            f"{run_id}: {len(red)} steps are red.\n{lines}\n"
+            "What the others wrote is in the lake. Correct the causes and run again: only what is missing is done."
+        )
+
+
+def _describe(gap: dict[str, Any]) -> str:
+    differing = f", {gap['differing']} with other contents" if gap["differing"] else ""
+    return f"gap {gap['contract_id']}: {gap['severity']}, {gap['sync_gap']} rows{differing}"
+
+
+def _point(context: Context, system: str) -> FixedPoint | None:
+    try:
+        return shared_point(context, system)
+    except Exception:  # every load of the system meets it too, and records it under its own name
+        return None
+
+
+def _patient(attempts: int) -> Retrying:
+    return Retrying(
+        retry=retry_if_exception_type(TransientError),
+        stop=stop_after_attempt(attempts),
+        wait=wait_random_exponential(multiplier=0.5, max=10),
+        reraise=True,
+    )

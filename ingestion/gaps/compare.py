@@ -1,0 +1,79 @@
+"""Compares a table with its source up to what was committed: counts first, then ever less of what differs."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+
+import pyarrow as pa
+
+from ingestion.bronze.table import BronzeState, BronzeTable
+from ingestion.contracts.model import Mode
+from ingestion.contracts.window import FixedPoint
+from ingestion.errors import SnapshotLostError
+from ingestion.gaps.result import Compared
+from ingestion.gaps.table_comparison import hours_since_load, meet
+from ingestion.load.steps import newest_load
+from ingestion.reconcile.leaves import Finding
+from ingestion.runs.context import Context
+from ingestion.sources.base import Snapshot
+
+
+def compare_table(context: Context, table: BronzeTable, state: BronzeState) -> Compared:
+    """
+    Compare a table with its source; writes nothing.
+
+    A table that is loaded whole is compared at the state that its last load read, if the source still shows it.
+    """
+    point = _loaded_point(context, table, state)
+    if point is not None:
+        try:
+            return _compare_at(context, table, state, point)
+        except SnapshotLostError:
+            pass  # the newest state then; what differs may be in flight
+    return _compare_at(context, table, state, None)
+
+
+def _compare_at(context: Context, table: BronzeTable, state: BronzeState, point: FixedPoint | None) -> Compared:
+    source = context.source(table.contract)
+    if point is None:
+        with source.snapshot() as snapshot:
+            return compare_in(context, table, state, snapshot)
+    with source.snapshot() as newest:
+        now = newest.fixed_point.moment
+    with source.snapshot(at=point) as snapshot:
+        compared = compare_in(context, table, state, snapshot, is_loaded_state=True)
+    return replace(compared, lag_hours=hours_since_load(context, table.contract, now))
+
+
+def compare_in(
+    context: Context, table: BronzeTable, state: BronzeState, snapshot: Snapshot, *, is_loaded_state: bool = False
+) -> Compared:
+    """Compare a table with a source that is open already."""
+    started = time.monotonic()
+    with meet(context, table, state, snapshot) as meeting:
+        compared = meeting.run(is_loaded_state=is_loaded_state)
+    return replace(compared, seconds=round(time.monotonic() - started, 3))
+
+
+def whole_key_differences(
+    context: Context, table: BronzeTable, state: BronzeState, snapshot: Snapshot
+) -> Mapping[Finding, pa.Table]:
+    """Return the keys that one side lacks, whatever it costs: both key sets are read whole."""
+    with meet(context, table, state, snapshot) as meeting:
+        return meeting.whole_keys()
+
+
+def _loaded_point(context: Context, table: BronzeTable, state: BronzeState) -> FixedPoint | None:
+    """
+    Return the state of the source that the newest load of a table read that is loaded whole; None where it cannot be
+    had.
+
+    A load that committed nothing counts, and one that failed: the lake should show what it read.
+    """
+    contract = table.contract
+    if contract.mode is not Mode.FULL or state.is_empty:
+        return None
+    point = newest_load(context, contract.id).read_at
+    return point if point is not None and context.source(contract).shares(point) else None

@@ -1,0 +1,136 @@
+"""Settles what a check found with what was known before it, and records the states in `ops.differences`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from ingestion.gaps.findings import Findings, Key
+from ingestion.gaps.fingerprints import Marks, Seen, read_marks, write_marks
+from ingestion.gaps.lake_sql import AWAITED, EXPLAINED
+from ingestion.gaps.result import Compared
+from ingestion.reconcile.leaves import LAKE_HASH, LAKE_PARTITION, LAKE_ROWS, SOURCE_HASH, SOURCE_ROWS, Finding
+from ingestion.reconcile.sides import KEY_HASH, PARTITION
+from ingestion.reconcile.states import UNENDED, Check, Cure, Difference, PastRun, Settled, State, settle
+from ingestion.runs.context import Context
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """
+    A comparison and the differences that stand after it.
+
+    `waived` are the marks of keys that count as explained. `keys` stand in the order of `compared.found`.
+    """
+
+    compared: Compared
+    keys: tuple[Key, ...]
+    findings: Findings
+    settled: Settled
+    waived: frozenset[bytes]
+
+    def is_open(self, key: Key) -> bool:
+        """Tell whether nothing explains a key."""
+        return not key.is_explained and key.mark not in self.waived
+
+    def open_keys(self, kind: Finding) -> list[Key]:
+        """Return the keys of a kind that nothing explains, and that are not known by a count already."""
+        return [key for key in self.findings.single if key.kind is kind and key.mark not in self.waived]
+
+
+def settle_differences(context: Context, compared: Compared, *, is_repaired: bool = False) -> Judged:
+    """Settle what was found with what is known, and append what is new of it to `ops.differences`."""
+    contract_id = compared.contract.id
+    marks = read_marks(context.lake, contract_id)
+    keys = tuple(_keys(compared, marks))
+    found = Findings(compared, keys, marks)
+    known = _known(context, contract_id, marks)
+    check = Check(
+        now=datetime.now(UTC),
+        source_moment=compared.moment,
+        is_complete=compared.is_complete,
+        runs=_runs_since(context, contract_id, min((d.first_seen_at for d in known), default=None)),
+        is_repaired=is_repaired,
+    )
+    settled = settle(found.groups(), known, check)
+    write_marks(context.lake, contract_id, marks, settled.open)
+    rows = [difference_row(context, compared, change, check.now) for change in settled.changes]
+    context.journal.append("differences", rows)
+    waived = settled.waived(check.now)
+    return Judged(compared, keys, found, settled, waived)
+
+
+def newest_states(context: Context, column: str, value: str) -> list[dict[str, Any]]:
+    """Return the newest row of each difference that has a value in a column."""
+    return context.journal.select(
+        f"select * from ops.differences where {column} = ? "
+        "qualify row_number() over (partition by difference_id order by state_at desc) = 1",
+        [value],
+    )
+
+
+def difference_row(context: Context, compared: Compared, difference: Difference, now: datetime) -> dict[str, Any]:
+    return {
+        "difference_id": difference.difference_id,
+        "contract_id": compared.contract.id,
+        "kind": difference.kind,
+        "partition": difference.partition,
+        "state": str(difference.state),
+        "keys": difference.keys,
+        "state_at": now,
+        "first_seen_at": difference.first_seen_at,
+        "run_id": context.run_id,
+        "batch": compared.batch,
+        "bound": compared.bound.text,
+        "by": difference.by,
+        "why": difference.why,
+        "until": difference.until,
+    }
+
+
+def _keys(compared: Compared, marks: Marks) -> Iterator[Key]:
+    names = (PARTITION, LAKE_PARTITION, EXPLAINED, SOURCE_ROWS, LAKE_ROWS)
+    for kind, found in compared.found.items():
+        hashes = zip(*(found.column(name).to_pylist() for name in (KEY_HASH, SOURCE_HASH, LAKE_HASH)), strict=True)
+        cures = (Cure.LOAD if is_awaited else Cure.NONE for is_awaited in found.column(AWAITED).to_pylist())
+        facts = zip(*(found.column(name).to_pylist() for name in names), strict=True)
+        for texts, cure, (partition, in_lake, is_explained, there, here) in zip(hashes, cures, facts, strict=True):
+            yield Key(kind, marks.of(*texts), partition, in_lake, is_explained, cure, there, here)
+
+
+def _known(context: Context, contract_id: str, marks: Marks) -> list[Difference]:
+    """Return the differences that were there after the last check."""
+    known = []
+    for row in newest_states(context, "contract_id", contract_id):
+        if row["state"] not in UNENDED:
+            continue
+        first = row["first_seen_at"]
+        kept, last, moment = marks.seen.get(row["difference_id"], Seen(frozenset(), first, first))
+        same = {name: row[name] for name in ("difference_id", "kind", "partition", "keys", "by", "why", "until")}
+        state = State(row["state"])
+        known.append(
+            Difference(**same, state=state, first_seen_at=first, last_seen_at=last, source_moment=moment, marks=kept)
+        )
+    return known
+
+
+def _runs_since(context: Context, contract_id: str, since: datetime | None) -> list[PastRun]:
+    """Return the loads and repairs that began after a moment and ended well; none are needed where it is None."""
+    if since is None:
+        return []
+    rows = context.journal.select(
+        "select step, started_at, fixed_point, is_full from ops.runs where subject = ? and step in ('load', 'repair') "
+        "and status <> 'failed' and started_at > ?::timestamptz",
+        [contract_id, since],
+    )
+    return [
+        PastRun(
+            row["started_at"],
+            None if row["fixed_point"] is None else datetime.fromisoformat(row["fixed_point"]),
+            is_load=row["step"] == "load",
+            heals=row["step"] == "repair" or bool(row["is_full"]),
+        )
+        for row in rows
+    ]

@@ -1,0 +1,93 @@
+"""Keeps by which keys open differences are known: salted digests in a file per table, beside the ledger.
+
+    ops/_marks/<contract id>.parquet    difference_id, mark; in its metadata the salt and when each was seen
+
+A key is never stored, and without the salt (new with each file) its digest cannot be made. A lost file costs only time:
+what was suspected is then suspected anew.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+import uuid
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+from hashlib import blake2b
+from typing import NamedTuple
+
+import pyarrow as pa
+import pyarrow.fs as pafs
+import pyarrow.parquet as pq
+
+from ingestion.lake.layout import Lake
+from ingestion.lake.storage.filesystem import make_folder, move
+from ingestion.reconcile.states import Difference
+
+_SCHEMA = pa.schema([("difference_id", pa.string()), ("mark", pa.binary(16))])
+_META = b"lakehouse"
+
+
+class Seen(NamedTuple):
+    """What the ledger does not tell of a difference."""
+
+    marks: frozenset[bytes]
+    last_seen_at: datetime
+    source_moment: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Marks:
+    """The marks of one table's open differences, and the salt they are made with."""
+
+    salt: bytes = field(default_factory=lambda: secrets.token_bytes(16))
+    seen: dict[str, Seen] = field(default_factory=dict)
+
+    def of(self, *texts: str) -> bytes:
+        """Return the mark of a key and its contents, or of whatever else is known by these texts."""
+        return blake2b("|".join(texts).encode(), key=self.salt, digest_size=16).digest()
+
+
+def read_marks(lake: Lake, contract_id: str) -> Marks:
+    """Return what is kept of a table; nothing, under a new salt, where there is no file or none that can be read."""
+    path = _path(lake, contract_id)
+    if lake.filesystem.get_file_info(path).type != pafs.FileType.File:
+        return Marks()
+    try:
+        with lake.filesystem.open_input_file(path) as file:
+            table = pq.read_table(file)
+        meta = json.loads(table.schema.metadata[_META])
+        by_id: dict[str, list[bytes]] = {name: [] for name in meta["seen"]}
+        for name, mark in zip(table.column(0).to_pylist(), table.column(1).to_pylist(), strict=True):
+            by_id[name].append(mark)
+        seen = {
+            name: Seen(frozenset(by_id[name]), *(datetime.fromisoformat(text) for text in moments))
+            for name, moments in meta["seen"].items()
+        }
+        return Marks(bytes.fromhex(meta["salt"]), seen)
+    except (pa.ArrowException, ValueError, KeyError, TypeError):
+        return Marks()
+
+
+def write_marks(lake: Lake, contract_id: str, marks: Marks, differences: Iterable[Difference]) -> None:
+    """Keep the marks of the differences that are there now; no file where there are none."""
+    path, filesystem = _path(lake, contract_id), lake.filesystem
+    kept = list(differences)
+    if not kept:
+        if marks.seen:
+            filesystem.delete_file(path)
+        return
+    rows = [(d.difference_id, mark) for d in kept for mark in sorted(d.marks)]
+    seen = {d.difference_id: [d.last_seen_at.isoformat(), d.source_moment.isoformat()] for d in kept}
+    meta = {_META: json.dumps({"salt": marks.salt.hex(), "seen": seen}).encode()}
+    columns = [pa.array([row[at] for row in rows], field.type) for at, field in enumerate(_SCHEMA)]
+    make_folder(filesystem, lake.path("ops", "_marks"))
+    new = f"{path}.{uuid.uuid4().hex[:8]}"
+    with filesystem.open_output_stream(new) as stream:
+        pq.write_table(pa.Table.from_arrays(columns, schema=_SCHEMA.with_metadata(meta)), stream)
+    move(filesystem, new, path)
+
+
+def _path(lake: Lake, contract_id: str) -> str:
+    return lake.path("ops", "_marks", f"{contract_id}.parquet")

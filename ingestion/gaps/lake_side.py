@@ -1,0 +1,90 @@
+"""Where a comparison holds the lake's live rows and hashes them: in this process, or on Spark."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import pyarrow.fs as pafs
+
+from ingestion.bronze.table import BronzeState, BronzeTable
+from ingestion.bronze.workbench.embedded import Workbench
+from ingestion.bronze.workbench.spark import SparkWorkbench, open_spark_workbench
+from ingestion.contracts.model import Contract
+from ingestion.lake.storage.filesystem import make_folder
+from ingestion.reconcile.hashes import RowPlan
+from ingestion.reconcile.ports import duckdb_lake, spark_lake
+from ingestion.reconcile.sides import Side
+
+LIVE_ROWS, IN_FLIGHT = "live_rows", "in_flight"
+
+
+class LakeRows(Protocol):
+    """The lake's side of one comparison."""
+
+    def hold(self, query: str) -> None:
+        """Compute the live rows once and keep them; the comparison's workbench sees them as `live_rows`."""
+        ...
+
+    def side(self, contract: Contract, plan: RowPlan, *, in_flight: Path | None) -> Side:
+        """Return the side that hashes them. `in_flight` is a local file of the keys to leave out."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddedRows:
+    """Held in a local file, hashed by DuckDB."""
+
+    bench: Workbench
+
+    def hold(self, query: str) -> None:
+        self.bench.keep(LIVE_ROWS, query)
+
+    def side(self, contract: Contract, plan: RowPlan, *, in_flight: Path | None) -> Side:
+        keys = None if in_flight is None else IN_FLIGHT
+        return duckdb_lake(contract, plan, self.bench.connection, rows=LIVE_ROWS, in_flight=keys)
+
+
+@dataclass(frozen=True, slots=True)
+class SparkRows:
+    """
+    Held in the lake's storage, folded and hashed by Spark.
+
+    What is asked of single keys stays with the comparison's workbench, which reads the files that Spark wrote: a query
+    on Spark takes a third of a second at least.
+    """
+
+    bench: Workbench
+    spark: SparkWorkbench
+
+    def hold(self, query: str) -> None:
+        self.spark.table(LIVE_ROWS, query)
+        written = self.spark.lake.filesystem.get_file_info(pafs.FileSelector(self.spark.folder, recursive=True))
+        files = [at.path for at in written if f"/{LIVE_ROWS}-" in at.path and at.base_name.endswith(".parquet")]
+        self.bench.staged(LIVE_ROWS, files)
+
+    def side(self, contract: Contract, plan: RowPlan, *, in_flight: Path | None) -> Side:
+        if in_flight is not None:
+            self._share(in_flight)
+        keys = None if in_flight is None else IN_FLIGHT
+        return spark_lake(contract, plan, self.spark.session, rows=LIVE_ROWS, in_flight=keys)
+
+    def _share(self, file: Path) -> None:
+        """Put the keys where executors can read them."""
+        target, filesystem = f"{self.spark.folder}/{file.name}", self.spark.lake.filesystem
+        make_folder(filesystem, self.spark.folder)
+        pafs.copy_files(str(file), target, source_filesystem=pafs.LocalFileSystem(), destination_filesystem=filesystem)
+        self.spark.staged(IN_FLIGHT, [target])
+
+
+@contextmanager
+def open_rows(table: BronzeTable, state: BronzeState, bench: Workbench) -> Iterator[LakeRows]:
+    """Open the lake's side on the table's engine, at the versions of `state`."""
+    if table.engine.name == "spark":
+        with open_spark_workbench(table, state) as spark:
+            yield SparkRows(bench, spark)
+    else:
+        yield EmbeddedRows(bench)

@@ -1,0 +1,336 @@
+"""Both sides of one table at one state each: what is in flight, what the lake holds, and how they are compared."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.fs as pafs
+
+from ingestion.bronze import entries
+from ingestion.bronze.table import BronzeState, BronzeTable
+from ingestion.bronze.workbench.embedded import Workbench, open_workbench
+from ingestion.contracts.drift import FoundColumn
+from ingestion.contracts.model import Contract, Deletes, Mode
+from ingestion.contracts.window import Window
+from ingestion.extract import windows
+from ingestion.gaps import lake_sql
+from ingestion.gaps.comparable_columns import fetched_plan, not_compared, trusted_plan
+from ingestion.gaps.fetched import MISFITS, Asked, fetched
+from ingestion.gaps.lake_side import IN_FLIGHT, LakeRows, open_rows
+from ingestion.gaps.lake_sql import AWAITED, EXPLAINED
+from ingestion.gaps.result import Bound, Compared
+from ingestion.lake.staging import ParquetStage
+from ingestion.load.entries import stage_refused
+from ingestion.load.steps import NewestLoad, committed_watermark, newest_load
+from ingestion.reconcile.comparison import Budget, Comparison, Outcome, Rung
+from ingestion.reconcile.ladder import compare_sides
+from ingestion.reconcile.leaves import LAKE_PARTITION, LAKE_ROWS, SOURCE_ROWS, Finding
+from ingestion.reconcile.ports import source_side
+from ingestion.reconcile.sides import PARTITION
+from ingestion.runs.context import Context
+from ingestion.sources.base import ChangeFeed, Slice, Snapshot
+
+_BY_COUNT = "this server cannot hash the key: rows were counted, contents were not compared"
+_NOT_LOADED = "nothing of it is loaded"
+
+
+@contextmanager
+def meet(context: Context, table: BronzeTable, state: BronzeState, snapshot: Snapshot) -> Iterator[Meeting]:
+    """Open both sides of a table. `feed` is its log of changes, where it is loaded by one and the source keeps it."""
+    contract, feed = table.contract, None
+    if contract.mode is Mode.CHANGES and isinstance(snapshot, ChangeFeed) and snapshot.tracks_changes(contract):
+        feed = snapshot
+    with (
+        open_workbench(table, state, memory_limit=context.settings.load_memory) as bench,
+        open_rows(table, state, bench) as lake_rows,
+    ):
+        last = newest_load(context, contract.id)
+        yield Meeting(context, table, state, snapshot, bench, lake_rows, snapshot.catalog(contract), feed, last)
+
+
+@dataclass(slots=True)
+class Meeting:
+    """Both sides of one table, at one state each. Use `meet`."""
+
+    context: Context
+    table: BronzeTable
+    state: BronzeState
+    snapshot: Snapshot
+    bench: Workbench
+    lake_rows: LakeRows
+    columns: tuple[FoundColumn, ...]
+    feed: ChangeFeed | None
+    last: NewestLoad
+    queries: int = 0
+    rows: int = 0
+
+    @property
+    def contract(self) -> Contract:
+        return self.table.contract
+
+    def run(self, *, is_loaded_state: bool) -> Compared:
+        bound = self._bound(is_loaded_state=is_loaded_state)
+        in_flight = self._stage_in_flight(bound)
+        lag_hours = self._lag_hours(bound, in_flight)
+        asked = self._asked(bound, in_flight)
+        self._stage_live_rows([column.name for column in asked.plan.columns])
+        comparison = self._climb(asked, in_flight)
+        known = self._known(comparison.found, bound)
+        return Compared(
+            contract=self.contract,
+            bound=bound,
+            batch=self.state.batch,
+            moment=self.snapshot.fixed_point.moment,
+            comparison=comparison,
+            found=known,
+            refused=self._refused_beyond(known) if comparison.outcome is Outcome.PARTIAL else {},
+            refused_unkeyed=self.bench.scalar(entries.count_unkeyed(self.contract)) if comparison.source.unkeyed else 0,
+            failed_load=self.last.error,
+            in_flight=in_flight,
+            lag_hours=lag_hours,
+            not_compared=not_compared(asked.plan),
+            queries=self.queries + comparison.cost.queries,
+            rows=self.rows + comparison.cost.rows,
+        )
+
+    def whole_keys(self) -> Mapping[Finding, pa.Table]:
+        bound = self._bound(is_loaded_state=False)
+        self._stage_in_flight(bound)
+        self._stage_live_rows(())
+        return self._known(self._read_whole_keys(bound), bound)
+
+    def _bound(self, *, is_loaded_state: bool) -> Bound:
+        contract = self.contract
+        committed = committed_watermark(self.context, self.table, self.state)
+        if contract.mode is Mode.FULL:
+            return Bound(is_exact=is_loaded_state, is_never_loaded=self.state.is_empty)
+        if committed is None:
+            return Bound(is_never_loaded=self.state.is_empty)
+        reached = self._reached(committed)
+        if contract.mode is Mode.CHANGES:
+            is_kept = self.feed is not None and self.feed.reaches_back(contract, reached)
+            return Bound(reached, is_exact=is_kept, committed=committed)
+        return Bound(
+            reached,
+            is_exact=True,
+            low=windows.minus(contract, committed, contract.overlap),
+            committed=committed,
+            future=windows.future_limit(contract, self.snapshot.fixed_point),
+        )
+
+    def _reached(self, committed: str) -> str:
+        """Return where the newest load came to, or should have: what changed before is not in flight any more."""
+        contract, state, point = self.contract, self.state, self.last.failed_at
+        if contract.mode is Mode.CHANGES:
+            is_logged = point is not None and point.kind == "change_tracking"
+            return str(max(int(committed), int(point.value))) if point is not None and is_logged else committed
+        # a load that found nothing but bad rows committed no batch: what it came to stands in the ledger only
+        noted = self.context.journal.watermark(contract.id, state.batch, since=state.ingested_at)
+        clock = None if point is None else windows.clock_text(contract, point.moment)
+        texts = [text for text in (committed, noted, clock) if text is not None]
+        return max(texts, key=lambda text: windows.order(contract, text))
+
+    def _slice(self, bound: Bound) -> Slice:
+        if self.feed is not None and bound.text is not None and bound.is_exact:
+            return self.feed.unchanged(self.contract, bound.text)
+        return self.snapshot.slice(self.contract, self._compared_window(bound))
+
+    def _compared_window(self, bound: Bound) -> Window:
+        return Window() if self.contract.mode is Mode.CHANGES else bound.compared
+
+    def _stage_in_flight(self, bound: Bound) -> int:
+        """Fetch the keys that changed after the bound; return how many there are."""
+        return self._stage_keys(IN_FLIGHT, self._keys_in_flight(bound))
+
+    def _keys_in_flight(self, bound: Bound) -> Iterator[pa.RecordBatch]:
+        if bound.text is None or not bound.is_exact:  # nothing tells what is in flight
+            return
+        self.queries += 1
+        if self.feed is not None:
+            yield from self.feed.read_changed_keys(self.contract, bound.text)
+        else:
+            yield from self.snapshot.read_keys(self.contract, bound.in_flight)
+
+    def _stage_keys(self, name: str, batches: Iterable[pa.RecordBatch]) -> int:
+        """Make a view of key columns; they go through a file, not through memory."""
+        with ParquetStage(pafs.LocalFileSystem(), str(self._keys_file(name)), self.contract.key_schema) as stage:
+            stage.write_all(batches)
+            file = stage.close()
+        self.bench.view(name, [file.path])
+        self.rows += file.rows
+        return int(file.rows)
+
+    def _keys_file(self, name: str) -> Path:
+        return self.bench.folder / f"{name}.parquet"
+
+    def _stored(self) -> list[str]:
+        return list(self.bench.select("select * from bronze limit 0").schema.names)
+
+    def _stage_live_rows(self, columns: Iterable[str]) -> None:
+        partition = self.contract.reconcile.partition
+        wanted = dict.fromkeys([*columns, *([partition] if partition else [])])
+        stored = [name for name in wanted if name != MISFITS]
+        fits = f", null::varchar as {MISFITS}" if MISFITS in wanted else ""
+        self.lake_rows.hold(f"select *{fits} from ({lake_sql.live_rows(self.contract, stored)})")
+
+    def _asked(self, bound: Bound, in_flight: int) -> Asked:
+        """Return the source's side: what its database hashes, or the rows fetched where it cannot hash all."""
+        stored, there = self._stored(), self._slice(bound)
+        plan = trusted_plan(self.context, self.contract, self.columns, stored)
+        side = source_side(self.contract, self.columns, plan, there.select, relation=there.relation, where=there.where)
+        whole = fetched_plan(self.contract, self.columns, stored)
+        asked = Asked(plan, side, side.guarded_keys)
+        if not self.state.is_empty and len(plan.columns) < len(whole.columns):
+            window = self._compared_window(bound)
+            asked = fetched(
+                asked, whole, contract=self.contract, found=self.columns, snapshot=self.snapshot, window=window,
+                bench=self.bench, in_flight=bool(in_flight),
+            )  # fmt: skip
+        self.queries += asked.queries
+        self.rows += asked.rows
+        return asked
+
+    def _climb(self, asked: Asked, in_flight: int) -> Comparison:
+        promise, plan, source = self.contract.reconcile, asked.plan, asked.side
+        keys = self._keys_file(IN_FLIGHT) if in_flight else None
+        lake = self.lake_rows.side(self.contract, plan, in_flight=keys)
+        budget = Budget(promise.max_queries, promise.max_rows, promise.max_seconds)
+        deepest = Rung.LEAVES
+        if self.state.is_empty or not plan.can_prove:
+            deepest = Rung.PARTITIONS if source.partitioned else Rung.COUNTS
+        compared = compare_sides(source, lake, budget=budget, deepest=deepest)
+        if asked.misfits is not None:
+            compared = replace(compared, source=replace(compared.source, misfits=asked.misfits))
+        why = compared.why
+        if compared.outcome is Outcome.PARTIAL and compared.rung is deepest:  # no budget ended it
+            why = _NOT_LOADED if self.state.is_empty else _BY_COUNT
+        if compared.source.misfits:
+            why = "; ".join(part for part in (why, _misfit(self.contract, asked.guarded_keys)) if part)
+        return replace(compared, why=why)
+
+    def _read_whole_keys(self, bound: Bound) -> Mapping[Finding, pa.Table]:
+        self.queries += 1
+        self._stage_keys("source_keys", self.snapshot.read_keys(self.contract, self._compared_window(bound)))
+        return compare_keys(self.contract, self.bench)
+
+    def _known(self, found: Mapping[Finding, pa.Table], bound: Bound) -> Mapping[Finding, pa.Table]:
+        """Tell of every key whether it is quarantined, and whether a later load reads it anyway."""
+        if not found:
+            return {}
+        self._stage_keys("next_window", self._next_window(bound))
+        self._stage_refused()
+        known = {}
+        for kind, keys in found.items():
+            self.bench.connection.register("found", keys)
+            known[kind] = self.bench.select(lake_sql.known_of_found(self.contract))
+            self.bench.connection.unregister("found")
+        return {kind: self._judged(kind, keys, bound) for kind, keys in _with_repeated(known).items()}
+
+    def _refused_beyond(self, known: Mapping[Finding, pa.Table]) -> Mapping[str | None, int]:
+        """Count the quarantined rows that the source shows and the lake lacks, without those of found keys."""
+        keys = [found.select(list(self.contract.key_names)) for found in known.values()]
+        if not known:
+            self._stage_refused()
+        schema = self.contract.key_schema
+        seen = pa.concat_tables([schema.empty_table(), *(found.cast(schema) for found in keys)])
+        self.bench.connection.register("seen", seen)
+        rows = self.bench.select(entries.refused_beyond(self.contract, "seen"))
+        return dict(zip(*(column.to_pylist() for column in rows.columns), strict=True))
+
+    def _stage_refused(self) -> None:
+        rows = stage_refused(self.contract, self.bench, self.snapshot, self.columns, in_flight=IN_FLIGHT)
+        self.queries += bool(rows)
+        self.rows += rows
+
+    def _next_window(self, bound: Bound) -> Iterator[pa.RecordBatch]:
+        if bound.low is None:
+            return
+        self.queries += 1
+        yield from self.snapshot.read_keys(self.contract, Window(low=bound.low))
+
+    def _judged(self, kind: Finding, keys: pa.Table, bound: Bound) -> pa.Table:
+        rows = keys.num_rows
+        if kind is Finding.MISSING_IN_SOURCE:  # a row that is gone has no place in a window and in the quarantine
+            keys = _with_column(keys, EXPLAINED, pa.repeat(pa.scalar(False), rows))
+        if _is_awaited(self.contract, kind, bound):
+            keys = _with_column(keys, AWAITED, pa.repeat(pa.scalar(True), rows))
+        return keys
+
+    def _lag_hours(self, bound: Bound, in_flight: int) -> float | None:
+        """Return by how much the source's newest change is ahead of the lake; None where that has no measure."""
+        contract, snapshot = self.contract, self.snapshot
+        if contract.mode is not Mode.INCREMENTAL or not windows.is_moment(contract):
+            return hours_since_load(self.context, contract, snapshot.fixed_point.moment)
+        if bound.text is not None and self.last.error is None and not in_flight:
+            return 0.0
+        self.queries += 1
+        newest = snapshot.highest_watermark(contract, below=windows.future_limit(contract, snapshot.fixed_point) or "")
+        if newest is None:
+            return 0.0
+        return None if bound.committed is None else max(0.0, windows.hours_between(contract, bound.committed, newest))
+
+
+def compare_keys(contract: Contract, bench: Workbench) -> dict[Finding, pa.Table]:
+    """Return the keys of `source_keys` and `live_rows` that one side lacks or that come again, as the ladder does."""
+    queries = {
+        Finding.MISSING_IN_LAKE: lake_sql.missing_keys(contract),
+        Finding.MISSING_IN_SOURCE: lake_sql.extra_keys(contract),
+        Finding.DUPLICATED: lake_sql.repeated_keys(contract),
+    }
+    found = {kind: bench.select(lake_sql.as_found(contract, query)) for kind, query in queries.items()}
+    return {kind: keys for kind, keys in found.items() if keys.num_rows}
+
+
+def _misfit(contract: Contract, names: Iterable[str]) -> str:
+    promised = ", ".join(f"{name} ({contract.column(name).physical_type})" for name in names)
+    return f"the source has keys that the contract's type cannot hold: {promised}"
+
+
+def _with_repeated(known: Mapping[Finding, pa.Table]) -> Mapping[Finding, pa.Table]:
+    """
+    Return keys that were found missing, but are in the lake, as duplicated.
+
+    Their other row stands in a partition, or beyond the bound, where both sides are equal or were not looked at.
+    """
+    missing = known.get(Finding.MISSING_IN_LAKE)
+    if missing is None or not pc.any(missing.column(lake_sql.IS_LIVE)).as_py():
+        return known
+    is_live = missing.column(lake_sql.IS_LIVE)
+    again = missing.filter(is_live)
+    again = _with_column(again, LAKE_PARTITION, again.column(PARTITION))
+    again = _with_column(again, SOURCE_ROWS, pc.add(again.column(SOURCE_ROWS), 1))
+    again = _with_column(again, LAKE_ROWS, pc.add(again.column(LAKE_ROWS), 1))
+    repeated = [known[Finding.DUPLICATED]] if Finding.DUPLICATED in known else []
+    others = {Finding.DUPLICATED: pa.concat_tables([*repeated, again])}
+    left = missing.filter(pc.invert(is_live))
+    return {**known, Finding.MISSING_IN_LAKE: left, **others}
+
+
+def _is_awaited(contract: Contract, kind: Finding, bound: Bound) -> bool:
+    """Tell whether the next load looks for all keys of a kind, whenever their rows changed."""
+    if contract.mode is Mode.FULL or not bound.is_exact:
+        return True
+    if kind in (Finding.CHANGED, Finding.DUPLICATED):
+        return False
+    if kind is Finding.MISSING_IN_SOURCE and contract.mode is Mode.INCREMENTAL:
+        return True  # nothing tells when a row was deleted: it may have been a moment ago
+    return contract.deletes is Deletes.KEYS
+
+
+def hours_since_load(context: Context, contract: Contract, now: datetime) -> float | None:
+    rows = context.journal.select(
+        "select max(fixed_point) as at from ops.runs where step = 'load' and subject = ? and status <> 'failed'",
+        [contract.id],
+    )
+    at = rows[0]["at"] if rows else None
+    return None if at is None else max(0.0, (now - datetime.fromisoformat(at)).total_seconds() / 3600)
+
+
+def _with_column(table: pa.Table, name: str, values: pa.Array) -> pa.Table:
+    return table.set_column(table.schema.get_field_index(name), name, values)

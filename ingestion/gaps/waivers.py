@@ -1,0 +1,67 @@
+"""Lets a person accept a difference, or rows in quarantine, until a moment."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from ingestion.bronze.quarantine import OPEN
+from ingestion.errors import ConfigurationError
+from ingestion.gaps.differences import newest_states
+from ingestion.lake import duck
+from ingestion.reconcile.states import UNENDED, State
+from ingestion.runs.context import Context
+
+
+def waive(context: Context, difference_id: str, by: str, why: str, until: datetime) -> None:
+    """
+    Count a difference as explained until a moment, and keep who said so and why.
+
+    Checks go on: found again after that moment, it is open again. A repair leaves it alone until then. Raises
+    ConfigurationError where there is no such difference, it has ended, or the waiver would say nothing.
+    """
+    subject, now = f"waive {difference_id}", datetime.now(UTC)
+    _check(subject, by, why, until, now)
+    rows = newest_states(context, "difference_id", difference_id)
+    if not rows or rows[0]["state"] not in UNENDED:
+        found = f"it is {rows[0]['state']}" if rows else "the ledger knows none of that name"
+        raise ConfigurationError(
+            f"{subject}: promised an open difference, found that {found}. Nothing was recorded. "
+            "List them with `lakehouse gaps --last`."
+        )
+    row = rows[0] | {"state": str(State.WAIVED), "state_at": now, "run_id": context.run_id}
+    context.journal.append("differences", [row | {"by": by, "why": why, "until": until}])
+
+
+def waive_entries(
+    context: Context, contract_id: str, *, by: str, why: str, until: datetime, batch: int | None = None
+) -> int:
+    """
+    Accept a table's open quarantine entries (of one `batch`, or all) until a moment; return how many.
+
+    They are counted apart until then. Who said so and why stands in `ops.runs`. Raises as `waive` does, and
+    ConcurrentWriteError where a load changed the quarantine meanwhile.
+    """
+    subject = f"quarantine waive {contract_id}"
+    _check(subject, by, why, until, datetime.now(UTC))
+    with context.recorded("waive", contract_id) as row:
+        table = context.table(context.contract(contract_id))
+        table.create()
+        state = table.state()
+        with duck.connect(at=table.uri) as connection:
+            positions = connection.execute(
+                f"select q._batch, q._row from ({table.quarantine_at(state.quarantine_version)}) q "
+                f"where {OPEN} and (?::bigint is null or q._batch = ?)",
+                [batch, batch],
+            ).to_arrow_table()
+        table.end_entries(positions, "_waived_until", until, expected_version=state.quarantine_version)
+        row["message"] = f"{positions.num_rows} quarantined rows until {until.isoformat()} by {by}: {why}"
+    return int(positions.num_rows)
+
+
+def _check(subject: str, by: str, why: str, until: datetime, now: datetime) -> None:
+    if not (by.strip() and why.strip()):
+        raise ConfigurationError(f"{subject}: promised who and why, found none. Nothing was recorded. Name both.")
+    if until.tzinfo is None or until <= now:
+        raise ConfigurationError(
+            f"{subject}: promised a moment to come, found {until.isoformat()}. Nothing was recorded. Name a later one."
+        )

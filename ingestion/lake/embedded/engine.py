@@ -1,0 +1,395 @@
+"""The embedded engine: writes Delta with delta-rs. The only module that imports deltalake."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+from urllib.parse import unquote
+
+import pyarrow as pa
+from deltalake import CommitProperties, DeltaTable, Field, Schema, TableFeatures, Transaction, write_deltalake
+from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
+from deltalake.transaction import AddAction, RemoveAction, create_table_with_add_actions
+
+from ingestion import scratch
+from ingestion.errors import IntegrityError, LakeError
+from ingestion.lake import duck
+from ingestion.lake.base import (
+    APPEND_ONLY,
+    INDEXED,
+    OP,
+    Commit,
+    LiveFile,
+    Snapshot,
+    StagedFile,
+    Tip,
+    check_features,
+    check_partition,
+    check_types,
+    lost_race,
+    newest_metadata,
+    table_properties,
+)
+from ingestion.lake.embedded.compaction import compact_files
+from ingestion.lake.damage import torn_log
+from ingestion.lake.embedded.locate import located
+from ingestion.lake.log import METADATA_KEY, check_has_no_past, check_whole
+from ingestion.lake.embedded.retype import count_misfits, retyped_files, retyped_schema
+from ingestion.lake.embedded.rewrite import apply_difference
+from ingestion.lake.statistics import indexed_columns
+from ingestion.lake.storage.errors import reaching
+
+_NO_ROW = [("_batch", "=", "-1")]  # an overwrite of the files that may hold such a row removes none
+
+
+class DeltaRs:
+    """
+    Implements `ingestion.lake.base.Engine`. Stateless but for the storage options.
+
+    `memory_limit` is DuckDB's while it merges; what exceeds it spills to the system's temporary folder.
+    """
+
+    name = "embedded"
+
+    def __init__(self, storage_options: Mapping[str, str] | None = None, memory_limit: str = "1GB") -> None:
+        self._options = dict(storage_options or {})
+        self._memory_limit = memory_limit
+
+    def exists(self, uri: str) -> bool:
+        return DeltaTable.is_deltatable(uri, self._options)
+
+    def version(self, uri: str) -> int:
+        return self._open(uri).version()
+
+    def schema(self, uri: str) -> pa.Schema:
+        return _arrow_schema(self._open(uri))
+
+    def tip(self, uri: str, app_id: str) -> Tip:
+        table = self._whole(uri)
+        return Tip(table.version(), table.transaction_version(app_id) or 0, table.metadata().configuration)
+
+    def last_metadata(self, uri: str, app_id: str) -> dict[str, Any] | None:
+        table = self._open(uri)
+        for limit in (20, 400, None):
+            found = newest_metadata(table.history(limit), app_id)
+            if found is not None:
+                return found
+        return None
+
+    def create(
+        self,
+        uri: str,
+        schema: pa.Schema,
+        *,
+        append_only: bool = False,
+        unindexed: Sequence[str] = (),
+        partition_by: Sequence[str] = (),
+    ) -> None:
+        if self.exists(uri):
+            return
+        with reaching(uri):
+            check_has_no_past(uri)
+            try:
+                DeltaTable.create(
+                    uri,
+                    schema,
+                    mode="ignore",
+                    partition_by=list(partition_by) or None,
+                    configuration=table_properties(
+                        schema, append_only=append_only, unindexed=unindexed, partition_by=partition_by
+                    ),
+                    storage_options=self._options,
+                    commit_properties=CommitProperties(max_commit_retries=0),  # a retry would create it once more
+                )
+            except DeltaError:
+                if not self.exists(uri):  # else another process was quicker
+                    raise
+
+    def add_columns(self, uri: str, fields: Sequence[pa.Field]) -> None:
+        table = self._writable(uri)
+        known = set(_arrow_schema(table).names)
+        new = Schema.from_arrow(pa.schema([field for field in fields if field.name not in known]))
+        if new.fields:
+            table.alter.add_columns([Field(f.name, f.type, nullable=True) for f in new.fields])
+
+    def publish(
+        self,
+        uri: str,
+        files: Sequence[StagedFile],
+        *,
+        commit: Commit,
+        overwrite: bool = False,
+        schema: pa.Schema | None = None,
+    ) -> int | None:
+        table = self._writable(uri)
+        if self._is_applied(table, commit):
+            return None
+        check_types(uri, _arrow_schema(table), schema)
+        check_partition(uri, table.metadata().partition_columns, files)
+        with _committing(uri):
+            table.create_write_transaction(
+                list(_add_actions(files)),
+                "overwrite" if overwrite else "append",
+                table.schema(),
+                partition_by=table.metadata().partition_columns or None,
+                commit_properties=_properties(commit),
+            )
+        return self._open(uri).version()
+
+    def append(self, uri: str, rows: pa.Table, *, commit: Commit | None = None) -> None:
+        table = self._writable(uri)
+        expected = _arrow_schema(table)
+        if not rows.schema.equals(expected):
+            raise IntegrityError(
+                f"{uri}: promised the columns {expected.names}, found {rows.schema.names} or other types. "
+                "Nothing was written. This is a fault of the program; report it."
+            )
+        if commit is not None and self._is_applied(table, commit):
+            return
+        with _committing(uri):
+            write_deltalake(
+                table, rows, mode="append", commit_properties=None if commit is None else _properties(commit)
+            )
+
+    def snapshot(self, uri: str, *, expected_version: int) -> Snapshot:
+        table = self._at(uri, expected_version)
+        metadata, schema = table.metadata(), _arrow_schema(table)
+        named, allowed = metadata.configuration.get(INDEXED), indexed_columns(schema)
+        return Snapshot(
+            uri=uri,
+            version=table.version(),
+            schema=schema,
+            partition_by=tuple(metadata.partition_columns),
+            # a column may have been retyped since to what carries no statistics
+            indexed=tuple(name for name in (allowed if named is None else named.split(",")) if name in allowed),
+            files=tuple(_live_files(table)),
+        )
+
+    def overwrite(
+        self,
+        uri: str,
+        files: Sequence[StagedFile],
+        *,
+        schema: pa.Schema,
+        commit: Commit,
+        unindexed: Sequence[str] = (),
+        partition_by: Sequence[str] = (),
+    ) -> int:
+        with _committing(uri):
+            # no set_table_properties: it adds the feature variantType to every table with timestampNtz
+            create_table_with_add_actions(
+                uri,
+                Schema.from_arrow(schema),
+                _add_actions(files),
+                mode="overwrite",
+                partition_by=list(partition_by),
+                configuration=table_properties(schema, unindexed=unindexed, partition_by=partition_by),
+                storage_options=self._options,
+                commit_properties=_properties(commit),
+            )
+        return self._open(uri).version()
+
+    def replace(
+        self,
+        uri: str,
+        removed: Sequence[LiveFile],
+        added: Sequence[StagedFile],
+        *,
+        commit: Commit,
+        expected_version: int,
+        rearranges: bool = False,
+    ) -> int:
+        table = self._at(uri, expected_version)
+        now, is_change = int(time.time() * 1000), not rearranges
+        removals = [RemoveAction(f.path, is_change, now, f.bytes, dict(f.partition_values)) for f in removed]
+        if commit.version is None:  # else its transaction, which comes last, tells whether it is whole
+            commit = replace(commit, metadata={**commit.metadata, "files": len(removed), "into": len(added)})
+        with _committing(uri):
+            table.create_write_transaction(
+                [*removals, *_add_actions(added, is_change)],
+                "append",
+                table.schema(),
+                partition_by=table.metadata().partition_columns or None,
+                commit_properties=_properties(commit, retries=0),  # a retry would let other commits in between
+            )
+        return expected_version + 1
+
+    def merge(
+        self,
+        uri: str,
+        rows: pa.RecordBatchReader,
+        *,
+        key: str | Sequence[str],
+        commit: Commit,
+        expected_version: int,
+        op: str = OP,
+    ) -> int | None:
+        table = self.snapshot(uri, expected_version=expected_version)
+        keys = [key] if isinstance(key, str) else list(key)
+        with self._duckdb(table) as connection:
+            difference = located(connection, table, rows, keys, op)
+            return apply_difference(self, connection, table, difference, commit=commit)
+
+    def retype(self, uri: str, types: Mapping[str, pa.DataType]) -> dict[str, int]:
+        table = self.snapshot(uri, expected_version=self.version(uri))
+        with self._duckdb(table) as connection:
+            misfits = count_misfits(connection, table, types)
+            if misfits:
+                return misfits
+            files = retyped_files(connection, table, types)
+        self._give_types(table, files, retyped_schema(table.schema, types))
+        return {}
+
+    def _give_types(self, before: Snapshot, files: Sequence[StagedFile], schema: pa.Schema) -> None:
+        """Commit the new files and the schema: delta-rs refuses both at once where a table is append-only."""
+        uri, version = before.uri, before.version
+        commit = Commit("retype", None, {"files": len(before.files), "into": len(files)})
+        is_log = self._open(uri).metadata().configuration.get(APPEND_ONLY) == "true"
+        if is_log and before.files:
+            version = DeltaRs.replace(
+                self, uri, before.files, files, commit=commit, expected_version=version, rearranges=True
+            )
+            commit = Commit("retype", None)
+        table = self._with_features(uri, version, schema)
+        version = table.version()
+        try:
+            table.create_write_transaction(
+                [] if is_log else list(_add_actions(files, is_change=False)),
+                "overwrite",
+                Schema.from_arrow(schema),
+                partition_by=list(before.partition_by) or None,
+                partition_filters=_NO_ROW if is_log and before.files else None,
+                commit_properties=_properties(commit, retries=0),
+            )
+        except CommitFailedError as exc:
+            raise lost_race(uri) from exc
+        after = self.snapshot(uri, expected_version=version + 1)
+        if after.schema.types != schema.types or {f.path for f in after.files} != {f.path for f in files}:
+            raise IntegrityError(
+                f"{uri}: promised the retyped files and their types in version {after.version}, found others. Read it "
+                f"as of version {before.version}, write nothing into it, and report this fault of the program."
+            )
+
+    def _with_features(self, uri: str, version: int, schema: pa.Schema) -> DeltaTable:
+        """Return the table at `version`, or one later: where a first wall clock comes, the protocol must name it."""
+        table = self._at(uri, version)
+        known = table.protocol().writer_features or []
+        if "timestampNtz" in known or not any(pa.types.is_timestamp(t) and t.tz is None for t in schema.types):
+            return table
+        is_log = table.metadata().configuration.get(APPEND_ONLY) == "true"
+        # a table of features is append-only only if it names that feature too
+        wanted = [TableFeatures.TimestampWithoutTimezone, *([TableFeatures.AppendOnly] if is_log else [])]
+        table.alter.add_feature(wanted, allow_protocol_versions_increase=True)
+        return self._at(uri, version + 1)
+
+    def compact(self, uri: str, *, order_by: Sequence[str] = ()) -> int:
+        return self._compact(uri, order_by)
+
+    def compact_by_size(self, uri: str) -> int:
+        """Do what `compact` does for files of about one size alone, so that it can be done often (`compact_files`)."""
+        return self._compact(uri, by_size=True)
+
+    def _compact(self, uri: str, order_by: Sequence[str] = (), *, by_size: bool = False) -> int:
+        table = self.snapshot(uri, expected_version=self.version(uri))
+        with self._duckdb(table) as connection:
+            return compact_files(self, connection, table, order_by, by_size=by_size)
+
+    def vacuum(self, uri: str, *, keep: timedelta) -> int:
+        hours = int(keep.total_seconds() // 3600)
+        deleted = self._writable(uri).vacuum(hours, dry_run=False, enforce_retention_duration=False, full=True)
+        return len(deleted)
+
+    @contextmanager
+    def _duckdb(self, table: Snapshot) -> Iterator[duck.Connection]:
+        columns = len(table.schema)
+        with (
+            scratch.folder("spill") as spill,
+            duck.connect(at=table.uri, memory_limit=self._memory_limit, spill=str(spill), columns=columns) as connection,
+        ):
+            yield connection
+
+    def _open(self, uri: str) -> DeltaTable:
+        try:
+            with reaching(uri):
+                return DeltaTable(uri, storage_options=self._options)
+        except TableNotFoundError as exc:
+            raise LakeError(
+                f"{uri}: promised a Delta table, found none. Nothing was written. Run `lakehouse init`."
+            ) from exc
+        except DeltaError as exc:
+            raise torn_log(uri, f"one that cannot be read ({type(exc).__name__})") from exc
+
+    def _whole(self, uri: str) -> DeltaTable:
+        """Open a table whose newest commit is whole: readers take an empty one for a commit of nothing."""
+        table = self._open(uri)
+        with reaching(uri):
+            check_whole(uri, table.version())
+        return table
+
+    def _writable(self, uri: str) -> DeltaTable:
+        table = self._whole(uri)
+        protocol = table.protocol()
+        check_features(uri, protocol.reader_features or [], protocol.writer_features or [])
+        return table
+
+    def _at(self, uri: str, expected_version: int) -> DeltaTable:
+        table = self._writable(uri)
+        if table.version() != expected_version:
+            raise lost_race(uri)
+        return table
+
+    @staticmethod
+    def _is_applied(table: DeltaTable, commit: Commit) -> bool:
+        # delta-rs records application transactions but does not enforce them: ask the handle that writes
+        if commit.version is None:
+            return False
+        applied = table.transaction_version(commit.app_id)
+        return applied is not None and applied >= commit.version
+
+
+@contextmanager
+def _committing(uri: str) -> Iterator[None]:
+    """Raise what ends a commit as an error of ours."""
+    with reaching(uri):
+        try:
+            yield
+        except CommitFailedError as exc:
+            raise lost_race(uri) from exc
+
+
+def _arrow_schema(table: DeltaTable) -> pa.Schema:
+    return pa.schema(table.schema().to_arrow())
+
+
+def _add_actions(files: Sequence[StagedFile], is_change: bool = True) -> list[AddAction]:
+    now = int(time.time() * 1000)
+    return [AddAction(f.path, f.bytes, dict(f.partition_values), now, is_change, f.statistics) for f in files]
+
+
+def _live_files(table: DeltaTable) -> Iterator[LiveFile]:
+    actions = pa.table(table.get_add_actions())
+    partitioned = "partition" in actions.column_names
+    for action in actions.select(["path", "num_records", "size_bytes", *(["partition"] * partitioned)]).to_pylist():
+        # the log spells paths as URLs do; an action is made from the path itself
+        values = action.get("partition") or {}
+        yield LiveFile(unquote(action["path"]), action["num_records"], action["size_bytes"], _spelled(values))
+
+
+def _spelled(values: Mapping[str, Any]) -> dict[str, str | None]:
+    """Return partition values as the log spells them."""
+    return {
+        name: None if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+        for name, value in values.items()
+    }
+
+
+def _properties(commit: Commit, retries: int | None = None) -> CommitProperties:
+    return CommitProperties(
+        custom_metadata={METADATA_KEY: commit.to_json()},
+        max_commit_retries=retries,
+        app_transactions=[] if commit.version is None else [Transaction(commit.app_id, commit.version)],
+    )

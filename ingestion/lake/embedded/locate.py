@@ -1,0 +1,46 @@
+"""Finds the rows of a Delta table that changes given by key alone refer to."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pyarrow as pa
+
+from ingestion.errors import IntegrityError
+from ingestion.lake.base import Snapshot
+from ingestion.lake.duck import Connection, identifier, scan
+from ingestion.lake.embedded.rewrite import CHANGE, FILE, POSITION
+
+
+def located(connection: Connection, table: Snapshot, rows: pa.RecordBatchReader, key: Sequence[str], op: str) -> str:
+    """
+    Return the difference that `rows` make: found by their key, so that `op` D deletes, U and I write over or insert.
+
+    Columns that the rows lack keep their values. Raises IntegrityError if a key comes twice.
+    """
+    connection.register("arriving", rows)
+    connection.execute("create table arrived as select * from arriving")
+    keys = ", ".join(identifier(name) for name in key)
+    if connection.execute(f"select 1 from arrived group by {keys} having count(*) > 1 limit 1").fetchone():
+        raise IntegrityError(
+            f"{table.uri}: promised one change per key, found a key that comes twice. "
+            "Nothing was committed. This is a fault of the program; report it."
+        )
+    given = set(rows.schema.names)
+    values = [
+        f"{'arrived' if name in given else 'known'}.{identifier(name)} as {identifier(name)}"
+        for name in table.schema.names
+    ]
+    same_key = " and ".join(f"arrived.{identifier(name)} = known.{identifier(name)}" for name in key)
+    return f"""
+        select
+            case
+                when known._file is null then 'I' when arrived.{identifier(op)} = 'D' then 'D' else 'U'
+            end as {CHANGE},
+            known.{FILE}, known.{POSITION}, {", ".join(values)}
+        from arrived
+        left join (
+            select *, filename as {FILE}, file_row_number as {POSITION} from {scan(table.uri, table.version)}
+        ) as known on {same_key}
+        where known.{FILE} is not null or arrived.{identifier(op)} <> 'D'
+    """

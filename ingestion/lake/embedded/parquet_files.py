@@ -1,0 +1,140 @@
+"""Writes the Parquet files of a table with DuckDB. Nothing shows before a commit names the files."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from ingestion.errors import IntegrityError
+from ingestion.lake.base import StagedFile
+from ingestion.lake.duck import Connection, identifier, literal, location
+from ingestion.lake.floats import canonical_sql
+from ingestion.lake.statistics import file_statistics
+from ingestion.lake.storage.filesystem import make_folder, open_files
+
+ROW_GROUP_ROWS = 122_880  # what DuckDB scans as one piece of work
+ROW_GROUP_VALUES = 32 * ROW_GROUP_ROWS  # DuckDB holds a row group in memory while it writes it: wide tables get shorter ones
+ROW_GROUPS_PER_FILE = 2  # a file is what a change makes us write anew; see docs/decisions/0005
+VECTOR_ROWS = 2_048  # DuckDB's smallest piece
+PARQUET = "format parquet, write_bloom_filter false"
+"""How DuckDB writes every Parquet file: probing its bloom filters, version 1.5.5 loses bytes and NaNs that are there."""
+_SQL_TYPES = {
+    pa.bool_(): "boolean",
+    pa.int8(): "tinyint",
+    pa.int16(): "smallint",
+    pa.int32(): "integer",
+    pa.int64(): "bigint",
+    pa.float32(): "float",
+    pa.float64(): "double",
+    pa.string(): "varchar",
+    pa.binary(): "blob",
+    pa.date32(): "date",
+    pa.timestamp("us"): "timestamp",
+    pa.timestamp("us", "UTC"): "timestamp with time zone",
+}
+
+
+def row_group_rows(columns: int) -> int:
+    """Return how many rows a row group of so many columns has: whole vectors, at least one."""
+    rows = min(ROW_GROUP_ROWS, ROW_GROUP_VALUES // max(1, columns))
+    return max(VECTOR_ROWS, rows // VECTOR_ROWS * VECTOR_ROWS)
+
+
+def file_rows(columns: int) -> int:
+    """Return how many rows of so many columns fill a file."""
+    return row_group_rows(columns) * ROW_GROUPS_PER_FILE
+
+
+class FileWriter:
+    """Writes files of one table through `connection`, whose time zone must be UTC. `uri` need not exist yet."""
+
+    def __init__(
+        self, connection: Connection, uri: str, schema: pa.Schema, partition_by: Sequence[str], indexed: Sequence[str]
+    ) -> None:
+        self.connection = connection
+        self._uri = uri
+        self._place = location(uri)
+        self._stored = pa.schema([field for field in schema if field.name not in partition_by])
+        self._indexed = indexed
+        self._filesystem, self._folder = open_files(uri)
+
+    def write(
+        self, rows: str, *, partition_values: Mapping[str, str | None], order_by: Sequence[str] = ()
+    ) -> list[StagedFile]:
+        """
+        Write what the query `rows` gives into as many files as its size asks for, sorted through all of them.
+
+        Where several threads write on a busy machine, ranges of neighbouring files may overlap: each holds whole sorted
+        row groups, but not always adjacent ones.
+        """
+        make_folder(self._filesystem, self._folder)
+        order = f" order by {', '.join(identifier(name) for name in order_by)}" if order_by else ""
+        written = self.connection.execute(
+            f"copy (select {casts(self._stored)} from ({rows}){order}) to {literal(self._place)} ({self._options()}, "
+            f"row_groups_per_file {ROW_GROUPS_PER_FILE}, filename_pattern 'part-{{uuid}}', overwrite_or_ignore, "
+            "return_files)"
+        ).fetchone()
+        names = [path.rsplit("/", 1)[-1] for path in (written or (0, []))[1]]
+        staged = [self._describe(name, partition_values) for name in names]
+        return [file for file in staged if file is not None]
+
+    def write_one(self, rows: str, *, partition_values: Mapping[str, str | None]) -> StagedFile | None:
+        """Write one file in the order of the rows; None where there is none."""
+        name = f"part-{uuid.uuid4()}.parquet"
+        target = literal(f"{self._place}/{name}")
+        self.connection.execute(f"copy (select {casts(self._stored)} from ({rows})) to {target} ({self._options()})")
+        return self._describe(name, partition_values)
+
+    def _describe(self, name: str, partition_values: Mapping[str, str | None]) -> StagedFile | None:
+        path = f"{self._folder}/{name}"
+        footer = pq.read_metadata(path, filesystem=self._filesystem)
+        found = footer.schema.to_arrow_schema()
+        if found.names != self._stored.names or found.types != self._stored.types:
+            raise IntegrityError(
+                f"{self._uri}: promised the columns {self._stored.names}, a written file has {found.names} or other "
+                "types. Nothing was committed. This is a fault of the program; report it."
+            )
+        if footer.num_rows == 0:
+            with suppress(OSError):
+                self._filesystem.delete_file(path)
+            return None
+        size = self._filesystem.get_file_info(path).size
+        return StagedFile(name, footer.num_rows, size, file_statistics(footer, self._indexed), dict(partition_values))
+
+    def _options(self) -> str:
+        # Parquet's newer encodings halve the work of keys and numbers; Spark cannot read the one for floats
+        version = "v1" if any(pa.types.is_floating(type_) for type_ in self._stored.types) else "v2"
+        return (
+            f"{PARQUET}, parquet_version {version}, compression zstd, compression_level 1, "
+            f"row_group_size {row_group_rows(len(self._stored))}"
+        )
+
+
+def casts(schema: pa.Schema) -> str:
+    """
+    Return the SQL of the columns as the lake holds them: cast, and floats with one zero and one NaN.
+
+    Without the casts, DuckDB's widest whole number would be written as a float.
+    """
+    return ", ".join(f"{_stored(f)} as {identifier(f.name)}" for f in schema)
+
+
+def _stored(field: pa.Field) -> str:
+    type_ = sql_type(field.type)
+    cast = f"cast({identifier(field.name)} as {type_})"
+    return canonical_sql(cast, type_) if pa.types.is_floating(field.type) else cast
+
+
+def sql_type(type_: pa.DataType) -> str:
+    """Return DuckDB's name of an Arrow type that Delta knows. Raises IntegrityError for any other."""
+    if pa.types.is_decimal128(type_):
+        return f"decimal({type_.precision}, {type_.scale})"
+    if type_ not in _SQL_TYPES:
+        raise IntegrityError(
+            f"{type_}: promised a type that Delta knows, found none. Nothing was written. Cast the column in its model."
+        )
+    return _SQL_TYPES[type_]

@@ -1,0 +1,126 @@
+"""Gives columns of a table other types: each file is written anew with the same rows, and held against the old one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pyarrow as pa
+
+from ingestion.errors import IntegrityError, LakeError
+from ingestion.lake.base import LiveFile, Snapshot, StagedFile
+from ingestion.lake.duck import Connection, identifier, literal, location, scan
+from ingestion.lake.embedded.parquet_files import FileWriter, sql_type
+from ingestion.lake.statistics import indexed_columns
+
+Types = Mapping[str, pa.DataType]
+
+
+def retyped_schema(schema: pa.Schema, types: Types) -> pa.Schema:
+    """Return the schema with the types of some columns replaced; columns keep their order."""
+    return pa.schema([pa.field(field.name, types.get(field.name, field.type)) for field in schema])
+
+
+def count_misfits(connection: Connection, table: Snapshot, types: Types) -> dict[str, int]:
+    """Return how many values of each column do not become its new type exactly; columns without any are left out. Raises LakeError for partitions."""
+    columns = list(types)
+    if any(name in table.partition_by for name in columns):
+        raise LakeError(
+            f"{table.uri}: promised partitions by {', '.join(table.partition_by)}, found another type wanted for it. "
+            "Nothing was written. A table keeps its partitions: promise the old type again."
+        )
+    counts = ", ".join(
+        f"count(*) filter ({_misfit(_old(table, name), table.schema.field(name).type, types[name])})"
+        for name in columns
+    )
+    row = connection.execute(f"select {counts} from {scan(table.uri, table.version)}").fetchone() or ()
+    return {name: count for name, count in zip(columns, row, strict=True) if count}
+
+
+def retyped_files(connection: Connection, table: Snapshot, types: Types) -> list[StagedFile]:
+    """
+    Write every file of the table anew, one at a time and row for row; no commit names the new files yet.
+
+    The changed columns get no statistics, unless those are the same under both types: until the commit that gives the
+    table its new types, readers compare statistics with the old ones. Raises IntegrityError unless count and hash of each new file's rows are those of
+    the old file's rows, converted.
+    """
+    schema = retyped_schema(table.schema, types)
+    carrying = {*table.indexed} & {*indexed_columns(schema)}
+    indexed = [f.name for f in table.schema if f.name in carrying and _same_bounds(f.type, types.get(f.name, f.type))]
+    writer = FileWriter(connection, table.uri, schema, table.partition_by, indexed)
+    written = []
+    for file in table.files:
+        rows = _converted(table, file, types)
+        new = writer.write_one(rows, partition_values=file.partition_values)
+        _check(connection, table, schema, file, rows, new)
+        if new is not None:
+            written.append(new)
+    return written
+
+
+def _same_bounds(old: pa.DataType, new: pa.DataType) -> bool:
+    """Tell whether bounds of values that fit both types read alike under either."""
+    is_ = pa.types
+    alike = (is_.is_integer(old) and is_.is_integer(new)) or (is_.is_decimal(old) and is_.is_decimal(new))
+    return bool(old == new or alike)
+
+
+def _converted(table: Snapshot, file: LiveFile, types: Types) -> str:
+    """Return the query of a file's rows under the new types, with the columns that are younger than the file."""
+    stored = [field for field in table.schema if field.name not in table.partition_by]
+    nothing = ", ".join(f"cast(null as {sql_type(field.type)}) as {identifier(field.name)}" for field in stored)
+    values = ", ".join(
+        f"{_new(_old(table, field.name), field.type, types[field.name])} as {identifier(field.name)}"
+        if field.name in types
+        else identifier(field.name)
+        for field in stored
+    )
+    path = literal(f"{location(table.uri)}/{file.path}")
+    return (
+        f"select {values} from (select {nothing} where false union all by name "
+        f"select * from read_parquet({path}, hive_partitioning = false))"
+    )
+
+
+def _check(
+    connection: Connection, table: Snapshot, schema: pa.Schema, file: LiveFile, rows: str, new: StagedFile | None
+) -> None:
+    names = ", ".join(identifier(field.name) for field in schema if field.name not in table.partition_by)
+    summary = f"select count(*), sum(cast(hash({names}) as hugeint)) from "
+    promised = connection.execute(f"{summary} ({rows})").fetchone()
+    found: tuple[int, int | None] | None = (0, None)
+    if new is not None:
+        path = literal(f"{location(table.uri)}/{new.path}")
+        found = connection.execute(f"{summary} read_parquet({path}, hive_partitioning = false)").fetchone()
+    if promised != found or promised is None or file.rows not in (None, promised[0]):
+        raise IntegrityError(
+            f"{table.uri}: promised the {file.rows} rows of a file under other types, found others in the new file. "
+            "Nothing was committed. This is a fault of the program; report it."
+        )
+
+
+def _old(table: Snapshot, name: str) -> str:
+    """Return a column as its table types it, whatever a file that is new already says."""
+    return f"cast({identifier(name)} as {sql_type(table.schema.field(name).type)})"
+
+
+def _new(value: str, old: pa.DataType, new: pa.DataType) -> str:
+    converted = f"try_cast({value} as {sql_type(new)})"
+    return f"case when {_is_number(value, new)} then {converted} end" if pa.types.is_string(old) else converted
+
+
+def _misfit(value: str, old: pa.DataType, new: pa.DataType) -> str:
+    """Return a condition that is true where a value does not become the new type and back without a change."""
+    converted = _new(value, old, new)
+    if pa.types.is_string(old):
+        return f"{value} is not null and {converted} is null"
+    return f"try_cast({converted} as {sql_type(old)}) is distinct from {value}"
+
+
+def _is_number(value: str, type_: pa.DataType) -> str:
+    """Return a condition that is true where a text spells a number that the type holds: a cast alone would round."""
+    scale = type_.scale if pa.types.is_decimal(type_) else 0
+    return (
+        f"length(rtrim(split_part({value}, '.', 2), '0')) <= {scale} and not contains(lower({value}), 'e') "
+        f"and try_cast({value} as {sql_type(type_)}) is not null"
+    )

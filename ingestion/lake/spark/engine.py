@@ -1,0 +1,315 @@
+"""The Spark engine: writes Delta with delta-spark, and reads its log with delta-rs, as the embedded engine does.
+
+Rows reach a table through Spark's public interface only: it is there on every platform, and each write computes
+statistics and checks conflicts as that platform does. So staged files are read and written anew, in parallel.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import timedelta
+from functools import cached_property
+from typing import Any
+
+import pyarrow as pa
+from delta.exceptions import (
+    ConcurrentAppendException,
+    ConcurrentDeleteDeleteException,
+    ConcurrentDeleteReadException,
+    ConcurrentTransactionException,
+    ConcurrentWriteException,
+    DeltaConcurrentModificationException,
+    MetadataChangedException,
+    ProtocolChangedException,
+)
+from delta.tables import DeltaTable
+from pyspark.sql import functions as f
+from pyspark.sql.pandas.types import from_arrow_schema
+
+from ingestion.errors import IntegrityError
+from ingestion.lake.base import (
+    INDEXED,
+    OP,
+    Commit,
+    LiveFile,
+    StagedFile,
+    check_types,
+    lost_race,
+    table_properties,
+)
+from ingestion.lake.embedded.engine import DeltaRs
+from ingestion.lake.log import check_has_no_past
+from ingestion.lake.spark.frames import (
+    arriving_rows,
+    check_keys,
+    discard,
+    frame,
+    needed_features,
+    quoted,
+    staged_rows,
+    table_at,
+)
+from ingestion.lake.spark.session import open_session, prepare
+from ingestion.lake.statistics import indexed_columns
+
+_CONFLICTS = (
+    ConcurrentAppendException,
+    ConcurrentDeleteDeleteException,
+    ConcurrentDeleteReadException,
+    ConcurrentTransactionException,
+    ConcurrentWriteException,
+    DeltaConcurrentModificationException,
+    MetadataChangedException,
+    ProtocolChangedException,
+)
+_METADATA = "spark.databricks.delta.commitInfo.userMetadata"
+_APP_ID = "spark.databricks.delta.write.txnAppId"
+_APP_VERSION = "spark.databricks.delta.write.txnVersion"
+_OWN = {
+    "spark.databricks.delta.retentionDurationCheck.enabled": "false",  # how long to keep is the caller's to say
+    "spark.databricks.delta.vacuum.logging.enabled": "true",  # tells how many files it deleted
+}
+
+
+class SparkDelta(DeltaRs):
+    """Implements `ingestion.lake.base.Engine`: reads as the embedded engine, overrides all that writes."""
+
+    name = "spark"
+
+    def __init__(
+        self, storage_options: Mapping[str, str] | None = None, memory_limit: str = "1GB", *, root: str = ""
+    ) -> None:
+        super().__init__(storage_options, memory_limit)
+        self._root = root
+
+    @cached_property
+    def session(self) -> Any:
+        """A session of the engine's own in the process's Spark: settings of one commit are nobody else's."""
+        session = prepare(open_session(root=self._root, storage_options=self._options).newSession())
+        for name, value in _OWN.items():
+            session.conf.set(name, value)
+        return session
+
+    def create(
+        self,
+        uri: str,
+        schema: pa.Schema,
+        *,
+        append_only: bool = False,
+        unindexed: Sequence[str] = (),
+        partition_by: Sequence[str] = (),
+    ) -> None:
+        if self.exists(uri):
+            self._limit_statistics(uri)
+            return
+        check_has_no_past(uri)
+        builder = DeltaTable.createIfNotExists(self.session).location(uri).addColumns(from_arrow_schema(schema))
+        for name, value in table_properties(
+            schema, append_only=append_only, unindexed=unindexed, partition_by=partition_by
+        ).items():
+            builder = builder.property(name, value)
+        try:
+            builder.partitionedBy(*partition_by).execute()
+        except _CONFLICTS:
+            if not self.exists(uri):  # else another process was quicker
+                raise
+
+    def add_columns(self, uri: str, fields: Sequence[pa.Field]) -> None:
+        self._writable(uri)
+        known = set(self.schema(uri).names)
+        new = pa.schema([field for field in fields if field.name not in known])
+        typed = ", ".join(f"{quoted(field.name)} {field.dataType.simpleString()}" for field in from_arrow_schema(new))
+        with _refusing_races(uri):
+            for name, value in needed_features(new).items():
+                self.session.sql(f"alter table {table_at(uri)} set tblproperties ('{name}' = '{value}')")
+            if typed:
+                self.session.sql(f"alter table {table_at(uri)} add columns ({typed})")
+
+    def publish(
+        self,
+        uri: str,
+        files: Sequence[StagedFile],
+        *,
+        commit: Commit,
+        overwrite: bool = False,
+        schema: pa.Schema | None = None,
+    ) -> int | None:
+        table = self._writable(uri)
+        if self._is_applied(table, commit):
+            return None
+        check_types(uri, self.schema(uri), schema)
+        partition_by = table.metadata().partition_columns
+        rows = staged_rows(self.session, uri, files, self.schema(uri), partition_by)
+        writer = rows.write.format("delta").mode("overwrite" if overwrite else "append").options(**_options(commit))
+        with _refusing_races(uri):
+            writer.save(uri)
+        self._check_ours(uri, commit)
+        discard(uri, [file.path for file in files])
+        return self.version(uri)
+
+    def append(self, uri: str, rows: pa.Table, *, commit: Commit | None = None) -> None:
+        table = self._writable(uri)
+        expected = self.schema(uri)
+        if not rows.schema.equals(expected):
+            raise IntegrityError(
+                f"{uri}: promised the columns {expected.names}, found {rows.schema.names} or other types. "
+                "Nothing was written. This is a fault of the program; report it."
+            )
+        if commit is not None and self._is_applied(table, commit):
+            return
+        writer = frame(self.session, rows).coalesce(1).write.format("delta").mode("append")
+        with _refusing_races(uri):
+            writer.options(**({} if commit is None else _options(commit))).save(uri)
+        if commit is not None:
+            self._check_ours(uri, commit)
+
+    def overwrite(
+        self,
+        uri: str,
+        files: Sequence[StagedFile],
+        *,
+        schema: pa.Schema,
+        commit: Commit,
+        unindexed: Sequence[str] = (),
+        partition_by: Sequence[str] = (),
+    ) -> int:
+        writer = staged_rows(self.session, uri, files, schema, partition_by).writeTo(table_at(uri)).using("delta")
+        for name, value in {
+            **table_properties(schema, unindexed=unindexed, partition_by=partition_by),
+            **needed_features(schema),
+        }.items():
+            writer = writer.tableProperty(name, value)
+        if partition_by:
+            writer = writer.partitionedBy(*(f.col(quoted(name)) for name in partition_by))
+        with _refusing_races(uri), self._committing(commit):
+            writer.createOrReplace()
+        discard(uri, [file.path for file in files])
+        return self.version(uri)
+
+    def replace(
+        self,
+        uri: str,
+        removed: Sequence[LiveFile],
+        added: Sequence[StagedFile],
+        *,
+        commit: Commit,  # noqa: ARG002 - the protocol's
+        expected_version: int,  # noqa: ARG002
+        rearranges: bool = False,  # noqa: ARG002
+    ) -> int:
+        """Refuse: Spark changes rows, not files. Merge or compact instead."""
+        raise IntegrityError(
+            f"{uri}: promised rows to merge, found {len(removed)} files to swap for {len(added)}. "
+            "Nothing was committed. This is a fault of the program; report it."
+        )
+
+    def merge(
+        self,
+        uri: str,
+        rows: pa.RecordBatchReader,
+        *,
+        key: str | Sequence[str],
+        commit: Commit,
+        expected_version: int,
+        op: str = OP,
+    ) -> int | None:
+        self._at(uri, expected_version)
+        keys = [key] if isinstance(key, str) else list(key)
+        given = [name for name in rows.schema.names if name != op]
+        with arriving_rows(self.session, uri, rows) as arriving:
+            if arriving.isEmpty():
+                return None
+            check_keys(uri, arriving, keys)
+            same_key = " and ".join(f"known.{quoted(name)} = arriving.{quoted(name)}" for name in keys)
+            values = {quoted(name): f"arriving.{quoted(name)}" for name in given}
+            is_delete = f"arriving.{quoted(op)} = 'D'"
+            merge = (
+                DeltaTable.forPath(self.session, uri)
+                .alias("known")
+                .merge(arriving.alias("arriving"), same_key)
+                .whenMatchedDelete(is_delete)
+                .whenMatchedUpdate(set=values)
+                .whenNotMatchedInsert(f"not ({is_delete})", values)
+            )
+            with _refusing_races(uri), self._committing(commit):
+                merge.execute()
+        return self.version(uri)
+
+    def retype(self, uri: str, types: Mapping[str, pa.DataType]) -> dict[str, int]:
+        """As the embedded engine does, and by it: Spark swaps no files, and leaves an append-only table no other way."""
+        misfits = super().retype(uri, types)
+        self._limit_statistics(uri)
+        return misfits
+
+    def _limit_statistics(self, uri: str) -> None:
+        """Ask for statistics of no column that has been retyped to what carries none: Spark goes by the property."""
+        named = self._open(uri).metadata().configuration.get(INDEXED, "")
+        allowed = indexed_columns(self.schema(uri))
+        kept = [name for name in named.split(",") if name in allowed]
+        if named and kept != named.split(","):
+            with _refusing_races(uri):
+                self.session.sql(f"alter table {table_at(uri)} set tblproperties ('{INDEXED}' = '{','.join(kept)}')")
+
+    def compact(self, uri: str, *, order_by: Sequence[str] = ()) -> int:  # noqa: ARG002 - OPTIMIZE keeps no order
+        before = self.snapshot(uri, expected_version=self.version(uri))
+        with _refusing_races(uri), self._committing(Commit("compaction", None)):
+            metrics = DeltaTable.forPath(self.session, uri).optimize().executeCompaction().first()
+        replaced = int(metrics["metrics"]["numFilesRemoved"]) if metrics else 0
+        after = self.snapshot(uri, expected_version=self.version(uri))
+        if after.version == before.version + 1 and _rows(after.files) != _rows(before.files):
+            raise IntegrityError(
+                f"{uri}: {_rows(before.files)} rows were in the files to compact, {_rows(after.files)} are there now. "
+                f"Load and build nothing here until version {before.version} is restored (RESTORE TABLE ... TO VERSION "
+                "AS OF): a restore takes back what was committed after it, too. Then report it."
+            )
+        return replaced
+
+    def vacuum(self, uri: str, *, keep: timedelta) -> int:
+        self._writable(uri)
+        DeltaTable.forPath(self.session, uri).vacuum(keep.total_seconds() / 3600)
+        newest = self._open(uri).history(1)[0]
+        metrics = newest.get("operationMetrics", {}) if newest.get("operation") == "VACUUM END" else {}
+        return int(metrics.get("numDeletedFiles", 0))
+
+    def _check_ours(self, uri: str, commit: Commit) -> None:
+        """Raise ConcurrentWriteError if this version was committed by another: Spark then skips ours in silence."""
+        if commit.version is not None and self.last_metadata(uri, commit.app_id) != _round_trip(commit):
+            raise lost_race(uri)
+
+    @contextmanager
+    def _committing(self, commit: Commit) -> Iterator[None]:
+        """Give the commit its metadata and transaction where the statement itself takes no options."""
+        given = {_METADATA: commit.to_json()}
+        if commit.version is not None:
+            given |= {_APP_ID: commit.app_id, _APP_VERSION: str(commit.version)}
+        for name, value in given.items():
+            self.session.conf.set(name, value)
+        try:
+            yield
+        finally:
+            for name in given:
+                self.session.conf.unset(name)
+
+
+@contextmanager
+def _refusing_races(uri: str) -> Iterator[None]:
+    try:
+        yield
+    except _CONFLICTS as exc:
+        raise lost_race(uri) from exc
+
+
+def _options(commit: Commit) -> dict[str, str]:
+    options = {"userMetadata": commit.to_json()}
+    if commit.version is not None:
+        options |= {"txnAppId": commit.app_id, "txnVersion": str(commit.version)}
+    return options
+
+
+def _round_trip(commit: Commit) -> Any:
+    return json.loads(commit.to_json())
+
+
+def _rows(files: Sequence[LiveFile]) -> int:
+    return sum(file.rows or 0 for file in files)

@@ -1,0 +1,154 @@
+"""Takes differences of a source into its contract: those that somebody names, and new columns by `onDrift`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ingestion.contracts.drift import Drift, DriftKind, bronze_drift, find_drift
+from ingestion.contracts.model import Contract, DriftAction
+from ingestion.contracts.odcs import SUFFIX, read_contracts
+from ingestion.contracts.reading.compile import examine
+from ingestion.contracts.writing.dbt_sources import write_dbt_files
+from ingestion.contracts.writing.files import write_whole
+from ingestion.contracts.writing.next_version import next_version
+from ingestion.errors import ConfigurationError, InvalidContractError
+from ingestion.runs.context import Context
+
+_WRITES = 5  # of dbt's sources, where loads of other tables write them at the same time
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """The contract before and after; the differences it took in, and those it left."""
+
+    before: Contract
+    contract: Contract
+    taken: tuple[Drift, ...]
+    left: tuple[Drift, ...]
+
+
+def accept_drift(context: Context, contract_id: str, columns: Sequence[str] = ()) -> Accepted:
+    """
+    Write the next version of a contract from what its source shows now.
+
+    `columns` (our names or the source's) say which differences to take. Without any it takes those that stop a load, or
+    the only one there is: what a load goes on with, a new column or a narrower promise, may be meant so.
+
+    Raises:
+        ConfigurationError: nothing to accept, or no such difference. The file is as it was.
+        InvalidContractError: the contract would not hold together, e.g. a key would be a decimal.
+    """
+    contract = context.contract(contract_id)
+    with context.source(contract).snapshot() as snapshot:
+        drifts = find_drift(contract, snapshot.catalog(contract))
+    taken = _chosen(contract, drifts, columns)
+    text, accepted = _next(context, contract, taken)
+    if accepted == contract:
+        raise ConfigurationError(
+            f"{contract_id}: the source leaves open what {', '.join(d.column for d in taken)} may hold, so there is no "
+            "promise to write. The contract is unchanged. Write one by hand, e.g. `physicalType: NUMBER(20,4)`; each "
+            "value is guarded."
+        )
+    _check_that_lake_follows(context, contract, accepted)
+    write_whole(_path(context, contract), text)
+    return Accepted(contract, accepted, taken, tuple(drift for drift in drifts if drift not in taken))
+
+
+def add_new_columns(context: Context, contract: Contract, drifts: Sequence[Drift]) -> tuple[Contract, str] | None:
+    """
+    Write the new columns that `onDrift.newColumn: add` asks for into the contract's file and dbt's sources.
+
+    Returns the next version, and in words what was written; None where nothing is to be added.
+    Raises ConfigurationError where the file cannot be written: the lake would hold what no contract promises.
+    """
+    new = [drift for drift in drifts if drift.kind is DriftKind.NEW_COLUMN and drift.action is DriftAction.ADD]
+    if not new:
+        return None
+    text, grown = _next(context, contract, new)
+    if grown == contract:
+        return None
+    try:
+        write_whole(_path(context, contract), text)
+    except OSError as exc:
+        options = " ".join(f"--column {drift.column}" for drift in new)
+        raise ConfigurationError(
+            f"{contract.id}: promised by onDrift.newColumn: add that new columns come into the contract, found its "
+            f"file not to be written ({type(exc).__name__}). No rows were read. Where the contracts are kept, run "
+            f"`lakehouse contract accept {contract.id} {options}`, or make the file writable."
+        ) from exc
+    names = ", ".join(column.name for column in grown.columns if column.name not in contract.arrow_schema.names)
+    told = f"contract version {contract.version} -> {grown.version} by onDrift.newColumn: add: {names}"
+    return grown, f"{told}; keep the changed files{_write_sources(context)}"
+
+
+def _chosen(contract: Contract, drifts: Sequence[Drift], columns: Sequence[str]) -> tuple[Drift, ...]:
+    """Return the differences to take in. Raises ConfigurationError where there is none, or none of a name."""
+    if not drifts:
+        raise ConfigurationError(f"{contract.id}: promised a drift to accept, found none. The contract is unchanged.")
+    by_name = {name.casefold(): drift for drift in drifts for name in _names(contract, drift)}
+    unknown = [name for name in columns if name.casefold() not in by_name]
+    if columns and not unknown:
+        return tuple(dict.fromkeys(by_name[name.casefold()] for name in columns))
+    stopping = tuple(drift for drift in drifts if drift.action is DriftAction.FAIL)
+    if not columns and (stopping or len(drifts) == 1):
+        return stopping or tuple(drifts)
+    finding = f"found no drift of {', '.join(unknown)}" if unknown else "found several and none that stops a load"
+    listed = "\n".join(f"  {d.column}: promised {d.promised}, found {d.found} (--column {d.column})" for d in drifts)
+    raise ConfigurationError(
+        f"{contract.id}: promised a drift to accept, {finding}. The contract is unchanged. "
+        f"Say which of these to take:\n{listed}"
+    )
+
+
+def _names(contract: Contract, drift: Drift) -> set[str]:
+    if drift.kind is DriftKind.NEW_COLUMN:
+        return {drift.column}
+    return {drift.column, contract.column(drift.column).source_name}
+
+
+def _next(context: Context, contract: Contract, drifts: Sequence[Drift]) -> tuple[str, Contract]:
+    """Return the text of the next version and what it says; the contract itself where nothing changes."""
+    text = _path(context, contract).read_bytes().decode("utf-8-sig")  # its line ends stay
+    result = next_version(text, contract, drifts)
+    if result == text:
+        return text, contract
+    accepted, faults = examine(result, contract.path or contract.id, path=contract.path, expected_id=contract.id)
+    if accepted is None:
+        raise InvalidContractError(faults)
+    return result, accepted
+
+
+def _check_that_lake_follows(context: Context, contract: Contract, accepted: Contract) -> None:
+    """Raise ConfigurationError where Bronze holds rows that cannot take a type of the next version."""
+    table = context.table(contract)
+    if not context.engine.exists(table.uri) or table.state().is_empty:
+        return
+    drifts = bronze_drift(accepted, context.engine.schema(table.uri))
+    failing = [drift for drift in drifts if drift.action is DriftAction.FAIL]
+    if failing:
+        listed = "\n".join(f"  {d.column}: {d.found}, the source's would be {d.promised}" for d in failing)
+        raise ConfigurationError(
+            f"{contract.id}: promised rows in Bronze that can take the new type, found some that cannot without a loss "
+            f"of meaning:\n{listed}\nThe contract is unchanged. Let the column be a new one: in the contract write "
+            f"another `name` and the source's types, keep its physicalName. Bronze keeps the old column."
+        )
+
+
+def _write_sources(context: Context) -> str:
+    """Bring dbt's sources in line with all contracts; return in words what is left to do."""
+    here = context.settings
+    if not here.dbt_project.is_dir():
+        return ""
+    try:
+        for _ in range(_WRITES):
+            if not write_dbt_files(read_contracts(here.contracts), here.dbt_project):
+                break
+    except (InvalidContractError, OSError) as exc:
+        return f", and run `lakehouse contract sources` ({type(exc).__name__})"
+    return ""
+
+
+def _path(context: Context, contract: Contract) -> Path:
+    return context.settings.contracts / contract.system / f"{contract.entity}{SUFFIX}"

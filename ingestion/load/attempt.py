@@ -1,0 +1,234 @@
+"""One load of one table at one fixed point: what is read, what of it is news, what was deleted, and the commit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from ingestion.bronze import changes
+from ingestion.bronze.rows import effective_time
+from ingestion.bronze.table import BronzeState, BronzeTable
+from ingestion.contracts.drift import Drift, FoundColumn
+from ingestion.contracts.model import BronzeMode, Contract, Deletes, Mode
+from ingestion.contracts.window import Window
+from ingestion.errors import (
+    ConfigurationError,
+    IntegrityError,
+)
+from ingestion.extract.chunk_ledger import ChunkLedger, ChunkPlan
+from ingestion.load.batch import Batch
+from ingestion.load.checks import judge_batch, record_quality
+from ingestion.load.chunks import ROW_NUMBERS, ChunkWork, chunk_rows, read_chunks
+from ingestion.load.steps import (
+    LoadResult,
+    batch_metadata,
+    check_brake,
+    committed_watermark,
+    fetch,
+    plan_for,
+    result_of,
+)
+from ingestion.runs.context import Context
+from ingestion.sources.base import ChangeFeed, Snapshot, Source
+
+
+def catches_up(contract: Contract, state: BronzeState) -> bool:
+    """Return whether the load after a first one finds all that changed since that one began, whatever clocks say."""
+    if not state.is_empty or contract.bronze is BronzeMode.OVERWRITE:
+        return False
+    if contract.mode is Mode.CHANGES:
+        return True
+    if contract.mode is not Mode.INCREMENTAL or contract.watermark is None:
+        return False
+    return contract.column(contract.watermark).physical_type.lower() in ("rowversion", "timestamp")
+
+
+@dataclass(frozen=True, slots=True)
+class ReadPlan:
+    """
+    What one load reads: a window, or (`since`) what changed after a version of the source's log of changes.
+
+    `watermark` is what the commit will say; `full` compares the whole table with the lake.
+    """
+
+    window: Window
+    full: bool
+    watermark: str | None = None
+    future: str | None = None
+    since: str | None = None
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(slots=True)
+class TableLoad:
+    context: Context
+    contract: Contract
+    table: BronzeTable
+    state: BronzeState
+    source: Source
+    snapshot: Snapshot
+    found: tuple[FoundColumn, ...]
+    batch: Batch
+    ledger: ChunkLedger
+    allow_deletes: bool
+    row: dict[str, Any]
+    """The step's row in the ledger: what is committed is noted there at once."""
+
+    def run(self, *, full: bool, drifts: list[Drift]) -> LoadResult:
+        plan = self._plan(None if full else committed_watermark(self.context, self.table, self.state), full=full)
+        must_catch_up = False
+        if plan.since is not None:
+            self._take_changes(plan.since)
+        elif (chunks := self._chunks(plan)) is not None:
+            self._take_chunks(plan, chunks)
+            must_catch_up = not self.source.shares(chunks.fixed_point)
+            plan = replace(plan, watermark=chunks.watermark)
+        else:
+            self._take(plan)
+        fetched = self._settle_deletes(plan) if self._appends and not self.state.is_empty else 0
+        fetched += self._look_again(plan)
+        self.batch.settle_entries(whole=self._reads_all(plan))
+        self.batch.drop_known_bad()
+        outcomes, warnings = judge_batch(self.context, self.batch)
+        metadata = batch_metadata(self.context, self.contract, self.batch, watermark=plan.watermark, window=plan.window)
+        number = self.row["batch"] = self.batch.commit(metadata)
+        record_quality(self.context, self.contract, self.batch, outcomes)
+        return result_of(
+            self.context,
+            self.contract,
+            self.batch,
+            number,
+            plan.watermark,
+            fetched=fetched,
+            warnings=(*plan.warnings, *warnings),
+            drifts=drifts,
+            must_catch_up=must_catch_up,
+        )
+
+    @staticmethod
+    def _reads_all(plan: ReadPlan) -> bool:
+        return plan.since is None and plan.window.is_whole
+
+    def _look_again(self, plan: ReadPlan) -> int:
+        """Read the rows of quarantine entries that nothing has shown: one that was mended is news, wherever it is."""
+        keys = None if self._reads_all(plan) else self.batch.entries_to_ask()
+        if keys is None or not keys.num_rows:
+            return 0
+        return fetch(self.contract, self.snapshot, self.found, self.batch, keys, may_be_gone=True)
+
+    @property
+    def _appends(self) -> bool:
+        return self.contract.bronze is not BronzeMode.OVERWRITE
+
+    def _plan(self, committed: str | None, *, full: bool) -> ReadPlan:
+        if self.contract.mode is Mode.FULL:
+            return ReadPlan(Window(), full=full)
+        if self.contract.mode is Mode.CHANGES:
+            return self._plan_changes(committed)
+        plan = plan_for(self.contract, self.snapshot, committed)
+        return ReadPlan(plan.window, full=full, watermark=plan.next_low, future=plan.future)
+
+    def _plan_changes(self, committed: str | None) -> ReadPlan:
+        """Plan to read what changed; everything, where nothing is loaded yet or the log does not reach back so far."""
+        feed, watermark = self._feed(), self.snapshot.fixed_point.value
+        if committed is not None and feed.reaches_back(self.contract, committed):
+            return ReadPlan(Window(), full=False, watermark=watermark, since=committed)
+        warnings = () if committed is None else (
+            f"the source no longer keeps changes back to version {committed}: the whole table was compared. "
+            "Load more often than changes are kept, or keep them longer",
+        )  # fmt: skip
+        return ReadPlan(Window(), full=True, watermark=watermark, warnings=warnings)
+
+    def _feed(self) -> ChangeFeed:
+        snapshot = self.snapshot
+        if isinstance(snapshot, ChangeFeed) and snapshot.tracks_changes(self.contract):
+            return snapshot
+        raise ConfigurationError(
+            f"{self.contract.id}: promised by mode changes that the database keeps a log of the table's changed keys, "
+            "found none. No rows were read. Enable Change Tracking on it, or use mode incremental or full."
+        )
+
+    def _take(self, plan: ReadPlan) -> None:
+        expected = self.snapshot.count(self.contract, plan.window)
+        rows = self.snapshot.read(self.contract, plan.window, found=self.found)
+        self.batch.take(rows, op=self._op(plan), news=self._news(plan), future=plan.future)
+        self._check_count(expected, "in the window")
+
+    def _op(self, plan: ReadPlan) -> str:
+        return "R" if plan.full or self.state.is_empty else "U"
+
+    def _take_changes(self, since: str) -> None:
+        feed = self._feed()
+        expected = feed.count_changes(self.contract, since)
+        rows = feed.read_changes(self.contract, since, found=self.found)
+        self.batch.take(rows, op="U", news=self._changed(self.contract.content_names, op=None))
+        self._check_count(expected, f"changed since version {since}")
+
+    def _check_count(self, expected: int, where: str) -> None:
+        if self.batch.tally.read != expected:
+            raise IntegrityError(
+                f"{self.contract.id}: the source counts {expected} rows {where}, {self.batch.tally.read} were read. "
+                "Nothing was committed. Run it again; if it comes back, check the driver's version."
+            )
+
+    def _chunks(self, plan: ReadPlan) -> ChunkPlan | None:
+        """Return chunks for sessions to read side by side, an earlier attempt's if there are; None for one read."""
+        begun = self.ledger.plan()
+        if begun is not None and begun.window == plan.window:
+            return begun
+        shared = self.source.shares(self.snapshot.fixed_point)
+        if plan.window.low is not None or not (shared or catches_up(self.contract, self.state)):
+            return None
+        chunks = self.snapshot.chunks(self.contract, rows=chunk_rows(self.contract))
+        if len(chunks) == 1:
+            return None
+        new = ChunkPlan(self.snapshot.fixed_point, plan.window, self.batch.ingested_at, chunks, plan.watermark)
+        self.ledger.begin(new)
+        return new
+
+    def _take_chunks(self, plan: ReadPlan, chunks: ChunkPlan) -> None:
+        connection = self.context.settings.connection(self.contract.system)
+        stamp = self.batch.stamp(self._op(plan))
+        work = ChunkWork(
+            self.contract, connection, self.table.lake, self.ledger.folder, chunks, self.found, stamp, plan.future
+        )
+        intakes = read_chunks(work, self.ledger, on_spark=self.context.engine.name == "spark")
+        last = len(intakes) * ROW_NUMBERS + 1
+        self.batch.admit(intakes, stamp=stamp, news=self._news(plan), last_row=last)
+        if self.source.shares(chunks.fixed_point):
+            self._check_count(self.snapshot.count(self.contract, plan.window), "in the window")
+
+    def _news(self, plan: ReadPlan) -> changes.News | None:
+        """Return what finds the rows that the lake lacks among the staged ones; None keeps all."""
+        contract = self.contract
+        if self.state.is_empty or not self._appends:
+            return None
+        if contract.mode is Mode.FULL:
+            return self._changed(contract.tracked_names, op="R" if plan.full else None)
+        if plan.full:
+            return self._changed(contract.content_names, op="R")
+        since = None if plan.window.low is None else effective_time(contract, plan.window.low)
+        return self._changed(contract.content_names, op="U", since=since)
+
+    def _changed(self, compared: tuple[str, ...], *, op: str | None, since: datetime | None = None) -> changes.News:
+        moment = self.batch.fixed_point.moment
+        return changes.changed_state(self.contract, compared, op=op, moment=moment, since=since)
+
+    def _settle_deletes(self, plan: ReadPlan) -> int:
+        """Stage deletes, and fetch what the read did not show. Returns the rows fetched."""
+        if self.contract.deletes is Deletes.NONE:
+            return 0
+        has_read_all = self._reads_all(plan)
+        if plan.since is not None and self.contract.deletes is Deletes.CHANGES:
+            self.batch.set_deleted_keys(self._feed().read_deleted(self.contract, plan.since))
+        else:  # where all rows were read, their states were compared already
+            keys = None if has_read_all else self.snapshot.read_keys(self.contract, Window())
+            self.batch.set_source_keys(keys)
+        check_brake(self.contract, self.batch, allow_deletes=self.allow_deletes)
+        has_all_keys = not has_read_all and self.contract.deletes is Deletes.KEYS
+        lacking = self.batch.lacking_keys() if has_all_keys else None
+        self.batch.delete_vanished()
+        fetched = fetch(self.contract, self.snapshot, self.found, self.batch, lacking) if lacking else 0
+        self.batch.refresh_checkpoint()
+        return fetched

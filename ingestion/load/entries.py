@@ -1,0 +1,120 @@
+"""Judges a table's open quarantine entries by what a batch read: which stay, which are settled, which rows are new."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import pyarrow as pa
+import pyarrow.fs as pafs
+
+from ingestion.bronze import entries
+from ingestion.bronze.changes import key_of_bad
+from ingestion.bronze.quarantine import OPEN
+from ingestion.bronze.rows import Stamp, quarantine_schema
+from ingestion.bronze.workbench.embedded import Workbench
+from ingestion.contracts.drift import FoundColumn
+from ingestion.contracts.model import Contract, Mode
+from ingestion.contracts.window import Window
+from ingestion.extract.windows import future_limit
+from ingestion.lake import duck
+from ingestion.lake.staging import ParquetFile, ParquetStage
+from ingestion.load.stage import stage_rows
+from ingestion.sources.base import Snapshot
+
+_NO_POSITIONS = pa.schema([("_batch", pa.int64()), ("_row", pa.int64())]).empty_table()
+
+
+@dataclass(slots=True)
+class EntryReview:
+    """
+    The open entries of one table beside one batch. Runs in DuckDB on both engines: entries are few.
+
+    `shown` collects the staged files whose rows tell that their keys were read, `asked` those of keys that the source
+    was asked for. `folder` (on the lake's file system) takes what is staged.
+    """
+
+    bench: Workbench
+    contract: Contract
+    folder: str
+    shown: list[ParquetFile] = field(default_factory=list)
+    asked: list[ParquetFile] = field(default_factory=list)
+
+    def count_open(self) -> int:
+        """Return how many entries the source showed when it was last read."""
+        return self.bench.scalar(f"select count(*) from quarantine q where {OPEN}")
+
+    def keys_to_ask(self, bad: Sequence[ParquetFile]) -> pa.Table:
+        """Return the keys of open entries that nothing read so far has shown, and count them as asked for."""
+        self._define_shown(bad)
+        keys = self.bench.select(entries.open_keys(self.contract, without="shown_keys"))
+        if keys.num_rows:
+            schema = self.contract.key_schema
+            with ParquetStage(self.bench.lake.filesystem, self._path("asked"), schema) as stage:
+                stage.write_all(keys.cast(schema).to_batches())
+                self.asked.append(stage.close())
+        return keys
+
+    def settled(self, bad: Sequence[ParquetFile], *, whole: bool) -> pa.Table:
+        """Return the positions (`_batch`, `_row`) of open entries that the source no longer shows."""
+        if not self.count_open():
+            return _NO_POSITIONS
+        self._define_shown(bad)
+        return self.bench.select(entries.settled(self.contract, whole=whole)).cast(_NO_POSITIONS.schema)
+
+    def newly_bad(self, bad: Sequence[ParquetFile]) -> list[ParquetFile]:
+        """Return one file of the bad rows that no open entry shows already; the files themselves where none is open."""
+        if not bad or not self.count_open():
+            return list(bad)
+        self.bench.staged("staged_bad", [file.path for file in bad])
+        schema = quarantine_schema(self.contract)
+        return [self.bench.stage(entries.newly_bad(self.contract), schema, self._path("bad"))]
+
+    def _define_shown(self, bad: Sequence[ParquetFile]) -> None:
+        keys = ", ".join(duck.identifier(name) for name in self.contract.key_names)
+        parts = [f"select {keys} from empty_bronze"]
+        self.bench.define("empty_bronze", "select * from bronze limit 0")
+        self.bench.define("staged_bad", "select * from quarantine limit 0")
+        for name, files in (("read_rows", self.shown), ("asked_keys", self.asked)):
+            if files:
+                self.bench.staged(name, [file.path for file in files])
+                parts.append(f"select {keys} from {name}")
+        if bad:
+            self.bench.staged("staged_bad", [file.path for file in bad])
+            parts.append(f"select {', '.join(key_of_bad(key) for key in self.contract.keys)} from staged_bad")
+        self.bench.table("shown_keys", " union ".join(parts))
+
+    def _path(self, name: str) -> str:
+        return f"{self.folder}/{name}-{uuid.uuid4().hex[:8]}.parquet"
+
+
+def stage_refused(
+    contract: Contract, bench: Workbench, snapshot: Snapshot, found: tuple[FoundColumn, ...], *, in_flight: str
+) -> int:
+    """
+    Make the table `refused` of a comparison: keys all of whose rows in the source are open entries.
+
+    The rows of the keys of open entries, those of the view `in_flight` left out, are read and judged as a load does.
+    Returns how many rows were read.
+    """
+    keys = bench.select(entries.open_keys(contract, without=in_flight))
+    if not keys.num_rows:
+        bench.table("refused", entries.none_refused(contract))
+        return 0
+    point = snapshot.fixed_point
+    intake = stage_rows(
+        contract,
+        snapshot.read(contract, Window(), found=found, keys=keys.cast(contract.key_schema)),
+        filesystem=pafs.LocalFileSystem(),
+        folder=str(bench.folder),
+        stamp=Stamp(0, "R", point.moment, point.sequence, point.moment),
+        first_row=1,
+        future=future_limit(contract, point) if contract.mode is Mode.INCREMENTAL else None,
+    )
+    bench.view("read_rows", [intake.arrived.path])
+    bench.define("staged_bad", "select * from quarantine limit 0")
+    if intake.bad is not None:
+        bench.view("staged_bad", [intake.bad.path])
+    bench.table("refused", entries.refused(contract))
+    return intake.tally.read

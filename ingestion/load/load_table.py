@@ -1,0 +1,145 @@
+"""Loads one table: from its contract's window in the source to one batch in Bronze."""
+
+from __future__ import annotations
+
+import logging
+from contextlib import suppress
+from dataclasses import replace
+from typing import Any
+
+from ingestion.bronze.table import BronzeTable
+from ingestion.contracts.model import Contract, Mode
+from ingestion.contracts.window import FixedPoint
+from ingestion.errors import (
+    PermanentError,
+    SnapshotLostError,
+)
+from ingestion.load.accept_contract import add_new_columns
+from ingestion.load.attempt import TableLoad, catches_up
+from ingestion.load.batch import open_batch
+from ingestion.load.checks import check_drift
+from ingestion.load.chunks import chunk_ledger
+from ingestion.load.steps import (
+    LoadResult,
+    ledger_columns,
+    note_fixed_point,
+)
+from ingestion.runs.context import Context
+
+READS = 3  # of one table in one load, where the source gives fixed points up
+
+logger = logging.getLogger("lakehouse")
+
+
+def load_table(
+    context: Context,
+    contract_id: str,
+    *,
+    full: bool = False,
+    allow_deletes: bool = False,
+    at: FixedPoint | None = None,
+) -> LoadResult:
+    """
+    Load the next window of a table into Bronze, at most once.
+
+    A rerun with nothing new reads the overlap, finds every row known and commits nothing. `full`
+    reads the whole table and appends what differs from the lake; `allow_deletes` lifts the brake.
+    `at` is the run's fixed point, if the source can share one. A fixed point that the source gives up
+    while it is read is replaced by a new one, and the table read again.
+
+    Raises:
+        BrokenContractError: the source lacks a promised column, or holds other types.
+        QuarantineLimitError, DeleteBrakeError: more bad rows or vanished keys than the contract allows.
+        SourceUnavailableError, ConcurrentWriteError: try again later.
+    """
+    with context.recorded("load", contract_id) as row:
+        contract = context.contract(contract_id)
+        row["contract_version"], row["is_full"] = contract.version, full
+        table = context.table(contract)
+        words = table.create()
+        points = [at, *[None] * (READS - 1)]
+        for attempt, point in enumerate(points, start=1):
+            try:
+                result = _load_at(context, table, point, row, full=full, allow_deletes=allow_deletes)
+                break
+            except SnapshotLostError:
+                if attempt == READS:
+                    raise
+                logger.warning("run=%s subject=%s the fixed point is lost: reading anew", context.run_id, contract_id)
+        result = replace(result, warnings=(*words, *result.warnings))
+        row.update(ledger_columns(result))
+        row["status"] = "warning" if result.warnings else "ok"
+        row["message"] = "; ".join(result.warnings) or None
+    if result.must_catch_up:
+        return _sum(result, load_table(context, contract_id, allow_deletes=allow_deletes))
+    return result
+
+
+def _sum(first: LoadResult, second: LoadResult) -> LoadResult:
+    """Return what a first load in chunks and the load that caught up with it did together."""
+    names = ("read", "good", "quarantined", "known_bad", "known", "appended", "deleted", "fetched", "settled")
+    sums = {name: getattr(first, name) + getattr(second, name) for name in names}
+    warnings = (*first.warnings, *second.warnings)
+    return replace(second, **sums, batch=second.batch or first.batch, warnings=warnings, drift=first.drift)
+
+
+def _load_at(
+    context: Context,
+    table: BronzeTable,
+    point: FixedPoint | None,
+    row: dict[str, Any],
+    *,
+    full: bool,
+    allow_deletes: bool,
+) -> LoadResult:
+    contract, state = table.contract, table.state()
+    full = full or (state.is_empty and contract.mode is not Mode.FULL)
+    ledger = chunk_ledger(table, state, full=full)
+    source = context.source(contract)
+    begun = ledger.plan()
+    if begun is not None and source.shares(begun.fixed_point):
+        point = begun.fixed_point
+    elif begun is not None and not catches_up(contract, state):
+        ledger.clear()
+        begun = None
+    try:
+        with source.snapshot(at=point) as snapshot:
+            note_fixed_point(row, snapshot.fixed_point)
+            found = snapshot.catalog(contract)
+            drifts = check_drift(context, contract, found)
+            grown = add_new_columns(context, contract, drifts)
+            if grown is None:
+                with open_batch(table, state, snapshot.fixed_point, memory_limit=context.settings.load_memory) as batch:
+                    if begun is not None:
+                        batch.ingested_at, batch.fixed_point = begun.ingested_at, begun.fixed_point
+                    load = TableLoad(
+                        context, contract, table, state, source, snapshot, found, batch, ledger, allow_deletes, row
+                    )
+                    result = load.run(full=full, drifts=drifts)
+    except (SnapshotLostError, PermanentError):
+        with suppress(OSError):
+            ledger.clear()  # the rows are of a state that is gone, or nobody may want them
+        raise
+    with suppress(OSError):  # what is committed is committed
+        ledger.clear()
+    if grown is not None:
+        return _load_grown(context, *grown, point, row, full=full, allow_deletes=allow_deletes)
+    return result
+
+
+def _load_grown(
+    context: Context,
+    contract: Contract,
+    told: str,
+    point: FixedPoint | None,
+    row: dict[str, Any],
+    *,
+    full: bool,
+    allow_deletes: bool,
+) -> LoadResult:
+    """Load by the next version of a contract, which has columns that the source's catalog has just shown."""
+    row["contract_version"] = contract.version
+    table = context.table(contract)
+    words = (told, *table.create())
+    result = _load_at(context, table, point, row, full=full, allow_deletes=allow_deletes)
+    return replace(result, warnings=(*words, *result.warnings))

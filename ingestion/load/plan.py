@@ -1,0 +1,93 @@
+"""Shows what a load would do, and writes nothing."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from ingestion.contracts.drift import bronze_drift, find_drift
+from ingestion.contracts.model import Deletes, DriftAction, Mode
+from ingestion.contracts.window import Window
+from ingestion.load.chunks import chunk_rows
+from ingestion.load.steps import committed_watermark, plan_for
+from ingestion.runs.context import Context
+
+
+@dataclass(frozen=True, slots=True)
+class LoadPlan:
+    """
+    What the next load of a table would read and do.
+
+    `rows` is what the window holds in the source at `fixed_point`; `low` already reaches back by
+    the overlap. `degraded` is what the fixed point cannot do, `missing_rights` what would change that or is needed
+    anyway, each with what follows without it; `blockers` would stop the load before a row is read.
+    """
+
+    contract_id: str
+    contract_version: str
+    mode: str
+    bronze: str
+    last_batch: int
+    next_batch: int
+    fixed_point: str
+    watermark_column: str | None
+    committed: str | None
+    low: str | None
+    next_low: str | None
+    rows: int
+    chunks: int
+    compares_keys: bool
+    degraded: str | None
+    missing_rights: tuple[str, ...]
+    drift: tuple[str, ...]
+    blockers: tuple[str, ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def plan_load(context: Context, contract_id: str, *, full: bool = False) -> LoadPlan:
+    """Return what `load_table` would do now. Raises as it does about contracts and sources, not about drift."""
+    contract = context.contract(contract_id)
+    table = context.table(contract)
+    exists = context.engine.exists(table.uri) and context.engine.exists(table.quarantine_uri)
+    state = table.state() if exists else None
+    committed = committed_watermark(context, table, state) if state is not None and not full else None
+    source = context.source(contract)
+    missing = tuple(f"{g.what}: {g.consequence}" for g in source.grants([contract]) if not g.present and g.consequence)
+    with source.snapshot() as snapshot:
+        drifts = list(find_drift(contract, snapshot.catalog(contract)))
+        if exists:
+            schema = context.engine.schema(table.uri)
+            drifts += bronze_drift(contract, schema, is_empty=state is None or state.is_empty)
+        low = next_low = None
+        blockers = tuple(
+            f"{d.column}: promised {d.promised}, found {d.found}" for d in drifts if d.action is DriftAction.FAIL
+        )
+        rows = 0
+        if not blockers:
+            if contract.mode is Mode.INCREMENTAL:
+                plan = plan_for(contract, snapshot, committed)
+                low, next_low = plan.window.low, plan.next_low
+            rows = snapshot.count(contract, Window(low=low))
+        in_chunks = low is None and source.shares(snapshot.fixed_point)
+        return LoadPlan(
+            contract_id=contract.id,
+            contract_version=contract.version,
+            mode=str(contract.mode),
+            bronze=str(contract.bronze),
+            last_batch=state.batch if state else 0,
+            next_batch=state.next_batch if state else 1,
+            fixed_point=f"{snapshot.fixed_point.kind} {snapshot.fixed_point.value}",
+            watermark_column=contract.watermark,
+            committed=committed,
+            low=low,
+            next_low=next_low,
+            rows=rows,
+            chunks=max(1, -(-rows // chunk_rows(contract))) if in_chunks else 1,
+            compares_keys=contract.deletes is Deletes.KEYS and state is not None and not state.is_empty,
+            degraded=snapshot.degraded,
+            missing_rights=missing,
+            drift=tuple(f"{d.kind} {d.column}: promised {d.promised}, found {d.found} ({d.action})" for d in drifts),
+            blockers=blockers,
+        )

@@ -1,0 +1,44 @@
+"""From a source's batches to staged files: every row judged, stamped and written, good and bad apart."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable
+
+import pyarrow as pa
+import pyarrow.fs as pafs
+
+from ingestion.bronze.rows import Stamp, bronze_rows, bronze_schema, quarantine_rows, quarantine_schema
+from ingestion.contracts.model import Contract
+from ingestion.extract.chunk_ledger import Intake
+from ingestion.extract.split import Tally, split
+from ingestion.lake.staging import ParquetStage
+
+
+def stage_rows(
+    contract: Contract,
+    batches: Iterable[pa.RecordBatch],
+    *,
+    filesystem: pafs.FileSystem,
+    folder: str,
+    stamp: Stamp,
+    first_row: int,
+    future: str | None,
+) -> Intake:
+    """Read batches to their end into new files of a folder; `_row` counts on from `first_row`, bad rows included."""
+    tally = Tally()
+    bad_stage: ParquetStage | None = None
+    with ParquetStage(filesystem, new_path(folder, "arrived"), bronze_schema(contract)) as stage:
+        for batch in batches:
+            row = first_row + tally.read
+            parts = split(contract, batch, tally, future=future)
+            stage.write(bronze_rows(contract, parts.good, stamp, first_row=row))
+            if parts.bad.num_rows:
+                bad_stage = bad_stage or ParquetStage(filesystem, new_path(folder, "bad"), quarantine_schema(contract))
+                row += parts.good.num_rows
+                bad_stage.write(quarantine_rows(contract, parts.bad, parts.breaks, stamp, first_row=row))
+        return Intake(stage.close(), None if bad_stage is None else bad_stage.close(), tally)
+
+
+def new_path(folder: str, name: str) -> str:
+    return f"{folder}/{name}-{uuid.uuid4().hex[:8]}.parquet"

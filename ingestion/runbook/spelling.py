@@ -1,0 +1,163 @@
+"""How each dialect spells what a person is given to run: names, constants of a column's own type, sums. Pure.
+
+Nothing here is sent by the program, which binds its values. The lake is asked in DuckDB's dialect.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from ingestion.contracts.types import split_declaration
+from ingestion.runbook.moments import DAY, SECOND, ceiling, moment_text, sqlserver_digits, sqlserver_moment
+
+WIDE = 28
+"""Decimals of more digits are summed as floats: the exact sum may have more than the 38 that a database keeps."""
+
+
+@dataclass(frozen=True, slots=True)
+class Spot:
+    """A column on one side: the SQL that refers to it, its declared type there, and the type that the lake keeps."""
+
+    sql: str
+    declared: str
+    kept: pa.DataType
+
+
+def is_summed(type_: pa.DataType) -> bool:
+    """Tell whether a column is summed: floats are not, for their sum depends on the order."""
+    return bool(pa.types.is_integer(type_) or pa.types.is_decimal(type_))
+
+
+class Spelling(ABC):
+    """The SQL of one dialect."""
+
+    rows = "count(*)"
+    double: str
+
+    @abstractmethod
+    def quote(self, name: str) -> str:
+        """Quote a name."""
+
+    @abstractmethod
+    def constant(self, spot: Spot, text: str) -> str | None:
+        """
+        Return the least value of a column's type that is no less than a bound; None where its calendar ends before.
+
+        A bound is a text as `ingestion.contracts.window.Window` has it.
+        """
+
+    def total(self, spot: Spot) -> str | None:
+        """Return the sum of a column of numbers, in a type that holds it; None where the type has no sum."""
+        if not is_summed(spot.kept):
+            return None
+        if pa.types.is_decimal(spot.kept) and spot.kept.precision > WIDE:
+            return f"sum(cast({spot.sql} as {self.double}))"
+        return self.exact_total(spot)
+
+    def exact_total(self, spot: Spot) -> str | None:
+        return f"sum({spot.sql})"
+
+    def filled(self, spot: Spot) -> str:
+        """Return how many values there are, whatever their type: not every type can be counted as it is."""
+        return f"count(case when {spot.sql} is not null then 1 end)"
+
+    def newest(self, spot: Spot) -> str:
+        return f"max({spot.sql})"
+
+
+class DuckDbSpelling(Spelling):
+    double = "double"
+
+    def quote(self, name: str) -> str:
+        return '"' + name.replace('"', '""') + '"'
+
+    def constant(self, spot: Spot, text: str) -> str | None:
+        if pa.types.is_date(spot.kept):
+            day = moment_text(ceiling(text, DAY), 0)
+            return None if day is None else f"date '{day[:10]}'"
+        if pa.types.is_timestamp(spot.kept):
+            moment = moment_text(ceiling(text, SECOND // 10**6), 6)
+            zone = ("timestamptz", "+00") if spot.kept.tz else ("timestamp", "")
+            return None if moment is None else f"{zone[0]} '{moment}{zone[1]}'"
+        return _number_or_text(spot, text)
+
+
+class OracleSpelling(Spelling):
+    double = "binary_double"
+
+    def quote(self, name: str) -> str:
+        return '"' + name.replace('"', '""') + '"'
+
+    def constant(self, spot: Spot, text: str) -> str | None:
+        base, arguments = split_declaration(spot.declared)
+        if base == "DATE":
+            second = moment_text(ceiling(text, SECOND), 0)
+            if second is None or second.endswith(" 00:00:00"):
+                return None if second is None else f"date '{second[:10]}'"
+            return f"to_date('{second}', 'YYYY-MM-DD HH24:MI:SS')"
+        if not base.startswith("TIMESTAMP"):
+            return _number_or_text(spot, text)
+        digits = int(arguments[0]) if arguments else 6
+        moment = moment_text(ceiling(text, SECOND // 10**digits), digits)
+        zone = " +00:00" if "ZONE" in base else ""
+        return None if moment is None else f"timestamp '{moment}{zone}'"
+
+    def filled(self, spot: Spot) -> str:
+        base, _ = split_declaration(spot.declared)
+        return "" if base.startswith("LONG") else super().filled(spot)  # no expression takes a LONG
+
+
+class SqlServerSpelling(Spelling):
+    """Moments are converted by a style: what a bare text means depends on the login's language."""
+
+    rows = "count_big(*)"  # count and the sum of whole numbers end at 2^31
+    double = "float"
+
+    def quote(self, name: str) -> str:
+        return "[" + name.replace("]", "]]") + "]"
+
+    def constant(self, spot: Spot, text: str) -> str | None:
+        base, arguments = split_declaration(spot.declared)
+        if base in _ROWVERSIONS:
+            return f"cast(cast({int(text)} as bigint) as binary(8))"
+        if base not in _DATED:
+            return _number_or_text(spot, text)
+        moment = sqlserver_moment(text, base, arguments)
+        if moment is None:
+            return None
+        digits = sqlserver_digits(base, arguments)
+        if base == "DATETIMEOFFSET":
+            return f"todatetimeoffset(convert(datetime2({digits}), '{moment}', 121), '+00:00')"
+        return f"convert({f'datetime2({digits})' if base == 'DATETIME2' else base.lower()}, '{moment}', 121)"
+
+    def exact_total(self, spot: Spot) -> str | None:
+        base, _ = split_declaration(spot.declared)
+        if base in _ROWVERSIONS:  # a number for us only
+            return None
+        scale = spot.kept.scale if pa.types.is_decimal(spot.kept) else 0
+        return f"sum(cast({spot.sql} as decimal(38,{scale})))"
+
+    def filled(self, spot: Spot) -> str:
+        return super().filled(spot).replace("count(", "count_big(", 1)
+
+    def newest(self, spot: Spot) -> str:
+        base, _ = split_declaration(spot.declared)
+        return f"max(cast({spot.sql} as bigint))" if base in _ROWVERSIONS else super().newest(spot)
+
+
+SPELLINGS: dict[str, Spelling] = {
+    "duckdb": DuckDbSpelling(),
+    "oracle": OracleSpelling(),
+    "sqlserver": SqlServerSpelling(),
+}
+_ROWVERSIONS = ("ROWVERSION", "TIMESTAMP")
+_DATED = ("DATE", "DATETIME", "SMALLDATETIME", "DATETIME2", "DATETIMEOFFSET")
+
+
+def _number_or_text(spot: Spot, text: str) -> str:
+    if is_summed(spot.kept):
+        return str(int(text))
+    return "'" + text.replace("'", "''") + "'"

@@ -1,0 +1,214 @@
+"""What every pipeline step works with: settings, lake, engine, ledger and the run's name."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from ingestion import scratch
+from ingestion.bronze.table import BronzeTable
+from ingestion.contracts.model import Contract
+from ingestion.contracts.odcs import find_contract, list_contract_ids, read_contracts
+from ingestion.contracts.silver_models import silver_models, with_model
+from ingestion.errors import (
+    ConcurrentWriteError,
+    ConfigurationError,
+    IntegrityError,
+    LakeError,
+    LakehouseError,
+    LakeUnavailableError,
+    SourceUnavailableError,
+)
+from ingestion.lake.base import Engine
+from ingestion.lake.embedded.engine import DeltaRs
+from ingestion.lake.layout import Lake, create_lake, open_lake
+from ingestion.lake.spark.session import check_installed
+from ingestion.lake.storage.errors import reaching
+from ingestion.ledger.journal import Journal
+from ingestion.runbook.statements import in_files
+from ingestion.runs.each import as_ours, is_error
+from ingestion.settings import Settings
+from ingestion.sources import open_source
+from ingestion.sources.base import Source
+
+logger = logging.getLogger("lakehouse")
+_SAYING: tuple[type[LakehouseError], ...] = (
+    *(LakeError, LakeUnavailableError, ConcurrentWriteError, IntegrityError),
+    *(ConfigurationError, SourceUnavailableError),
+)
+_COMMITTING = ("load", "repair", "replay")
+SIGNALLED = 128  # a process that a signal ended has this plus the signal's number as its exit code
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """One run on one lake. Cheap to make; holds no connection."""
+
+    settings: Settings
+    lake: Lake
+    engine: Engine
+    journal: Journal
+    run_id: str
+
+    def contract(self, contract_id: str) -> Contract:
+        """
+        Return a contract by id, its Silver model being the one that dbt makes of it.
+
+        Raises ConfigurationError, InvalidContractError.
+        """
+        return with_model(find_contract(self.settings.contracts, contract_id), silver_models(self.settings.dbt_project))
+
+    def contract_ids(self) -> list[str]:
+        """Return the ids of all contract files, right or wrong. Raises ConfigurationError if there is none."""
+        ids = list_contract_ids(self.settings.contracts)
+        if not ids:
+            raise ConfigurationError(
+                f"{self.settings.contracts}: promised contracts, found none. Nothing was done. "
+                "Write <system>/<entity>.odcs.yaml there."
+            )
+        return list(ids)
+
+    def contracts(self) -> tuple[Contract, ...]:
+        """Return all contracts as `contract` does, ordered by id. Raises InvalidContractError."""
+        models = silver_models(self.settings.dbt_project)
+        return tuple(with_model(contract, models) for contract in read_contracts(self.settings.contracts))
+
+    def told(self, contract: Contract) -> Contract:
+        """Return a contract as SQL for people needs it: in the dialect of what its system's connection reaches."""
+        connection = self.settings.connections.get(contract.system)
+        return in_files(contract) if connection is not None and connection.type == "duckdb" else contract
+
+    def table(self, contract: Contract) -> BronzeTable:
+        return BronzeTable(self.lake, self.engine, contract)
+
+    def source(self, contract: Contract) -> Source:
+        return open_source(contract.system, self.settings.connection(contract.system))
+
+    @contextmanager
+    def recorded(self, step: str, subject: str) -> Iterator[dict[str, Any]]:
+        """
+        Write one row to `ops.runs` when the block ends, however it ends.
+
+        The block fills the yielded dict with further columns. An error of ours is recorded with its message; any other
+        is recorded by its class and raised as UnexpectedError, for its text may hold row values. What ends the process
+        (a signal) is recorded, and goes on as it is.
+        """
+        row: dict[str, Any] = {"run_id": self.run_id, "step": step, "subject": subject, "status": "ok"}
+        row["started_at"] = datetime.now(UTC)
+        try:
+            with reaching(self.lake.root):
+                yield row
+        except BaseException as exc:
+            error = _after_commit(as_ours(subject, exc), row) if is_error(exc) else exc
+            row["status"] = "failed"
+            row["error"] = type(exc).__name__
+            row["message"] = str(error) if isinstance(error, LakehouseError) else _stopped_by(exc)
+            try:
+                self._note(row)
+            except LakehouseError as unnoted:  # what failed first is what has to be mended first
+                logger.warning("%s", unnoted)
+            if error is exc:
+                raise
+            raise error from error.__cause__
+        self._note(row)
+
+    def _note(self, row: dict[str, Any]) -> None:
+        """Write a step's row into the ledger. Raises an error of ours that says what the step did all the same."""
+        row["finished_at"] = datetime.now(UTC)
+        told = [self.run_id, row["step"], row["subject"], row.get("batch"), row["status"]]
+        logger.info("run=%s step=%s subject=%s batch=%s status=%s", *told)
+        try:
+            with reaching(self.lake.root):
+                self.journal.append("runs", [row])
+        except Exception as exc:
+            cause = str(exc) if isinstance(exc, LakehouseError) else f"({type(exc).__name__})"
+            raise _unnoted(row, exc, cause) from exc
+
+
+def _stopped_by(exc: BaseException) -> str | None:
+    """Return which signal ended the process; None where it was none."""
+    code = SIGNALLED + signal.SIGINT if isinstance(exc, KeyboardInterrupt) else getattr(exc, "code", None)
+    if not isinstance(code, int) or code <= SIGNALLED:
+        return None
+    return f"stopped by {signal.Signals(code - SIGNALLED).name}"
+
+
+def _after_commit(error: LakehouseError, row: dict[str, Any]) -> LakehouseError:
+    """Return an error that says of a step which had committed its batch before it that the batch stays."""
+    if row.get("batch") is None or row["step"] not in _COMMITTING or type(error) not in _SAYING:
+        return error
+    told = type(error)(
+        f"{row['subject']}: batch {row['batch']} is committed to Bronze and stays; what failed came after it. {error}"
+    )
+    told.__cause__ = error
+    return told
+
+
+def _unnoted(row: dict[str, Any], error: Exception, cause: str) -> LakehouseError:
+    """Return the error of a step that did its work and could not write its row; of the kind of what went wrong."""
+    done = "did its work"
+    if row.get("batch") is not None and row["step"] in _COMMITTING:
+        done = f"committed batch {row['batch']} to Bronze, which stays"
+    elif row["status"] == "failed":
+        done = "failed, as told"
+    kind = next((kind for kind in _SAYING if type(error) is kind), LakeError)
+    return kind(
+        f"{row['subject']}: the step {row['step']} {done}; only its row in the ledger (ops.runs) could not be written. "
+        f"Mend the ledger and run the step again, which writes nothing twice. {cause}"
+    )
+
+
+def open_context(settings: Settings, run_id: str | None = None) -> Context:
+    """Return a context on an existing lake. Raises LakeError where there is none."""
+    _check_clock()
+    return _context(settings, open_lake(settings.lake_root), run_id)
+
+
+def initialise(settings: Settings, run_id: str | None = None) -> Context:
+    """Create marker, ledger and one empty Bronze and quarantine table per contract. Idempotent."""
+    _check_clock()
+    context = _context(settings, create_lake(settings.lake_root), run_id)
+    context.journal.create()
+    for contract in context.contracts():
+        context.table(contract).create()
+    return context
+
+
+def new_run_id() -> str:
+    """Return a name that sorts by time, e.g. `run-20260302T030000Z-1f3a9c`."""
+    return f"run-{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{uuid.uuid4().hex[:6]}"
+
+
+def _check_clock() -> None:
+    """Raise ConfigurationError where this machine's clock stands before 1970, from which Delta's logs count."""
+    if time.time() < 0:
+        raise ConfigurationError(
+            f"clock: promised one that stands after 1970, found {datetime.now(UTC):%Y-%m-%d} on this machine. Nothing "
+            "was read or written. Set the machine's clock."
+        )
+
+
+def _context(settings: Settings, lake: Lake, run_id: str | None) -> Context:
+    scratch.sweep()
+    engine = open_engine(settings, lake)
+    # delta-rs whatever the engine: loads side by side all append here, and on S3 Spark's commits do not exclude others
+    ledger = DeltaRs(lake.storage_options, settings.memory_limit)
+    return Context(settings, lake, engine, Journal(lake, ledger), run_id or new_run_id())
+
+
+def open_engine(settings: Settings, lake: Lake) -> Engine:
+    """Return the engine that the settings name. Spark starts with the first write. Raises ConfigurationError."""
+    if settings.engine == "spark":
+        check_installed(os.environ)
+        from ingestion.lake.spark.engine import SparkDelta  # noqa: PLC0415 - the embedded engine needs no pyspark
+
+        return SparkDelta(lake.storage_options, settings.memory_limit, root=lake.root)
+    return DeltaRs(lake.storage_options, settings.memory_limit)

@@ -1,0 +1,196 @@
+"""One session on an Oracle database. The only module that imports its driver, and the door its errors go through.
+
+Thin mode: no client libraries. No row is ever written: SELECT, settings of the session itself, and
+DBMS_PARALLEL_EXECUTE, which keeps the chunks it finds in its own dictionary until they are read.
+Driver and server texts may quote row values and statements, so errors carry a code and are never chained.
+
+A connection is oracle://user:password@host:1521/service. Its extras:
+    service_name, sid, dsn              where the database is, if not the service in the URI; dsn replaces host and port
+    protocol                            tcp (default) or tcps
+    wallet_location, wallet_password    a folder with ewallet.pem, for tcps
+    config_dir                          a folder with tnsnames.ora, for a dsn that is an alias
+    ssl_server_dn_match                 true (default) or false
+    call_timeout_seconds                how long one round trip may take; default 600
+    fixed_point                         scn (default), or transaction where the user may not read AS OF SCN
+    clock                               the moment that a copy of an earlier state shows; default the server's clock
+    max_sessions                        how many sessions one load may hold at once; default 3
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from typing import Any
+
+import oracledb
+import pyarrow as pa
+
+from ingestion.contracts.model import Contract
+from ingestion.errors import ConfigurationError, IntegrityError, LakehouseError
+from ingestion.settings import Connection
+from ingestion.sources.oracle.errors import error_of
+from ingestion.sources.oracle.keys import NationalText
+
+DEFAULT_CALL_TIMEOUT_SECONDS = 600
+PROGRAM = "lakehouse"
+MAX_NAME_BYTES = 64  # of what V$SESSION shows
+
+# what texts mean must not depend on the database's country: decimal point, calendar, comparison of characters
+_SETTINGS = (
+    "ALTER SESSION SET TIME_ZONE='+00:00' NLS_NUMERIC_CHARACTERS='.,' NLS_CALENDAR='GREGORIAN' "
+    "NLS_SORT='BINARY' NLS_COMP='BINARY'"
+)
+
+
+class Session:
+    """An open connection under a system's name. Statements are bound, results typed; serial. Use `open_session`."""
+
+    def __init__(self, system: str, connection: oracledb.Connection) -> None:
+        self._system = system
+        self._connection = connection
+
+    @property
+    def version(self) -> str:
+        return self._connection.version
+
+    def serve(self, contract: Contract | None) -> None:
+        """Let a DBA see in V$SESSION which contract is being read."""
+        self._connection.action = "" if contract is None else contract.id[:MAX_NAME_BYTES]
+
+    def execute(self, sql: str, binds: Mapping[str, Any] | None = None) -> None:
+        """Run a statement that has no answer."""
+        with translated(self._system), self._connection.cursor() as cursor:
+            cursor.execute(sql, self._bound(binds))
+
+    def rows(
+        self, sql: str, binds: Mapping[str, Any] | None = None, contract: Contract | None = None
+    ) -> list[tuple[Any, ...]]:
+        """Return all rows of a short answer. Raises what `error_of` returns."""
+        with translated(self._system, contract), self._connection.cursor() as cursor:
+            cursor.arraysize = cursor.prefetchrows = 1000
+            cursor.execute(sql, self._bound(binds))
+            return list(cursor.fetchall())
+
+    def batches(
+        self, sql: str, binds: Mapping[str, Any], *, requested: pa.Schema, size: int, contract: Contract
+    ) -> Iterator[list[pa.Array]]:
+        """Yield an answer as lists of arrays of the requested types, `size` rows at a time, empty ones left out."""
+        frames = self._frames(sql, binds, requested, size)
+        while True:
+            with translated(self._system, contract):
+                frame = next(frames, None)
+                if frame is None:
+                    return
+                arrays = [pa.array(column) for column in frame.column_arrays()]
+            if any(len(array) for array in arrays):
+                yield arrays
+
+    def _frames(self, sql: str, binds: Mapping[str, Any], requested: pa.Schema, size: int) -> Iterator[Any]:
+        # without a size the driver would hold the whole answer in memory
+        return self._connection.fetch_df_batches(sql, self._bound(binds), size=size, requested_schema=requested)
+
+    def _bound(self, binds: Mapping[str, Any] | None) -> dict[str, Any]:
+        return {
+            name: self._national(value) if isinstance(value, NationalText) else value
+            for name, value in (binds or {}).items()
+        }
+
+    def _national(self, value: str) -> oracledb.Var:
+        variable = self._connection.cursor().var(oracledb.DB_TYPE_NVARCHAR)
+        variable.setvalue(0, str(value))
+        return variable
+
+
+@contextmanager
+def open_session(system: str, connection: Connection) -> Iterator[Session]:
+    """Log in, and log out at the end. Raises ConfigurationError, SourceUnavailableError."""
+    opened = connect(system, connection)
+    try:
+        session = Session(system, opened)
+        session.execute(_SETTINGS)
+        yield session
+    finally:
+        with suppress(oracledb.Error):
+            opened.close()
+
+
+def connect(system: str, connection: Connection) -> oracledb.Connection:
+    """Log in as the connection says. Raises ConfigurationError, SourceUnavailableError."""
+    arguments, timeout = _arguments(system, connection)
+    with translated(system):
+        opened = oracledb.connect(**arguments)
+    opened.call_timeout = int(timeout * 1000)
+    opened.module = system[:MAX_NAME_BYTES]
+    return opened
+
+
+@contextmanager
+def translated(system: str, contract: Contract | None = None) -> Iterator[None]:
+    """Raise the driver's errors as ours, without their text."""
+    try:
+        yield
+    except (LakehouseError, MemoryError):
+        raise
+    except oracledb.Error as exc:
+        details = exc.args[0] if exc.args else None
+        raise error_of(getattr(details, "full_code", "") or type(exc).__name__, system, contract) from None
+    except OSError:
+        raise error_of("DPY-4011", system, contract) from None
+    except (ValueError, OverflowError, pa.ArrowException) as exc:
+        subject = contract.id if contract is not None else system
+        raise IntegrityError(
+            f"{subject}: the driver delivered values that no column can hold ({type(exc).__name__}). "
+            "Nothing was committed. Check the driver's version with `lakehouse doctor`, then report it."
+        ) from None
+
+
+def _arguments(system: str, connection: Connection) -> tuple[dict[str, Any], float]:
+    """Return the driver's arguments, and the time-out of a call in seconds. Raises ConfigurationError."""
+    extra = connection.extra
+    arguments: dict[str, Any] = {"user": connection.login, "password": connection.password, "program": PROGRAM}
+    if extra.get("dsn"):
+        arguments["dsn"] = extra["dsn"]
+    else:
+        arguments |= _address(system, connection)
+    for name in ("wallet_location", "wallet_password", "config_dir"):
+        if extra.get(name):
+            arguments[name] = extra[name]
+    if extra.get("ssl_server_dn_match"):
+        arguments["ssl_server_dn_match"] = _yes_or_no(system, "ssl_server_dn_match", extra["ssl_server_dn_match"])
+    try:
+        timeout = float(extra.get("call_timeout_seconds") or DEFAULT_CALL_TIMEOUT_SECONDS)
+    except ValueError:
+        timeout = 0.0
+    if not 0 < timeout < 2**31 / 1000:
+        raise _wrong(system, "call_timeout_seconds", "a number of seconds above 0")
+    return arguments, timeout
+
+
+def _address(system: str, connection: Connection) -> dict[str, Any]:
+    extra = connection.extra
+    protocol = extra.get("protocol") or "tcp"
+    if protocol not in ("tcp", "tcps"):
+        raise _wrong(system, "protocol", "tcp or tcps")
+    service = extra.get("service_name") or connection.schema
+    if not connection.host or not (service or extra.get("sid")):
+        raise ConfigurationError(
+            f"{system}: promised host and service of an Oracle database, found "
+            f"{'no service' if connection.host else 'no host'}. Nothing was read. "
+            f"Write AIRFLOW_CONN_{system.upper()} as oracle://user:password@host:1521/service (or extra sid, or dsn)."
+        )
+    place = {"sid": extra["sid"]} if extra.get("sid") else {"service_name": service}
+    return {"host": connection.host, "port": connection.port or 1521, "protocol": protocol, **place}
+
+
+def _yes_or_no(system: str, name: str, text: str) -> bool:
+    known = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+    if text.lower() not in known:
+        raise _wrong(system, name, "true or false")
+    return known[text.lower()]
+
+
+def _wrong(system: str, name: str, promised: str) -> ConfigurationError:
+    return ConfigurationError(
+        f"{system}: the connection's extra {name} must be {promised}. Nothing was read. "
+        f"Correct AIRFLOW_CONN_{system.upper()}."
+    )

@@ -1,0 +1,282 @@
+"""One session on a SQL Server. The only module that imports its driver, and the door its errors go through.
+
+Arrow comes in bulk from Microsoft's ODBC driver through arrow-odbc, which also runs what little control there is:
+one connection holds the snapshot that all reads of a load share. Nothing but SELECT is ever sent, apart from settings
+of the session itself and its transaction, which is rolled back.
+Driver and server texts may quote row values and statements, so errors carry a code and are never chained.
+
+A connection is mssql://user:password@host:1433/database. Its extras:
+    Encrypt                     yes (default), no, or strict
+    TrustServerCertificate      no (default) or yes
+    HostNameInCertificate, ServerCertificate, ApplicationIntent, MultiSubnetFailover, Authentication   as the driver's
+    driver                      an installed driver's name or path; default the one of mssql-python-odbc
+    login_timeout_seconds       how long a log-in may take; default 15
+    query_timeout_seconds       how long a statement may take to its first row; default 600
+    lock_timeout_seconds        how long a statement waits for a lock; default 60
+    fixed_point                 snapshot (default), or statement where the database does not allow snapshot isolation
+    clock                       the moment that a copy of an earlier state shows; default the server's clock
+    max_sessions                how many sessions one load may hold at once; default 3
+"""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import arrow_odbc
+import pyarrow as pa
+from arrow_odbc import TextEncoding
+from mssql_python_odbc import get_libs_dir
+from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_fixed
+
+from ingestion.contracts.model import Contract
+from ingestion.errors import ConfigurationError, IntegrityError, LakehouseError, SourceUnavailableError
+from ingestion.settings import Connection
+from ingestion.sources.sqlserver.errors import diagnose, error_of, no_driver
+
+PROGRAM = "lakehouse"
+MOST_SECONDS_BUSY = 30
+
+_PASSED_ON = (
+    "TrustServerCertificate",
+    "HostNameInCertificate",
+    "ServerCertificate",
+    "ApplicationIntent",
+    "MultiSubnetFailover",
+    "Authentication",
+)
+_BRACED = frozenset("{}[]();?*=!@")
+_SHORT_ANSWER = 1_000
+_SHORT_TEXT = 4_000
+# what texts mean must not depend on the login's language, and an error must end what it met
+_SETTINGS = "SET LANGUAGE us_english; SET XACT_ABORT ON; SET DEADLOCK_PRIORITY LOW; SET LOCK_TIMEOUT {milliseconds}"
+
+
+class Session:
+    """An open connection under a system's name. Statements are bound, results typed; serial. Use `open_session`."""
+
+    def __init__(self, system: str, connection: arrow_odbc.Connection, query_timeout: int) -> None:
+        self._system = system
+        self._connection = connection
+        self._query_timeout = query_timeout
+        self._reader: Any = None
+        self._reading: object = None
+
+    def execute(self, sql: str) -> None:
+        """Run statements that set something of the session."""
+        self._reader = None
+        with translated(self._system):
+            _when_free(self._connection.execute, query=sql, query_timeout_sec=self._query_timeout)
+
+    def rows(self, sql: str, binds: Sequence[str] = (), contract: Contract | None = None) -> list[tuple[Any, ...]]:
+        """Return all rows of a short answer whose texts are short too. Raises what `error_of` returns."""
+        found: list[tuple[Any, ...]] = []
+        for arrays in self.batches(sql, binds, size=_SHORT_ANSWER, contract=contract):
+            found += zip(*(array.to_pylist() for array in arrays), strict=True)
+        return found
+
+    def batches(
+        self,
+        sql: str,
+        binds: Sequence[str],
+        *,
+        size: int,
+        requested: pa.Schema | None = None,
+        longest: int = _SHORT_TEXT,
+        contract: Contract | None = None,
+    ) -> Iterator[list[pa.Array]]:
+        """
+        Yield an answer as lists of arrays, `size` rows at a time, of the requested types or else the driver's own.
+
+        `longest` is the most bytes that a value of unbounded length has. A cut connection looks like the end of the
+        rows to the driver; the server's own count, which comes after them, tells the two apart.
+        """
+        statement, parameters = _statement(sql, binds)
+        seen = 0
+        with translated(self._system, contract):
+            self._reader = None  # one statement at a time: this ends the one before
+            self._reader = _when_free(
+                self._connection.read_arrow_batches,
+                query=f"{statement}; SELECT ROWCOUNT_BIG() AS [rows]",
+                batch_size=size,
+                parameters=parameters,
+                max_text_size=longest,
+                max_binary_size=longest,
+                schema=requested,
+                map_schema=None if requested is not None else _nullable,
+                fetch_concurrently=size > 1,
+                query_timeout_sec=self._query_timeout,
+                payload_text_encoding=TextEncoding.UTF16,
+            )
+        reading = self._reading = object()
+        while (batch := self._next(reading, contract)) is not None:
+            seen += batch.num_rows
+            if batch.num_rows:
+                yield list(batch.columns)
+        with translated(self._system, contract):
+            sent = self._count_sent()
+        if sent != seen:
+            subject = contract.id if contract is not None else self._system
+            raise SourceUnavailableError(
+                f"{subject}: promised a reachable database, found that the connection was lost while rows were read. "
+                f"Nothing was committed. It is tried again; if it stays so, check the database and the network."
+            )
+
+    def _next(self, reading: object, contract: Contract | None) -> pa.RecordBatch | None:
+        if self._reading is not reading:
+            raise IntegrityError(
+                f"{self._system}: rows were asked for of a statement that another has ended. Nothing was committed. "
+                "This is a fault of the program; report it."
+            )
+        with translated(self._system, contract):
+            return next(self._reader, None)
+
+    def _count_sent(self) -> int | None:
+        """Return the server's count of the rows that have been read, None if it did not come."""
+        reader, self._reader = self._reader, None
+        if not reader.more_results(fetch_concurrently=False, payload_text_encoding=TextEncoding.UTF16):
+            return None
+        return int(next(reader).column(0)[0].as_py())
+
+
+@contextmanager
+def open_session(system: str, connection: Connection) -> Iterator[Session]:
+    """Log in, and log out at the end. Raises ConfigurationError, SourceUnavailableError."""
+    _, query, lock = (_seconds(system, connection, *of) for of in _TIMEOUTS)
+    opened = connect(system, connection)
+    session = Session(system, opened, query)
+    try:
+        session.execute(_SETTINGS.format(milliseconds=lock * 1000))
+        yield session
+    finally:
+        with suppress(LakehouseError):
+            session.execute("IF @@TRANCOUNT > 0 ROLLBACK")
+        del opened
+
+
+def connect(system: str, connection: Connection) -> arrow_odbc.Connection:
+    """Log in as the connection says; statements commit by themselves. Raises as `open_session` does."""
+    text = connection_string(system, connection)
+    with translated(system):
+        return arrow_odbc.connect(text, login_timeout_sec=_seconds(system, connection, *_TIMEOUTS[0]))
+
+
+_TIMEOUTS = (("login_timeout_seconds", 15), ("query_timeout_seconds", 600), ("lock_timeout_seconds", 60))
+
+
+@contextmanager
+def translated(system: str, contract: Contract | None = None) -> Iterator[None]:
+    """Raise the driver's errors as ours, without their text."""
+    try:
+        yield
+    except (LakehouseError, MemoryError):
+        raise
+    except arrow_odbc.Error as exc:
+        found = diagnose(str(exc))
+        if found.is_library:
+            raise no_driver(system, "none that could be loaded") from None
+        if not found.state:
+            raise _undeliverable(system, contract, "Error") from None
+        raise error_of(found, system, contract) from None
+    except (ValueError, OverflowError, pa.ArrowException) as exc:
+        raise _undeliverable(system, contract, type(exc).__name__) from None
+
+
+def connection_string(system: str, connection: Connection) -> str:
+    """Return the driver's connection string. It holds the password: never to be shown. Raises ConfigurationError."""
+    if not connection.host:
+        raise ConfigurationError(
+            f"{system}: promised the host of a SQL Server, found none. Nothing was read. "
+            f"Write AIRFLOW_CONN_{system.upper()} as mssql://user:password@host:1433/database."
+        )
+    extra = connection.extra
+    attributes = {
+        "Driver": extra.get("driver") or packaged_driver(system),
+        "Server": f"{connection.host},{connection.port or 1433}",
+        "Database": connection.schema,
+        "UID": connection.login,
+        "PWD": connection.password,
+        "APP": f"{PROGRAM} {system}",
+        "Encrypt": extra.get("Encrypt") or "yes",
+        "ConnectRetryCount": "0",  # a session that comes back silently has lost its snapshot
+        **{name: extra[name] for name in _PASSED_ON if extra.get(name)},
+    }
+    return "".join(f"{name}={_braced(value)};" for name, value in attributes.items() if value)
+
+
+def packaged_driver(system: str) -> str:
+    """Return the path of the driver in mssql-python-odbc. Raises ConfigurationError where there is none to use."""
+    machine = {"amd64": "x86_64", "aarch64": "arm64"}.get(platform.machine().lower(), platform.machine().lower())
+    found = sorted(Path(get_libs_dir()).glob(f"linux/*/{machine}/lib/libmsodbcsql-18*.so*"))
+    preferred = [path for path in found if path.parts[-4] == _distribution()]
+    if not found:
+        raise no_driver(system, f"none for {platform.system()} {machine}")
+    return str((preferred or found)[-1])
+
+
+def _distribution() -> str:
+    """Return which of the package's builds fits this Linux."""
+    try:
+        family = " ".join(platform.freedesktop_os_release().get(key, "") for key in ("ID", "ID_LIKE"))
+    except OSError:
+        return "debian_ubuntu"
+    names = {"alpine": "alpine", "suse": "suse", "rhel": "rhel", "fedora": "rhel", "centos": "rhel"}
+    return next((folder for name, folder in names.items() if name in family), "debian_ubuntu")
+
+
+def _when_free(call: Callable[..., Any], **arguments: Any) -> Any:
+    """Call the driver, and wait until it has let go of a statement that was ended before its last row."""
+    patient = Retrying(
+        retry=retry_if_exception(lambda exc: isinstance(exc, arrow_odbc.Error) and diagnose(str(exc)).is_busy),
+        wait=wait_fixed(0.02),
+        stop=stop_after_delay(MOST_SECONDS_BUSY),
+        reraise=True,
+    )
+    return patient(call, **arguments)
+
+
+def _statement(sql: str, binds: Sequence[str]) -> tuple[str, list[str | None]]:
+    """Return what to send: the driver takes a statement's own text as ASCII, but a bound one as UTF-16."""
+    if sql.isascii():
+        return sql, list(binds)
+    if not binds:
+        return "EXEC sp_executesql ?", [sql]
+    parts = sql.split("?")
+    if len(parts) != len(binds) + 1:
+        raise ConfigurationError(
+            "a name of the source holds a question mark beside characters beyond ASCII, which cannot be bound. "
+            "Nothing was read. Read the table through a view with other names."
+        )
+    named = "".join(part + (f"@p{at}" if at < len(binds) else "") for at, part in enumerate(parts))
+    declared = ", ".join(f"@p{at} nvarchar(max)" for at in range(len(binds)))
+    return f"EXEC sp_executesql ?, N'{declared}'{', ?' * len(binds)}", [named, *binds]
+
+
+def _nullable(schema: pa.Schema) -> pa.Schema:
+    # what the driver calls not null is an estimate for an expression
+    return pa.schema([field.with_nullable(True) for field in schema])
+
+
+def _braced(value: str) -> str:
+    return "{" + value.replace("}", "}}") + "}" if _BRACED & set(value) or value != value.strip() else value
+
+
+def _seconds(system: str, connection: Connection, name: str, default: int) -> int:
+    text = connection.extra.get(name) or str(default)
+    if not text.isdecimal() or not 0 < int(text) < 2**31 // 1000:
+        raise ConfigurationError(
+            f"{system}: the connection's extra {name} must be a whole number of seconds above 0. Nothing was read. "
+            f"Correct AIRFLOW_CONN_{system.upper()}."
+        )
+    return int(text)
+
+
+def _undeliverable(system: str, contract: Contract | None, kind: str) -> IntegrityError:
+    subject = contract.id if contract is not None else system
+    return IntegrityError(
+        f"{subject}: the driver could not take over what the database sent ({kind}). Nothing was committed. "
+        "Compare the contract's types with the catalog (`lakehouse plan`) and check the driver's version."
+    )
