@@ -12,9 +12,8 @@ Silver and Gold follow with the next daily run.
 
 from __future__ import annotations
 
-import steps
-import wiring
 from airflow.sdk import Param, dag
+from lakehouse_dags import steps, wiring
 
 SYSTEMS = wiring.contracts_by_system()
 TABLES = [contract_id for ids in SYSTEMS.values() for contract_id in ids]

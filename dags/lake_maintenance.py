@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from typing import Any
 
-import wiring
 from airflow.sdk import Param, dag, task
+from lakehouse_dags import wiring
 
 
 @dag(

@@ -15,9 +15,8 @@ from __future__ import annotations
 
 from typing import Any
 
-import steps
-import wiring
 from airflow.sdk import TaskGroup, TriggerRule, chain, dag, task
+from lakehouse_dags import steps, wiring
 
 
 @dag(

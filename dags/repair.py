@@ -20,11 +20,10 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-import steps
-import wiring
 from airflow.providers.standard.operators.hitl import ApprovalOperator
 from airflow.sdk import Param, TriggerRule, chain, dag, task
 from airflow.sdk.exceptions import AirflowSkipException
+from lakehouse_dags import steps, wiring
 
 SYSTEMS = wiring.contracts_by_system()
 TABLES = [contract_id for ids in SYSTEMS.values() for contract_id in ids]

@@ -12,9 +12,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import wiring
 from airflow.sdk import Param, dag, task
 from airflow.sdk.exceptions import AirflowSkipException
+from lakehouse_dags import wiring
 
 SYSTEMS = wiring.contracts_by_system()
 TABLES = [contract_id for ids in SYSTEMS.values() for contract_id in ids]

@@ -16,7 +16,7 @@ _LIST = ("-m", "airflow", "pools", "list", "--output", "json")
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class DoctorFinding:
     """One thing the doctor looked at. `outcome` is ok, warning, missing or damaged; `advice` is what to do."""
 
     subject: str
@@ -28,7 +28,7 @@ class Finding:
         return asdict(self)
 
 
-def pool_findings(systems: Sequence[str], environ: Mapping[str, str]) -> Iterator[Finding]:
+def pool_findings(systems: Sequence[str], environ: Mapping[str, str]) -> Iterator[DoctorFinding]:
     """
     Look for a pool of each system: without one, or with no slot, its tasks wait for ever and say nothing.
 
@@ -38,16 +38,18 @@ def pool_findings(systems: Sequence[str], environ: Mapping[str, str]) -> Iterato
         return
     slots = _slots(environ)
     if slots is None:
-        yield Finding("Airflow's pools", "warning", "Airflow did not tell them", "airflow db check")
+        yield DoctorFinding("Airflow's pools", "warning", "Airflow did not tell them", "airflow db check")
         return
     for system in systems:
         name = f"source_{system}"
         if slots.get(name) == 0 or name not in slots:
             found = "has no slots" if name in slots else "is not there"
             finding = f"{found}: tasks that read {system} wait for ever"
-            yield Finding(f"pool {name}", "missing", finding, f'airflow pools set {name} 4 "tasks that read {system}"')
+            yield DoctorFinding(
+                f"pool {name}", "missing", finding, f'airflow pools set {name} 4 "tasks that read {system}"'
+            )
         else:
-            yield Finding(f"pool {name}", "ok", f"{slots[name]} slots")
+            yield DoctorFinding(f"pool {name}", "ok", f"{slots[name]} slots")
 
 
 def _slots(environ: Mapping[str, str]) -> dict[str, int] | None:

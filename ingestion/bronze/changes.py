@@ -1,4 +1,4 @@
-"""Which of the rows just read are news to the lake: set logic in SQL, run by DuckDB, which spills.
+"""Which of the rows just read are new to the lake: set logic in SQL, run by DuckDB, which spills.
 
 Tables the statements speak of:
     arrived       rows of one read of this batch, in Bronze form
@@ -95,7 +95,7 @@ def _repeated(contract: Contract) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class News:
+class NewRows:
     """The rows of a read that the lake lacks: `query`, which speaks of the results of `steps`, by name and in order."""
 
     query: str
@@ -104,7 +104,7 @@ class News:
 
 def changed_state(
     contract: Contract, compared: tuple[str, ...], *, op: str | None, moment: datetime, since: datetime | None = None
-) -> News:
+) -> NewRows:
     """
     Return the staged rows whose key is new to the lake, deleted in it, or different in `compared` from its live row.
 
@@ -129,11 +129,11 @@ def changed_state(
     }
     keys, names = contract.key_names, [*contract.arrow_schema.names, *METADATA.names]
     columns = ", ".join(f"{'c' if name in ('_op', '_eff') else 's'}.{quote(name)}" for name in names)
-    return News(f"select {columns} from staged s join changed c on {_same(keys, 's', 'c')}", tuple(steps.items()))
+    return NewRows(f"select {columns} from staged s join changed c on {_same(keys, 's', 'c')}", tuple(steps.items()))
 
 
 def _changed(contract: Contract, differing: tuple[str, ...], op: str | None, moment: datetime) -> str:
-    """Return the keys of the staged rows that are news, with the `_op` and `_eff` that they get."""
+    """Return the keys of the staged rows that are new, with the `_op` and `_eff` that they get."""
     keys, first_key = contract.key_names, quote(contract.key_names[0])
     op_value = literal(op) if op else f"case when n.{first_key} is null or n._place._is_delete then 'I' else 'U' end"
     differs = " or ".join(f"exists (select 1 from {name} d where {_same(keys, 'd', 's')})" for name in differing)

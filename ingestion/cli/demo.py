@@ -37,5 +37,5 @@ def demo(output: Output, *, scale: float, seed: int, sources: str, engine: str |
             click.echo(line)
         return
     console = Terminal(stderr=True) if output.as_json else output.console
-    story = show.tell(here, console, seed=seed, scale=scale, wire=sources == "wire")
+    story = show.run_demo(here, console, seed=seed, scale=scale, wire=sources == "wire")
     output.result(story.as_dict(), lambda shown: show.render(story, shown))

@@ -124,7 +124,7 @@ def exports(settings: Settings) -> list[str]:
     return lines
 
 
-def tell(settings: Settings, console: Console, *, seed: int = 7, scale: float = 1.0, wire: bool = False) -> Story:
+def run_demo(settings: Settings, console: Console, *, seed: int = 7, scale: float = 1.0, wire: bool = False) -> Story:
     """
     Play both days on a new lake; progress goes to the console.
 

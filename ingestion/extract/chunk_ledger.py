@@ -21,7 +21,7 @@ from ingestion.lake.storage.filesystem import make_folder, move
 
 
 @dataclass(frozen=True, slots=True)
-class Intake:
+class StagedRead:
     """What one read became: good rows in Bronze form (one file, perhaps empty), bad ones in quarantine form."""
 
     arrived: ParquetFile
@@ -77,12 +77,12 @@ class ChunkLedger:
             },
         )
 
-    def finish(self, index: int, intake: Intake) -> None:
+    def finish(self, index: int, read: StagedRead) -> None:
         """Note that a chunk's files are whole. Comes last, so what is noted can be trusted."""
-        noted = {"arrived": _noted(intake.arrived), "bad": intake.bad and _noted(intake.bad)}
-        self._write(_chunk(index), {**noted, "tally": asdict(intake.tally)})
+        noted = {"arrived": _noted(read.arrived), "bad": read.bad and _noted(read.bad)}
+        self._write(_chunk(index), {**noted, "tally": asdict(read.tally)})
 
-    def finished(self, index: int) -> Intake | None:
+    def finished(self, index: int) -> StagedRead | None:
         """Return what a chunk became; None where it was not read to its end, or a file is gone or cut."""
         noted = self._read(_chunk(index))
         if noted is None:
@@ -91,7 +91,7 @@ class ChunkLedger:
         bad = self._file(noted["bad"]) if noted["bad"] else None
         if arrived is None or (noted["bad"] and bad is None):
             return None
-        return Intake(arrived, bad, Tally(**noted["tally"]))
+        return StagedRead(arrived, bad, Tally(**noted["tally"]))
 
     def clear(self) -> None:
         """Forget everything, files included. Idempotent."""

@@ -22,7 +22,7 @@ _COMPARISONS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class QualityOutcome:
     """One check's end. `found` is the measured number, in the check's unit; None if it was not run."""
 
     check_id: str
@@ -34,19 +34,19 @@ class Outcome:
     reason: str | None = None
 
 
-def evaluate(contract: Contract, tally: Tally) -> list[Outcome]:
+def evaluate(contract: Contract, tally: Tally) -> list[QualityOutcome]:
     """Return the outcome of every check, in contract order."""
     return [_outcome(contract, check, tally) for check in contract.quality]
 
 
-def _outcome(contract: Contract, check: QualityCheck, tally: Tally) -> Outcome:
+def _outcome(contract: Contract, check: QualityCheck, tally: Tally) -> QualityOutcome:
     promised = f"{check.metric} {check.operator} {check.operand}{' %' if check.unit == 'percent' else ''}"
     found, reason = _measure(contract, check, tally)
     if found is None:
-        return Outcome(check.id, check.column, check.metric, promised, None, "not run", reason)
+        return QualityOutcome(check.id, check.column, check.metric, promised, None, "not run", reason)
     kept = _keeps(check, found)
     outcome = "pass" if kept else "warn" if check.severity == "warning" else "fail"
-    return Outcome(check.id, check.column, check.metric, promised, found, outcome)
+    return QualityOutcome(check.id, check.column, check.metric, promised, found, outcome)
 
 
 def _measure(contract: Contract, check: QualityCheck, tally: Tally) -> tuple[float | None, str | None]:

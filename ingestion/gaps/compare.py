@@ -13,7 +13,7 @@ from ingestion.contracts.model import Mode
 from ingestion.contracts.window import FixedPoint
 from ingestion.errors import SnapshotLostError
 from ingestion.gaps.result import Compared
-from ingestion.gaps.table_comparison import hours_since_load, meet
+from ingestion.gaps.table_comparison import hours_since_load, open_comparison
 from ingestion.load.steps import newest_load
 from ingestion.reconcile.leaves import Finding
 from ingestion.runs.context import Context
@@ -52,8 +52,8 @@ def compare_in(
 ) -> Compared:
     """Compare a table with a source that is open already."""
     started = time.monotonic()
-    with meet(context, table, state, snapshot) as meeting:
-        compared = meeting.run(is_loaded_state=is_loaded_state)
+    with open_comparison(context, table, state, snapshot) as opened:
+        compared = opened.run(is_loaded_state=is_loaded_state)
     return replace(compared, seconds=round(time.monotonic() - started, 3))
 
 
@@ -61,8 +61,8 @@ def whole_key_differences(
     context: Context, table: BronzeTable, state: BronzeState, snapshot: Snapshot
 ) -> Mapping[Finding, pa.Table]:
     """Return the keys that one side lacks, whatever it costs: both key sets are read whole."""
-    with meet(context, table, state, snapshot) as meeting:
-        return meeting.whole_keys()
+    with open_comparison(context, table, state, snapshot) as opened:
+        return opened.whole_keys()
 
 
 def _loaded_point(context: Context, table: BronzeTable, state: BronzeState) -> FixedPoint | None:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from ingestion.gaps.findings import Findings, Key
-from ingestion.gaps.fingerprints import Marks, Seen, read_marks, write_marks
+from ingestion.gaps.fingerprints import Fingerprints, Seen, read_fingerprints, write_fingerprints
 from ingestion.gaps.lake_sql import AWAITED, EXPLAINED
 from ingestion.gaps.result import Compared
 from ingestion.reconcile.leaves import LAKE_HASH, LAKE_PARTITION, LAKE_ROWS, SOURCE_HASH, SOURCE_ROWS, Finding
@@ -22,7 +22,7 @@ class Judged:
     """
     A comparison and the differences that stand after it.
 
-    `waived` are the marks of keys that count as explained. `keys` stand in the order of `compared.found`.
+    `waived` are the fingerprints of keys that count as explained. `keys` stand in the order of `compared.found`.
     """
 
     compared: Compared
@@ -43,10 +43,10 @@ class Judged:
 def settle_differences(context: Context, compared: Compared, *, is_repaired: bool = False) -> Judged:
     """Settle what was found with what is known, and append what is new of it to `ops.differences`."""
     contract_id = compared.contract.id
-    marks = read_marks(context.lake, contract_id)
-    keys = tuple(_keys(compared, marks))
-    found = Findings(compared, keys, marks)
-    known = _known(context, contract_id, marks)
+    fingerprints = read_fingerprints(context.lake, contract_id)
+    keys = tuple(_keys(compared, fingerprints))
+    found = Findings(compared, keys, fingerprints)
+    known = _known(context, contract_id, fingerprints)
     check = Check(
         now=datetime.now(UTC),
         source_moment=compared.moment,
@@ -55,7 +55,7 @@ def settle_differences(context: Context, compared: Compared, *, is_repaired: boo
         is_repaired=is_repaired,
     )
     settled = settle(found.groups(), known, check)
-    write_marks(context.lake, contract_id, marks, settled.open)
+    write_fingerprints(context.lake, contract_id, fingerprints, settled.open)
     rows = [difference_row(context, compared, change, check.now) for change in settled.changes]
     context.journal.append("differences", rows)
     waived = settled.waived(check.now)
@@ -90,28 +90,30 @@ def difference_row(context: Context, compared: Compared, difference: Difference,
     }
 
 
-def _keys(compared: Compared, marks: Marks) -> Iterator[Key]:
+def _keys(compared: Compared, fingerprints: Fingerprints) -> Iterator[Key]:
     names = (PARTITION, LAKE_PARTITION, EXPLAINED, SOURCE_ROWS, LAKE_ROWS)
     for kind, found in compared.found.items():
         hashes = zip(*(found.column(name).to_pylist() for name in (KEY_HASH, SOURCE_HASH, LAKE_HASH)), strict=True)
         cures = (Cure.LOAD if is_awaited else Cure.NONE for is_awaited in found.column(AWAITED).to_pylist())
         facts = zip(*(found.column(name).to_pylist() for name in names), strict=True)
         for texts, cure, (partition, in_lake, is_explained, there, here) in zip(hashes, cures, facts, strict=True):
-            yield Key(kind, marks.of(*texts), partition, in_lake, is_explained, cure, there, here)
+            yield Key(kind, fingerprints.digest(*texts), partition, in_lake, is_explained, cure, there, here)
 
 
-def _known(context: Context, contract_id: str, marks: Marks) -> list[Difference]:
+def _known(context: Context, contract_id: str, fingerprints: Fingerprints) -> list[Difference]:
     """Return the differences that were there after the last check."""
     known = []
     for row in newest_states(context, "contract_id", contract_id):
         if row["state"] not in UNENDED:
             continue
         first = row["first_seen_at"]
-        kept, last, moment = marks.seen.get(row["difference_id"], Seen(frozenset(), first, first))
+        kept, last, moment = fingerprints.seen.get(row["difference_id"], Seen(frozenset(), first, first))
         same = {name: row[name] for name in ("difference_id", "kind", "partition", "keys", "by", "why", "until")}
         state = State(row["state"])
         known.append(
-            Difference(**same, state=state, first_seen_at=first, last_seen_at=last, source_moment=moment, marks=kept)
+            Difference(
+                **same, state=state, first_seen_at=first, last_seen_at=last, source_moment=moment, fingerprints=kept
+            )
         )
     return known
 

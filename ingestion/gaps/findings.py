@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterator, Sequence
 from typing import NamedTuple
 
-from ingestion.gaps.fingerprints import Marks
+from ingestion.gaps.fingerprints import Fingerprints
 from ingestion.gaps.result import Compared
 from ingestion.reconcile.gap import PartitionGap, is_stale
 from ingestion.reconcile.leaves import Finding
@@ -47,10 +47,10 @@ class Findings:
     that are counted so.
     """
 
-    def __init__(self, compared: Compared, keys: Sequence[Key], marks: Marks) -> None:
+    def __init__(self, compared: Compared, keys: Sequence[Key], fingerprints: Fingerprints) -> None:
         self._compared = compared
         self._keys = keys
-        self._marks = marks
+        self._fingerprints = fingerprints
         self._lacking: dict[str | None, int] = defaultdict(int)
         self._explained: dict[str | None, int] = defaultdict(int)
         self._moved: dict[str | None, int] = defaultdict(int)
@@ -82,13 +82,21 @@ class Findings:
         for partition, gap in self._counted.items():
             yield Group(PARTITION, partition, self._by_count, gap.sync_gap, frozenset([self._mark_of(partition)]))
         if rows := self._unresolved:
-            yield Group(_kind_of(rows), None, self._by_count, abs(rows), frozenset([self._marks.of(_kind_of(rows))]))
+            yield Group(
+                _kind_of(rows), None, self._by_count, abs(rows), frozenset([self._fingerprints.digest(_kind_of(rows))])
+            )
         if unkeyed := self._unkeyed:
-            yield Group(str(Finding.MISSING_IN_LAKE), None, Cure.LOAD, unkeyed, frozenset([self._marks.of("unkeyed")]))
+            yield Group(
+                str(Finding.MISSING_IN_LAKE),
+                None,
+                Cure.LOAD,
+                unkeyed,
+                frozenset([self._fingerprints.digest("unkeyed")]),
+            )
         if self._compared.failed_load is not None:
-            yield Group(FAILED_LOAD, None, Cure.NONE, 0, frozenset([self._marks.of(FAILED_LOAD)]))
+            yield Group(FAILED_LOAD, None, Cure.NONE, 0, frozenset([self._fingerprints.digest(FAILED_LOAD)]))
         if is_stale(self._compared.contract, self._compared.lag_hours):
-            yield Group(STALE, None, Cure.NONE, 0, frozenset([self._marks.of(STALE)]))
+            yield Group(STALE, None, Cure.NONE, 0, frozenset([self._fingerprints.digest(STALE)]))
 
     def partitions(self, waived: Collection[bytes] = ()) -> tuple[PartitionGap, ...]:
         """Return the partitions whose counts differ by more than is explained, the largest gap first, then by name."""
@@ -108,9 +116,9 @@ class Findings:
         """Count the rows that waivers explain, less those that the lake has too many."""
         rows = sum(key.gap for key in self.single if key.mark in waived)
         rows += sum(gap.sync_gap for name, gap in self._counted.items() if self._mark_of(name) in waived)
-        rows += self._unkeyed if self._marks.of("unkeyed") in waived else 0
+        rows += self._unkeyed if self._fingerprints.digest("unkeyed") in waived else 0
         unresolved = self._unresolved
-        return rows + (unresolved if self._marks.of(_kind_of(unresolved)) in waived else 0)
+        return rows + (unresolved if self._fingerprints.digest(_kind_of(unresolved)) in waived else 0)
 
     @property
     def explained(self) -> int:
@@ -134,9 +142,9 @@ class Findings:
     def counted_rows(self, waived: Collection[bytes] = ()) -> int:
         """Count the lacking rows that are known without their keys; negative where the lake has too many."""
         rows = sum(gap.sync_gap for name, gap in self._counted.items() if self._mark_of(name) not in waived)
-        rows += 0 if self._marks.of("unkeyed") in waived else self._unkeyed
+        rows += 0 if self._fingerprints.digest("unkeyed") in waived else self._unkeyed
         unresolved = self._unresolved
-        return rows + (0 if self._marks.of(_kind_of(unresolved)) in waived else unresolved)
+        return rows + (0 if self._fingerprints.digest(_kind_of(unresolved)) in waived else unresolved)
 
     def _counts(self) -> list[tuple[str | None, int, int]]:
         comparison = self._compared.comparison
@@ -162,7 +170,7 @@ class Findings:
         return Cure.LOAD if bound.is_exact else Cure.UNKNOWN
 
     def _mark_of(self, partition: str | None) -> bytes:
-        return self._marks.of(PARTITION, partition or "")
+        return self._fingerprints.digest(PARTITION, partition or "")
 
 
 def _kind_of(rows: int) -> str:

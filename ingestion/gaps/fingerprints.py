@@ -32,28 +32,28 @@ _META = b"lakehouse"
 class Seen(NamedTuple):
     """What the ledger does not tell of a difference."""
 
-    marks: frozenset[bytes]
+    fingerprints: frozenset[bytes]
     last_seen_at: datetime
     source_moment: datetime
 
 
 @dataclass(frozen=True, slots=True)
-class Marks:
-    """The marks of one table's open differences, and the salt they are made with."""
+class Fingerprints:
+    """The fingerprints of one table's open differences, and the salt they are made with."""
 
     salt: bytes = field(default_factory=lambda: secrets.token_bytes(16))
     seen: dict[str, Seen] = field(default_factory=dict)
 
-    def of(self, *texts: str) -> bytes:
+    def digest(self, *texts: str) -> bytes:
         """Return the mark of a key and its contents, or of whatever else is known by these texts."""
         return blake2b("|".join(texts).encode(), key=self.salt, digest_size=16).digest()
 
 
-def read_marks(lake: Lake, contract_id: str) -> Marks:
+def read_fingerprints(lake: Lake, contract_id: str) -> Fingerprints:
     """Return what is kept of a table; nothing, under a new salt, where there is no file or none that can be read."""
     path = _path(lake, contract_id)
     if lake.filesystem.get_file_info(path).type != pafs.FileType.File:
-        return Marks()
+        return Fingerprints()
     try:
         with lake.filesystem.open_input_file(path) as file:
             table = pq.read_table(file)
@@ -65,22 +65,24 @@ def read_marks(lake: Lake, contract_id: str) -> Marks:
             name: Seen(frozenset(by_id[name]), *(datetime.fromisoformat(text) for text in moments))
             for name, moments in meta["seen"].items()
         }
-        return Marks(bytes.fromhex(meta["salt"]), seen)
+        return Fingerprints(bytes.fromhex(meta["salt"]), seen)
     except (pa.ArrowException, ValueError, KeyError, TypeError):
-        return Marks()
+        return Fingerprints()
 
 
-def write_marks(lake: Lake, contract_id: str, marks: Marks, differences: Iterable[Difference]) -> None:
-    """Keep the marks of the differences that are there now; no file where there are none."""
+def write_fingerprints(
+    lake: Lake, contract_id: str, fingerprints: Fingerprints, differences: Iterable[Difference]
+) -> None:
+    """Keep the fingerprints of the differences that are there now; no file where there are none."""
     path, filesystem = _path(lake, contract_id), lake.filesystem
     kept = list(differences)
     if not kept:
-        if marks.seen:
+        if fingerprints.seen:
             filesystem.delete_file(path)
         return
-    rows = [(d.difference_id, mark) for d in kept for mark in sorted(d.marks)]
+    rows = [(d.difference_id, mark) for d in kept for mark in sorted(d.fingerprints)]
     seen = {d.difference_id: [d.last_seen_at.isoformat(), d.source_moment.isoformat()] for d in kept}
-    meta = {_META: json.dumps({"salt": marks.salt.hex(), "seen": seen}).encode()}
+    meta = {_META: json.dumps({"salt": fingerprints.salt.hex(), "seen": seen}).encode()}
     columns = [pa.array([row[at] for row in rows], field.type) for at, field in enumerate(_SCHEMA)]
     make_folder(filesystem, lake.path("ops", "_marks"))
     new = f"{path}.{uuid.uuid4().hex[:8]}"

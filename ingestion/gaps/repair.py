@@ -109,11 +109,11 @@ def replay_quarantine(context: Context, contract_id: str) -> LoadResult:
         ):
             reader.execute(f"create view quarantine as {table.quarantine_at(state.quarantine_version)}")
             for point in open_batches(reader):
-                news = changes.changed_state(contract, contract.content_names, op="R", moment=point.moment)
+                new_rows = changes.changed_state(contract, contract.content_names, op="R", moment=point.moment)
                 batch.take(
                     _good_only(open_rows(reader, contract, point), contract, marks),
                     op="R",
-                    news=news,
+                    new_rows=new_rows,
                     fixed_point=point,
                 )
             result = _commit(context, contract, batch, watermark)

@@ -41,7 +41,9 @@ _NOT_LOADED = "nothing of it is loaded"
 
 
 @contextmanager
-def meet(context: Context, table: BronzeTable, state: BronzeState, snapshot: Snapshot) -> Iterator[Meeting]:
+def open_comparison(
+    context: Context, table: BronzeTable, state: BronzeState, snapshot: Snapshot
+) -> Iterator[TableComparison]:
     """Open both sides of a table. `feed` is its log of changes, where it is loaded by one and the source keeps it."""
     contract, feed = table.contract, None
     if contract.mode is Mode.CHANGES and isinstance(snapshot, ChangeFeed) and snapshot.tracks_changes(contract):
@@ -51,12 +53,12 @@ def meet(context: Context, table: BronzeTable, state: BronzeState, snapshot: Sna
         open_rows(table, state, bench) as lake_rows,
     ):
         last = newest_load(context, contract.id)
-        yield Meeting(context, table, state, snapshot, bench, lake_rows, snapshot.catalog(contract), feed, last)
+        yield TableComparison(context, table, state, snapshot, bench, lake_rows, snapshot.catalog(contract), feed, last)
 
 
 @dataclass(slots=True)
-class Meeting:
-    """Both sides of one table, at one state each. Use `meet`."""
+class TableComparison:
+    """Both sides of one table, at one state each. Use `open_comparison`."""
 
     context: Context
     table: BronzeTable

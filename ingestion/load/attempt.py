@@ -1,4 +1,4 @@
-"""One load of one table at one fixed point: what is read, what of it is news, what was deleted, and the commit."""
+"""One load of one table at one fixed point: what is read, what of it is new, what was deleted, and the commit."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ class TableLoad:
         return plan.since is None and plan.window.is_whole
 
     def _look_again(self, plan: ReadPlan) -> int:
-        """Read the rows of quarantine entries that nothing has shown: one that was mended is news, wherever it is."""
+        """Read the rows of quarantine entries that nothing has shown: one that was mended is new, wherever it is."""
         keys = None if self._reads_all(plan) else self.batch.entries_to_ask()
         if keys is None or not keys.num_rows:
             return 0
@@ -152,7 +152,7 @@ class TableLoad:
     def _take(self, plan: ReadPlan) -> None:
         expected = self.snapshot.count(self.contract, plan.window)
         rows = self.snapshot.read(self.contract, plan.window, found=self.found)
-        self.batch.take(rows, op=self._op(plan), news=self._news(plan), future=plan.future)
+        self.batch.take(rows, op=self._op(plan), new_rows=self._new_rows(plan), future=plan.future)
         self._check_count(expected, "in the window")
 
     def _op(self, plan: ReadPlan) -> str:
@@ -162,7 +162,7 @@ class TableLoad:
         feed = self._feed()
         expected = feed.count_changes(self.contract, since)
         rows = feed.read_changes(self.contract, since, found=self.found)
-        self.batch.take(rows, op="U", news=self._changed(self.contract.content_names, op=None))
+        self.batch.take(rows, op="U", new_rows=self._changed(self.contract.content_names, op=None))
         self._check_count(expected, f"changed since version {since}")
 
     def _check_count(self, expected: int, where: str) -> None:
@@ -193,13 +193,13 @@ class TableLoad:
         work = ChunkWork(
             self.contract, connection, self.table.lake, self.ledger.folder, chunks, self.found, stamp, plan.future
         )
-        intakes = read_chunks(work, self.ledger, on_spark=self.context.engine.name == "spark")
-        last = len(intakes) * ROW_NUMBERS + 1
-        self.batch.admit(intakes, stamp=stamp, news=self._news(plan), last_row=last)
+        reads = read_chunks(work, self.ledger, on_spark=self.context.engine.name == "spark")
+        last = len(reads) * ROW_NUMBERS + 1
+        self.batch.admit(reads, stamp=stamp, new_rows=self._new_rows(plan), last_row=last)
         if self.source.shares(chunks.fixed_point):
             self._check_count(self.snapshot.count(self.contract, plan.window), "in the window")
 
-    def _news(self, plan: ReadPlan) -> changes.News | None:
+    def _new_rows(self, plan: ReadPlan) -> changes.NewRows | None:
         """Return what finds the rows that the lake lacks among the staged ones; None keeps all."""
         contract = self.contract
         if self.state.is_empty or not self._appends:
@@ -211,7 +211,7 @@ class TableLoad:
         since = None if plan.window.low is None else effective_time(contract, plan.window.low)
         return self._changed(contract.content_names, op="U", since=since)
 
-    def _changed(self, compared: tuple[str, ...], *, op: str | None, since: datetime | None = None) -> changes.News:
+    def _changed(self, compared: tuple[str, ...], *, op: str | None, since: datetime | None = None) -> changes.NewRows:
         moment = self.batch.fixed_point.moment
         return changes.changed_state(self.contract, compared, op=op, moment=moment, since=since)
 

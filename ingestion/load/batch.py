@@ -19,7 +19,7 @@ from ingestion.bronze.workbench.embedded import Bench, Workbench, open_bench, op
 from ingestion.contracts.model import DUPLICATE_RULE, BronzeMode, Contract
 from ingestion.contracts.window import FixedPoint
 from ingestion.errors import ConcurrentWriteError, IntegrityError
-from ingestion.extract.chunk_ledger import Intake
+from ingestion.extract.chunk_ledger import StagedRead
 from ingestion.extract.split import Tally
 from ingestion.lake import duck
 from ingestion.lake.base import Commit, StagedFile
@@ -52,7 +52,7 @@ class Batch:
     """
     The rows of one batch of one table. Use `open_batch`.
 
-    Each `take` reads, splits and stages rows and decides which are news; nothing is visible in the
+    Each `take` reads, splits and stages rows and decides which are new; nothing is visible in the
     lake until `commit`, which publishes all of it or nothing.
     """
 
@@ -89,18 +89,18 @@ class Batch:
         batches: Iterable[pa.RecordBatch],
         *,
         op: str,
-        news: changes.News | None,
+        new_rows: changes.NewRows | None,
         future: str | None = None,
         fixed_point: FixedPoint | None = None,
     ) -> int:
         """
-        Read rows to their end and keep what is news.
+        Read rows to their end and keep what is new.
 
-        `news` says which of the `staged` rows those are; None keeps everything.
+        `new_rows` says which of the `staged` rows those are; None keeps everything.
         Returns the number of rows kept. The views `arrived` and `staged` stay until the next `take`.
         """
         stamp = self.stamp(op, fixed_point)
-        intake = stage_rows(
+        read = stage_rows(
             self.contract,
             batches,
             filesystem=self._filesystem,
@@ -109,15 +109,17 @@ class Batch:
             first_row=self._next_row,
             future=future,
         )
-        return self.admit([intake], stamp=stamp, news=news, last_row=self._next_row + intake.tally.read)
+        return self.admit([read], stamp=stamp, new_rows=new_rows, last_row=self._next_row + read.tally.read)
 
-    def admit(self, intakes: Sequence[Intake], *, stamp: Stamp, news: changes.News | None, last_row: int) -> int:
-        """Keep what is news of rows that are staged already, numbered below `last_row`. Else as `take`."""
+    def admit(
+        self, reads: Sequence[StagedRead], *, stamp: Stamp, new_rows: changes.NewRows | None, last_row: int
+    ) -> int:
+        """Keep what is new of rows that are staged already, numbered below `last_row`. Else as `take`."""
         self._next_row = last_row
-        self._bad += [intake.bad for intake in intakes if intake.bad is not None]
-        for intake in intakes:
-            self.tally.add(intake.tally)
-        arrived = [intake.arrived for intake in intakes]
+        self._bad += [read.bad for read in reads if read.bad is not None]
+        for read in reads:
+            self.tally.add(read.tally)
+        arrived = [read.arrived for read in reads]
         self._review.shown += arrived
         rows = sum(file.rows for file in arrived)
         self._view("arrived", arrived)
@@ -128,11 +130,11 @@ class Batch:
         else:
             self._bench.define("staged", "select * from arrived")
         pieces = arrived
-        if repeated or news is not None:
-            news = news or changes.News("select * from staged")
-            for name, query in news.steps:
+        if repeated or new_rows is not None:
+            new_rows = new_rows or changes.NewRows("select * from staged")
+            for name, query in new_rows.steps:
                 self._bench.step(name, query)
-            pieces = [self._stage_query(news.query, "kept")]
+            pieces = [self._stage_query(new_rows.query, "kept")]
         kept = sum(file.rows for file in pieces)
         self.counts.known += rows - repeated - kept
         self.counts.appended += kept

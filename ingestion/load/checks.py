@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from ingestion.contracts.drift import Drift, FoundColumn, find_drift
 from ingestion.contracts.model import NULL_RULE, Contract, DriftAction, NullWatermark
 from ingestion.errors import Break, BrokenContractError, QuarantineLimitError
-from ingestion.extract.quality import MIN_ROWS_TO_JUDGE, Outcome, evaluate
+from ingestion.extract.quality import MIN_ROWS_TO_JUDGE, QualityOutcome, evaluate
 from ingestion.load.batch import Batch
 from ingestion.runs.context import Context
 
@@ -16,7 +16,7 @@ FEW_BAD_ROWS = 100
 """So many bad rows of a big table stop no load, whatever share of its window they are."""
 
 
-def judge_batch(context: Context, batch: Batch) -> tuple[list[Outcome], tuple[str, ...]]:
+def judge_batch(context: Context, batch: Batch) -> tuple[list[QualityOutcome], tuple[str, ...]]:
     """Compare bad rows and quality checks with the contract's limits. Raises QuarantineLimitError."""
     contract = batch.contract
     refuse_null_watermarks(batch)
@@ -76,7 +76,7 @@ def _way_out(contract: Contract, batch: Batch) -> str:
     return f"; rows without {contract.watermark} are loaded where it says nullWatermark: include"
 
 
-def record_quality(context: Context, contract: Contract, batch: Batch, outcomes: list[Outcome]) -> None:
+def record_quality(context: Context, contract: Contract, batch: Batch, outcomes: list[QualityOutcome]) -> None:
     """Append the outcome of every check of this batch to `ops.quality`."""
     now = datetime.now(UTC)
     common = {"run_id": context.run_id, "contract_id": contract.id, "checked_at": now, "batch": batch.state.next_batch}

@@ -20,7 +20,7 @@ from ingestion.bronze.rows import Stamp
 from ingestion.contracts.drift import FoundColumn
 from ingestion.contracts.model import Contract
 from ingestion.errors import IntegrityError
-from ingestion.extract.chunk_ledger import ChunkLedger, ChunkPlan, Intake
+from ingestion.extract.chunk_ledger import ChunkLedger, ChunkPlan, StagedRead
 from ingestion.lake.layout import Lake
 from ingestion.load.stage import stage_rows
 from ingestion.settings import Connection, environment
@@ -59,7 +59,7 @@ def chunk_ledger(table: BronzeTable, state: BronzeState, *, full: bool) -> Chunk
     return ChunkLedger(table.lake.filesystem, table.staging_folder(f"plan-{digest}"))
 
 
-def read_chunks(work: ChunkWork, ledger: ChunkLedger, *, on_spark: bool = False) -> list[Intake]:
+def read_chunks(work: ChunkWork, ledger: ChunkLedger, *, on_spark: bool = False) -> list[StagedRead]:
     """
     Read the chunks that the ledger lacks, in processes or on Spark's executors, and return all of them in order.
 
@@ -85,7 +85,7 @@ def read_chunk(work: ChunkWork, index: int) -> None:
     source = open_source(contract.system, work.connection)
     with source.snapshot(at=point if source.shares(point) else None) as snapshot:
         chunk = Chunk(*work.plan.chunks[index])
-        intake = stage_rows(
+        read = stage_rows(
             contract,
             snapshot.read(contract, work.plan.window, found=work.found, chunk=chunk),
             filesystem=filesystem,
@@ -94,17 +94,17 @@ def read_chunk(work: ChunkWork, index: int) -> None:
             first_row=index * ROW_NUMBERS + 1,
             future=work.future,
         )
-    ChunkLedger(filesystem, work.folder).finish(index, intake)
+    ChunkLedger(filesystem, work.folder).finish(index, read)
 
 
-def _finished(work: ChunkWork, ledger: ChunkLedger, index: int) -> Intake:
-    intake = ledger.finished(index)
-    if intake is None:
+def _finished(work: ChunkWork, ledger: ChunkLedger, index: int) -> StagedRead:
+    read = ledger.finished(index)
+    if read is None:
         raise IntegrityError(
             f"{work.contract.id}: chunk {index} was read, but its file is gone or cut. Nothing was committed. "
             "Check the disk, and that no second load of this table runs; then run it again."
         )
-    return intake
+    return read
 
 
 def _read_in_processes(work: ChunkWork, indices: Sequence[int], workers: int) -> None:

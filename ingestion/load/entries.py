@@ -103,7 +103,7 @@ def stage_refused(
         bench.table("refused", entries.none_refused(contract))
         return 0
     point = snapshot.fixed_point
-    intake = stage_rows(
+    read = stage_rows(
         contract,
         snapshot.read(contract, Window(), found=found, keys=keys.cast(contract.key_schema)),
         filesystem=pafs.LocalFileSystem(),
@@ -112,9 +112,9 @@ def stage_refused(
         first_row=1,
         future=future_limit(contract, point) if contract.mode is Mode.INCREMENTAL else None,
     )
-    bench.view("read_rows", [intake.arrived.path])
+    bench.view("read_rows", [read.arrived.path])
     bench.define("staged_bad", "select * from quarantine limit 0")
-    if intake.bad is not None:
-        bench.view("staged_bad", [intake.bad.path])
+    if read.bad is not None:
+        bench.view("staged_bad", [read.bad.path])
     bench.table("refused", entries.refused(contract))
-    return intake.tally.read
+    return read.tally.read

@@ -10,7 +10,7 @@ import pyarrow.fs as pafs
 
 from ingestion.bronze.rows import Stamp, bronze_rows, bronze_schema, quarantine_rows, quarantine_schema
 from ingestion.contracts.model import Contract
-from ingestion.extract.chunk_ledger import Intake
+from ingestion.extract.chunk_ledger import StagedRead
 from ingestion.extract.split import Tally, split
 from ingestion.lake.staging import ParquetStage
 
@@ -24,7 +24,7 @@ def stage_rows(
     stamp: Stamp,
     first_row: int,
     future: str | None,
-) -> Intake:
+) -> StagedRead:
     """Read batches to their end into new files of a folder; `_row` counts on from `first_row`, bad rows included."""
     tally = Tally()
     bad_stage: ParquetStage | None = None
@@ -37,7 +37,7 @@ def stage_rows(
                 bad_stage = bad_stage or ParquetStage(filesystem, new_path(folder, "bad"), quarantine_schema(contract))
                 row += parts.good.num_rows
                 bad_stage.write(quarantine_rows(contract, parts.bad, parts.breaks, stamp, first_row=row))
-        return Intake(stage.close(), None if bad_stage is None else bad_stage.close(), tally)
+        return StagedRead(stage.close(), None if bad_stage is None else bad_stage.close(), tally)
 
 
 def new_path(folder: str, name: str) -> str:

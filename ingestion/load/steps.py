@@ -150,8 +150,8 @@ def fetch(
     future = windows.future_limit(contract, snapshot.fixed_point) if contract.mode is Mode.INCREMENTAL else None
     before = batch.tally.read
     rows = snapshot.read(contract, Window(), found=found, keys=keys)
-    news = changes.changed_state(contract, contract.content_names, op="R", moment=batch.fixed_point.moment)
-    kept = batch.take(rows, op="R", news=news, future=future)
+    new_rows = changes.changed_state(contract, contract.content_names, op="R", moment=batch.fixed_point.moment)
+    kept = batch.take(rows, op="R", new_rows=new_rows, future=future)
     batch.counts.fetched += kept
     wanted = keys.drop_null().group_by(list(contract.key_names)).aggregate([]).num_rows
     came = batch.tally.read - before

@@ -5,7 +5,7 @@ when a later load had its chance and the very same difference is still there (sa
 at once where no load will ever read the row again. What is not found any more ends as `repaired`, or as
 `resolved_in_flight` where nobody repaired anything. A person may have it `waived` until a moment.
 
-A difference knows its keys by salted digests (`marks`), which say nothing to whoever reads them.
+A difference knows its keys by salted digests (`fingerprints`), which say nothing to whoever reads them.
 """
 
 from __future__ import annotations
@@ -41,13 +41,13 @@ class Cure(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Findings of one kind and one chance of a cure. `keys` counts them; `marks` may be one for all of them."""
+    """Findings of one kind and one chance of a cure. `keys` counts them; `fingerprints` may be one for all of them."""
 
     kind: str
     partition: str | None
     cure: Cure
     keys: int
-    marks: frozenset[bytes]
+    fingerprints: frozenset[bytes]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,7 @@ class Difference:
     first_seen_at: datetime
     last_seen_at: datetime
     source_moment: datetime
-    marks: frozenset[bytes] = frozenset()
+    fingerprints: frozenset[bytes] = frozenset()
     by: str | None = None
     why: str | None = None
     until: datetime | None = None
@@ -115,16 +115,16 @@ class Settled:
         return next((state for state in (State.CONFIRMED, State.SUSPECTED) if state in states), None)
 
     def waived(self, now: datetime) -> frozenset[bytes]:
-        """Return the marks that count as explained."""
-        return frozenset().union(*(d.marks for d in self.open if d.is_waived(now)))
+        """Return the fingerprints that count as explained."""
+        return frozenset().union(*(d.fingerprints for d in self.open if d.is_waived(now)))
 
 
 def settle(groups: Iterable[Group], known: Iterable[Difference], check: Check) -> Settled:
     """Return the differences after a check, from what it found and those that were there before it."""
-    unclaimed = {mark: group for group in groups for mark in group.marks}
+    unclaimed = {mark: group for group in groups for mark in group.fingerprints}
     still_open, changes = [], []
     for before in known:
-        again = {mark: unclaimed.pop(mark) for mark in before.marks if mark in unclaimed}
+        again = {mark: unclaimed.pop(mark) for mark in before.fingerprints if mark in unclaimed}
         after = _found_again(before, again, check) if again or not check.is_complete else _ended(before, check)
         if after.state in UNENDED:
             still_open.append(after)
@@ -137,10 +137,10 @@ def settle(groups: Iterable[Group], known: Iterable[Difference], check: Check) -
 def _found_again(before: Difference, again: dict[bytes, Group], check: Check) -> Difference:
     if not again:  # the check did not get so far
         return before
-    marks = frozenset(again) if check.is_complete else before.marks
+    fingerprints = frozenset(again) if check.is_complete else before.fingerprints
     state = _state(before, again.values(), check)
     keys = _count(again) if check.is_complete else max(before.keys, _count(again))
-    after = replace(before, state=state, keys=keys, marks=marks, last_seen_at=check.now)
+    after = replace(before, state=state, keys=keys, fingerprints=fingerprints, last_seen_at=check.now)
     return after if state is State.WAIVED else replace(after, by=None, why=None, until=None)
 
 
@@ -188,10 +188,10 @@ def _first_seen(found: dict[bytes, Group], check: Check) -> Difference:
         first_seen_at=check.now,
         last_seen_at=check.now,
         source_moment=check.source_moment,
-        marks=frozenset(found),
+        fingerprints=frozenset(found),
     )
 
 
 def _count(found: dict[bytes, Group]) -> int:
     """Count keys: a mark is one, unless it stands for all of its group."""
-    return sum(group.keys if len(group.marks) == 1 else 1 for group in found.values())
+    return sum(group.keys if len(group.fingerprints) == 1 else 1 for group in found.values())

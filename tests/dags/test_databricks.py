@@ -149,7 +149,7 @@ def test_the_day_goes_to_the_cluster_at_one_fixed_point_without_what_broke_its_c
 def test_the_tables_of_a_system_are_handed_one_fixed_point(
     project: Project, run: Run, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import wiring
+    from lakehouse_dags import wiring
 
     monkeypatch.setattr(wiring, "fixed_point", lambda system, _: POINT if system == "erp" else {})
     workspace.faults = ["SystemExit: 10"] * 5  # of four loads, and of the audit, which is built all the same

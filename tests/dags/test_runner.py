@@ -108,7 +108,7 @@ def test_references_to_a_secret_store_are_no_secrets(errors: Callable[..., str])
 def read_options(errors: Callable[..., str], text: str) -> Any:
     """Read options by the DAGs' own module, which is on the path once the DAGs were parsed."""
     errors("nobody", text)
-    import runner
+    from lakehouse_dags import runner
 
     return runner.read_options(os.environ[runner.OPTIONS])
 

@@ -140,7 +140,7 @@ def test_the_driver_is_told_which_project_the_dags_belong_to(
     options: Path, parse: Callable[[], Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     silver = parse().dags["medallion_daily"].get_task("silver")
-    import wiring
+    from lakehouse_dags import wiring
 
     monkeypatch.delenv("LAKEHOUSE_PROJECT")
 

@@ -84,7 +84,7 @@ class Loader:
         self.connection.register("offered", pa.Table.from_batches([stamped], bronze_schema(self.contract)))
         self.connection.execute(f"create or replace table {view} as from offered")
 
-    def found(self, news: changes.News) -> str:
+    def found(self, news: changes.NewRows) -> str:
         for name, query in news.steps:
             self.connection.execute(f"create or replace table {name} as {query}")
         return news.query

@@ -32,7 +32,9 @@ def unable(monkeypatch: pytest.MonkeyPatch, *kinds: str) -> None:
     """Let the server fail the golden vectors of these kinds."""
     monkeypatch.setattr(comparable_columns, "_verdicts", {})
     monkeypatch.setattr(
-        comparable_columns, "verify_vectors", lambda _run, _dialect, types: frozenset(t for t in types if t.type.kind in kinds)
+        comparable_columns,
+        "verify_vectors",
+        lambda _run, _dialect, types: frozenset(t for t in types if t.type.kind in kinds),
     )
 
 

@@ -59,8 +59,8 @@ def test_gold_over_the_wire_is_gold_from_files_row_by_row(tmp_path: Path, server
     files, wire = settings(tmp_path / "files"), settings(tmp_path / "wire", **servers)
     quiet = Console(file=io.StringIO())
 
-    from_files = show.tell(files, quiet, scale=0.05)
-    over_wire = show.tell(wire, quiet, scale=0.05, wire=True)
+    from_files = show.run_demo(files, quiet, scale=0.05)
+    over_wire = show.run_demo(wire, quiet, scale=0.05, wire=True)
 
     assert contents(wire.lake_root) == contents(files.lake_root)
     assert over_wire.versions == from_files.versions

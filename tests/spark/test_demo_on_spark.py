@@ -30,7 +30,7 @@ def play(folder: Path, engine: str) -> show.Story:
     for part in ("data_contracts", "dbt_project"):
         (folder / part).symlink_to(ROOT / part)
     settings = Settings(folder, str(folder / "lake"), engine=engine, mask_salt="a salt of the tests")
-    return show.tell(settings, Console(file=io.StringIO()), scale=0.05)
+    return show.run_demo(settings, Console(file=io.StringIO()), scale=0.05)
 
 
 def without_tests_of_day_1() -> Callable[..., list[str]]:

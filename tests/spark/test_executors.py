@@ -19,7 +19,7 @@ import pytest
 from ingestion.bronze.rows import Stamp
 from ingestion.contracts.window import Window
 from ingestion.errors import IntegrityError, SourceUnavailableError
-from ingestion.extract.chunk_ledger import ChunkLedger, ChunkPlan, Intake
+from ingestion.extract.chunk_ledger import ChunkLedger, ChunkPlan, StagedRead
 from ingestion.load.chunks import ChunkWork, read_chunk, read_chunks
 from ingestion.settings import Connection
 from ingestion.sources import open_source
@@ -49,9 +49,9 @@ def chunk_work(company: Company, folder: str, chunks: int, **extra: str) -> tupl
     return work, ledger
 
 
-def rows_of(intake: Intake) -> tuple[Any, Any, Any]:
-    bad = None if intake.bad is None else pq.read_table(intake.bad.path)
-    return pq.read_table(intake.arrived.path), bad, intake.tally
+def rows_of(read: StagedRead) -> tuple[Any, Any, Any]:
+    bad = None if read.bad is None else pq.read_table(read.bad.path)
+    return pq.read_table(read.arrived.path), bad, read.tally
 
 
 def test_executors_stage_the_same_rows_quarantine_and_counts(company: Company, spark: Any) -> None:

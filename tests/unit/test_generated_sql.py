@@ -46,8 +46,8 @@ def bronze_statements() -> Iterator[str]:
     table = contract("duckdb")
     yield changes.live(table, table.content_names)
     for since in (None, MOMENT):
-        news = changes.changed_state(table, table.content_names, op=None, moment=MOMENT, since=since)
-        yield from (news.query, *(query for _, query in news.steps))
+        new_rows = changes.changed_state(table, table.content_names, op=None, moment=MOMENT, since=since)
+        yield from (new_rows.query, *(query for _, query in new_rows.steps))
     for statement in (
         changes.duplicates, changes.singles, changes.vanished_keys, changes.reported_keys, changes.lacking_keys,
         entries.newly_bad, entries.refused, lake_sql.missing_keys, lake_sql.extra_keys, lake_sql.repeated_keys, lake_sql.known_of_found,

@@ -8,7 +8,7 @@ import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
-from ingestion.contracts.reading.document import Findings, Steps
+from ingestion.contracts.reading.document import DocumentFaults, Steps
 from ingestion.contracts.reading.shape import report_unknown_keys, validate
 from ingestion.contracts.types import UnknownTypeError, declared_type
 
@@ -29,7 +29,7 @@ class ColumnBlock(BaseModel):
 
 
 def read_column_block(
-    findings: Findings, property_: SchemaProperty, at: Steps, dialect: str, type_: pa.DataType
+    findings: DocumentFaults, property_: SchemaProperty, at: Steps, dialect: str, type_: pa.DataType
 ) -> ColumnBlock:
     """Return the block with all that has the right shape and a meaning for the column."""
     found = [(i, p.value) for i, p in enumerate(property_.customProperties or []) if p.property == "lake"]

@@ -10,7 +10,7 @@ import pyarrow as pa
 from ingestion.contracts.model import Column
 from ingestion.contracts.names import looks_personal, name_fault
 from ingestion.contracts.reading.column_block import read_column_block
-from ingestion.contracts.reading.document import Findings, Steps
+from ingestion.contracts.reading.document import DocumentFaults, Steps
 from ingestion.contracts.reading.quality import QualityReader
 from ingestion.contracts.reading.rules import option_rules
 from ingestion.contracts.types import UnknownTypeError, arrow_type
@@ -26,7 +26,9 @@ def column_steps(index: int) -> Steps:
     return (*SCHEMA, "properties", index)
 
 
-def read_columns(findings: Findings, table: SchemaObject, dialect: str, quality: QualityReader) -> tuple[Column, ...]:
+def read_columns(
+    findings: DocumentFaults, table: SchemaObject, dialect: str, quality: QualityReader
+) -> tuple[Column, ...]:
     """
     Return all columns, each as well as it can be understood.
 
@@ -50,7 +52,7 @@ def read_columns(findings: Findings, table: SchemaObject, dialect: str, quality:
 
 
 def _read_column(
-    findings: Findings, property_: SchemaProperty, at: Steps, dialect: str, quality: QualityReader
+    findings: DocumentFaults, property_: SchemaProperty, at: Steps, dialect: str, quality: QualityReader
 ) -> Column:
     name = property_.name or ""
     if not name:
@@ -85,7 +87,7 @@ def _read_column(
     )
 
 
-def _read_type(findings: Findings, property_: SchemaProperty, at: Steps, dialect: str) -> pa.DataType:
+def _read_type(findings: DocumentFaults, property_: SchemaProperty, at: Steps, dialect: str) -> pa.DataType:
     if not property_.physicalType:
         findings.error(
             (*at, "physicalType"), f"{property_.name}: physicalType is missing; write it as the source declares it"
@@ -104,7 +106,7 @@ def _read_type(findings: Findings, property_: SchemaProperty, at: Steps, dialect
         return pa.null()
 
 
-def _report_repeated(findings: Findings, names: list[str], key: str) -> None:
+def _report_repeated(findings: DocumentFaults, names: list[str], key: str) -> None:
     seen: set[str] = set()
     for index, name in enumerate(names):
         folded = name.casefold()
@@ -116,7 +118,9 @@ def _report_repeated(findings: Findings, names: list[str], key: str) -> None:
         seen.add(folded)
 
 
-def _read_key(findings: Findings, properties: list[SchemaProperty], columns: tuple[Column, ...]) -> tuple[Column, ...]:
+def _read_key(
+    findings: DocumentFaults, properties: list[SchemaProperty], columns: tuple[Column, ...]
+) -> tuple[Column, ...]:
     """Return the columns with their places in the merge key; a single key column needs no position."""
     keyed = [index for index, property_ in enumerate(properties) if property_.primaryKey]
     if properties and not keyed:
@@ -145,7 +149,7 @@ def _read_key(findings: Findings, properties: list[SchemaProperty], columns: tup
     )
 
 
-def _report_key_column(findings: Findings, column: Column, at: Steps) -> None:
+def _report_key_column(findings: DocumentFaults, column: Column, at: Steps) -> None:
     if not column.required:
         findings.error((*at, "required"), f"{column.name}: a key column cannot be null; write `required: true`")
     if column.truncate:

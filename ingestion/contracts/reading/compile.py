@@ -9,10 +9,10 @@ import pyarrow as pa
 
 from ingestion.contracts.model import BronzeMode, Contract, Deletes, DriftAction, DriftPolicy, Mode, Reconcile
 from ingestion.contracts.reading.columns import SCHEMA, read_columns
-from ingestion.contracts.reading.document import Findings, parse
+from ingestion.contracts.reading.document import DocumentFaults, parse
 from ingestion.contracts.reading.header import Header, read_header, report_secrets
 from ingestion.contracts.reading.lake_block import LakeBlock
-from ingestion.contracts.reading.lake_rules import LakeJudge, read_freshness, read_lake_block
+from ingestion.contracts.reading.lake_rules import check_lake_block, read_freshness, read_lake_block
 from ingestion.contracts.reading.quality import QualityReader
 from ingestion.contracts.reading.shape import read_shape, read_table
 from ingestion.errors import Fault
@@ -38,7 +38,7 @@ def examine(
     document, faults = parse(text, shown)
     if document is None:
         return None, faults
-    findings = Findings(document, faults)
+    findings = DocumentFaults(document, faults)
     report_secrets(findings)
     contract = read_shape(findings)
     header = read_header(findings, contract, expected_id)
@@ -48,7 +48,7 @@ def examine(
     columns = read_columns(findings, table, header.dialect, quality)
     quality.read(table.quality, SCHEMA, None, pa.null())
     block, at = read_lake_block(findings, contract)
-    LakeJudge(findings, block, at, columns, header.dialect).judge()
+    check_lake_block(findings, block, at, columns, header.dialect)
     freshness = read_freshness(findings, contract)
     findings.faults.sort(key=lambda fault: fault.line)
     if not findings.is_clean:
@@ -65,7 +65,7 @@ def examine(
     return compiled, findings.faults
 
 
-def _source_table(findings: Findings, table: SchemaObject, dialect: str) -> tuple[str, ...]:
+def _source_table(findings: DocumentFaults, table: SchemaObject, dialect: str) -> tuple[str, ...]:
     """Return the parts of the table's name in the source; `"..."` and `[...]` keep a dot within a part."""
     at = (*SCHEMA, "physicalName")
     text = (table.physicalName or "").strip()

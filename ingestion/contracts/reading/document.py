@@ -65,7 +65,7 @@ class Document:
 
 
 @dataclass(slots=True)
-class Findings:
+class DocumentFaults:
     """Collects the faults of one document. A path that is spoiled is reported once and not judged again."""
 
     document: Document

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ingestion.contracts.names import is_place
-from ingestion.contracts.reading.document import Findings, Steps
+from ingestion.contracts.reading.document import DocumentFaults, Steps
 from ingestion.contracts.reading.shape import dotted
 from ingestion.contracts.types import DIALECTS
 
@@ -40,7 +40,7 @@ class Header:
     dialect: str
 
 
-def read_header(findings: Findings, contract: OpenDataContractStandard, expected_id: str | None) -> Header:
+def read_header(findings: DocumentFaults, contract: OpenDataContractStandard, expected_id: str | None) -> Header:
     """Read and judge the head. `expected_id` is what the file's place says, `<system>.<entity>`."""
     if not contract.apiVersion or _API_VERSION.fullmatch(contract.apiVersion) is None:
         findings.error(("apiVersion",), "apiVersion must be v3.1.x or v3.2.x; write `apiVersion: v3.1.0`")
@@ -53,7 +53,7 @@ def read_header(findings: Findings, contract: OpenDataContractStandard, expected
     return Header(f"{system}.{entity}", contract.version or "", system, entity, dialect)
 
 
-def _identity(findings: Findings, id_: str | None, expected_id: str | None) -> tuple[str, str]:
+def _identity(findings: DocumentFaults, id_: str | None, expected_id: str | None) -> tuple[str, str]:
     system, _, entity = (id_ or "").partition(".")
     if not id_:
         findings.error(("id",), f"id is missing; write `id: {expected_id or '<system>.<entity>'}`")
@@ -70,7 +70,7 @@ def _identity(findings: Findings, id_: str | None, expected_id: str | None) -> t
     return system, entity
 
 
-def _dialect(findings: Findings, contract: OpenDataContractStandard) -> str:
+def _dialect(findings: DocumentFaults, contract: OpenDataContractStandard) -> str:
     """Return the one dialect of the servers, or nothing."""
     servers = contract.servers or []
     if not servers:
@@ -89,7 +89,7 @@ def _dialect(findings: Findings, contract: OpenDataContractStandard) -> str:
     return str(dialects.pop()) if len(dialects) == 1 else ""
 
 
-def _report_addresses(findings: Findings, server: Server, at: Steps, prefix: str) -> None:
+def _report_addresses(findings: DocumentFaults, server: Server, at: Steps, prefix: str) -> None:
     for key in [*_ADDRESSES, "database"] if server.type == "duckdb" else _ADDRESSES:
         value = getattr(server, key)
         if value is not None and not _is_placeholder(value):
@@ -100,7 +100,7 @@ def _report_addresses(findings: Findings, server: Server, at: Steps, prefix: str
             )
 
 
-def report_secrets(findings: Findings) -> None:
+def report_secrets(findings: DocumentFaults) -> None:
     """Report keys and values that look like a secret, wherever they stand. No message repeats one."""
     for steps, value in _scalars(findings.document.data, ()):
         named = steps[-1] if steps[-1] != "value" else findings.document.text((*steps[:-1], "property"))

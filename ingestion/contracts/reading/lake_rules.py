@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from ingestion.contracts.model import BronzeMode, Column, Contract, Deletes, Mode, NullWatermark, Reconcile
 from ingestion.contracts.names import is_identifier
-from ingestion.contracts.reading.document import Findings, Steps
+from ingestion.contracts.reading.document import DocumentFaults, Steps
 from ingestion.contracts.reading.lake_block import LakeBlock
 from ingestion.contracts.reading.shape import near, report_unknown_keys, validate
 
@@ -26,7 +26,7 @@ _UNITS = {
 }
 
 
-def read_lake_block(findings: Findings, contract: OpenDataContractStandard) -> tuple[LakeBlock, Steps]:
+def read_lake_block(findings: DocumentFaults, contract: OpenDataContractStandard) -> tuple[LakeBlock, Steps]:
     """Return the block with all that has the right shape, and its place in the file."""
     properties = contract.customProperties or []
     places = [index for index, property_ in enumerate(properties) if property_.property == "lake"]
@@ -49,11 +49,18 @@ def read_lake_block(findings: Findings, contract: OpenDataContractStandard) -> t
     return validate(findings, LakeBlock, data, at, ("lake",)), at
 
 
-class LakeJudge:
+def check_lake_block(
+    findings: DocumentFaults, block: LakeBlock, at: Steps, columns: tuple[Column, ...], dialect: str
+) -> None:
+    """Report what a lake block says that its table's columns or its dialect do not allow."""
+    _LakeBlockCheck(findings, block, at, columns, dialect).judge()
+
+
+class _LakeBlockCheck:
     """Judges one lake block against the columns and the dialect it is about."""
 
     def __init__(
-        self, findings: Findings, block: LakeBlock, at: Steps, columns: tuple[Column, ...], dialect: str
+        self, findings: DocumentFaults, block: LakeBlock, at: Steps, columns: tuple[Column, ...], dialect: str
     ) -> None:
         self._findings = findings
         self._block = block
@@ -186,7 +193,7 @@ class LakeJudge:
         return self._columns.get(name)
 
 
-def read_freshness(findings: Findings, contract: OpenDataContractStandard) -> timedelta | None:
+def read_freshness(findings: DocumentFaults, contract: OpenDataContractStandard) -> timedelta | None:
     """Return the SLA's freshness: the greatest age of the newest row. Units are minutes, hours and days."""
     found: timedelta | None = None
     for index, sla in enumerate(contract.slaProperties or []):

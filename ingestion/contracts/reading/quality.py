@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from ingestion.contracts.model import QualityCheck, Rule
-from ingestion.contracts.reading.document import Findings, Steps
+from ingestion.contracts.reading.document import DocumentFaults, Steps
 from ingestion.contracts.reading.rules import exact_values, pattern_fault
 from ingestion.contracts.reading.shape import near
 
@@ -34,7 +34,7 @@ _ARGUMENTS = {"invalidValues": ("validValues", "pattern"), "missingValues": ("mi
 class QualityReader:
     """Reads the quality entries of one contract, of its columns and of the table."""
 
-    def __init__(self, findings: Findings, column_names: Iterable[str]) -> None:
+    def __init__(self, findings: DocumentFaults, column_names: Iterable[str]) -> None:
         self._findings = findings
         self._column_names = tuple(column_names)
         self._ids: set[str] = set()

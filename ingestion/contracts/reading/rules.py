@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ingestion.contracts.model import Rule
-from ingestion.contracts.reading.document import Findings, Steps
+from ingestion.contracts.reading.document import DocumentFaults, Steps
 from ingestion.contracts.reading.literals import exact_text
 from ingestion.contracts.reading.shape import near
 
@@ -26,7 +26,7 @@ _BOUNDS = {
 _NOT_RUN = ("format", "multipleOf", "timezone", "defaultTimezone")
 
 
-def option_rules(findings: Findings, column: SchemaProperty, at: Steps, type_: pa.DataType) -> list[Rule]:
+def option_rules(findings: DocumentFaults, column: SchemaProperty, at: Steps, type_: pa.DataType) -> list[Rule]:
     """Return the rules of `required`, `logicalTypeOptions` and `enum`, in this order; what is wrong is left out."""
     rules = [Rule("required")] if column.required else []
     options = column.logicalTypeOptions or {}
@@ -57,7 +57,7 @@ def pattern_fault(pattern: str) -> str | None:
 
 
 def exact_values(
-    findings: Findings, subject: str, at: Steps, places: list[Steps], type_: pa.DataType
+    findings: DocumentFaults, subject: str, at: Steps, places: list[Steps], type_: pa.DataType
 ) -> tuple[str, ...]:
     """Return the values at those places as exact texts; an empty list, nulls, misfits and repetitions are faults."""
     if not places:
@@ -79,7 +79,7 @@ def exact_values(
     return tuple(values)
 
 
-def _text_rules(findings: Findings, column: SchemaProperty, where: Steps, type_: pa.DataType) -> list[Rule]:
+def _text_rules(findings: DocumentFaults, column: SchemaProperty, where: Steps, type_: pa.DataType) -> list[Rule]:
     options = column.logicalTypeOptions or {}
     present = [key for key in ("pattern", *_LENGTHS) if key in options]
     if not (pa.types.is_string(type_) or pa.types.is_null(type_)):
@@ -106,7 +106,7 @@ def _text_rules(findings: Findings, column: SchemaProperty, where: Steps, type_:
     return rules
 
 
-def _bound_rules(findings: Findings, column: SchemaProperty, where: Steps, type_: pa.DataType) -> list[Rule]:
+def _bound_rules(findings: DocumentFaults, column: SchemaProperty, where: Steps, type_: pa.DataType) -> list[Rule]:
     rules = []
     for key, kind in _BOUNDS.items():
         if key not in (column.logicalTypeOptions or {}):
@@ -126,7 +126,7 @@ def _bound_rules(findings: Findings, column: SchemaProperty, where: Steps, type_
 
 
 def _report_crossed(
-    findings: Findings, column: SchemaProperty, where: Steps, bounds: dict[str, str], type_: pa.DataType
+    findings: DocumentFaults, column: SchemaProperty, where: Steps, bounds: dict[str, str], type_: pa.DataType
 ) -> None:
     for low in ("minimum", "exclusive_minimum"):
         for high in ("maximum", "exclusive_maximum"):

@@ -13,7 +13,7 @@ from typing import Any, TypeVar, get_args, get_origin
 from open_data_contract_standard.model import OpenDataContractStandard, SchemaObject
 from pydantic import BaseModel, ValidationError
 
-from ingestion.contracts.reading.document import Findings, Steps
+from ingestion.contracts.reading.document import DocumentFaults, Steps
 
 _Model = TypeVar("_Model", bound=BaseModel)
 _KEY_ERRORS = ("extra_forbidden", "invalid_key")  # `report_unknown_keys` says it better
@@ -37,14 +37,14 @@ _HINTS: dict[str, str] = {
 }
 
 
-def read_shape(findings: Findings) -> OpenDataContractStandard:
+def read_shape(findings: DocumentFaults) -> OpenDataContractStandard:
     """Return the ODCS model of all that has the right shape; the rest is in the findings."""
     data = copy.deepcopy(findings.document.data)
     report_unknown_keys(findings, OpenDataContractStandard, data, ())
     return validate(findings, OpenDataContractStandard, data, ())
 
 
-def read_table(findings: Findings, contract: OpenDataContractStandard) -> SchemaObject:
+def read_table(findings: DocumentFaults, contract: OpenDataContractStandard) -> SchemaObject:
     """Return the one table; where there is none, an empty one whose parts are not judged."""
     tables = contract.schema_ or []
     if len(tables) != 1:
@@ -55,7 +55,7 @@ def read_table(findings: Findings, contract: OpenDataContractStandard) -> Schema
     return tables[0] if tables else SchemaObject()
 
 
-def validate(findings: Findings, model: type[_Model], data: Any, at: Steps, label: Steps = ()) -> _Model:
+def validate(findings: DocumentFaults, model: type[_Model], data: Any, at: Steps, label: Steps = ()) -> _Model:
     """
     Validate `data`, which stands at `at` in the file and is called `label` in messages.
 
@@ -78,7 +78,9 @@ def validate(findings: Findings, model: type[_Model], data: Any, at: Steps, labe
             return model.model_validate({})
 
 
-def report_unknown_keys(findings: Findings, model: type[BaseModel], data: Any, at: Steps, label: Steps = ()) -> None:
+def report_unknown_keys(
+    findings: DocumentFaults, model: type[BaseModel], data: Any, at: Steps, label: Steps = ()
+) -> None:
     """Report keys that the model does not have, with the nearest one that it has, at every depth."""
     if not isinstance(data, dict):
         return

@@ -29,14 +29,14 @@ class _Touched:
     """
     A file with rows to change: how a reader calls it, and how many rows leave and come.
 
-    `guests` is a query of further rows that are to stand at its end, `coming` counts them too.
+    `appended` is a query of further rows that are to stand at its end, `coming` counts them too.
     """
 
     seen_as: str
     file: LiveFile
     leaving: int
     coming: int
-    guests: str | None = None
+    appended: str | None = None
 
     @property
     def rows(self) -> int:
@@ -65,7 +65,7 @@ def apply_difference(
             return None
         touched = _touched(connection, table, rows)
         others = _others(table, rows, touched)
-        touched, others = _seat_guests(connection, table, touched, others, order_by)
+        touched, others = _append_to_smallest_file(connection, table, touched, others, order_by)
         added = _rewrite_touched(connection, table, rows, touched)
         added += write_partitioned(_writer(connection, table), others, table.partition_by, order_by)
         removed = [item.file for item in touched]
@@ -142,8 +142,8 @@ def _rewrite(connection: Connection, table: Snapshot, rows: str, item: _Touched)
             on old.file_row_number = change.{POSITION}
         where change._comes is distinct from false
     """
-    if item.guests:
-        query = f"select * from ({query}) union all select {', '.join(stored)} from ({item.guests})"
+    if item.appended:
+        query = f"select * from ({query}) union all select {', '.join(stored)} from ({item.appended})"
     with connection.cursor() as cursor:
         cursor.execute("set timezone = 'UTC'")
         written = _writer(cursor, table).write_one(query, partition_values=item.file.partition_values)
@@ -189,7 +189,7 @@ def _others(table: Snapshot, rows: str, touched: Sequence[_Touched]) -> str:
     )
 
 
-def _seat_guests(
+def _append_to_smallest_file(
     connection: Connection, table: Snapshot, touched: list[_Touched], others: str, order_by: Sequence[str]
 ) -> tuple[list[_Touched], str]:
     """Give the rows of each partition to its smallest touched file if it can hold them; return who is left, too."""
@@ -205,7 +205,7 @@ def _seat_guests(
             continue
         home = min(homes, key=lambda item: item.rows)
         order = f" order by {', '.join(identifier(name) for name in order_by)}" if order_by else ""
-        touched[touched.index(home)] = replace(home, coming=home.coming + count, guests=here + order)
+        touched[touched.index(home)] = replace(home, coming=home.coming + count, appended=here + order)
     return touched, " union all ".join(left) if left else f"{others} limit 0"
 
 

@@ -15,8 +15,8 @@ HOUR = timedelta(hours=1)
 A, B, C = b"a", b"b", b"c"
 
 
-def changed(*marks: bytes, cure: Cure = Cure.LOAD, partition: str | None = None) -> Group:
-    return Group("changed", partition, cure, len(marks), frozenset(marks))
+def changed(*fingerprints: bytes, cure: Cure = Cure.LOAD, partition: str | None = None) -> Group:
+    return Group("changed", partition, cure, len(fingerprints), frozenset(fingerprints))
 
 
 def check(hours: int, *runs: PastRun, is_complete: bool = True, is_repaired: bool = False) -> Check:
@@ -33,10 +33,12 @@ def repair(hours: float) -> PastRun:
     return PastRun(NOON + hours * HOUR, NOON + hours * HOUR, is_load=False, heals=True)
 
 
-def seen(*marks: bytes, state: State = State.SUSPECTED, until: datetime | None = None) -> Difference:
+def seen(*fingerprints: bytes, state: State = State.SUSPECTED, until: datetime | None = None) -> Difference:
     """A difference that was first seen at noon."""
     waiver = ("ada", "known", until) if state is State.WAIVED else (None, None, None)
-    return Difference("d1", "changed", None, state, len(marks), NOON, NOON, NOON, frozenset(marks), *waiver)
+    return Difference(
+        "d1", "changed", None, state, len(fingerprints), NOON, NOON, NOON, frozenset(fingerprints), *waiver
+    )
 
 
 def states(settled: Settled) -> list[tuple[str, int]]:
@@ -129,7 +131,7 @@ def test_difference_that_shrinks_keeps_its_name_and_its_state() -> None:
     settled = settle([changed(A)], [seen(A, B, state=State.CONFIRMED)], check(1))
 
     assert states(settled) == [("confirmed", 1)]
-    assert settled.open[0].marks == {A}
+    assert settled.open[0].fingerprints == {A}
     assert settled.open[0].difference_id == "d1"
 
 
@@ -139,7 +141,7 @@ def test_check_that_ended_early_ends_nothing() -> None:
     settled = settle([changed(A)], known, check(1, load(0.5), is_complete=False))
 
     assert settled.changes == ()
-    assert [(d.state, d.marks) for d in settled.open] == [
+    assert [(d.state, d.fingerprints) for d in settled.open] == [
         (State.CONFIRMED, frozenset((A, B))),
         (State.SUSPECTED, frozenset((C,))),
     ]

@@ -18,17 +18,20 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import wiring
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowSkipException
 
 from ingestion.errors import ConfigurationError, LakehouseError
+from lakehouse_dags import wiring
 
 if TYPE_CHECKING:
     from ingestion.runs.context import Context
 
 RUNNER, OPTIONS = "LAKEHOUSE_RUNNER", "LAKEHOUSE_RUNNER_OPTIONS"
-MODULES = {"spark-submit": ("runner_spark_submit", "apache-spark"), "databricks": ("runner_databricks", "databricks")}
+MODULES = {
+    "spark-submit": ("lakehouse_dags.runner_spark_submit", "apache-spark"),
+    "databricks": ("lakehouse_dags.runner_databricks", "databricks"),
+}
 KNOWN_ROWS = "ledger_rows"  # when the step's rows ended that the ledger had as the job was submitted
 _SECRET = re.compile(
     r"AIRFLOW_CONN_|MASK_SALT|password|passwd|secret|token|(account|access|private|api)[._-]?key", re.IGNORECASE
@@ -132,7 +135,7 @@ class OnCluster(BaseOperator):
         run, store = wiring.open_run(context["run_id"]), context["task_state_store"]
         noted = store.get(KNOWN_ROWS)
         self.known = self._moments(run) if noted is None else noted
-        self.tell(self._arguments(run))
+        self.set_job_arguments(self._arguments(run))
         try:
             with self.surroundings():
                 super().execute(context)
@@ -154,7 +157,7 @@ class OnCluster(BaseOperator):
         context["task_state_store"].set(KNOWN_ROWS, self.known)
         return super().submit_job(context)  # type: ignore[misc]
 
-    def tell(self, arguments: list[str]) -> None:
+    def set_job_arguments(self, arguments: list[str]) -> None:
         """Tell the provider's operator what is to be run. The arguments hold no secret."""
         raise NotImplementedError
 

@@ -7,12 +7,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import wiring
 from airflow.providers.apache.spark.operators.spark_submit import SparkSubmitOperator
-from runner import OnCluster
 
 import ingestion
 from ingestion.errors import ConfigurationError
+from lakehouse_dags import wiring
+from lakehouse_dags.runner import OnCluster
 
 
 class SubmitToSpark(OnCluster, SparkSubmitOperator):
@@ -25,7 +25,7 @@ class SubmitToSpark(OnCluster, SparkSubmitOperator):
 
     template_fields = OnCluster.template_fields
 
-    def tell(self, arguments: list[str]) -> None:
+    def set_job_arguments(self, arguments: list[str]) -> None:
         self.application = self.application or str(Path(ingestion.__file__).with_name("spark_submit.py"))
         self.application_args = arguments
         self.name = f"lakehouse {self.step} {self.subject}"

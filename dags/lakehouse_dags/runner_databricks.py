@@ -7,9 +7,9 @@ from typing import Any
 from uuid import uuid4
 
 from airflow.providers.databricks.operators.databricks import DatabricksSubmitRunOperator
-from runner import OPTIONS, OnCluster
 
 from ingestion.errors import ConfigurationError
+from lakehouse_dags.runner import OPTIONS, OnCluster
 
 PACKAGE, ENTRY_POINT = "lakehouse", "lakehouse-spark"
 
@@ -37,7 +37,7 @@ class RunOnDatabricks(OnCluster, DatabricksSubmitRunOperator):
                 "No DAG was made. Name cluster and libraries there; the command is filled in. See docs/spark.md"
             )
 
-    def tell(self, arguments: list[str]) -> None:
+    def set_job_arguments(self, arguments: list[str]) -> None:
         # Airflow would hand a DAG's parameters on as named ones, beside which Databricks refuses ours
         self.params = {}
         [task] = self.json["tasks"]

@@ -50,7 +50,7 @@ MAPPED_NAME = "{{ task.op_kwargs['contract_id'] }}"
 def project() -> Path:
     """Return the project's folder."""
     named = os.environ.get("LAKEHOUSE_PROJECT")
-    return Path(named).expanduser().absolute() if named else Path(__file__).resolve().parents[1]
+    return Path(named).expanduser().absolute() if named else Path(__file__).resolve().parents[2]
 
 
 def contracts_by_system() -> dict[str, list[str]]:

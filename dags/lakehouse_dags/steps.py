@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import runner
-import wiring
 from airflow.sdk import task
 from airflow.sdk.exceptions import AirflowSkipException
+
+from lakehouse_dags import runner, wiring
 
 
 def load_each(contract_ids: list[str], at: Any, **settings: Any) -> Any:
