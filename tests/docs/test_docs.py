@@ -16,6 +16,7 @@ ROOT = Path(__file__).parents[2]
 PROMISING = [
     ROOT / "docs" / name
     for name in (
+        "architecture.md",
         "guarantees.md",
         "history.md",
         "gold.md",
@@ -55,10 +56,11 @@ def test_the_readme_lists_every_command() -> None:
     assert listed[1].split(" · ") == list(cli.commands)
 
 
-def test_every_make_recipe_that_the_readme_names_exists() -> None:
+@pytest.mark.parametrize("document", ["README.md", "CONTRIBUTING.md"])
+def test_every_make_recipe_that_a_document_names_exists(document: str) -> None:
     recipes = set(re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
 
-    assert set(re.findall(r"make ([\w-]+)", (ROOT / "README.md").read_text())) <= recipes
+    assert set(re.findall(r"make ([\w-]+)", (ROOT / document).read_text())) <= recipes
 
 
 def test_every_word_of_the_glossary_is_explained_once() -> None:
