@@ -1,3 +1,18 @@
+{# Where a row is stored: its file and its place in it. #}
+
+{#  The name of the file that a row lies in, where rows are read by a `scan` of the lake.  #}
+{% macro file_of_row() -%}
+    {{ adapter.dispatch('file_of_row', 'lakehouse')() }}
+{%- endmacro %}
+
+{% macro duckdb__file_of_row() -%}
+    filename
+{%- endmacro %}
+
+{% macro spark__file_of_row() -%}
+    _metadata.file_path
+{%- endmacro %}
+
 {#  The rows of a `scan` in brackets, with the place of each as `_file` and `_pos`. Spark merges by key and wants none.  #}
 {% macro rows_with_places(scan) -%}
     {{ adapter.dispatch('rows_with_places', 'lakehouse')(scan) }}

@@ -1,0 +1,120 @@
+{# Texts and hashes of values: the same for the same value on each engine. #}
+
+{#  A text as a literal; for settings and JSON, never for values of rows.  #}
+{% macro text_of(text) -%}
+    {{ adapter.dispatch('text_of', 'lakehouse')(text) }}
+{%- endmacro %}
+
+{% macro duckdb__text_of(text) -%}
+    '{{ text | replace("'", "''") }}'
+{%- endmacro %}
+
+{% macro spark__text_of(text) -%}
+    '{{ text | replace("\\", "\\\\") | replace("'", "\\'") }}'
+{%- endmacro %}
+
+{#  Upper-case hexadecimal digits of a binary value.  #}
+{% macro hex_of(value) -%}
+    {{ adapter.dispatch('hex_of', 'lakehouse')(value) }}
+{%- endmacro %}
+
+{% macro default__hex_of(value) -%}
+    hex({{ value }})
+{%- endmacro %}
+
+{#  The 16 hexadecimal digits of a floating-point number as an IEEE 754 double; one zero, one NaN.  #}
+{% macro float_bits(value) -%}
+    {{ adapter.dispatch('float_bits', 'lakehouse')('cast(case when ' ~ value ~ ' = 0 then 0 else ' ~ value ~ ' end as double)') }}
+{%- endmacro %}
+
+{% macro duckdb__float_bits(double) -%}
+    hex(cast(cast(case when isnan({{ double }}) then cast('nan' as double) else {{ double }} end as bit) as blob))
+{%- endmacro %}
+
+{% macro spark__float_bits(double) -%}
+    case when {{ double }} is not null then lpad(hex(cast(reflect('java.lang.Double', 'doubleToLongBits', {{ double }}) as bigint)), 16, '0') end
+{%- endmacro %}
+
+{#
+    Columns (pairs of name and type, see `described`) as a list to select, floats with one zero: Spark passes over the
+    rows of a file that holds -0.0 where a query asks for 0.0.
+#}
+{% macro one_zero(columns) -%}
+    {%- for name, type in columns -%}
+        {%- set column = adapter.quote(name) -%}
+        {%- if type in ('FLOAT', 'DOUBLE') -%}
+            case when {{ column }} = 0 then cast(0 as {{ type }}) else {{ column }} end as {{ column }}
+        {%- else -%}
+            {{ column }}
+        {%- endif -%}
+        {{ ', ' if not loop.last }}
+    {%- endfor -%}
+{%- endmacro %}
+
+{#  32 lower-case hexadecimal digits of a text's MD5.  #}
+{% macro hash_hex(text) -%}
+    {{ adapter.dispatch('hash_hex', 'lakehouse')(text) }}
+{%- endmacro %}
+
+{% macro default__hash_hex(text) -%}
+    md5({{ text }})
+{%- endmacro %}
+
+{#  64 lower-case hexadecimal digits of a text's SHA-256.  #}
+{% macro sha256_hex(text) -%}
+    {{ adapter.dispatch('sha256_hex', 'lakehouse')(text) }}
+{%- endmacro %}
+
+{% macro duckdb__sha256_hex(text) -%}
+    sha256({{ text }})
+{%- endmacro %}
+
+{% macro spark__sha256_hex(text) -%}
+    sha2({{ text }}, 256)
+{%- endmacro %}
+
+{#
+    The salt of masked values: the environment's LAKEHOUSE_MASK_SALT, handed over as a variable of the session.
+    Spelled out, it would stand in dbt's artifacts, logs and documentation; the mark beside it says nothing of it, and
+    lets a fact be computed whole after the salt has changed. Stops a model that would be written without a salt, or
+    under another one than Gold is written under (`ingestion/lake/mask_salt.py`).
+#}
+{% macro mask_salt() -%}
+    {{ adapter.dispatch('mask_salt', 'lakehouse')() }}{{ salt_mark() }}
+{%- endmacro %}
+
+{% macro duckdb__mask_salt() -%}
+    getvariable('mask_salt')
+{%- endmacro %}
+
+{#  Spark puts in the setting's value. Where there is none it puts in nothing.  #}
+{% macro spark__mask_salt() -%}
+    nullif('${spark.lakehouse.salt}', '')
+{%- endmacro %}
+
+{% macro salt_mark() -%}
+    {%- if execute -%}
+        {%- set known = run_query('select fault, mark from ' ~ adapter.dispatch('lake_salt', 'lakehouse')()).rows[0] -%}
+        {%- if known[0] -%}
+            {{- exceptions.raise_compiler_error(known[0]) -}}
+        {%- endif -%}
+        {{- ' /* ' ~ known[1] ~ ' */' if known[1] -}}
+    {%- endif -%}
+{%- endmacro %}
+
+{% macro duckdb__lake_salt() %}{{ return('main.lake_salt') }}{% endmacro %}
+
+{% macro spark__lake_salt() %}{{ return('lake_state.lake_salt') }}{% endmacro %}
+
+{#  Which of `parts` parts a text falls into, from 0; the same on every run of one engine.  #}
+{% macro part_of(text, parts) -%}
+    {{ adapter.dispatch('part_of', 'lakehouse')(text, parts) }}
+{%- endmacro %}
+
+{% macro duckdb__part_of(text, parts) -%}
+    cast(hash({{ text }}) % {{ parts }} as integer)
+{%- endmacro %}
+
+{% macro spark__part_of(text, parts) -%}
+    cast(pmod(xxhash64({{ text }}), {{ parts }}) as int)
+{%- endmacro %}
