@@ -101,7 +101,7 @@ def run_build(
     with scratch.folder("dbt") as target:
         arguments = _arguments(layer, full_refresh=full_refresh, without=without, unit_tests=unit_tests)
         code, output = _run_dbt(context, arguments, target, environment)
-        return _read_results(context, layer, target, code, output)
+        return read_results(context, layer, target, code, output)
 
 
 def generate_docs(context: Context, folder: Path) -> None:
@@ -172,7 +172,7 @@ def _dbt(context: Context) -> list[str]:
     return [str(dbt)]
 
 
-def _read_results(context: Context, layer: str, target: Path, code: int, output: str) -> BuildResult:
+def read_results(context: Context, layer: str, target: Path, code: int, output: str) -> BuildResult:
     """Read `run_results.json`. Raises BuildError unless all that was selected ended well."""
     file = target / "run_results.json"
     if not file.exists():
@@ -186,7 +186,7 @@ def _read_results(context: Context, layer: str, target: Path, code: int, output:
     tests = sum(1 for name in results if name.startswith(("test.", "unit_test.")))
     _raise_if_race_lost(layer, failed, results)
     if failed or code:
-        lines = [f"  {_short(name)}: {results[name]['status']}{_reason(results[name])}" for name in failed]
+        lines = [f"  {_short(name)}: {results[name]['status']}{reason_of(results[name])}" for name in failed]
         raise BuildError(
             f"{layer}: {len(failed)} of {len(results)} dbt nodes did not end well.{_state_of_tables(failed, results)}\n"
             + "\n".join(lines or [_tail(output)])
@@ -225,7 +225,7 @@ def _short(unique_id: str) -> str:
     return parts[2] if len(parts) > 2 else unique_id
 
 
-def _reason(entry: dict[str, Any]) -> str:
+def reason_of(entry: dict[str, Any]) -> str:
     """Return what dbt says about a node; of an error that may quote a row's value only its class."""
     if entry.get("failures"):
         return f" ({entry['failures']} rows break it)"

@@ -14,6 +14,7 @@ import pytest
 from ingestion.lake import duck
 from ingestion.runs.context import Context, initialise, open_context
 from ingestion.settings import Connection, Settings
+from tests.spark.session import NEEDS_SPARK
 
 HEAD = """
 apiVersion: v3.1.0
@@ -132,10 +133,19 @@ def make_company(folder: Path) -> Company:
     return made
 
 
+ON_BOTH_ENGINES = pytest.mark.parametrize(
+    "company", ["embedded", pytest.param("spark", marks=NEEDS_SPARK)], indirect=True
+)
+"""Marks a test as one of those that either engine has to pass."""
+
+
 @pytest.fixture
-def company(tmp_path: Path) -> Company:
-    """The company of `make_company`, with nothing loaded yet."""
-    return make_company(tmp_path)
+def company(tmp_path: Path, request: pytest.FixtureRequest) -> Company:
+    """The company of `make_company`, with nothing loaded yet; its loads run on the engine that a test may name."""
+    engine = getattr(request, "param", "embedded")
+    if engine == "spark":
+        request.getfixturevalue("spark")
+    return replace(make_company(tmp_path), engine=engine)
 
 
 @pytest.fixture

@@ -44,7 +44,7 @@ def deadly(*args, **kwargs):
     return result
 
 setattr(holder, name, deadly)
-company = Company(Path(sys.argv[1]))
+company = Company(Path(sys.argv[1]), engine=sys.argv[6])
 load_table(company.context(), "crm.people") if sys.argv[5] == "load" else record_sync_gap(company.context(), "crm.people")
 """
 
@@ -53,7 +53,7 @@ def kill(
     company: Company, target: str, call: int, when: str, *, step: str, **environ: str
 ) -> subprocess.CompletedProcess[bytes]:
     """Let a step kill its process at a call of a method."""
-    command = [sys.executable, "-c", SCRIPT, str(company.folder), target, str(call), when, step]
+    command = [sys.executable, "-c", SCRIPT, str(company.folder), target, str(call), when, step, company.engine]
     environment = {**os.environ, **environ}
     return subprocess.run(command, cwd=Path(__file__).parents[2], check=False, capture_output=True, env=environment)
 

@@ -20,7 +20,7 @@ from ingestion.load.plan import plan_load
 from ingestion.load.steps import allowed_rows
 from ingestion.runs.context import initialise
 from ingestion.sources.duckdb import DuckDbSnapshot
-from tests.engines.conftest import HEAD, Company
+from tests.engines.conftest import HEAD, ON_BOTH_ENGINES, Company
 
 PEOPLE = "crm.people"
 
@@ -36,6 +36,7 @@ def test_the_first_load_reads_everything_as_r(company: Company) -> None:
     assert sorted(events(company)) == [(1, "R"), (2, "R"), (3, "R")]
 
 
+@ON_BOTH_ENGINES
 def test_values_arrive_exactly_as_promised(company: Company) -> None:
     load_table(company.context(), PEOPLE)
 
@@ -162,6 +163,7 @@ def test_an_empty_table_loads_without_a_commit_and_fills_later(company: Company)
     assert (first.batch, second.batch, second.appended) == (None, 1, 3)
 
 
+@ON_BOTH_ENGINES
 def test_bad_rows_go_to_quarantine_with_their_text_and_the_rest_goes_on(company: Company) -> None:
     company.sql("insert into people values (4, 'a name too long', -1, '2026-03-01 11:00:00')")
 
@@ -192,6 +194,7 @@ def test_a_row_that_turns_bad_is_not_taken_for_deleted(company: Company) -> None
     assert (result.quarantined, result.deleted) == (1, 0)
 
 
+@ON_BOTH_ENGINES
 def test_both_copies_of_a_key_that_comes_twice_are_quarantined(company: Company) -> None:
     company.sql("insert into people values (1, 'Twin', 1, '2026-03-01 10:00:00')")
 
@@ -241,6 +244,7 @@ def test_a_row_from_the_near_future_is_loaded_and_its_time_comes_without_a_doubl
     assert (result.appended, result.watermark) == (0, "2026-03-01 12:03:00.000001")
 
 
+@ON_BOTH_ENGINES
 def test_too_many_bad_rows_stop_the_load_and_commit_nothing(company: Company) -> None:
     company.sql("insert into people select 100 + i, 'Many', -1, '2026-03-01 11:00:00' from range(40) t(i)")
 
@@ -376,6 +380,7 @@ def test_a_watermark_that_the_log_forgot_is_recomputed_from_the_rows(
     assert load_table(company.context(), PEOPLE).batch is None
 
 
+@ON_BOTH_ENGINES
 def test_overwrite_keeps_only_the_newest_state(company: Company) -> None:
     company.amend(
         "cities", "mode: full, deletes: keys, maxDeletePercent: 100,", "mode: full, bronze: overwrite, deletes: none,"
@@ -389,6 +394,7 @@ def test_overwrite_keeps_only_the_newest_state(company: Company) -> None:
     assert events(company, "cities", "code, _batch") == [("B", 2)]
 
 
+@ON_BOTH_ENGINES
 def test_merge_keeps_one_row_per_key(company: Company) -> None:
     company.amend("people", "mode: incremental", "mode: incremental\n      bronze: merge")
     (company.folder / "lake" / "bronze" / "crm" / "people").rename(company.folder / "old")
@@ -439,6 +445,7 @@ def test_a_table_with_an_odd_name_loads(company: Company) -> None:
     assert company.lake("select id, name from bronze.crm__odd") == [(1, "x")]
 
 
+@ON_BOTH_ENGINES
 def test_a_partitioned_table_keeps_the_value_that_it_is_partitioned_by(company: Company) -> None:
     company.sql(
         "create table visits (id bigint, day date)",

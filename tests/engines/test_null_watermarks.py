@@ -12,7 +12,7 @@ from ingestion.errors import QuarantineLimitError
 from ingestion.gaps.record import record_sync_gap
 from ingestion.gaps.repair import repair_table, replay_quarantine
 from ingestion.load.load_table import load_table
-from tests.engines.conftest import Company
+from tests.engines.conftest import ON_BOTH_ENGINES, Company
 
 PEOPLE = "crm.people"
 At = Callable[[str], Company]
@@ -62,6 +62,7 @@ def undated(company: Company) -> Company:
     return company
 
 
+@ON_BOTH_ENGINES
 def test_rows_without_a_watermark_are_loaded_and_their_changes_dated_by_what_is_known(company: Company) -> None:
     without_watermark(company, "include")
     company.sql("insert into people values (4, 'Dee', 1, null), (5, 'Eve', 1, null)")

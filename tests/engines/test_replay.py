@@ -5,7 +5,7 @@ import pytest
 from ingestion.gaps import repair
 from ingestion.gaps.repair import replay_quarantine
 from ingestion.load.load_table import load_table
-from tests.engines.conftest import Company
+from tests.engines.conftest import ON_BOTH_ENGINES, Company
 
 PEOPLE = "crm.people"
 
@@ -31,6 +31,7 @@ def test_rows_that_keep_a_new_contract_are_loaded_at_their_own_time(refused: Com
     ) == [(4, "a name too long", "1.25", "R", "2026-03-01 10:30:00+00")]
 
 
+@ON_BOTH_ENGINES
 def test_rows_that_still_break_it_stay_open(refused: Company) -> None:
     refused.amend("people", "maxLength: 10", "maxLength: 20")
 

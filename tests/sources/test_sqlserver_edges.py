@@ -14,7 +14,7 @@ from ingestion.contracts.window import Window
 from ingestion.errors import ConfigurationError
 from ingestion.sources.sqlserver.keys import with_keys
 from ingestion.sources.sqlserver.predicates import in_window, newest, watermark_column
-from ingestion.sources.sqlserver.session import _statement
+from ingestion.sources.sqlserver.session import spelled_statement
 from ingestion.sources.sqlserver.source import SqlServerSource
 from tests.sources.sqlserver_fixtures import EVERYTHING, ID, Desk, Promise, desk, rows
 from tests.sources.test_sqlserver_types import BYTES, Golden, round_trip
@@ -39,7 +39,7 @@ def test_a_binary_kept_as_text_is_read_whole_whichever_lane_it_takes(desk: Desk,
 
 def test_a_name_that_cannot_be_bound_is_refused_in_words() -> None:
     with pytest.raises(ConfigurationError, match="question mark beside characters beyond ASCII"):
-        _statement("SELECT [Situação?] FROM t WHERE a = ?", ["1"])
+        spelled_statement("SELECT [Situação?] FROM t WHERE a = ?", ["1"])
 
 
 def test_a_question_mark_in_a_plain_name_is_no_placeholder(desk: Desk) -> None:

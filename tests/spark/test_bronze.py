@@ -1,13 +1,8 @@
-"""The core of what a load promises, kept by the Spark engine, and by both engines that take turns on one table."""
+"""What loads on Spark promise beside the tests that run on both engines (`ON_BOTH_ENGINES`), and both in turn."""
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,15 +11,7 @@ from ingestion.bronze import checkpoint
 from ingestion.gaps.repair import repair_table
 from ingestion.load.load_table import load_table
 from ingestion.runs.context import initialise
-from tests.engines import (
-    test_checkpoint,
-    test_drift,
-    test_kill,
-    test_load,
-    test_newest_state,
-    test_null_watermarks,
-    test_replay,
-)
+from tests.engines import test_checkpoint, test_drift, test_kill
 from tests.engines.conftest import Company, company
 from tests.spark.session import NEEDS_SPARK, SETTINGS
 
@@ -32,37 +19,12 @@ __all__ = ["company"]
 pytestmark = NEEDS_SPARK
 
 PEOPLE = "crm.people"
-CORE: list[Callable[[Company], None]] = [
-    test_load.test_values_arrive_exactly_as_promised,
-    test_load.test_bad_rows_go_to_quarantine_with_their_text_and_the_rest_goes_on,
-    test_load.test_both_copies_of_a_key_that_comes_twice_are_quarantined,
-    test_load.test_too_many_bad_rows_stop_the_load_and_commit_nothing,
-    test_load.test_overwrite_keeps_only_the_newest_state,
-    test_load.test_merge_keeps_one_row_per_key,
-    test_load.test_a_partitioned_table_keeps_the_value_that_it_is_partitioned_by,
-    test_newest_state.test_two_states_read_at_one_moment_of_the_source_keep_their_order,
-    test_null_watermarks.test_rows_without_a_watermark_are_loaded_and_their_changes_dated_by_what_is_known,
-]
 
 
 @pytest.fixture
 def moved(company: Company, spark: Any) -> Company:
     """The company whose lake the embedded engine made, loaded by Spark from now on."""
     return replace(company, engine="spark")
-
-
-@pytest.mark.parametrize("promise", CORE, ids=lambda promise: promise.__name__.removeprefix("test_"))
-def test_a_load_on_spark_keeps_the_promise(moved: Company, promise: Callable[[Company], None]) -> None:
-    promise(moved)
-
-
-def test_rows_that_keep_a_new_contract_are_replayed(moved: Company) -> None:
-    moved.sql(
-        "insert into people values (4, 'a name too long', 1.25, '2026-03-01 10:30:00'), (5, 'Eve', -1, '2026-03-01 10:30:00')"
-    )
-    load_table(moved.context(), PEOPLE)
-
-    test_replay.test_rows_that_still_break_it_stay_open(moved)
 
 
 def test_a_wider_type_retypes_bronze_and_no_reader_loses_a_row(moved: Company, spark: Any) -> None:
@@ -132,7 +94,7 @@ def test_a_load_that_is_killed_on_one_engine_is_finished_once_by_the_other(compa
     for engine, other, key in (("embedded", "spark", 4), ("spark", "embedded", 5)):
         company.sql(f"insert into people values ({key}, 'a name too long', 1, '2026-03-01 11:30:00')")
         company.sql(f"insert into people values ({key + 10}, 'new', 1, '2026-03-01 11:30:00')")
-        killed = killed_load(replace(company, engine=engine), target, call, when)
+        killed = test_kill.kill(replace(company, engine=engine), target, call, when, step="load", **SETTINGS)
         assert killed.returncode == -9, killed.stderr
 
         done = load_table(replace(company, engine=other).context(), PEOPLE)
@@ -141,10 +103,3 @@ def test_a_load_that_is_killed_on_one_engine_is_finished_once_by_the_other(compa
         assert company.lake("select max(n) from (select count(*) as n from bronze.crm__people group by id)") == [(1,)]
         assert company.lake(f"select count(*) from quarantine.crm__people where id = '{key}'") == [(1,)]
     assert company.lake("select count(*) from bronze.crm__people") == [(5,)]
-
-
-def killed_load(company: Company, target: str, call: int, when: str) -> subprocess.CompletedProcess[bytes]:
-    root = Path(__file__).parents[2]
-    script = test_kill.SCRIPT.replace("Company(Path(sys.argv[1]))", "Company(Path(sys.argv[1]), engine=sys.argv[5])")
-    command = [sys.executable, "-c", script, str(company.folder), target, str(call), when, company.engine]
-    return subprocess.run(command, cwd=root, check=False, capture_output=True, env={**os.environ, **SETTINGS})

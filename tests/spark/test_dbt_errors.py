@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ingestion.build.dbt import _reason
+from ingestion.build.dbt import reason_of
 
 
 @pytest.mark.parametrize(
@@ -24,4 +24,4 @@ from ingestion.build.dbt import _reason
 def test_an_error_of_spark_is_told_without_values_of_rows(told: str, shown: str) -> None:
     message = f"Runtime Error in model fact_sales (models/gold/sales/fact_sales.sql)\n  {told}\n  == SQL =="
 
-    assert _reason({"message": message}) == f" ({shown})"
+    assert reason_of({"message": message}) == f" ({shown})"

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from ingestion.build.dbt import _read_results
+from ingestion.build.dbt import read_results
 from ingestion.errors import BuildError, ConcurrentWriteError
 from ingestion.lake.base import lost_race
 
@@ -26,7 +26,7 @@ def told(folder: Path, kind: type[Exception] = BuildError, reason: str = "", **s
     (folder / "run_results.json").write_text(json.dumps({"results": results, "elapsed_time": 1}))
     context: Any = SimpleNamespace(run_id="r")
     with pytest.raises(kind) as error:
-        _read_results(context, "gold", folder, 1, "")
+        read_results(context, "gold", folder, 1, "")
     return str(error.value)
 
 

@@ -94,7 +94,7 @@ class Session:
         `longest` is the most bytes that a value of unbounded length has. A cut connection looks like the end of the
         rows to the driver; the server's own count, which comes after them, tells the two apart.
         """
-        statement, parameters = _statement(sql, binds)
+        statement, parameters = spelled_statement(sql, binds)
         seen = 0
         with translated(self._system, contract):
             self._reader = None  # one statement at a time: this ends the one before
@@ -238,7 +238,7 @@ def _when_free(call: Callable[..., Any], **arguments: Any) -> Any:
     return patient(call, **arguments)
 
 
-def _statement(sql: str, binds: Sequence[str]) -> tuple[str, list[str | None]]:
+def spelled_statement(sql: str, binds: Sequence[str]) -> tuple[str, list[str | None]]:
     """Return what to send: the driver takes a statement's own text as ASCII, but a bound one as UTF-16."""
     if sql.isascii():
         return sql, list(binds)
