@@ -13,7 +13,7 @@ from ingestion.contracts.window import FixedPoint
 from ingestion.errors import RunFailedError, TransientError
 from ingestion.gaps.record import record_sync_gap
 from ingestion.load.load_table import load_table
-from ingestion.load.steps import LoadResult
+from ingestion.load.result import LoadResult
 from ingestion.reconcile.gap import CRITICAL, GapReport
 from ingestion.reconcile.states import State
 from ingestion.runs.context import Context

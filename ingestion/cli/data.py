@@ -19,7 +19,7 @@ from ingestion.errors import ConfigurationError
 from ingestion.lake import duck
 from ingestion.load.load_table import load_table
 from ingestion.load.plan import LoadPlan, plan_load
-from ingestion.load.steps import LoadResult
+from ingestion.load.result import LoadResult
 from ingestion.runs.context import Context, open_context
 from ingestion.runs.each import as_list, each, raise_failed
 from monitoring import ledger_views

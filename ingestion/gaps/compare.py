@@ -14,9 +14,9 @@ from ingestion.contracts.window import FixedPoint
 from ingestion.errors import SnapshotLostError
 from ingestion.gaps.result import Compared
 from ingestion.gaps.table_comparison import hours_since_load, open_comparison
-from ingestion.load.steps import newest_load
 from ingestion.reconcile.leaves import Finding
 from ingestion.runs.context import Context
+from ingestion.runs.source_state import newest_load
 from ingestion.sources.base import Snapshot
 
 

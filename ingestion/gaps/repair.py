@@ -22,17 +22,13 @@ from ingestion.gaps.repair_plan import RepairWork, check_limit, find_work
 from ingestion.lake import duck
 from ingestion.load.batch import Batch, open_batch
 from ingestion.load.checks import refuse_null_watermarks
-from ingestion.load.steps import (
-    LoadResult,
-    batch_metadata,
-    check_brake,
-    committed_watermark,
-    fetch,
-    ledger_columns,
-    note_fixed_point,
-    result_of,
-)
+from ingestion.load.deletes import check_brake
+from ingestion.load.publish import batch_metadata
+from ingestion.load.result import LoadResult, ledger_columns, result_of
+from ingestion.load.rows import fetch
 from ingestion.runs.context import Context
+from ingestion.runs.source_state import note_fixed_point
+from ingestion.runs.watermark import committed_watermark
 from ingestion.sources.base import Snapshot
 
 

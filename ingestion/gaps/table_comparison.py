@@ -27,13 +27,14 @@ from ingestion.gaps.lake_sql import AWAITED, EXPLAINED
 from ingestion.gaps.result import Bound, Compared
 from ingestion.lake.staging import ParquetStage
 from ingestion.load.entries import stage_refused
-from ingestion.load.steps import NewestLoad, committed_watermark, newest_load
 from ingestion.reconcile.comparison import Budget, Comparison, Outcome, Rung
 from ingestion.reconcile.ladder import compare_sides
 from ingestion.reconcile.leaves import LAKE_PARTITION, LAKE_ROWS, SOURCE_ROWS, Finding
 from ingestion.reconcile.ports import source_side
 from ingestion.reconcile.sides import PARTITION
 from ingestion.runs.context import Context
+from ingestion.runs.source_state import NewestLoad, newest_load
+from ingestion.runs.watermark import committed_watermark
 from ingestion.sources.base import ChangeFeed, Slice, Snapshot
 
 _BY_COUNT = "this server cannot hash the key: rows were counted, contents were not compared"

@@ -20,16 +20,13 @@ from ingestion.extract.chunk_ledger import ChunkLedger, ChunkPlan
 from ingestion.load.batch import Batch
 from ingestion.load.checks import judge_batch, record_quality
 from ingestion.load.chunks import ROW_NUMBERS, ChunkWork, chunk_rows, read_chunks
-from ingestion.load.steps import (
-    LoadResult,
-    batch_metadata,
-    check_brake,
-    committed_watermark,
-    fetch,
-    plan_for,
-    result_of,
-)
+from ingestion.load.deletes import check_brake
+from ingestion.load.plan import plan_for
+from ingestion.load.publish import batch_metadata
+from ingestion.load.result import LoadResult, result_of
+from ingestion.load.rows import fetch
 from ingestion.runs.context import Context
+from ingestion.runs.watermark import committed_watermark
 from ingestion.sources.base import ChangeFeed, Snapshot, Source
 
 

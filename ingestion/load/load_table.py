@@ -19,12 +19,9 @@ from ingestion.load.attempt import TableLoad, catches_up
 from ingestion.load.batch import open_batch
 from ingestion.load.checks import check_drift
 from ingestion.load.chunks import chunk_ledger
-from ingestion.load.steps import (
-    LoadResult,
-    ledger_columns,
-    note_fixed_point,
-)
+from ingestion.load.result import LoadResult, ledger_columns
 from ingestion.runs.context import Context
+from ingestion.runs.source_state import note_fixed_point
 
 READS = 3  # of one table in one load, where the source gives fixed points up
 

@@ -14,7 +14,7 @@ from ingestion.gaps.repair import replay_quarantine
 from ingestion.gaps.waivers import waive_entries
 from ingestion.lake import duck
 from ingestion.load.load_table import load_table
-from ingestion.load.steps import LoadResult
+from ingestion.load.result import LoadResult
 from ingestion.reconcile.gap import GapReport
 from tests.engines.conftest import Company
 
