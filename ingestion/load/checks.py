@@ -6,8 +6,8 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 
 from ingestion.contracts.drift import Drift, FoundColumn, find_drift
-from ingestion.contracts.model import NULL_RULE, Contract, DriftAction, NullWatermark
-from ingestion.errors import Break, BrokenContractError, QuarantineLimitError
+from ingestion.contracts.model import NULL_RULE, BronzeMode, Contract, DriftAction, NullWatermark
+from ingestion.errors import Break, BrokenContractError, ConfigurationError, QuarantineLimitError
 from ingestion.extract.quality import MIN_ROWS_TO_JUDGE, QualityOutcome, evaluate
 from ingestion.load.batch import Batch
 from ingestion.runs.context import Context
@@ -107,3 +107,13 @@ def check_drift(context: Context, contract: Contract, found: tuple[FoundColumn, 
     if failing:
         raise BrokenContractError(contract.id, failing)
     return drifts
+
+
+def require_history(contract: Contract, verb: str) -> Contract:
+    """Return the contract of a table whose Bronze is a log. Raises ConfigurationError for any other."""
+    if contract.bronze is BronzeMode.APPEND:
+        return contract
+    raise ConfigurationError(
+        f"{contract.id}: a {verb} appends to a log, but this table's Bronze is {contract.bronze}. Nothing was done. "
+        f"Load it again instead: lakehouse load --full {contract.id}"
+    )
