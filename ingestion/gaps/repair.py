@@ -8,7 +8,8 @@ from ingestion.gaps.record import record_comparison
 from ingestion.gaps.repair_plan import RepairWork, check_limit, find_work
 from ingestion.load.batch import open_batch
 from ingestion.load.checks import require_history
-from ingestion.load.deletes import check_brake
+from ingestion.load.deletes import check_brake, reported_keys, stage_deletes
+from ingestion.load.publish import review_rows
 from ingestion.load.replay import commit_outside_windows
 from ingestion.load.result import LoadResult, ledger_columns
 from ingestion.load.rows import fetch
@@ -58,10 +59,9 @@ def _repair(
     contract, state = table.contract, work.state
     watermark = committed_watermark(context, table, state)
     with open_batch(table, state, snapshot.fixed_point, memory_limit=context.settings.load_memory) as batch:
-        batch.set_deleted_keys(work.vanished.to_batches())
-        check_brake(contract, batch, allow_deletes=allow_deletes, approved=approved, command="repair")
-        batch.delete_vanished()
+        gone = reported_keys(batch, work.vanished.to_batches())
+        allowed = check_brake(batch, gone, allow_deletes=allow_deletes, approved=approved, command="repair")
+        stage_deletes(batch, allowed)
         found = snapshot.catalog(contract)
-        fetched = fetch(contract, snapshot, found, batch, work.lacking) if work.lacking.num_rows else 0
-        batch.settle_entries()
-        return commit_outside_windows(context, contract, batch, watermark, fetched=fetched)
+        fetched = fetch(batch, snapshot, found, work.lacking) if work.lacking.num_rows else 0
+        return commit_outside_windows(context, batch, review_rows(batch), watermark, fetched=fetched)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any
 
 import pyarrow as pa
 
@@ -18,8 +17,9 @@ from ingestion.extract.split import Tally, split
 from ingestion.lake import duck
 from ingestion.load.batch import Batch, open_batch
 from ingestion.load.checks import refuse_null_watermarks, require_history
-from ingestion.load.publish import batch_metadata
+from ingestion.load.publish import ReviewedRows, publish, review_rows
 from ingestion.load.result import LoadResult, ledger_columns, result_of
+from ingestion.load.rows import take
 from ingestion.runs.context import Context
 from ingestion.runs.watermark import committed_watermark
 
@@ -49,13 +49,14 @@ def replay_quarantine(context: Context, contract_id: str) -> LoadResult:
             reader.execute(f"create view quarantine as {table.quarantine_at(state.quarantine_version)}")
             for point in open_batches(reader):
                 new_rows = changes.changed_state(contract, contract.content_names, op="R", moment=point.moment)
-                batch.take(
+                take(
+                    batch,
                     _good_only(open_rows(reader, contract, point), contract, marks),
                     op="R",
                     new_rows=new_rows,
                     fixed_point=point,
                 )
-            result = commit_outside_windows(context, contract, batch, watermark)
+            result = commit_outside_windows(context, batch, review_rows(batch, settles=False), watermark)
         row.update(ledger_columns(result))
         if marks:
             positions = pa.Table.from_batches(marks)
@@ -81,11 +82,9 @@ def _mark_replayed(table: BronzeTable, positions: pa.Table, number: int) -> None
 
 
 def commit_outside_windows(
-    context: Context, contract: Contract, batch: Batch, watermark: str | None, *, fetched: int = 0
+    context: Context, batch: Batch, reviewed: ReviewedRows, watermark: str | None, *, fetched: int = 0
 ) -> LoadResult:
     """Commit rows that no window of a load brought, so that the committed watermark stays where it was."""
     refuse_null_watermarks(batch)
-    batch.drop_known_bad()
-    metadata: dict[str, Any] = batch_metadata(context, contract, batch, watermark=watermark)
-    number = batch.commit(metadata)
-    return result_of(context, contract, batch, number, watermark, fetched=fetched)
+    number = publish(context, batch, reviewed, watermark=watermark)
+    return result_of(context, batch, number, watermark, fetched=fetched)

@@ -6,7 +6,6 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from ingestion.contracts.drift import Drift
-from ingestion.contracts.model import Contract
 from ingestion.load.batch import Batch
 from ingestion.runs.context import Context
 
@@ -44,7 +43,6 @@ class LoadResult:
 
 def result_of(
     context: Context,
-    contract: Contract,
     batch: Batch,
     number: int | None,
     watermark: str | None,
@@ -56,7 +54,7 @@ def result_of(
 ) -> LoadResult:
     counts = batch.counts
     return LoadResult(
-        contract_id=contract.id,
+        contract_id=batch.contract.id,
         run_id=context.run_id,
         batch=number,
         last_batch=number or batch.state.batch,
