@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
+from ingestion.contracts.model import Contract
 from ingestion.contracts.window import FixedPoint
 from ingestion.runs.context import Context
 
@@ -47,3 +49,13 @@ def newest_load(context: Context, contract_id: str) -> NewestLoad:
 
 def _point(state: str | None) -> FixedPoint | None:
     return None if state is None else FixedPoint.from_dict(json.loads(state))
+
+
+def hours_since_load(context: Context, contract: Contract, now: datetime) -> float | None:
+    """Return the hours from the state that the newest good load read to `now`; None where there was no such load."""
+    rows = context.journal.select(
+        "select max(fixed_point) as at from ops.runs where step = 'load' and subject = ? and status <> 'failed'",
+        [contract.id],
+    )
+    at = rows[0]["at"] if rows else None
+    return None if at is None else max(0.0, (now - datetime.fromisoformat(at)).total_seconds() / 3600)
