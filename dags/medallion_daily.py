@@ -47,12 +47,13 @@ def medallion_daily() -> None:
     # The only leaf, so its state is the run's; it therefore answers for every task before it.
     @task(trigger_rule=TriggerRule.ALL_DONE)
     def verdict(run_id: str) -> None:
-        from ingestion import daily
+        from ingestion.runs.verdict import good_ends, raise_if_red
+        from ingestion.runs.verdict import verdict as read_verdict
 
         run = wiring.open_run(run_id)
-        red = daily.verdict(run, run_id, planned)
-        red += [f"{step} dbt: not written" for step in ("audit", "docs") if "dbt" not in daily.good_ends(run, step)]
-        daily.raise_if_red(run_id, red)
+        red = read_verdict(run, run_id, planned)
+        red += [f"{step} dbt: not written" for step in ("audit", "docs") if "dbt" not in good_ends(run, step)]
+        raise_if_red(run_id, red)
 
     loads = []
     for system, ids in systems.items():

@@ -1,8 +1,8 @@
-"""The whole day by hand, in the order the daily DAG has: load, Silver, Gold, sync gaps, verdict."""
+"""The whole day by hand, in the order the daily DAG has: load, Silver, Gold, sync gaps."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,12 +10,11 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait
 
 from ingestion.build.dbt import BuildResult, build_layer
 from ingestion.contracts.window import FixedPoint
-from ingestion.errors import RunFailedError, TransientError
+from ingestion.errors import TransientError
 from ingestion.gaps.record import record_sync_gap
 from ingestion.load.load_table import load_table
-from ingestion.load.steps import LoadResult
-from ingestion.reconcile.gap import CRITICAL, GapReport
-from ingestion.reconcile.states import State
+from ingestion.load.result import LoadResult
+from ingestion.reconcile.gap import GapReport
 from ingestion.runs.context import Context
 from ingestion.runs.each import each
 from ingestion.runs.fixed_points import shared_point
@@ -77,64 +76,6 @@ def run_day(context: Context, *, attempts: int = 3, progress: Progress | None = 
     day.gaps, unchecked = each(contract_ids, check)
     day.failures = [str(failed.error) for failed in (*unloaded, *unbuilt, *unchecked)]
     return day
-
-
-def verdict(context: Context, run_id: str, planned: Sequence[str]) -> list[str]:
-    """
-    Read the ledger of a run and return one line per thing that is red; empty means green.
-
-    Red is a planned load or gap check without a good end, a failed build, or a critical gap that is confirmed: what is
-    only suspected may be in flight.
-    """
-    rows = context.journal.select(
-        "select step, subject, status, message, error from ops.runs where run_id = ? order by finished_at", [run_id]
-    )
-    last = {(row["step"], row["subject"]): row for row in rows}
-    red = []
-    wanted = [*((step, i) for step in ("load", "gaps") for i in planned), ("silver", "dbt"), ("gold", "dbt")]
-    for step, subject in wanted:
-        row = last.get((step, subject)) or (last.get(("all", "dbt")) if subject == "dbt" else None)
-        if row is None:
-            red.append(f"{step} {subject}: did not run")
-        elif row["status"] == "failed":
-            red.append(f"{step} {subject}: {row['message'] or row['error']}")
-    return red + alarms(context, run_id)
-
-
-def good_ends(context: Context, step: str) -> set[str]:
-    """Return the subjects of a step whose last attempt in this run did not fail, as the ledger has it."""
-    rows = context.journal.select(
-        "select subject from ops.runs where run_id = ? and step = ? group by subject "
-        "having arg_max(status, finished_at) <> 'failed'",
-        [context.run_id, step],
-    )
-    return {row["subject"] for row in rows}
-
-
-def alarms(context: Context, run_id: str, contract_id: str | None = None) -> list[str]:
-    """Return one line per table whose newest check of a run found a critical gap that is confirmed."""
-    gaps = context.journal.select(
-        "select contract_id, severity, state, sync_gap, coalesce(differing_keys, 0) as differing from ops.gaps "
-        'where run_id = ? and "partition" is null and contract_id = coalesce(?, contract_id) '
-        "qualify row_number() over (partition by contract_id order by checked_at desc) = 1 order by 1",
-        [run_id, contract_id],
-    )
-    return [_describe(gap) for gap in gaps if (gap["severity"], gap["state"]) == (CRITICAL, State.CONFIRMED)]
-
-
-def raise_if_red(run_id: str, red: Sequence[str]) -> None:
-    """Raise RunFailedError that lists everything red."""
-    if red:
-        lines = "\n".join(f"  {line}" for line in red)
-        raise RunFailedError(
-            f"{run_id}: {len(red)} steps are red.\n{lines}\n"
-            "What the others wrote is in the lake. Correct the causes and run again: only what is missing is done."
-        )
-
-
-def _describe(gap: dict[str, Any]) -> str:
-    differing = f", {gap['differing']} with other contents" if gap["differing"] else ""
-    return f"gap {gap['contract_id']}: {gap['severity']}, {gap['sync_gap']} rows{differing}"
 
 
 def _point(context: Context, system: str) -> FixedPoint | None:

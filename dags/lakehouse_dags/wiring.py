@@ -174,13 +174,13 @@ def announce(contract_id: str, result: dict[str, Any], outlet_events: Any) -> di
 
 def check_gap(contract_id: str, run_id: str, *, is_red: bool = False) -> dict[str, Any]:
     """Record a table's sync gap and return the finding for the whole table; `is_red`: end with it if it is an alarm."""
-    from ingestion import daily
     from ingestion.gaps.record import record_sync_gap
+    from ingestion.runs.verdict import alarms, raise_if_red
 
     run = open_run(run_id, contract_id)
     found = record_sync_gap(run, contract_id).as_dict()
     if is_red:
-        daily.raise_if_red(run_id, daily.alarms(run, run_id, contract_id))
+        raise_if_red(run_id, alarms(run, run_id, contract_id))
     return plain({name: value for name, value in found.items() if not isinstance(value, list | tuple)})
 
 
@@ -194,9 +194,9 @@ def build(layer: str, run_id: str, planned: Sequence[str]) -> dict[str, Any]:
 
 def without_good_end(run: Context, planned: Sequence[str]) -> list[str]:
     """Return the planned contracts that no load of this run brought to a good end, as the ledger has it."""
-    from ingestion import daily
+    from ingestion.runs.verdict import good_ends
 
-    loaded = daily.good_ends(run, "load")
+    loaded = good_ends(run, "load")
     return [contract_id for contract_id in planned if contract_id not in loaded]
 
 

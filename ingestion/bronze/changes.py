@@ -172,19 +172,19 @@ def _events_of_staged(contract: Contract, since: datetime | None) -> str:
     return f"select e.* from events e where exists (select 1 from staged t where {matches}){recent}"
 
 
-def vanished_keys(contract: Contract) -> str:
+def vanished_keys(contract: Contract, source_keys: str = "source_keys") -> str:
     """Return the live keys that the source no longer has, with `_newest`."""
     return (
         f"select l.* from ({live(contract)}) l where not l._deleted and not exists "
-        f"(select 1 from source_keys k where {_same(contract.key_names, 'l', 'k')})"
+        f"(select 1 from {source_keys} k where {_same(contract.key_names, 'l', 'k')})"
     )
 
 
-def reported_keys(contract: Contract) -> str:
+def reported_keys(contract: Contract, deleted_keys: str = "deleted_keys") -> str:
     """Return the live keys that the source reports as deleted, with `_newest`."""
     return (
         f"select l.* from ({live(contract)}) l where not l._deleted and exists "
-        f"(select 1 from deleted_keys k where {_same(contract.key_names, 'l', 'k')})"
+        f"(select 1 from {deleted_keys} k where {_same(contract.key_names, 'l', 'k')})"
     )
 
 
@@ -193,7 +193,14 @@ def count_live(contract: Contract) -> str:
 
 
 def delete_rows(
-    contract: Contract, *, moment: datetime, sequence: int, batch: int, first_row: int, ingested_at: datetime
+    contract: Contract,
+    gone_keys: str = "gone_keys",
+    *,
+    moment: datetime,
+    sequence: int,
+    batch: int,
+    first_row: int,
+    ingested_at: datetime,
 ) -> str:
     """Return one D row per gone key: keys only, in force at the fixed point or just after the newest event."""
     fields = []
@@ -208,11 +215,11 @@ def delete_rows(
         f"row_number() over (order by {by_key}) + {first_row - 1} as _row, "
         f"{literal(contract.system)} as _source_system, "
         f"{_instant(ingested_at)} as _ingested_at, "
-        f"{literal(contract.version)} as _contract_version from gone_keys v"
+        f"{literal(contract.version)} as _contract_version from {gone_keys} v"
     )
 
 
-def lacking_keys(contract: Contract) -> str:
+def lacking_keys(contract: Contract, source_keys: str = "source_keys", *, staged: str = "staged") -> str:
     """
     Return the keys that the source has and the lake will lack, or hold as deleted, after the staged rows.
 
@@ -225,10 +232,10 @@ def lacking_keys(contract: Contract) -> str:
     if contract.mode is Mode.INCREMENTAL and contract.null_watermark is NullWatermark.INCLUDE and contract.watermark:
         columns, is_undated = (contract.watermark,), f" or l.{quote(contract.watermark)} is null"
     return (
-        f"select {', '.join(f'k.{quote(n)}' for n in contract.key_names)} from source_keys k "
+        f"select {', '.join(f'k.{quote(n)}' for n in contract.key_names)} from {source_keys} k "
         f"left join ({live(contract, columns)}) l on {_same(contract.key_names, 'k', 'l')} "
         f"where (l.{first_key} is null or l._deleted{is_undated}) "
-        f"and not exists (select 1 from staged s where {_same(contract.key_names, 's', 'k')}) "
+        f"and not exists (select 1 from {staged} s where {_same(contract.key_names, 's', 'k')}) "
         f"and not exists (select 1 from refused_keys r where {_same(contract.key_names, 'r', 'k')})"
     )
 

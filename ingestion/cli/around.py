@@ -9,10 +9,11 @@ import click
 from rich.console import Console
 from rich.text import Text
 
+from ingestion.admin.doctor import examine
 from ingestion.admin.maintenance import KEEP
 from ingestion.admin.maintenance import maintain as maintain_tables
 from ingestion.admin.mending import TableMended, mend_lake
-from ingestion.admin.status import examine, table_statuses
+from ingestion.admin.status import table_statuses
 from ingestion.cli.base import Output, settings, with_output
 from ingestion.cli.fitting import FittingTable
 from ingestion.errors import ConfigurationError, LakeError

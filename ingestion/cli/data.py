@@ -14,14 +14,15 @@ from ingestion.cli.base import Output, settings, with_output
 from ingestion.cli.fitting import FittingTable
 from ingestion.cli.gap_tables import gap_table
 from ingestion.contracts.window import FixedPoint
-from ingestion.daily import DayResult, raise_if_red, run_day, verdict
+from ingestion.daily import DayResult, run_day
 from ingestion.errors import ConfigurationError
 from ingestion.lake import duck
 from ingestion.load.load_table import load_table
 from ingestion.load.plan import LoadPlan, plan_load
-from ingestion.load.steps import LoadResult
+from ingestion.load.result import LoadResult
 from ingestion.runs.context import Context, open_context
 from ingestion.runs.each import as_list, each, raise_failed
+from ingestion.runs.verdict import raise_if_red, verdict
 from monitoring import ledger_views
 from monitoring.ledger_views import TableGap
 

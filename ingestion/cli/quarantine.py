@@ -10,9 +10,9 @@ from ingestion.cli.base import Group, Output, settings, with_output
 from ingestion.cli.data import chosen_tables, print_loads
 from ingestion.cli.fitting import FittingTable
 from ingestion.cli.gaps import until_moment
-from ingestion.gaps.repair import replay_quarantine
 from ingestion.gaps.waivers import waive_entries
 from ingestion.lake import duck
+from ingestion.load.replay import replay_quarantine
 from ingestion.runs.context import open_context
 from ingestion.runs.each import as_list, each, raise_failed
 

@@ -36,7 +36,7 @@ from ingestion.lake.mask_salt import SALT
 from ingestion.lake.names import LAYERS
 from ingestion.lake.storage.login import is_remote
 from ingestion.load.load_table import load_table
-from ingestion.load.steps import LoadResult
+from ingestion.load.result import LoadResult
 from ingestion.reconcile.gap import OK, OK_IN_PART, GapReport
 from ingestion.runs.context import Context, initialise, open_context
 from ingestion.settings import Connection, Settings

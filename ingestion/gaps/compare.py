@@ -13,10 +13,10 @@ from ingestion.contracts.model import Mode
 from ingestion.contracts.window import FixedPoint
 from ingestion.errors import SnapshotLostError
 from ingestion.gaps.result import Compared
-from ingestion.gaps.table_comparison import hours_since_load, open_comparison
-from ingestion.load.steps import newest_load
+from ingestion.gaps.table_comparison import open_comparison
 from ingestion.reconcile.leaves import Finding
 from ingestion.runs.context import Context
+from ingestion.runs.source_state import hours_since_load, newest_load
 from ingestion.sources.base import Snapshot
 
 

@@ -14,7 +14,7 @@ from ingestion.errors import ApprovalNeededError
 from ingestion.gaps.compare import compare_in, whole_key_differences
 from ingestion.gaps.differences import Judged, settle_differences
 from ingestion.gaps.lake_sql import EXPLAINED
-from ingestion.load.steps import allowed_rows
+from ingestion.load.deletes import allowed_rows
 from ingestion.reconcile.leaves import Finding
 from ingestion.runs.context import Context
 from ingestion.sources.base import Snapshot

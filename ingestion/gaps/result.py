@@ -3,44 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 
 import pyarrow as pa
 
 from ingestion.contracts.model import Contract
-from ingestion.contracts.window import Window
+from ingestion.gaps.bound import Bound
 from ingestion.reconcile.comparison import Comparison, Outcome
 from ingestion.reconcile.leaves import Finding
-
-
-@dataclass(frozen=True, slots=True)
-class Bound:
-    """
-    What both sides are compared up to.
-
-    `text` is a watermark or a version of the change log: what is `committed`, or further on where the newest load
-    failed and should have reached. `future` is the watermark from which on rows are ahead of the source's clock, and so
-    not in flight. `is_exact`: whatever changed later can be told from what is lost, so a difference is one. `low` is
-    where the next window begins. Of a table that `is_never_loaded` everything is missing, and nothing in flight.
-    """
-
-    text: str | None = None
-    is_exact: bool = False
-    low: str | None = None
-    is_never_loaded: bool = False
-    committed: str | None = None
-    future: str | None = None
-
-    @property
-    def in_flight(self) -> Window:
-        """The rows that changed since the bound, and no others: one without a change time is never in flight."""
-        return Window(low=self.text, high=self.future, nulls=False)
-
-    @property
-    def compared(self) -> Window:
-        """All rows that are not in flight."""
-        return Window() if self.text is None else replace(self.in_flight, inverted=True)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,35 +5,33 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import datetime
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.fs as pafs
 
 from ingestion.bronze import entries
 from ingestion.bronze.table import BronzeState, BronzeTable
 from ingestion.bronze.workbench.embedded import Workbench, open_workbench
 from ingestion.contracts.drift import FoundColumn
-from ingestion.contracts.model import Contract, Deletes, Mode
+from ingestion.contracts.model import Contract, Mode
 from ingestion.contracts.window import Window
 from ingestion.extract import windows
 from ingestion.gaps import lake_sql
+from ingestion.gaps.bound import Bound, find_bound
 from ingestion.gaps.comparable_columns import fetched_plan, not_compared, trusted_plan
 from ingestion.gaps.fetched import MISFITS, Asked, fetched
+from ingestion.gaps.found_keys import compare_keys, explain_keys
 from ingestion.gaps.lake_side import IN_FLIGHT, LakeRows, open_rows
-from ingestion.gaps.lake_sql import AWAITED, EXPLAINED
-from ingestion.gaps.result import Bound, Compared
+from ingestion.gaps.result import Compared
 from ingestion.lake.staging import ParquetStage
 from ingestion.load.entries import stage_refused
-from ingestion.load.steps import NewestLoad, committed_watermark, newest_load
 from ingestion.reconcile.comparison import Budget, Comparison, Outcome, Rung
 from ingestion.reconcile.ladder import compare_sides
-from ingestion.reconcile.leaves import LAKE_PARTITION, LAKE_ROWS, SOURCE_ROWS, Finding
+from ingestion.reconcile.leaves import Finding
 from ingestion.reconcile.ports import source_side
-from ingestion.reconcile.sides import PARTITION
 from ingestion.runs.context import Context
+from ingestion.runs.source_state import NewestLoad, hours_since_load, newest_load
 from ingestion.sources.base import ChangeFeed, Slice, Snapshot
 
 _BY_COUNT = "this server cannot hash the key: rows were counted, contents were not compared"
@@ -108,35 +106,10 @@ class TableComparison:
         return self._known(self._read_whole_keys(bound), bound)
 
     def _bound(self, *, is_loaded_state: bool) -> Bound:
-        contract = self.contract
-        committed = committed_watermark(self.context, self.table, self.state)
-        if contract.mode is Mode.FULL:
-            return Bound(is_exact=is_loaded_state, is_never_loaded=self.state.is_empty)
-        if committed is None:
-            return Bound(is_never_loaded=self.state.is_empty)
-        reached = self._reached(committed)
-        if contract.mode is Mode.CHANGES:
-            is_kept = self.feed is not None and self.feed.reaches_back(contract, reached)
-            return Bound(reached, is_exact=is_kept, committed=committed)
-        return Bound(
-            reached,
-            is_exact=True,
-            low=windows.minus(contract, committed, contract.overlap),
-            committed=committed,
-            future=windows.future_limit(contract, self.snapshot.fixed_point),
+        point = self.snapshot.fixed_point
+        return find_bound(
+            self.context, self.table, self.state, point, feed=self.feed, last=self.last, is_loaded_state=is_loaded_state
         )
-
-    def _reached(self, committed: str) -> str:
-        """Return where the newest load came to, or should have: what changed before is not in flight any more."""
-        contract, state, point = self.contract, self.state, self.last.failed_at
-        if contract.mode is Mode.CHANGES:
-            is_logged = point is not None and point.kind == "change_tracking"
-            return str(max(int(committed), int(point.value))) if point is not None and is_logged else committed
-        # a load that found nothing but bad rows committed no batch: what it came to stands in the ledger only
-        noted = self.context.journal.watermark(contract.id, state.batch, since=state.ingested_at)
-        clock = None if point is None else windows.clock_text(contract, point.moment)
-        texts = [text for text in (committed, noted, clock) if text is not None]
-        return max(texts, key=lambda text: windows.order(contract, text))
 
     def _slice(self, bound: Bound) -> Slice:
         if self.feed is not None and bound.text is not None and bound.is_exact:
@@ -232,7 +205,7 @@ class TableComparison:
             self.bench.connection.register("found", keys)
             known[kind] = self.bench.select(lake_sql.known_of_found(self.contract))
             self.bench.connection.unregister("found")
-        return {kind: self._judged(kind, keys, bound) for kind, keys in _with_repeated(known).items()}
+        return explain_keys(self.contract, known, bound)
 
     def _refused_beyond(self, known: Mapping[Finding, pa.Table]) -> Mapping[str | None, int]:
         """Count the quarantined rows that the source shows and the lake lacks, without those of found keys."""
@@ -256,14 +229,6 @@ class TableComparison:
         self.queries += 1
         yield from self.snapshot.read_keys(self.contract, Window(low=bound.low))
 
-    def _judged(self, kind: Finding, keys: pa.Table, bound: Bound) -> pa.Table:
-        rows = keys.num_rows
-        if kind is Finding.MISSING_IN_SOURCE:  # a row that is gone has no place in a window and in the quarantine
-            keys = _with_column(keys, EXPLAINED, pa.repeat(pa.scalar(False), rows))
-        if _is_awaited(self.contract, kind, bound):
-            keys = _with_column(keys, AWAITED, pa.repeat(pa.scalar(True), rows))
-        return keys
-
     def _lag_hours(self, bound: Bound, in_flight: int) -> float | None:
         """Return by how much the source's newest change is ahead of the lake; None where that has no measure."""
         contract, snapshot = self.contract, self.snapshot
@@ -278,61 +243,6 @@ class TableComparison:
         return None if bound.committed is None else max(0.0, windows.hours_between(contract, bound.committed, newest))
 
 
-def compare_keys(contract: Contract, bench: Workbench) -> dict[Finding, pa.Table]:
-    """Return the keys of `source_keys` and `live_rows` that one side lacks or that come again, as the ladder does."""
-    queries = {
-        Finding.MISSING_IN_LAKE: lake_sql.missing_keys(contract),
-        Finding.MISSING_IN_SOURCE: lake_sql.extra_keys(contract),
-        Finding.DUPLICATED: lake_sql.repeated_keys(contract),
-    }
-    found = {kind: bench.select(lake_sql.as_found(contract, query)) for kind, query in queries.items()}
-    return {kind: keys for kind, keys in found.items() if keys.num_rows}
-
-
 def _misfit(contract: Contract, names: Iterable[str]) -> str:
     promised = ", ".join(f"{name} ({contract.column(name).physical_type})" for name in names)
     return f"the source has keys that the contract's type cannot hold: {promised}"
-
-
-def _with_repeated(known: Mapping[Finding, pa.Table]) -> Mapping[Finding, pa.Table]:
-    """
-    Return keys that were found missing, but are in the lake, as duplicated.
-
-    Their other row stands in a partition, or beyond the bound, where both sides are equal or were not looked at.
-    """
-    missing = known.get(Finding.MISSING_IN_LAKE)
-    if missing is None or not pc.any(missing.column(lake_sql.IS_LIVE)).as_py():
-        return known
-    is_live = missing.column(lake_sql.IS_LIVE)
-    again = missing.filter(is_live)
-    again = _with_column(again, LAKE_PARTITION, again.column(PARTITION))
-    again = _with_column(again, SOURCE_ROWS, pc.add(again.column(SOURCE_ROWS), 1))
-    again = _with_column(again, LAKE_ROWS, pc.add(again.column(LAKE_ROWS), 1))
-    repeated = [known[Finding.DUPLICATED]] if Finding.DUPLICATED in known else []
-    others = {Finding.DUPLICATED: pa.concat_tables([*repeated, again])}
-    left = missing.filter(pc.invert(is_live))
-    return {**known, Finding.MISSING_IN_LAKE: left, **others}
-
-
-def _is_awaited(contract: Contract, kind: Finding, bound: Bound) -> bool:
-    """Tell whether the next load looks for all keys of a kind, whenever their rows changed."""
-    if contract.mode is Mode.FULL or not bound.is_exact:
-        return True
-    if kind in (Finding.CHANGED, Finding.DUPLICATED):
-        return False
-    if kind is Finding.MISSING_IN_SOURCE and contract.mode is Mode.INCREMENTAL:
-        return True  # nothing tells when a row was deleted: it may have been a moment ago
-    return contract.deletes is Deletes.KEYS
-
-
-def hours_since_load(context: Context, contract: Contract, now: datetime) -> float | None:
-    rows = context.journal.select(
-        "select max(fixed_point) as at from ops.runs where step = 'load' and subject = ? and status <> 'failed'",
-        [contract.id],
-    )
-    at = rows[0]["at"] if rows else None
-    return None if at is None else max(0.0, (now - datetime.fromisoformat(at)).total_seconds() / 3600)
-
-
-def _with_column(table: pa.Table, name: str, values: pa.Array) -> pa.Table:
-    return table.set_column(table.schema.get_field_index(name), name, values)

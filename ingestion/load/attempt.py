@@ -20,16 +20,20 @@ from ingestion.extract.chunk_ledger import ChunkLedger, ChunkPlan
 from ingestion.load.batch import Batch
 from ingestion.load.checks import judge_batch, record_quality
 from ingestion.load.chunks import ROW_NUMBERS, ChunkWork, chunk_rows, read_chunks
-from ingestion.load.steps import (
-    LoadResult,
-    batch_metadata,
+from ingestion.load.deletes import (
     check_brake,
-    committed_watermark,
-    fetch,
-    plan_for,
-    result_of,
+    lacking_keys,
+    reported_keys,
+    source_keys,
+    stage_deletes,
+    vanished_keys,
 )
+from ingestion.load.plan import plan_for
+from ingestion.load.publish import publish, refresh_checkpoint, review_rows
+from ingestion.load.result import LoadResult, result_of
+from ingestion.load.rows import StagedRows, admit, entries_to_ask, fetch, take
 from ingestion.runs.context import Context
+from ingestion.runs.watermark import committed_watermark
 from ingestion.sources.base import ChangeFeed, Snapshot, Source
 
 
@@ -60,43 +64,51 @@ class ReadPlan:
     warnings: tuple[str, ...] = ()
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TableLoad:
     context: Context
-    contract: Contract
-    table: BronzeTable
-    state: BronzeState
     source: Source
     snapshot: Snapshot
     found: tuple[FoundColumn, ...]
     batch: Batch
     ledger: ChunkLedger
-    allow_deletes: bool
     row: dict[str, Any]
     """The step's row in the ledger: what is committed is noted there at once."""
 
-    def run(self, *, full: bool, drifts: list[Drift]) -> LoadResult:
+    @property
+    def contract(self) -> Contract:
+        return self.batch.contract
+
+    @property
+    def table(self) -> BronzeTable:
+        return self.batch.table
+
+    @property
+    def state(self) -> BronzeState:
+        return self.batch.state
+
+    def run(self, *, full: bool, allow_deletes: bool, drifts: list[Drift]) -> LoadResult:
         plan = self._plan(None if full else committed_watermark(self.context, self.table, self.state), full=full)
         must_catch_up = False
         if plan.since is not None:
-            self._take_changes(plan.since)
+            staged = self._take_changes(plan.since)
         elif (chunks := self._chunks(plan)) is not None:
-            self._take_chunks(plan, chunks)
+            staged = self._take_chunks(plan, chunks)
             must_catch_up = not self.source.shares(chunks.fixed_point)
             plan = replace(plan, watermark=chunks.watermark)
         else:
-            self._take(plan)
-        fetched = self._settle_deletes(plan) if self._appends and not self.state.is_empty else 0
+            staged = self._take(plan)
+        fetched = 0
+        if self._appends and not self.state.is_empty:
+            fetched = self._settle_deletes(plan, staged, allow_deletes=allow_deletes)
         fetched += self._look_again(plan)
-        self.batch.settle_entries(whole=self._reads_all(plan))
-        self.batch.drop_known_bad()
-        outcomes, warnings = judge_batch(self.context, self.batch)
-        metadata = batch_metadata(self.context, self.contract, self.batch, watermark=plan.watermark, window=plan.window)
-        number = self.row["batch"] = self.batch.commit(metadata)
+        reviewed = review_rows(self.batch, whole=self._reads_all(plan))
+        outcomes, warnings = judge_batch(self.context, self.batch, reviewed)
+        number = publish(self.context, self.batch, reviewed, watermark=plan.watermark, window=plan.window)
+        self.row["batch"] = number
         record_quality(self.context, self.contract, self.batch, outcomes)
         return result_of(
             self.context,
-            self.contract,
             self.batch,
             number,
             plan.watermark,
@@ -112,10 +124,10 @@ class TableLoad:
 
     def _look_again(self, plan: ReadPlan) -> int:
         """Read the rows of quarantine entries that nothing has shown: one that was mended is new, wherever it is."""
-        keys = None if self._reads_all(plan) else self.batch.entries_to_ask()
+        keys = None if self._reads_all(plan) else entries_to_ask(self.batch)
         if keys is None or not keys.num_rows:
             return 0
-        return fetch(self.contract, self.snapshot, self.found, self.batch, keys, may_be_gone=True)
+        return fetch(self.batch, self.snapshot, self.found, keys, may_be_gone=True)
 
     @property
     def _appends(self) -> bool:
@@ -149,21 +161,23 @@ class TableLoad:
             "found none. No rows were read. Enable Change Tracking on it, or use mode incremental or full."
         )
 
-    def _take(self, plan: ReadPlan) -> None:
+    def _take(self, plan: ReadPlan) -> StagedRows:
         expected = self.snapshot.count(self.contract, plan.window)
         rows = self.snapshot.read(self.contract, plan.window, found=self.found)
-        self.batch.take(rows, op=self._op(plan), new_rows=self._new_rows(plan), future=plan.future)
+        staged = take(self.batch, rows, op=self._op(plan), new_rows=self._new_rows(plan), future=plan.future)
         self._check_count(expected, "in the window")
+        return staged
 
     def _op(self, plan: ReadPlan) -> str:
         return "R" if plan.full or self.state.is_empty else "U"
 
-    def _take_changes(self, since: str) -> None:
+    def _take_changes(self, since: str) -> StagedRows:
         feed = self._feed()
         expected = feed.count_changes(self.contract, since)
         rows = feed.read_changes(self.contract, since, found=self.found)
-        self.batch.take(rows, op="U", new_rows=self._changed(self.contract.content_names, op=None))
+        staged = take(self.batch, rows, op="U", new_rows=self._changed(self.contract.content_names, op=None))
         self._check_count(expected, f"changed since version {since}")
+        return staged
 
     def _check_count(self, expected: int, where: str) -> None:
         if self.batch.tally.read != expected:
@@ -187,7 +201,7 @@ class TableLoad:
         self.ledger.begin(new)
         return new
 
-    def _take_chunks(self, plan: ReadPlan, chunks: ChunkPlan) -> None:
+    def _take_chunks(self, plan: ReadPlan, chunks: ChunkPlan) -> StagedRows:
         connection = self.context.settings.connection(self.contract.system)
         stamp = self.batch.stamp(self._op(plan))
         work = ChunkWork(
@@ -195,9 +209,10 @@ class TableLoad:
         )
         reads = read_chunks(work, self.ledger, on_spark=self.context.engine.name == "spark")
         last = len(reads) * ROW_NUMBERS + 1
-        self.batch.admit(reads, stamp=stamp, new_rows=self._new_rows(plan), last_row=last)
+        staged = admit(self.batch, reads, stamp=stamp, new_rows=self._new_rows(plan), last_row=last)
         if self.source.shares(chunks.fixed_point):
             self._check_count(self.snapshot.count(self.contract, plan.window), "in the window")
+        return staged
 
     def _new_rows(self, plan: ReadPlan) -> changes.NewRows | None:
         """Return what finds the rows that the lake lacks among the staged ones; None keeps all."""
@@ -215,20 +230,21 @@ class TableLoad:
         moment = self.batch.fixed_point.moment
         return changes.changed_state(self.contract, compared, op=op, moment=moment, since=since)
 
-    def _settle_deletes(self, plan: ReadPlan) -> int:
+    def _settle_deletes(self, plan: ReadPlan, staged: StagedRows, *, allow_deletes: bool) -> int:
         """Stage deletes, and fetch what the read did not show. Returns the rows fetched."""
         if self.contract.deletes is Deletes.NONE:
             return 0
-        has_read_all = self._reads_all(plan)
+        batch, keys, lacking = self.batch, None, None
         if plan.since is not None and self.contract.deletes is Deletes.CHANGES:
-            self.batch.set_deleted_keys(self._feed().read_deleted(self.contract, plan.since))
+            gone = reported_keys(batch, self._feed().read_deleted(self.contract, plan.since))
         else:  # where all rows were read, their states were compared already
-            keys = None if has_read_all else self.snapshot.read_keys(self.contract, Window())
-            self.batch.set_source_keys(keys)
-        check_brake(self.contract, self.batch, allow_deletes=self.allow_deletes)
-        has_all_keys = not has_read_all and self.contract.deletes is Deletes.KEYS
-        lacking = self.batch.lacking_keys() if has_all_keys else None
-        self.batch.delete_vanished()
-        fetched = fetch(self.contract, self.snapshot, self.found, self.batch, lacking) if lacking else 0
-        self.batch.refresh_checkpoint()
+            shown = None if self._reads_all(plan) else self.snapshot.read_keys(self.contract, Window())
+            keys = source_keys(batch, staged, shown)
+            gone = vanished_keys(batch, keys)
+        allowed = check_brake(batch, gone, allow_deletes=allow_deletes)
+        if keys is not None and not self._reads_all(plan) and self.contract.deletes is Deletes.KEYS:
+            lacking = lacking_keys(batch, keys)
+        stage_deletes(batch, allowed)
+        fetched = fetch(batch, self.snapshot, self.found, lacking) if lacking else 0
+        refresh_checkpoint(batch)
         return fetched

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
 
 from ingestion.contracts.drift import Drift, FoundColumn, find_drift
-from ingestion.contracts.model import NULL_RULE, Contract, DriftAction, NullWatermark
-from ingestion.errors import Break, BrokenContractError, QuarantineLimitError
+from ingestion.contracts.model import NULL_RULE, BronzeMode, Contract, DriftAction, NullWatermark
+from ingestion.errors import Break, BrokenContractError, ConfigurationError, QuarantineLimitError
 from ingestion.extract.quality import MIN_ROWS_TO_JUDGE, QualityOutcome, evaluate
 from ingestion.load.batch import Batch
+from ingestion.load.publish import ReviewedRows, new_breaks
 from ingestion.runs.context import Context
 
 FEW_BAD_ROWS = 100
 """So many bad rows of a big table stop no load, whatever share of its window they are."""
 
 
-def judge_batch(context: Context, batch: Batch) -> tuple[list[QualityOutcome], tuple[str, ...]]:
+def judge_batch(context: Context, batch: Batch, reviewed: ReviewedRows) -> tuple[list[QualityOutcome], tuple[str, ...]]:
     """Compare bad rows and quality checks with the contract's limits. Raises QuarantineLimitError."""
     contract = batch.contract
     refuse_null_watermarks(batch)
@@ -25,7 +27,8 @@ def judge_batch(context: Context, batch: Batch) -> tuple[list[QualityOutcome], t
     judged = batch.tally.read - batch.counts.known_bad
     percent = 100.0 * batch.counts.quarantined / judged if judged else 0.0
     too_many = _is_too_many(batch, judged)
-    breaks = ", ".join(f"{mark} {count}" for mark, count in batch.broken_new().items())
+    counts = new_breaks(batch, reviewed)
+    breaks = ", ".join(f"{mark} {count}" for mark, count in counts.items())
     if failed or too_many:
         record_quality(context, contract, batch, outcomes)
         finding = "; ".join(f"{o.check_id}: promised {o.promised}, found {o.found:g}" for o in failed) or (
@@ -34,7 +37,7 @@ def judge_batch(context: Context, batch: Batch) -> tuple[list[QualityOutcome], t
         )
         raise QuarantineLimitError(
             f"{contract.id}: {finding}. Nothing was committed, and the source still has every row. "
-            f"Repair the source, or release a contract version that promises less{_way_out(contract, batch)}."
+            f"Repair the source, or release a contract version that promises less{_way_out(contract, counts)}."
         )
     warnings = [f"{o.check_id}: promised {o.promised}, found {o.found:g}" for o in outcomes if o.outcome == "warn"]
     if batch.counts.quarantined and percent > contract.quarantine_warn_percent:
@@ -68,10 +71,10 @@ def refuse_null_watermarks(batch: Batch) -> None:
     )
 
 
-def _way_out(contract: Contract, batch: Batch) -> str:
+def _way_out(contract: Contract, breaks: Mapping[str, int]) -> str:
     """Name the key that lets rows without a watermark pass, if such rows are among the bad ones."""
     marks = {f"{contract.watermark}:{rule}" for rule in (NULL_RULE, "required")}
-    if marks.isdisjoint(batch.broken_new()):
+    if marks.isdisjoint(breaks):
         return ""
     return f"; rows without {contract.watermark} are loaded where it says nullWatermark: include"
 
@@ -107,3 +110,13 @@ def check_drift(context: Context, contract: Contract, found: tuple[FoundColumn, 
     if failing:
         raise BrokenContractError(contract.id, failing)
     return drifts
+
+
+def require_history(contract: Contract, verb: str) -> Contract:
+    """Return the contract of a table whose Bronze is a log. Raises ConfigurationError for any other."""
+    if contract.bronze is BronzeMode.APPEND:
+        return contract
+    raise ConfigurationError(
+        f"{contract.id}: a {verb} appends to a log, but this table's Bronze is {contract.bronze}. Nothing was done. "
+        f"Load it again instead: lakehouse load --full {contract.id}"
+    )

@@ -19,12 +19,9 @@ from ingestion.load.attempt import TableLoad, catches_up
 from ingestion.load.batch import open_batch
 from ingestion.load.checks import check_drift
 from ingestion.load.chunks import chunk_ledger
-from ingestion.load.steps import (
-    LoadResult,
-    ledger_columns,
-    note_fixed_point,
-)
+from ingestion.load.result import LoadResult, ledger_columns
 from ingestion.runs.context import Context
+from ingestion.runs.source_state import note_fixed_point
 
 READS = 3  # of one table in one load, where the source gives fixed points up
 
@@ -109,13 +106,23 @@ def _load_at(
             drifts = check_drift(context, contract, found)
             grown = add_new_columns(context, contract, drifts)
             if grown is None:
-                with open_batch(table, state, snapshot.fixed_point, memory_limit=context.settings.load_memory) as batch:
-                    if begun is not None:
-                        batch.ingested_at, batch.fixed_point = begun.ingested_at, begun.fixed_point
+                with open_batch(
+                    table,
+                    state,
+                    snapshot.fixed_point if begun is None else begun.fixed_point,
+                    memory_limit=context.settings.load_memory,
+                    ingested_at=None if begun is None else begun.ingested_at,
+                ) as batch:
                     load = TableLoad(
-                        context, contract, table, state, source, snapshot, found, batch, ledger, allow_deletes, row
+                        context=context,
+                        source=source,
+                        snapshot=snapshot,
+                        found=found,
+                        batch=batch,
+                        ledger=ledger,
+                        row=row,
                     )
-                    result = load.run(full=full, drifts=drifts)
+                    result = load.run(full=full, allow_deletes=allow_deletes, drifts=drifts)
     except (SnapshotLostError, PermanentError):
         with suppress(OSError):
             ledger.clear()  # the rows are of a state that is gone, or nobody may want them

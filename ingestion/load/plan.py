@@ -1,4 +1,4 @@
-"""Shows what a load would do, and writes nothing."""
+"""Plans the window of a load, and shows what a load would do. Writes nothing."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from ingestion.contracts.drift import bronze_drift, find_drift
-from ingestion.contracts.model import Deletes, DriftAction, Mode
+from ingestion.contracts.model import Contract, Deletes, DriftAction, Mode
 from ingestion.contracts.window import Window
+from ingestion.extract import windows
 from ingestion.load.chunks import chunk_rows
-from ingestion.load.steps import committed_watermark, plan_for
 from ingestion.runs.context import Context
+from ingestion.runs.watermark import committed_watermark
+from ingestion.sources.base import Snapshot
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +46,15 @@ class LoadPlan:
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
+
+
+def plan_for(contract: Contract, snapshot: Snapshot, committed: str | None) -> windows.WindowPlan:
+    """Plan the window of an incremental table at a fixed point."""
+    future = windows.future_limit(contract, snapshot.fixed_point)
+    highest = snapshot.highest_watermark(contract, below=future) if future is not None else None
+    if future is None:
+        highest = snapshot.highest_watermark(contract, below=str(2**63 - 1))
+    return windows.plan_window(contract, committed=committed, highest=highest, fixed_point=snapshot.fixed_point)
 
 
 def plan_load(context: Context, contract_id: str, *, full: bool = False) -> LoadPlan:

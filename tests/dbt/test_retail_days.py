@@ -23,7 +23,7 @@ from ingestion.gaps.repair import repair_table
 from ingestion.lake import duck
 from ingestion.lake.layout import open_lake
 from ingestion.load.load_table import load_table
-from ingestion.load.steps import LoadResult
+from ingestion.load.result import LoadResult
 from ingestion.reconcile.gap import GapReport
 from ingestion.runs.context import Context, open_context
 from ingestion.settings import Settings

@@ -15,11 +15,12 @@ from ingestion.errors import (
     RetypeError,
 )
 from ingestion.gaps.record import record_sync_gap
-from ingestion.gaps.repair import repair_table, replay_quarantine
+from ingestion.gaps.repair import repair_table
 from ingestion.lake.embedded.engine import DeltaRs
 from ingestion.load.accept_contract import Accepted, accept_drift
 from ingestion.load.load_table import load_table
 from ingestion.load.plan import plan_load
+from ingestion.load.replay import replay_quarantine
 from ingestion.runs.context import initialise
 from tests.engines.conftest import Company
 

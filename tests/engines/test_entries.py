@@ -10,11 +10,11 @@ from deltalake import write_deltalake
 
 from ingestion.admin.status import table_statuses
 from ingestion.gaps.record import record_sync_gap
-from ingestion.gaps.repair import replay_quarantine
 from ingestion.gaps.waivers import waive_entries
 from ingestion.lake import duck
 from ingestion.load.load_table import load_table
-from ingestion.load.steps import LoadResult
+from ingestion.load.replay import replay_quarantine
+from ingestion.load.result import LoadResult
 from ingestion.reconcile.gap import GapReport
 from tests.engines.conftest import Company
 

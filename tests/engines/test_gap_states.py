@@ -10,7 +10,6 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from ingestion import daily
 from ingestion.errors import BrokenContractError, ConfigurationError
 from ingestion.gaps.record import record_sync_gap
 from ingestion.gaps.repair import repair_table
@@ -19,6 +18,7 @@ from ingestion.ledger import tables
 from ingestion.load.load_table import load_table
 from ingestion.reconcile.gap import GapReport
 from ingestion.runs.context import initialise
+from ingestion.runs.verdict import verdict
 from tests.engines.conftest import Company
 
 PEOPLE, CITIES = "crm.people", "crm.cities"
@@ -246,10 +246,10 @@ def test_day_is_red_by_what_is_confirmed_and_not_by_what_may_be_in_flight(loaded
     loaded.amend("people", "criticalGapPercent: 50,", "criticalGapPercent: 1,")
     loaded.sql("delete from people where id = 2")
     suspected = gap(loaded)
-    quiet = [line for line in daily.verdict(loaded.context(), "run-1", [PEOPLE]) if line.startswith("gap ")]
+    quiet = [line for line in verdict(loaded.context(), "run-1", [PEOPLE]) if line.startswith("gap ")]
     load_table(loaded.context(), PEOPLE)
     gap(loaded)
-    red = [line for line in daily.verdict(loaded.context(), "run-1", [PEOPLE]) if line.startswith("gap ")]
+    red = [line for line in verdict(loaded.context(), "run-1", [PEOPLE]) if line.startswith("gap ")]
 
     assert (suspected.severity, quiet) == ("CRITICAL", [])
     assert red == ["gap crm.people: CRITICAL, -1 rows"]

@@ -15,9 +15,9 @@ from ingestion.errors import (
     QuarantineLimitError,
     SourceUnavailableError,
 )
+from ingestion.load.deletes import allowed_rows
 from ingestion.load.load_table import load_table
 from ingestion.load.plan import plan_load
-from ingestion.load.steps import allowed_rows
 from ingestion.runs.context import initialise
 from ingestion.sources.duckdb import DuckDbSnapshot
 from tests.engines.conftest import HEAD, ON_BOTH_ENGINES, Company

@@ -10,8 +10,9 @@ import pytest
 
 from ingestion.errors import QuarantineLimitError
 from ingestion.gaps.record import record_sync_gap
-from ingestion.gaps.repair import repair_table, replay_quarantine
+from ingestion.gaps.repair import repair_table
 from ingestion.load.load_table import load_table
+from ingestion.load.replay import replay_quarantine
 from tests.engines.conftest import ON_BOTH_ENGINES, Company
 
 PEOPLE = "crm.people"

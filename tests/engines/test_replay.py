@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from ingestion.gaps import repair
-from ingestion.gaps.repair import replay_quarantine
+from ingestion.load import replay
 from ingestion.load.load_table import load_table
+from ingestion.load.replay import replay_quarantine
 from tests.engines.conftest import ON_BOTH_ENGINES, Company
 
 PEOPLE = "crm.people"
@@ -52,7 +52,7 @@ def test_a_replay_that_died_before_it_marked_its_rows_is_healed_by_the_next(
 ) -> None:
     refused.amend("people", "maxLength: 10", "maxLength: 20")
     with monkeypatch.context() as patch:
-        patch.setattr(repair, "_mark_replayed", lambda *a: (_ for _ in ()).throw(KeyboardInterrupt()))
+        patch.setattr(replay, "_mark_replayed", lambda *a: (_ for _ in ()).throw(KeyboardInterrupt()))
         with pytest.raises(KeyboardInterrupt):
             replay_quarantine(refused.context(), PEOPLE)
 

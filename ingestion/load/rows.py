@@ -1,0 +1,173 @@
+"""Reads rows into a batch: good and bad apart, repeated keys refused, and of the rest what the lake lacks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from ingestion.bronze import changes
+from ingestion.bronze.rows import Stamp, bronze_schema, quarantine_rows, quarantine_schema
+from ingestion.contracts.drift import FoundColumn
+from ingestion.contracts.model import DUPLICATE_RULE, Mode
+from ingestion.contracts.window import FixedPoint, Window
+from ingestion.errors import IntegrityError
+from ingestion.extract import windows
+from ingestion.extract.chunk_ledger import StagedRead
+from ingestion.lake.staging import ParquetFile, ParquetStage
+from ingestion.load.batch import Batch
+from ingestion.load.stage import stage_rows
+from ingestion.sources.base import Snapshot
+
+
+@dataclass(frozen=True, slots=True)
+class StagedRows:
+    """
+    The good rows of a batch's `read`-th read whose keys came once, in the view `relation`. The next read replaces it.
+
+    `kept` is how many of them the lake lacks.
+    """
+
+    relation: str
+    read: int
+    kept: int
+
+
+def take(
+    batch: Batch,
+    batches: Iterable[pa.RecordBatch],
+    *,
+    op: str,
+    new_rows: changes.NewRows | None,
+    future: str | None = None,
+    fixed_point: FixedPoint | None = None,
+) -> StagedRows:
+    """
+    Read rows to their end and keep what is new.
+
+    `new_rows` says which of the staged rows those are; None keeps everything.
+    """
+    stamp = batch.stamp(op, fixed_point)
+    read = stage_rows(
+        batch.contract,
+        batches,
+        filesystem=batch.filesystem,
+        folder=batch.folder,
+        stamp=stamp,
+        first_row=batch.next_row,
+        future=future,
+    )
+    return admit(batch, [read], stamp=stamp, new_rows=new_rows, last_row=batch.next_row + read.tally.read)
+
+
+def admit(
+    batch: Batch, reads: Sequence[StagedRead], *, stamp: Stamp, new_rows: changes.NewRows | None, last_row: int
+) -> StagedRows:
+    """Keep what is new of rows that are staged already, numbered below `last_row`. Else as `take`."""
+    batch.reads += 1
+    batch.next_row = last_row
+    batch.bad += [read.bad for read in reads if read.bad is not None]
+    for read in reads:
+        batch.tally.add(read.tally)
+    arrived = [read.arrived for read in reads]
+    batch.review.shown += arrived
+    rows = sum(file.rows for file in arrived)
+    batch.view("arrived", arrived)
+    repeated = batch.bench.scalar(changes.count_duplicates(batch.contract)) if rows else 0
+    if repeated:
+        _refuse_duplicates(batch, stamp, repeated)
+    batch.bench.define("staged", changes.singles(batch.contract) if repeated else "select * from arrived")
+    files = _new_files(batch, new_rows) if repeated or new_rows is not None else arrived
+    kept = sum(file.rows for file in files)
+    batch.counts.known += rows - repeated - kept
+    batch.counts.appended += kept
+    batch.kept += [file for file in files if file.rows]
+    return StagedRows("staged", batch.reads, kept)
+
+
+def _new_files(batch: Batch, new_rows: changes.NewRows | None) -> list[ParquetFile]:
+    """Stage those of the staged rows that are new; None means all."""
+    new_rows = new_rows or changes.NewRows("select * from staged")
+    for name, query in new_rows.steps:
+        batch.bench.step(name, query)
+    return [batch.stage_query(new_rows.query, "kept")]
+
+
+def fetch(
+    batch: Batch,
+    snapshot: Snapshot,
+    found: tuple[FoundColumn, ...],
+    keys: pa.Table,
+    *,
+    may_be_gone: bool = False,
+) -> int:
+    """
+    Read rows by key and stage them as R, later than anything the lake knows of their key; return how many are kept.
+
+    Raises IntegrityError if fewer rows come than the same state of the source showed keys, unless they `may_be_gone`.
+    """
+    contract = batch.contract
+    future = windows.future_limit(contract, snapshot.fixed_point) if contract.mode is Mode.INCREMENTAL else None
+    before = batch.tally.read
+    rows = snapshot.read(contract, Window(), found=found, keys=keys)
+    new_rows = changes.changed_state(contract, contract.content_names, op="R", moment=batch.fixed_point.moment)
+    kept = take(batch, rows, op="R", new_rows=new_rows, future=future).kept
+    batch.counts.fetched += kept
+    wanted = keys.drop_null().group_by(list(contract.key_names)).aggregate([]).num_rows
+    came = batch.tally.read - before
+    if (
+        came < wanted and not may_be_gone and snapshot.fixed_point.kind != "statement"
+    ):  # where rows may go between two statements
+        raise IntegrityError(
+            f"{contract.id}: the source showed {wanted} keys that are to be read, and {came} rows when asked for them. "
+            "Nothing was committed. A key that its own type cannot spell is the likely cause: compare the contract's "
+            "key types with the source's."
+        )
+    return kept
+
+
+def entries_to_ask(batch: Batch) -> pa.Table:
+    """Return the keys of open quarantine entries that this batch has not shown; `fetch` is to read them next."""
+    if not batch.review.count_open():
+        return batch.contract.key_schema.empty_table()
+    return batch.review.keys_to_ask(batch.bad)
+
+
+def define_refused_keys(batch: Batch) -> None:
+    """Make the view `refused_keys`: what bad rows bear, as the contract types it; null where a value does not fit."""
+    keys = ", ".join(changes.key_of_bad(key) for key in batch.contract.keys)
+    batch.view("bad", batch.bad or [_empty_bad(batch)])
+    batch.bench.define("refused_keys", f"select {keys} from bad")
+
+
+def _empty_bad(batch: Batch) -> ParquetFile:
+    with _open_bad(batch) as stage:
+        return stage.close()
+
+
+def _open_bad(batch: Batch) -> ParquetStage:
+    return ParquetStage(batch.filesystem, batch.path("bad"), quarantine_schema(batch.contract))
+
+
+def _refuse_duplicates(batch: Batch, stamp: Stamp, expected: int) -> None:
+    """Quarantine every copy: which of them is right cannot be known here."""
+    contract = batch.contract
+    names = contract.arrow_schema.names
+    breaks = f"{contract.key_names[0]}:{DUPLICATE_RULE}"
+    with _open_bad(batch) as stage:
+        for copies in batch.bench.reader(changes.duplicates(contract), bronze_schema(contract)):
+            rows = copies.select(names)
+            marks = pa.repeat(pa.scalar(breaks), rows.num_rows)
+            stage.write(quarantine_rows(contract, rows, marks, stamp, first_row=batch.next_row))
+            batch.next_row += rows.num_rows
+        file = stage.close()
+    if file.rows != expected:
+        raise IntegrityError(
+            f"{contract.id}: {expected} rows share a key, {file.rows} of them were quarantined. "
+            "Nothing was committed. This is a fault of the program; report it."
+        )
+    batch.bad.append(file)
+    batch.tally.good -= expected
+    batch.tally.bad += expected
+    batch.tally.broken[breaks] = batch.tally.broken.get(breaks, 0) + expected
