@@ -145,6 +145,6 @@ def test_a_load_that_is_killed_on_one_engine_is_finished_once_by_the_other(compa
 
 def killed_load(company: Company, target: str, call: int, when: str) -> subprocess.CompletedProcess[bytes]:
     root = Path(__file__).parents[2]
-    script = test_kill.SCRIPT.replace("Company(Path(sys.argv[1]))", "Company(Path(sys.argv[1]), engine=sys.argv[5])")
-    command = [sys.executable, "-c", script, str(company.folder), target, str(call), when, company.engine]
+    script = test_kill.SCRIPT.replace("Company(Path(sys.argv[1]))", "Company(Path(sys.argv[1]), engine=sys.argv[6])")
+    command = [sys.executable, "-c", script, str(company.folder), target, str(call), when, "load", company.engine]
     return subprocess.run(command, cwd=root, check=False, capture_output=True, env={**os.environ, **SETTINGS})
