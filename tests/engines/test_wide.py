@@ -52,9 +52,9 @@ def context(company: Company) -> Context:
 def test_a_change_of_any_column_of_a_wide_table_is_loaded_and_repaired(tmp_path: Path) -> None:
     wide = make_wide(tmp_path, WIDTH, 20)
     first = load_table(context(wide), WIDE)
-    wide.sql("update wide set c500 = 'new', changed_at = '2026-03-01 11:00:00' where id = 999")
+    wide.sql("update wide set c500 = 'new', changed_at = '2026-03-01 11:00:00' where id = 1")
     second = load_table(context(wide), WIDE)
-    wide.sql(f"update wide set c{WIDTH - 1} = 'late' where id = 2", "delete from wide where id = 999")
+    wide.sql(f"update wide set c{WIDTH - 1} = 'late' where id = 2", "delete from wide where id = 3")
 
     repaired = repair_table(context(wide), WIDE, allow_deletes=True)
 
