@@ -135,3 +135,15 @@ def test_the_lake_is_read_in_a_duckdb_of_ones_own_as_the_documents_say(
     exec(told.replace("lake/gold", str(tmp_path)), {})
 
     assert "4711" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", ["docs/architecture.md", "CONTRIBUTING.md"])
+def test_every_module_and_folder_that_a_map_names_exists(name: str) -> None:
+    named = set(re.findall(r"`([a-z_]+(?:/[a-z_0-9.]+)+/?)`", (ROOT / name).read_text()))
+    roots = [ROOT, ROOT / "ingestion", ROOT / "ingestion" / "contracts", ROOT / "dbt_project"]
+
+    unknown = {
+        path for path in named if not any((root / f"{path}{end}").exists() for root in roots for end in ("", ".py"))
+    }
+
+    assert unknown <= {"ops/_marks"}
