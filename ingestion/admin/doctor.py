@@ -16,7 +16,7 @@ from ingestion.contracts.odcs import read_contracts
 from ingestion.errors import LakehouseError
 from ingestion.lake.layout import open_lake
 from ingestion.lake.mask_salt import CONSEQUENCE, read_fingerprint, salt_fault
-from ingestion.lake.storage.login import is_remote
+from ingestion.lake.storage.provider import is_remote
 from ingestion.settings import Settings
 from ingestion.sources import open_source
 

@@ -17,7 +17,7 @@ import pyarrow.fs as pafs
 from ingestion.bronze.checkpoint import stale_checkpoints
 from ingestion.errors import ConcurrentWriteError, ConfigurationError
 from ingestion.lake.layout import LakeTable
-from ingestion.lake.storage.login import is_remote
+from ingestion.lake.storage.provider import is_remote
 from ingestion.runs.context import Context
 from ingestion.runs.each import each, raise_failed
 

@@ -34,7 +34,7 @@ from ingestion.lake import duck
 from ingestion.lake.layout import MARKER, lake_at
 from ingestion.lake.mask_salt import SALT
 from ingestion.lake.names import LAYERS
-from ingestion.lake.storage.login import is_remote
+from ingestion.lake.storage.provider import is_remote
 from ingestion.load.load_table import load_table
 from ingestion.load.result import LoadResult
 from ingestion.reconcile.gap import OK, OK_IN_PART, GapReport

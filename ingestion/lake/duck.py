@@ -18,8 +18,7 @@ from duckdb import Error
 from ingestion.errors import ConfigurationError, LakeError
 from ingestion.lake.layout import Lake
 from ingestion.lake.names import LAYERS
-from ingestion.lake.storage.login import is_remote, redacted
-from ingestion.lake.storage.duckdb_secrets import extensions, location, secret
+from ingestion.lake.storage.provider import is_remote, location, redacted, secret
 from ingestion.lake.storage.errors import reaching
 
 __all__ = [
@@ -127,8 +126,8 @@ def reach(connection: Connection, uri: str) -> None:
     """
     if not is_remote(uri):
         return
-    login = secret(uri, os.environ)
-    for name in extensions(login):
+    login, needed = secret(uri, os.environ)
+    for name in needed:
         load_extension(connection, name)
     try:
         connection.execute(login.statement, dict(login.values))

@@ -19,8 +19,8 @@ import pyarrow.fs as pafs
 
 from ingestion.errors import ConfigurationError, LakeError
 from ingestion.lake.names import LAYERS, ONE_LEVEL_LAYERS, TWO_LEVEL_LAYERS
-from ingestion.lake.storage.login import forget_empty, is_remote, storage_options
-from ingestion.lake.storage.duckdb_secrets import location
+from ingestion.lake.storage.provider import forget_empty, is_remote, storage_options
+from ingestion.lake.storage.provider import location
 from ingestion.lake.storage.errors import missing, reaching
 from ingestion.lake.storage.filesystem import make_folder, move, open_files
 

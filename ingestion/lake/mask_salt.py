@@ -19,7 +19,7 @@ import pyarrow.fs as pafs
 
 from ingestion.errors import ConfigurationError, LakeError, LakehouseError
 from ingestion.lake.layout import Lake
-from ingestion.lake.storage.login import is_remote
+from ingestion.lake.storage.provider import is_remote
 from ingestion.lake.storage.errors import reaching
 from ingestion.lake.storage.filesystem import move
 

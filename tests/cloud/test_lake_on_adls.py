@@ -13,7 +13,7 @@ from ingestion.lake import duck
 from ingestion.lake.base import Commit
 from ingestion.lake.embedded.engine import DeltaRs
 from ingestion.lake.layout import create_lake, lake_at, open_lake
-from ingestion.lake.storage import login
+from ingestion.lake.storage import adls as provider
 from ingestion.lake.storage.filesystem import open_files
 from tests.cloud.day import LOST_A_DAY, Played, Rows, content, play
 from tests.cloud.servers import NEEDS_AZURITE, adls, free_port
@@ -91,7 +91,7 @@ def test_a_container_that_is_missing_is_named_and_not_made(store: str) -> None:
 
 
 def test_a_key_that_is_wrong_is_told_so(store: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(login, "_EMULATOR_KEY", "QUJD" + login._EMULATOR_KEY[4:])
+    monkeypatch.setattr(provider, "EMULATOR_KEY", "QUJD" + provider.EMULATOR_KEY[4:])
 
     with pytest.raises(LakeError, match="this login has none or not enough"):
         open_lake(LAKE)

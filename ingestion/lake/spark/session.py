@@ -23,8 +23,7 @@ from typing import Any
 
 from ingestion import scratch
 from ingestion.errors import ConfigurationError
-from ingestion.lake.storage import login
-from ingestion.lake.storage.spark_settings import storage_settings
+from ingestion.lake.storage import provider
 from ingestion.settings import environment
 
 DELTA = "io.delta:delta-spark_4.2_2.13:4.4.0"
@@ -86,8 +85,8 @@ def spark_settings(
     """
     environ = os.environ if environ is None else environ
     overrides = _overrides(environ)
-    options = login.storage_options(root, environ) if storage_options is None else storage_options
-    reached = storage_settings(root, options)
+    options = provider.storage_options(root, environ) if storage_options is None else storage_options
+    reached = provider.spark_settings(root, options)
     settings = {**ALWAYS, **reached.settings, "spark.master": "local[*]", **overrides}
     if is_local(settings["spark.master"]):
         settings = {**settings, **_local_settings(Path(home), reached.packages, environ), **overrides}

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from ingestion.errors import LakeError, LakehouseError, LakeUnavailableError
 from ingestion.lake.damage import lost_data, torn_log
 from ingestion.lake.names import table_in
-from ingestion.lake.storage.login import is_remote
+from ingestion.lake.storage.provider import is_remote
 
 # in the words of Arrow, delta-rs and DuckDB, in this order
 _FROM_STORAGE = re.compile(

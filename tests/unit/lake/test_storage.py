@@ -8,8 +8,7 @@ import pytest
 
 from ingestion.errors import ConfigurationError, LakeError, LakeUnavailableError
 from ingestion.lake.layout import Lake
-from ingestion.lake.storage.login import forget_empty, redacted, storage_options
-from ingestion.lake.storage.duckdb_secrets import extensions, location, secret
+from ingestion.lake.storage.provider import forget_empty, location, redacted, secret, storage_options
 from ingestion.lake.storage.errors import reaching, told_apart
 
 S3 = "s3://lake/retail"
@@ -33,22 +32,22 @@ def test_a_temporary_login_is_taken_whole() -> None:
     given = storage_options(S3, {**AWS, "AWS_SESSION_TOKEN": "of an hour"})
 
     assert given["aws_session_token"] == "of an hour"
-    assert secret(S3, {**AWS, "AWS_SESSION_TOKEN": "of an hour"}).values["session_token"] == "of an hour"
+    assert secret(S3, {**AWS, "AWS_SESSION_TOKEN": "of an hour"})[0].values["session_token"] == "of an hour"
 
 
 def test_without_keys_each_library_asks_the_machine() -> None:
     machine = {"AWS_REGION": "eu-central-1"}
-    found = secret(S3, machine)
+    found, needed = secret(S3, machine)
 
     assert storage_options(S3, machine) == {"aws_region": "eu-central-1", "aws_conditional_put": "etag"}
-    assert (found.provider, extensions(found)) == ("credential_chain", ("httpfs", "aws"))
-    assert extensions(secret(S3, AWS)) == ("httpfs",)
+    assert (found.provider, needed) == ("credential_chain", ("httpfs", "aws"))
+    assert secret(S3, AWS)[1] == ("httpfs",)
     assert storage_options(ADLS, {}) == {"azure_storage_account_name": "company"}
-    assert secret(ADLS, {}).provider == "credential_chain"
+    assert secret(ADLS, {})[0].provider == "credential_chain"
 
 
 def test_a_store_that_is_not_amazons_is_asked_by_path() -> None:
-    found = secret(S3, {**AWS, "AWS_ENDPOINT_URL": "http://minio:9000/"})
+    found, _ = secret(S3, {**AWS, "AWS_ENDPOINT_URL": "http://minio:9000/"})
 
     assert (found.values["endpoint"], found.values["use_ssl"], found.values["url_style"]) == (
         "minio:9000",
@@ -73,7 +72,7 @@ def test_a_store_that_is_not_amazons_is_asked_by_path() -> None:
     ],
 )
 def test_azure_takes_the_login_that_it_is_given(environ: dict[str, str], option: str, provider: str) -> None:
-    given, found = storage_options(ADLS, environ), secret(ADLS, environ)
+    given, (found, _) = storage_options(ADLS, environ), secret(ADLS, environ)
 
     assert option in given
     assert not given[option].startswith("?")
@@ -85,7 +84,7 @@ def test_google_needs_a_key_that_duckdb_can_use() -> None:
     with pytest.raises(ConfigurationError, match="promised an HMAC key"):
         secret(GCS, {"GOOGLE_APPLICATION_CREDENTIALS": "key.json"})
     keys = {"GCS_HMAC_KEY_ID": "GOOG1", "GCS_HMAC_SECRET": "hmac"}
-    assert (secret(GCS, keys).kind, secret(GCS, keys).values) == ("gcs", {"key_id": "GOOG1", "secret": "hmac"})
+    assert (secret(GCS, keys)[0].kind, secret(GCS, keys)[0].values) == ("gcs", {"key_id": "GOOG1", "secret": "hmac"})
 
 
 @pytest.mark.parametrize(
@@ -115,7 +114,7 @@ def test_duckdb_asks_azure_by_the_endpoint_that_all_accounts_have() -> None:
 
 
 def test_no_secret_shows_in_a_statement_or_a_repr() -> None:
-    found = secret(S3, AWS)
+    found, _ = secret(S3, AWS)
     lake = Lake(S3, storage_options(S3, AWS))
 
     for text in (found.statement, repr(found), repr(lake)):
