@@ -18,13 +18,14 @@ from ingestion.errors import (
     SnapshotLostError,
     SourceUnavailableError,
 )
-from ingestion.sources.oracle.catalog import DictionaryRow, candidates, declaration, quote
+from ingestion.sources.oracle.catalog import DictionaryRow, candidates, declaration
 from ingestion.sources.oracle.errors import error_of
 from ingestion.sources.oracle.expressions import ORACLE, expression
 from ingestion.sources.oracle.keys import with_keys
 from ingestion.sources.oracle.predicates import in_window, lanes
 from ingestion.sources.oracle.sizes import MAX_ROWS, rows_per_fetch
 from ingestion.sources.projection import project
+from ingestion.sql.quoting import quote_oracle
 
 INSTANT = pa.timestamp("us", "UTC")
 
@@ -194,7 +195,7 @@ def test_the_exact_name_is_looked_for_before_the_folded_one() -> None:
 
 def test_a_quotation_mark_never_gets_into_a_statement() -> None:
     with pytest.raises(ValueError, match="quotation mark"):
-        quote('x" OR 1=1 --')
+        quote_oracle('x" OR 1=1 --')
 
 
 def test_a_window_over_a_column_that_is_never_null_can_use_its_index() -> None:

@@ -41,13 +41,13 @@ from ingestion.lake.base import (
 )
 from ingestion.lake.embedded.engine import DeltaRs
 from ingestion.lake.log import check_has_no_past
+from ingestion.sql.quoting import quote_spark
 from ingestion.lake.spark.frames import (
     arriving_rows,
     check_keys,
     discard,
     frame,
     needed_features,
-    quoted,
     staged_rows,
     table_at,
 )
@@ -120,7 +120,7 @@ class SparkDelta(DeltaRs):
         self._writable(uri)
         known = set(self.schema(uri).names)
         new = pa.schema([field for field in fields if field.name not in known])
-        typed = ", ".join(f"{quoted(field.name)} {field.dataType.simpleString()}" for field in from_arrow_schema(new))
+        typed = ", ".join(f"{quote_spark(field.name)} {field.dataType.simpleString()}" for field in from_arrow_schema(new))
         with _refusing_races(uri):
             for name, value in needed_features(new).items():
                 self.session.sql(f"alter table {table_at(uri)} set tblproperties ('{name}' = '{value}')")
@@ -182,7 +182,7 @@ class SparkDelta(DeltaRs):
         }.items():
             writer = writer.tableProperty(name, value)
         if partition_by:
-            writer = writer.partitionedBy(*(f.col(quoted(name)) for name in partition_by))
+            writer = writer.partitionedBy(*(f.col(quote_spark(name)) for name in partition_by))
         with _refusing_races(uri), self._committing(commit):
             writer.createOrReplace()
         discard(uri, [file.path for file in files])
@@ -221,9 +221,9 @@ class SparkDelta(DeltaRs):
             if arriving.isEmpty():
                 return None
             check_keys(uri, arriving, keys)
-            same_key = " and ".join(f"known.{quoted(name)} = arriving.{quoted(name)}" for name in keys)
-            values = {quoted(name): f"arriving.{quoted(name)}" for name in given}
-            is_delete = f"arriving.{quoted(op)} = 'D'"
+            same_key = " and ".join(f"known.{quote_spark(name)} = arriving.{quote_spark(name)}" for name in keys)
+            values = {quote_spark(name): f"arriving.{quote_spark(name)}" for name in given}
+            is_delete = f"arriving.{quote_spark(op)} = 'D'"
             merge = (
                 DeltaTable.forPath(self.session, uri)
                 .alias("known")

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from ingestion.errors import ConfigurationError
+from ingestion.sql.quoting import text_literal
 from ingestion.lake.storage.login import AZURE_DOMAIN, EMULATOR_URL, is_remote, parts, storage_options
 
 
@@ -24,10 +25,9 @@ class Secret:
     def statement(self) -> str:
         name = f"lakehouse_{hashlib.sha256(self.scope.encode()).hexdigest()[:12]}"
         given = "".join(f", {key} ${key}" for key in self.values)
-        scope = self.scope.replace("'", "''")
         return (
             f"create or replace temporary secret {name} "
-            f"(type {self.kind}, provider {self.provider}, scope '{scope}'{given})"
+            f"(type {self.kind}, provider {self.provider}, scope {text_literal(self.scope)}{given})"
         )
 
 

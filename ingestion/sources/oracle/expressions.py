@@ -10,9 +10,10 @@ from collections.abc import Callable
 import pyarrow as pa
 
 from ingestion.contracts.cutting import cut
+from ingestion.contracts.declared import split_declaration
 from ingestion.contracts.drift import FoundColumn
-from ingestion.sources.oracle.catalog import quote, split_declaration
 from ingestion.sources.projection import Dialect, Expression
+from ingestion.sql.quoting import quote_oracle as quote
 
 CHARACTERS = frozenset({"CHAR", "NCHAR", "VARCHAR", "VARCHAR2", "NVARCHAR2"})
 NUMBERS = frozenset({"NUMBER", "FLOAT"})

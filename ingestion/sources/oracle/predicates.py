@@ -11,11 +11,11 @@ from typing import Any
 
 import pyarrow as pa
 
+from ingestion.contracts.declared import base_of, split_declaration
 from ingestion.contracts.drift import FoundColumn, match_columns
 from ingestion.contracts.model import Column, Contract, NullWatermark
 from ingestion.contracts.window import Window
 from ingestion.errors import Break, BrokenContractError, ConfigurationError
-from ingestion.sources.oracle.catalog import quote, split_declaration
 from ingestion.sources.oracle.expressions import (
     CHARACTERS,
     LARGE_OBJECTS,
@@ -23,12 +23,11 @@ from ingestion.sources.oracle.expressions import (
     ZONED,
     fraction_digits,
 )
+from ingestion.sql.partitions import ORACLE_DAY, ORACLE_TO_CHAR
+from ingestion.sql.quoting import quote_oracle as quote
 
 LARGE_OBJECT_CHARACTERS = 64 * 1024
-DAY = "YYYY-MM-DD"
-SECOND = f"{DAY} HH24:MI:SS"
-
-_PARTITIONS = {"day": DAY, "month": "YYYY-MM", "year": "YYYY"}
+SECOND = f"{ORACLE_DAY} HH24:MI:SS"
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +92,7 @@ def bound(contract: Contract, source: FoundColumn, name: str, text: str) -> tupl
 
     A DATE has no fractions: the first second at or after the bound bounds the same rows.
     """
-    base, _ = split_declaration(source.physical_type)
+    base = base_of(source.physical_type)
     if base in NUMBERS:
         return f":{name}", int(text)
     if base in CHARACTERS:
@@ -112,9 +111,9 @@ def bound(contract: Contract, source: FoundColumn, name: str, text: str) -> tupl
 def newest(contract: Contract, source: FoundColumn) -> str:
     """Return the expression of the highest watermark as text, as `spelled` spells it; of a promised date, the day."""
     reference = f"MAX({quote(source.name)})"
-    base, _ = split_declaration(source.physical_type)
+    base = base_of(source.physical_type)
     if pa.types.is_date(contract.column(contract.watermark or "").arrow_type) and base not in CHARACTERS:
-        return f"TO_CHAR({_utc(reference, base)},'{DAY}')"
+        return f"TO_CHAR({_utc(reference, base)},'{ORACLE_DAY}')"
     return spelled(source, reference)
 
 
@@ -139,8 +138,8 @@ def partition_label(contract: Contract, found: tuple[FoundColumn, ...]) -> str:
     if contract.reconcile.partition is None:
         return "CAST(NULL AS VARCHAR2(10))"
     source = found_column(contract, contract.column(contract.reconcile.partition), found)
-    base, _ = split_declaration(source.physical_type)
-    return f"TO_CHAR({_utc(quote(source.name), base)},'{_PARTITIONS[contract.reconcile.grain]}')"
+    base = base_of(source.physical_type)
+    return f"TO_CHAR({_utc(quote(source.name), base)},'{ORACLE_TO_CHAR[contract.reconcile.grain]}')"
 
 
 def lanes(found: tuple[FoundColumn, ...]) -> list[Condition]:
@@ -153,7 +152,7 @@ def lanes(found: tuple[FoundColumn, ...]) -> list[Condition]:
     lengths = [
         f"DBMS_LOB.GETLENGTH({quote(column.name)})"
         for column in found
-        if split_declaration(column.physical_type)[0] in LARGE_OBJECTS
+        if base_of(column.physical_type) in LARGE_OBJECTS
     ]
     if not lengths:
         return [Condition()]

@@ -21,7 +21,7 @@ from ingestion.contracts.window import FixedPoint, Window
 from ingestion.errors import ConfigurationError
 from ingestion.settings import Connection
 from ingestion.sources.base import WHOLE, Chunk, Grant, Slice
-from ingestion.sources.oracle.catalog import FoundTable, quote
+from ingestion.sources.oracle.catalog import FoundTable
 from ingestion.sources.oracle.chunks import find_chunks, in_chunk
 from ingestion.sources.oracle.describe import describe
 from ingestion.sources.oracle.expressions import ORACLE
@@ -45,6 +45,7 @@ from ingestion.sources.oracle.predicates import (
 from ingestion.sources.oracle.session import Session, open_session
 from ingestion.sources.oracle.sizes import rows_per_fetch
 from ingestion.sources.projection import project
+from ingestion.sql.quoting import quote_oracle as quote
 
 SELECTED_ROWS = 10_000
 _FIXED_POINTS = ("scn", "transaction")

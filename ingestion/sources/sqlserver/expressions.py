@@ -10,11 +10,12 @@ from collections.abc import Callable
 import pyarrow as pa
 
 from ingestion.contracts.cutting import cut
+from ingestion.contracts.declared import split_declaration
 from ingestion.contracts.drift import FoundColumn
 from ingestion.contracts.types import WALL_CLOCK
 from ingestion.runbook.moments import SQLSERVER_DIGITS, sqlserver_digits
 from ingestion.sources.projection import Dialect, Expression
-from ingestion.sources.sqlserver.catalog import quote, split_declaration
+from ingestion.sql.quoting import quote_sqlserver as quote
 
 INTEGERS = {"TINYINT": (0, 255), "SMALLINT": (-(2**15), 2**15 - 1), "INT": (-(2**31), 2**31 - 1),
             "BIGINT": (-(2**63), 2**63 - 1)}  # fmt: skip

@@ -10,13 +10,13 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
+from ingestion.contracts.declared import base_of, split_declaration
 from ingestion.contracts.drift import FoundColumn, match_columns
 from ingestion.contracts.model import Column, Contract, NullWatermark
 from ingestion.contracts.window import Window
 from ingestion.errors import Break, BrokenContractError, ConfigurationError
 from ingestion.runbook.moments import sqlserver_digits, sqlserver_moment
 from ingestion.sources.base import Chunk
-from ingestion.sources.sqlserver.catalog import quote, split_declaration
 from ingestion.sources.sqlserver.expressions import (
     CHARACTERS,
     DECIMALS,
@@ -28,10 +28,10 @@ from ingestion.sources.sqlserver.expressions import (
     utc,
     wall_clock,
 )
+from ingestion.sql.partitions import LABEL_LENGTHS
+from ingestion.sql.quoting import quote_sqlserver as quote
 
 LARGE_OBJECT_BYTES = 32 * 1024
-
-_PARTITION_CHARACTERS = {"day": 10, "month": 7, "year": 4}
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +138,7 @@ def spelled(source: FoundColumn, reference: str) -> str:
 def newest(contract: Contract, source: FoundColumn) -> str:
     """Return the expression of the highest watermark as text; of a promised date, the day."""
     highest = f"MAX({quote(source.name)})"
-    base, _ = split_declaration(source.physical_type)
+    base = base_of(source.physical_type)
     if base == ROWVERSION:  # has no MAX of its own
         return f"CONVERT(varchar(20), MAX(CAST({quote(source.name)} AS bigint)))"
     if pa.types.is_date(contract.column(contract.watermark or "").arrow_type) and base not in CHARACTERS:
@@ -152,9 +152,9 @@ def partition_label(contract: Contract, found: tuple[FoundColumn, ...]) -> str:
     if contract.reconcile.partition is None:
         return "CAST(NULL AS varchar(10))"
     source = found_column(contract, contract.column(contract.reconcile.partition), found)
-    base, _ = split_declaration(source.physical_type)
+    base = base_of(source.physical_type)
     value = utc(quote(source.name)) if base == "DATETIMEOFFSET" else quote(source.name)
-    return f"CONVERT(varchar({_PARTITION_CHARACTERS[contract.reconcile.grain]}), CAST({value} AS date), 23)"
+    return f"CONVERT(varchar({LABEL_LENGTHS[contract.reconcile.grain]}), CAST({value} AS date), 23)"
 
 
 def is_large(column: FoundColumn) -> bool:
@@ -165,7 +165,7 @@ def is_large(column: FoundColumn) -> bool:
 
 def object_length(column: FoundColumn) -> str:
     """Return the expression of a large object's bytes as it is sent: xml is kept shorter than its text."""
-    base, _ = split_declaration(column.physical_type)
+    base = base_of(column.physical_type)
     name = quote(column.name)
     return f"DATALENGTH(CAST({name} AS nvarchar(max)))" if base == "XML" else f"DATALENGTH({name})"
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from ingestion.contracts.declared import base_of
 from ingestion.contracts.drift import FoundColumn, match_columns
 from ingestion.contracts.facts import TableFacts
 from ingestion.contracts.model import Column, Contract
@@ -21,7 +22,7 @@ from ingestion.errors import ConfigurationError
 from ingestion.settings import Connection
 from ingestion.sources.base import WHOLE, Chunk, Grant, Slice, cut
 from ingestion.sources.projection import project
-from ingestion.sources.sqlserver.catalog import FoundTable, quote, split_declaration
+from ingestion.sources.sqlserver.catalog import FoundTable
 from ingestion.sources.sqlserver.describe import describe
 from ingestion.sources.sqlserver.expressions import DECIMALS, INTEGERS, MOMENTS, MONEY, ROWVERSION, SQLSERVER
 from ingestion.sources.sqlserver.fixed_points import State, begin, find_table, is_tracked, list_grants, primary_key
@@ -43,6 +44,7 @@ from ingestion.sources.sqlserver.predicates import (
 )
 from ingestion.sources.sqlserver.session import Session, open_session
 from ingestion.sources.sqlserver.sizes import rows_per_fetch
+from ingestion.sql.quoting import quote_sqlserver as quote
 
 CHUNKED = frozenset({*INTEGERS, *DECIMALS, *MONEY, *MOMENTS, "DATETIMEOFFSET"})
 
@@ -118,7 +120,7 @@ class SqlServerSnapshot:
         """A rowversion is further bounded by those that open transactions may still write: they commit later."""
         table = self._table(contract)
         source = watermark_column(contract, table.columns)
-        if split_declaration(source.physical_type)[0] == ROWVERSION:
+        if base_of(source.physical_type) == ROWVERSION:
             below = str(min(int(below), self._state.active_rowversion))
         where = compared(contract, source, "<", below)
         ((highest,),) = self._rows(contract, f"{newest(contract, source)} AS highest", where)
@@ -133,7 +135,7 @@ class SqlServerSnapshot:
         table = self._table(contract)
         source = found_column(contract, contract.keys[0], table.columns)
         number = -(-self.count(contract, Window()) // rows)
-        if number < 2 or split_declaration(source.physical_type)[0] not in CHUNKED:
+        if number < 2 or base_of(source.physical_type) not in CHUNKED:
             return (WHOLE,)  # texts sort by collation, and not as the lake does; bits and binaries have no bound
         key = quote(source.name)
         tiles = f"SELECT {key}, NTILE({int(number)}) OVER (ORDER BY {key}) AS tile FROM {table.sql}"
