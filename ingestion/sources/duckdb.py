@@ -28,7 +28,7 @@ from ingestion.contracts.window import FixedPoint, Window
 from ingestion.errors import Break, BrokenContractError, ConfigurationError, SourceUnavailableError
 from ingestion.settings import Connection
 from ingestion.sources.base import WHOLE, Chunk, Grant, Slice
-from ingestion.sql.partitions import STRFTIME
+from ingestion.sources.conditions import watermark_of
 from ingestion.sql.quoting import quote_standard as quote
 
 BATCH_BYTES = 16 * 1024 * 1024
@@ -166,7 +166,7 @@ class DuckDbSnapshot:
         return tuple(FoundColumn(name, type_, _arrow(type_), nullable, "duckdb") for name, type_, nullable in rows)
 
     def highest_watermark(self, contract: Contract, *, below: str) -> str | None:
-        watermark = _watermark(contract)
+        watermark = watermark_of(contract)
         row = self._connection.execute(
             f"select cast(max({quote(watermark.source_name)}) as varchar) from {_table(contract)} "
             f"where {quote(watermark.source_name)} < cast(? as {duckdb_type(watermark.arrow_type)})",
@@ -207,19 +207,6 @@ class DuckDbSnapshot:
         yield from self._stream(
             f"select {select} from {_table(contract)} {_SOURCE} where {where}", binds, contract.key_schema
         )
-
-    def count_partitions(self, contract: Contract, window: Window) -> pa.Table:
-        where, binds = _predicate(contract, window)
-        partition = "cast(null as varchar)"
-        if contract.reconcile.partition is not None:
-            column = contract.column(contract.reconcile.partition)
-            partition = f"strftime({quote(column.source_name)}, '{STRFTIME[contract.reconcile.grain]}')"
-        table = self._connection.execute(
-            f'select {partition} as "partition", count(*) as "rows" from {_table(contract)} where {where} '
-            "group by 1 order by 1",
-            binds,
-        ).to_arrow_table()
-        return table.cast(pa.schema([("partition", pa.string()), ("rows", pa.int64())]))
 
     def slice(self, contract: Contract, window: Window) -> Slice:
         relation = _table(contract)
@@ -302,7 +289,7 @@ def _fits(column: Column, reference: str, source: FoundColumn) -> str:
 def _predicate(contract: Contract, window: Window) -> tuple[str, list[str]]:
     if window.is_whole:
         return "true", []
-    watermark = _watermark(contract)
+    watermark = watermark_of(contract)
     reference, type_ = quote(watermark.source_name), duckdb_type(watermark.arrow_type)
     low, high = ("<", ">=") if window.inverted else (">=", "<")
     bounds = [(operator, text) for operator, text in ((low, window.low), (high, window.high)) if text is not None]
@@ -310,15 +297,6 @@ def _predicate(contract: Contract, window: Window) -> tuple[str, list[str]]:
     where = (" or " if window.inverted else " and ").join(conditions)
     nulls = f" or {reference} is null" if window.holds_nulls else ""
     return f"({where}{nulls})", [text for _, text in bounds]
-
-
-def _watermark(contract: Contract) -> Column:
-    if contract.watermark is None:
-        raise ConfigurationError(
-            f"{contract.id}: a window was asked for, but the contract names no watermark. "
-            "Nothing was read. Add `watermark` to its lake block."
-        )
-    return contract.column(contract.watermark)
 
 
 def _arrow(physical_type: str) -> pa.DataType | None:

@@ -198,7 +198,6 @@ def test_nothing_but_selects_and_settings_of_the_session_is_ever_sent(
     with source.snapshot() as snapshot:
         keys = pa.Table.from_batches(snapshot.read_keys(things, Window()))
         rows(snapshot, things, keys=keys.slice(0, 3))
-        snapshot.count_partitions(things, Window())
     read(faulty_server, things, fixed_point="transaction")
 
     sent = {" ".join(statement.split()[:3]) for statement in faulty_server.statements()[before:]}

@@ -14,9 +14,10 @@ from ingestion.contracts.drift import FoundColumn
 from ingestion.contracts.model import Contract
 from ingestion.errors import PermanentError
 from ingestion.sources.base import WHOLE, Chunk, cut
+from ingestion.sources.conditions import found_column
 from ingestion.sources.oracle.catalog import FoundTable
 from ingestion.sources.oracle.expressions import CHARACTERS, NUMBERS
-from ingestion.sources.oracle.predicates import Condition, bound, found_column, spelled
+from ingestion.sources.oracle.predicates import Condition, bound, spelled
 from ingestion.sources.oracle.session import Session
 from ingestion.sql.quoting import quote_oracle as quote
 
