@@ -35,7 +35,9 @@ def test_a_partition_is_labelled_by_the_front_of_its_day(dialect: str, grain: st
 def test_the_label_of_duckdb_is_what_it_answers(grain: str, label: str) -> None:
     text = DIALECTS["duckdb"].partition_text(HashType(Kind.DATE), Origin("d"), grain)
     with duckdb.connect() as connection:
-        assert connection.execute(f"select {text} from (select ?::date as d)", [date(2026, 3, 1)]).fetchone() == (label,)
+        assert connection.execute(f"select {text} from (select ?::date as d)", [date(2026, 3, 1)]).fetchone() == (
+            label,
+        )
 
 
 @pytest.mark.parametrize("text", ["plain", 'a"b', "it's", "[a]]b", "a`b", "a\\b", "; drop table x --"])
