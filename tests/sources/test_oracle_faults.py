@@ -266,7 +266,7 @@ def test_a_fixed_point_of_an_unknown_kind_is_a_wrong_setting() -> None:
 
 
 def test_a_machine_without_the_driver_is_told_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in [name for name in sys.modules if name.startswith("ingestion.sources.oracle.source")]:
+    for name in [name for name in sys.modules if name.startswith("ingestion.sources.oracle")]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "oracledb", None)
 
