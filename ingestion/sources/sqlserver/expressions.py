@@ -54,10 +54,7 @@ def exact_text(reference: str, base: str, arguments: tuple[str, ...] = ()) -> st
 def _variant_text(reference: str) -> str:
     """Return the text of a value whose type it says itself; a plain cast would round numbers and cut moments."""
     cases = [
-        f"WHEN '{kind}' THEN {_RENDERED[base](f'CAST({reference} AS {kind})')}"
-        for base, kind in (
-            (name, name.lower()) for name in (*MONEY, *FLOATS, *sorted(MOMENTS), "TIME", "DATETIMEOFFSET")
-        )
+        f"WHEN '{base.lower()}' THEN {_RENDERED[base](f'CAST({reference} AS {base.lower()})')}" for base in _SELF_STYLED
     ]
     kind = f"CAST(SQL_VARIANT_PROPERTY({reference}, 'BaseType') AS varchar(30))"
     return f"CASE {kind} {' '.join(cases)} ELSE CAST({reference} AS nvarchar(4000)) END"
