@@ -11,9 +11,10 @@ from dataclasses import asdict, dataclass, fields
 from datetime import UTC, date, datetime
 from typing import Any, TypeVar
 
+from ingestion.ledger import queries
 from ingestion.ledger.journal import Journal
+from ingestion.ledger.vocabulary import UNENDED
 
-UNENDED_STATES = ("suspected", "confirmed", "waived")
 _WHOLE = '"partition" is null'
 
 
@@ -152,23 +153,20 @@ class Run(_Row):
 
 def current_gaps(journal: Journal, tables: Sequence[str] | None = None) -> list[TableGap]:
     """Return the newest check of each table that was ever checked, ordered by contract."""
-    newest = "qualify row_number() over (partition by contract_id order by checked_at desc) = 1"
-    return _read(journal, TableGap, f"ops.gaps where {_WHOLE} and {_IN} {newest} order by contract_id", [tables])
+    return _read(journal, TableGap, f"{queries.newest_gaps(_IN)} order by contract_id", [tables])
 
 
 def gap_history(journal: Journal, tables: Sequence[str] | None = None, *, checks: int = 100) -> list[TableGap]:
     """Return the newest `checks` checks of each table, by contract, newest first."""
-    newest = "qualify row_number() over (partition by contract_id order by checked_at desc) <= $2"
-    order = "order by contract_id, checked_at desc"
-    return _read(journal, TableGap, f"ops.gaps where {_WHOLE} and {_IN} {newest} {order}", [tables, checks])
+    newest = queries.newest_gaps(_IN, each="$2")
+    return _read(journal, TableGap, f"{newest} order by contract_id, checked_at desc", [tables, checks])
 
 
 def partition_gaps(journal: Journal, tables: Sequence[str] | None = None) -> list[PartitionGap]:
     """Return the partitions that differed in the newest check of each table, the largest gap first."""
     rest = (
-        "(select part.* from ops.gaps part join (select contract_id, max(checked_at) as newest from ops.gaps "
-        f"where {_WHOLE} group by contract_id) whole on part.contract_id = whole.contract_id "
-        f'and part.checked_at >= whole.newest where part."partition" is not null) where {_IN} '
+        f"(select part.* from ops.gaps part join {queries.newest_gaps()} whole on part.contract_id = whole.contract_id "
+        f'and part.checked_at >= whole.checked_at where part."partition" is not null) where {_IN} '
         'order by contract_id, abs(sync_gap) desc, "partition"'
     )
     return _read(journal, PartitionGap, rest, [tables])
@@ -185,7 +183,7 @@ def unended_differences(
     journal: Journal, tables: Sequence[str] | None = None, *, now: datetime | None = None
 ) -> tuple[tuple[Difference, ...], tuple[Difference, ...]]:
     """Return the open differences, and those that somebody waived until a moment to come; each the oldest first."""
-    found, at = differences(journal, tables, states=UNENDED_STATES), now or datetime.now(UTC)
+    found, at = differences(journal, tables, states=UNENDED), now or datetime.now(UTC)
 
     def is_waived(difference: Difference) -> bool:
         return difference.state == "waived" and difference.until is not None and difference.until > at
@@ -200,7 +198,7 @@ def differences(
     return _read(
         journal,
         Difference,
-        f"({_NEWEST_STATE}) where {_IN} and ($2::varchar[] is null or list_contains($2::varchar[], state)) "
+        f"{queries.newest_differences(_IN)} where ($2::varchar[] is null or list_contains($2::varchar[], state)) "
         "order by contract_id, first_seen_at, difference_id",
         [tables, states],
     )
@@ -226,7 +224,7 @@ def times_to_repair(
     """Return how long each difference that was repaired in the period had been there, `since <= repaired < until`."""
     repaired = (
         "(select *, state_at as repaired_at, (epoch_us(state_at) - epoch_us(first_seen_at)) / 3600e6 as hours "
-        f"from ({_NEWEST_STATE}) where state = 'repaired') where {_IN} and repaired_at >= $2::timestamptz "
+        f"from {queries.newest_differences(_IN)} where state = 'repaired') where repaired_at >= $2::timestamptz "
         "and repaired_at < $3::timestamptz order by contract_id, repaired_at"
     )
     return _read(journal, TimeToRepair, repaired, [tables, since, until])
@@ -236,21 +234,12 @@ def newest_runs(
     journal: Journal, subjects: Sequence[str] | None = None, *, step: str | None = None, each: int = 1
 ) -> list[Run]:
     """Return the newest `each` runs of every step on every subject, newest first; only of one step if given."""
-    return _read(
-        journal,
-        Run,
-        "ops.runs where ($1::varchar[] is null or list_contains($1::varchar[], subject)) "
-        "and ($2::varchar is null or step = $2) "
-        "qualify row_number() over (partition by step, subject order by finished_at desc) <= $3 "
-        "order by finished_at desc",
-        [subjects, step, each],
-    )
+    which = "($1::varchar[] is null or list_contains($1::varchar[], subject)) and ($2::varchar is null or step = $2)"
+    newest = queries.newest_runs(which, each="$3")
+    return _read(journal, Run, f"{newest} order by finished_at desc", [subjects, step, each])
 
 
 _IN = "($1::varchar[] is null or list_contains($1::varchar[], contract_id))"
-_NEWEST_STATE = (
-    "select * from ops.differences qualify row_number() over (partition by difference_id order by state_at desc) = 1"
-)
 
 
 def _read(journal: Journal, answer: type[_Answer], rest: str, binds: Sequence[object]) -> list[_Answer]:

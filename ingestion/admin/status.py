@@ -10,6 +10,7 @@ from ingestion.bronze.table import BronzeTable
 from ingestion.contracts.odcs import find_contract
 from ingestion.lake.mending import examine_table
 from ingestion.lake.storage.errors import reaching
+from ingestion.ledger import queries
 from ingestion.runs.context import Context
 from ingestion.runs.each import as_ours
 
@@ -40,18 +41,9 @@ class TableStatus:
 def table_statuses(context: Context) -> list[TableStatus]:
     """Return the status of every contracted table, ordered by contract id. Asks no source."""
     now = datetime.now(UTC)
-    loads = _latest(
-        context, "select subject as id, status, finished_at from ops.runs where step = 'load' order by finished_at"
-    )
-    good = _latest(
-        context,
-        "select subject as id, finished_at from ops.runs where step = 'load' and status <> 'failed' "
-        "order by finished_at",
-    )
-    gaps = _latest(
-        context,
-        'select contract_id as id, sync_gap, severity from ops.gaps where "partition" is null order by checked_at',
-    )
+    loads = _by_table(context, "subject", queries.newest_runs("step = 'load'"))
+    good = _by_table(context, "subject", queries.newest_runs("step = 'load' and status <> 'failed'"))
+    gaps = _by_table(context, "contract_id", queries.newest_gaps())
     statuses = []
     for contract_id in context.contract_ids():
         state, quarantined, fault = None, 0, None
@@ -89,7 +81,7 @@ def _fault(context: Context, table: BronzeTable) -> str | None:
     return None
 
 
-def _latest(context: Context, query: str) -> dict[str, dict[str, Any]]:
-    """Return the last row per `id` of a query that is ordered by time."""
+def _by_table(context: Context, name: str, relation: str) -> dict[str, dict[str, Any]]:
+    """Return the rows of a relation by the table that the column `name` names."""
     with reaching(context.lake.root):
-        return {row["id"]: row for row in context.journal.select(query)}
+        return {row[name]: row for row in context.journal.select(f"select * from {relation}")}

@@ -22,6 +22,7 @@ from ingestion.bronze.quarantine import OPEN, typed
 from ingestion.contracts.model import DUPLICATE_RULE, Column, Contract
 from ingestion.lake.duck import identifier as quote
 from ingestion.lake.duck import literal
+from ingestion.sql.partitions import STRFTIME
 
 MOST_KEYS = 100_000
 """The most keys of entries that are looked up in the source at once."""
@@ -124,10 +125,7 @@ def label(contract: Contract, of: str) -> str:
     partition = contract.reconcile.partition
     if partition is None:
         return "null::varchar"
-    return f"strftime(try_cast({of}.{quote(partition)} as timestamp), '{_FORMATS[contract.reconcile.grain]}')"
-
-
-_FORMATS = {"day": "%Y-%m-%d", "month": "%Y-%m", "year": "%Y"}
+    return f"strftime(try_cast({of}.{quote(partition)} as timestamp), '{STRFTIME[contract.reconcile.grain]}')"
 
 
 def _entries(contract: Contract) -> str:

@@ -15,8 +15,6 @@ PROSE = 24
 """Texts with blanks that are longer than this may wrap between words, in columns of at least that width."""
 _GAP = 2
 """Blanks between columns, and before the lines of a record."""
-_UNPRINTABLE = {"\n": " ", "\r": " ", "\t": " ", "\xa0": " "}
-"""What is shown in place of characters that would move the cursor; others become a replacement character."""
 
 
 class FittingTable:

@@ -18,8 +18,8 @@ from ingestion.cli.gap_tables import Standing, print_advice, print_history, prin
 from ingestion.errors import CriticalGapError
 from ingestion.gaps.repair import repair_table
 from ingestion.gaps.waivers import waive as waive_difference
+from ingestion.ledger.vocabulary import State
 from ingestion.reconcile.gap import CRITICAL
-from ingestion.reconcile.states import State
 from ingestion.runs.context import open_context
 from ingestion.runs.each import as_list, each, raise_failed
 from monitoring import ledger_views

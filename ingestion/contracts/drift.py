@@ -8,9 +8,9 @@ from enum import StrEnum
 
 import pyarrow as pa
 
+from ingestion.contracts.declared import split_declaration
 from ingestion.contracts.model import Column, Contract, DriftAction
 from ingestion.contracts.type_fit import Fit, converts, plain, type_fit
-from ingestion.contracts.types import split_declaration
 from ingestion.contracts.writing.declarations import translated
 from ingestion.contracts.writing.spelling import is_usable
 

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from enum import Enum, auto
 
 import pyarrow as pa
 
+from ingestion.contracts.declared import base_of, digits_of
 from ingestion.contracts.model import Column
 from ingestion.contracts.types import UnknownTypeError, declared_type, exact_number
 
 _INTEGER_DIGITS = {8: 3, 16: 5, 32: 10, 64: 18}
 _UNITS = {"s": 0, "ms": 3, "us": 6, "ns": 9}
 _UNBOUNDED = 10**9
-_SIZE = re.compile(r"\(\s*(MAX|\d+)", re.IGNORECASE)
 # digits of a second that a type keeps when none are declared
 _FRACTIONS = {
     ("oracle", "DATE"): 0,
@@ -147,22 +146,16 @@ def _digits(type_: pa.DataType) -> tuple[int, int]:
 def _size_fit(dialect: str, promised: Column, found: str) -> Fit:
     """Compare what the Arrow type does not tell: the length of text, the digits of a second."""
     if pa.types.is_string(promised.arrow_type):
-        return _order(_length(promised.physical_type), _length(found))
+        return _order(digits_of(promised.physical_type, _UNBOUNDED), digits_of(found, _UNBOUNDED))
     if pa.types.is_timestamp(promised.arrow_type):
         return _order(fraction_digits(dialect, promised.physical_type), fraction_digits(dialect, found))
     return Fit.SAME
 
 
-def _length(declaration: str) -> int:
-    match = _SIZE.search(declaration)
-    return int(match[1]) if match and match[1].isdigit() else _UNBOUNDED
-
-
 def fraction_digits(dialect: str, declaration: str) -> int:
     """Return how many digits of a second a declared date or moment keeps; 6 where the dialect does not say."""
-    match = _SIZE.search(declaration)
-    base = declaration.partition("(")[0].split(" WITH")[0].strip().upper()
-    return int(match[1]) if match and match[1].isdigit() else _FRACTIONS.get((dialect, base), 6)
+    base = base_of(declaration).partition(" WITH")[0]
+    return digits_of(declaration, _FRACTIONS.get((dialect, base), 6))
 
 
 def _order(promised: int, found: int) -> Fit:

@@ -10,10 +10,12 @@ Naive moments stay wall clock (`timestamp[us]`); zoned ones become instants (`ti
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
 import pyarrow as pa
+
+from ingestion.contracts.declared import split_declaration
 
 WALL_CLOCK = pa.timestamp("us")
 INSTANT = pa.timestamp("us", "UTC")
@@ -21,7 +23,6 @@ MAX_INT64_DIGITS = 18
 MAX_DECIMAL_DIGITS = 38
 
 _NAME = re.compile(r"[A-Z][A-Z0-9_ ]*")
-_ARGUMENTS = re.compile(r"\(([^()]*)\)")
 
 
 class UnknownTypeError(ValueError):
@@ -77,13 +78,6 @@ def declared_type(dialect: str, physical_type: str) -> pa.DataType | None:
         raise UnknownTypeError(f"{physical_type} has a precision or scale that is not a whole number in range") from exc
 
 
-def split_declaration(physical_type: str) -> tuple[str, list[str]]:
-    """Return a declaration's name in upper case and what stands in its first brackets."""
-    base = " ".join(_ARGUMENTS.sub(" ", physical_type).upper().split())
-    first = _ARGUMENTS.search(physical_type)
-    return base, [part.strip() for part in first[1].split(",") if part.strip()] if first else []
-
-
 def _agrees(logical_type: str | None, declared: pa.DataType) -> bool:
     is_ = pa.types
     fits: dict[str, Callable[[pa.DataType], bool]] = {
@@ -113,26 +107,26 @@ def exact_number(precision: int, scale: int) -> pa.DataType:
     return pa.decimal128(precision, scale)
 
 
-def _oracle_number(arguments: list[str]) -> pa.DataType | None:
+def _oracle_number(arguments: Sequence[str]) -> pa.DataType | None:
     if not arguments or arguments[0] == "*":
         return None if len(arguments) < 2 else exact_number(MAX_DECIMAL_DIGITS, int(arguments[1]))
     return exact_number(int(arguments[0]), int(arguments[1]) if len(arguments) > 1 else 0)
 
 
-def _decimal(arguments: list[str]) -> pa.DataType:
+def _decimal(arguments: Sequence[str]) -> pa.DataType:
     precision = int(arguments[0]) if arguments else 18
     return exact_number(precision, int(arguments[1]) if len(arguments) > 1 else 0)
 
 
-def _duckdb_decimal(arguments: list[str]) -> pa.DataType:
+def _duckdb_decimal(arguments: Sequence[str]) -> pa.DataType:
     return _decimal(arguments or ["18", "3"])
 
 
-def _sqlserver_float(arguments: list[str]) -> pa.DataType:
+def _sqlserver_float(arguments: Sequence[str]) -> pa.DataType:
     return pa.float32() if arguments and int(arguments[0]) <= 24 else pa.float64()
 
 
-_Rule: TypeAlias = pa.DataType | Callable[[list[str]], pa.DataType | None]
+_Rule: TypeAlias = pa.DataType | Callable[[Sequence[str]], pa.DataType | None]
 _ORACLE: dict[str, _Rule] = {
     "NUMBER": _oracle_number,
     "NUMERIC": _oracle_number,
@@ -202,7 +196,7 @@ DIALECTS = frozenset(_DIALECTS)
 
 def duckdb_type(type_: pa.DataType) -> str:
     """Return what DuckDB calls a type of the type plan, e.g. decimal128(12, 2) -> `decimal(12,2)`."""
-    if pa.types.is_decimal(type_):
+    if pa.types.is_decimal128(type_):
         return f"decimal({type_.precision},{type_.scale})"
     return _DUCKDB_NAMES[type_]
 

@@ -11,9 +11,11 @@ from ingestion.gaps.findings import Findings, Key
 from ingestion.gaps.fingerprints import Fingerprints, Seen, read_fingerprints, write_fingerprints
 from ingestion.gaps.lake_sql import AWAITED, EXPLAINED
 from ingestion.gaps.result import Compared
+from ingestion.ledger import queries
+from ingestion.ledger.vocabulary import UNENDED, State
 from ingestion.reconcile.leaves import LAKE_HASH, LAKE_PARTITION, LAKE_ROWS, SOURCE_HASH, SOURCE_ROWS, Finding
 from ingestion.reconcile.sides import KEY_HASH, PARTITION
-from ingestion.reconcile.states import UNENDED, Check, Cure, Difference, PastRun, Settled, State, settle
+from ingestion.reconcile.states import Check, Cure, Difference, PastRun, Settled, settle
 from ingestion.runs.context import Context
 
 
@@ -64,11 +66,7 @@ def settle_differences(context: Context, compared: Compared, *, is_repaired: boo
 
 def newest_states(context: Context, column: str, value: str) -> list[dict[str, Any]]:
     """Return the newest row of each difference that has a value in a column."""
-    return context.journal.select(
-        f"select * from ops.differences where {column} = ? "
-        "qualify row_number() over (partition by difference_id order by state_at desc) = 1",
-        [value],
-    )
+    return context.journal.select(f"select * from {queries.newest_differences(f'{column} = ?')}", [value])
 
 
 def difference_row(context: Context, compared: Compared, difference: Difference, now: datetime) -> dict[str, Any]:

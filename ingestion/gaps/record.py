@@ -13,9 +13,9 @@ from ingestion.gaps.compare import compare_table
 from ingestion.gaps.differences import Judged, settle_differences
 from ingestion.gaps.result import Compared
 from ingestion.ledger.tables import NO_PARTITION
+from ingestion.ledger.vocabulary import State
 from ingestion.reconcile.gap import OK, OK_IN_PART, UNKNOWN, GapReport, PartitionGap, score, severity
 from ingestion.reconcile.leaves import Finding
-from ingestion.reconcile.states import State
 from ingestion.runbook.statements import Runbook, count_partition, count_rows
 from ingestion.runs.context import Context
 

@@ -8,7 +8,7 @@ from ingestion.bronze.quarantine import OPEN
 from ingestion.errors import ConfigurationError
 from ingestion.gaps.differences import newest_states
 from ingestion.lake import duck
-from ingestion.reconcile.states import UNENDED, State
+from ingestion.ledger.vocabulary import UNENDED, State
 from ingestion.runs.context import Context
 
 

@@ -151,37 +151,6 @@ class Engine(Protocol):
         """
         ...
 
-    def overwrite(
-        self,
-        uri: str,
-        files: Sequence[StagedFile],
-        *,
-        schema: pa.Schema,
-        commit: Commit,
-        unindexed: Sequence[str] = (),
-        partition_by: Sequence[str] = (),
-    ) -> int:
-        """Create the table or replace all of it, its columns included, in one commit. Returns the new version."""
-        ...
-
-    def replace(
-        self,
-        uri: str,
-        removed: Sequence[LiveFile],
-        added: Sequence[StagedFile],
-        *,
-        commit: Commit,
-        expected_version: int,
-        rearranges: bool = False,
-    ) -> int:
-        """
-        Swap files in one commit; the rest of the table is left alone. Returns the new version.
-
-        `rearranges` promises the same rows in other files: append-only tables allow no other swap.
-        Raises ConcurrentWriteError if anybody committed anything after `expected_version`.
-        """
-        ...
-
     def merge(
         self,
         uri: str,
@@ -227,6 +196,41 @@ class Engine(Protocol):
         Delete the files that no version of the last `keep` names, those of attempts never committed included.
 
         Returns how many. Older versions can no longer be read, the newest is left alone.
+        """
+        ...
+
+
+class FileEngine(Engine, Protocol):
+    """An engine that also commits files in place of others: for rebuilds, differences and compaction in DuckDB."""
+
+    def overwrite(
+        self,
+        uri: str,
+        files: Sequence[StagedFile],
+        *,
+        schema: pa.Schema,
+        commit: Commit,
+        unindexed: Sequence[str] = (),
+        partition_by: Sequence[str] = (),
+    ) -> int:
+        """Create the table or replace all of it, its columns included, in one commit. Returns the new version."""
+        ...
+
+    def replace(
+        self,
+        uri: str,
+        removed: Sequence[LiveFile],
+        added: Sequence[StagedFile],
+        *,
+        commit: Commit,
+        expected_version: int,
+        rearranges: bool = False,
+    ) -> int:
+        """
+        Swap files in one commit; the rest of the table is left alone. Returns the new version.
+
+        `rearranges` promises the same rows in other files: append-only tables allow no other swap.
+        Raises ConcurrentWriteError if anybody committed anything after `expected_version`.
         """
         ...
 

@@ -16,6 +16,8 @@ from duckdb import DuckDBPyConnection as Connection
 from duckdb import Error
 
 from ingestion.errors import ConfigurationError, LakeError
+from ingestion.sql.quoting import quote_standard as identifier
+from ingestion.sql.quoting import text_literal as literal
 from ingestion.lake.layout import Lake
 from ingestion.lake.names import LAYERS
 from ingestion.lake.storage.provider import is_remote, location, redacted, secret
@@ -182,13 +184,3 @@ def _verify(file: Path) -> None:
     """Check an extension's signature, as DuckDB does on each load: a third of a second for 80 MB."""
     with duckdb.connect(":memory:") as judge:
         judge.execute(f"load {literal(os.fspath(file))}")
-
-
-def identifier(name: str) -> str:
-    """Quote a name for DuckDB."""
-    return '"' + name.replace('"', '""') + '"'
-
-
-def literal(text: str) -> str:
-    """Quote a text for DuckDB; for paths and settings, never for values of rows."""
-    return "'" + text.replace("'", "''") + "'"

@@ -8,7 +8,7 @@ from enum import IntEnum, StrEnum
 
 import pyarrow as pa
 
-from ingestion.reconcile.leaves import DETAILS, Finding
+from ingestion.reconcile.leaves import Finding
 from ingestion.reconcile.sides import Summary
 
 
@@ -73,13 +73,3 @@ class Comparison:
     unresolved_rows: int = 0
     why: str = ""
     cost: Cost = field(default_factory=Cost)
-
-    @property
-    def keys(self) -> dict[Finding, pa.Table]:
-        """Return the key columns of what was found, by kind."""
-        return {kind: found.drop_columns(list(DETAILS)) for kind, found in self.found.items()}
-
-    @property
-    def counts(self) -> dict[Finding, int]:
-        """Return how many keys of each kind were found."""
-        return {kind: self.found[kind].num_rows if kind in self.found else 0 for kind in Finding}

@@ -16,9 +16,9 @@ from enum import StrEnum
 
 import pyarrow as pa
 
+from ingestion.contracts.declared import base_of, digits_of
 from ingestion.contracts.drift import FoundColumn, match_columns
 from ingestion.contracts.model import Column, Contract
-from ingestion.reconcile.declared import base_of, digits_of, most_bytes
 
 GROUP_BYTES = 3_900
 """A text in Oracle's SQL ends at 4,000 bytes: longer rows are hashed in groups, and the hashes are hashed."""
@@ -193,7 +193,7 @@ def _size(type_: HashType, base: str, physical: str) -> int:
     if base == "UROWID":
         return 4_000
     if type_.kind in TEXTS and base in _CHARACTERS:
-        return min(most_bytes(physical), 2_000 if type_.kind is Kind.CHAR else 40_000) + len("4000:")
+        return min(4 * digits_of(physical, 1), 2_000 if type_.kind is Kind.CHAR else 40_000) + len("4000:")
     return _SIZES.get(type_.kind, 70)  # all digits of a number, even where they are more than promised
 
 

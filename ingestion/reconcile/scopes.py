@@ -10,6 +10,7 @@ from ingestion.reconcile.dialects import Dialect, Origin
 from ingestion.reconcile.hashes import HashType, Kind
 from ingestion.reconcile.sides import Cut, Scope, Split
 from ingestion.runbook.moments import partition_bounds
+from ingestion.sql.quoting import text_literal
 
 IN_LIST = 1_000
 """Oracle takes no longer list."""
@@ -79,11 +80,7 @@ def _runs(numbers: Sequence[int]) -> Iterator[tuple[int, int]]:
 def _in_lists(expression: str, texts: Sequence[str]) -> list[str]:
     """Return conditions over texts of digits and dashes, so many that no list is too long."""
     lists = [texts[at : at + IN_LIST] for at in range(0, len(texts), IN_LIST)]
-    return [f"{expression} IN ({', '.join(_literal(text) for text in some)})" for some in lists]
-
-
-def _literal(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
+    return [f"{expression} IN ({', '.join(text_literal(text) for text in some)})" for some in lists]
 
 
 def _any(conditions: Sequence[str]) -> str:

@@ -17,17 +17,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 
+from ingestion.ledger.vocabulary import UNENDED, State
 
-class State(StrEnum):
-    SUSPECTED = "suspected"
-    CONFIRMED = "confirmed"
-    RESOLVED_IN_FLIGHT = "resolved_in_flight"
-    REPAIRED = "repaired"
-    WAIVED = "waived"
-
-
-UNENDED = (State.SUSPECTED, State.CONFIRMED, State.WAIVED)
-"""States of differences that are still there."""
 PARTITION, STALE, FAILED_LOAD = "partition", "stale", "failed_load"
 
 

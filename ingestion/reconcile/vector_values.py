@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from ingestion.reconcile.declared import arguments_of, base_of, digits_of
+from ingestion.contracts.declared import base_of, digits_of, split_declaration
 from ingestion.reconcile.hashes import HashType, Kind
 
 _SECOND_DIGITS = {"DATE": 0, "SMALLDATETIME": 0, "DATETIME": 0, "TIMESTAMP_S": 0, "TIMESTAMP_MS": 3}
@@ -149,7 +149,8 @@ def _has_room_for_moment(physical: str, value: datetime) -> bool:
 
 
 def _has_room_for_decimal(physical: str, value: Decimal) -> bool:
-    arguments = {"MONEY": ["18", "4"], "SMALLMONEY": ["9", "4"]}.get(base_of(physical), arguments_of(physical))
+    base, arguments = split_declaration(physical)
+    arguments = {"MONEY": ("18", "4"), "SMALLMONEY": ("9", "4")}.get(base, arguments)
     if not arguments or not arguments[0].isdigit():
         return True
     scale = int(arguments[1]) if len(arguments) > 1 else 0

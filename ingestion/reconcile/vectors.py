@@ -6,7 +6,7 @@ to compare them, or it is reported that they were not. They are never reported a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 from ingestion.reconcile import canonical
@@ -42,15 +42,6 @@ def verify_vectors(run_sql: RunSql, dialect: Dialect, types: Iterable[TypeThere]
     number can be asked for.
     """
     return frozenset(type_ for type_ in types if not _holds(run_sql, dialect, type_))
-
-
-def unverified_columns(
-    run_sql: RunSql, dialect: Dialect, plan: RowPlan, origins: Mapping[str, Origin]
-) -> frozenset[str]:
-    """Return the columns of a plan whose types are unverified on this server."""
-    there = {column.name: TypeThere(column.type, origins[column.name].physical) for column in plan.columns}
-    failing = verify_vectors(run_sql, dialect, set(there.values()))
-    return frozenset(name for name, type_ in there.items() if type_ in failing)
 
 
 def _holds(run_sql: RunSql, dialect: Dialect, there: TypeThere) -> bool:

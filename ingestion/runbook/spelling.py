@@ -10,8 +10,9 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from ingestion.contracts.types import split_declaration
+from ingestion.contracts.declared import split_declaration
 from ingestion.runbook.moments import DAY, SECOND, ceiling, moment_text, sqlserver_digits, sqlserver_moment
+from ingestion.sql.quoting import quote_sqlserver, quote_standard, text_literal
 
 WIDE = 28
 """Decimals of more digits are summed as floats: the exact sum may have more than the 38 that a database keeps."""
@@ -37,9 +38,8 @@ class Spelling(ABC):
     rows = "count(*)"
     double: str
 
-    @abstractmethod
     def quote(self, name: str) -> str:
-        """Quote a name."""
+        return quote_standard(name)
 
     @abstractmethod
     def constant(self, spot: Spot, text: str) -> str | None:
@@ -71,9 +71,6 @@ class Spelling(ABC):
 class DuckDbSpelling(Spelling):
     double = "double"
 
-    def quote(self, name: str) -> str:
-        return '"' + name.replace('"', '""') + '"'
-
     def constant(self, spot: Spot, text: str) -> str | None:
         if pa.types.is_date(spot.kept):
             day = moment_text(ceiling(text, DAY), 0)
@@ -87,9 +84,6 @@ class DuckDbSpelling(Spelling):
 
 class OracleSpelling(Spelling):
     double = "binary_double"
-
-    def quote(self, name: str) -> str:
-        return '"' + name.replace('"', '""') + '"'
 
     def constant(self, spot: Spot, text: str) -> str | None:
         base, arguments = split_declaration(spot.declared)
@@ -117,7 +111,7 @@ class SqlServerSpelling(Spelling):
     double = "float"
 
     def quote(self, name: str) -> str:
-        return "[" + name.replace("]", "]]") + "]"
+        return quote_sqlserver(name)
 
     def constant(self, spot: Spot, text: str) -> str | None:
         base, arguments = split_declaration(spot.declared)
@@ -160,4 +154,4 @@ _DATED = ("DATE", "DATETIME", "SMALLDATETIME", "DATETIME2", "DATETIMEOFFSET")
 def _number_or_text(spot: Spot, text: str) -> str:
     if is_summed(spot.kept):
         return str(int(text))
-    return "'" + text.replace("'", "''") + "'"
+    return text_literal(text)

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from ingestion.errors import RunFailedError
+from ingestion.ledger import queries
+from ingestion.ledger.vocabulary import State
 from ingestion.reconcile.gap import CRITICAL
-from ingestion.reconcile.states import State
 from ingestion.runs.context import Context
 
 
@@ -36,8 +37,7 @@ def verdict(context: Context, run_id: str, planned: Sequence[str]) -> list[str]:
 def good_ends(context: Context, step: str) -> set[str]:
     """Return the subjects of a step whose last attempt in this run did not fail, as the ledger has it."""
     rows = context.journal.select(
-        "select subject from ops.runs where run_id = ? and step = ? group by subject "
-        "having arg_max(status, finished_at) <> 'failed'",
+        f"select subject from {queries.newest_runs('run_id = ? and step = ?')} where status <> 'failed'",
         [context.run_id, step],
     )
     return {row["subject"] for row in rows}
@@ -46,9 +46,8 @@ def good_ends(context: Context, step: str) -> set[str]:
 def alarms(context: Context, run_id: str, contract_id: str | None = None) -> list[str]:
     """Return one line per table whose newest check of a run found a critical gap that is confirmed."""
     gaps = context.journal.select(
-        "select contract_id, severity, state, sync_gap, coalesce(differing_keys, 0) as differing from ops.gaps "
-        'where run_id = ? and "partition" is null and contract_id = coalesce(?, contract_id) '
-        "qualify row_number() over (partition by contract_id order by checked_at desc) = 1 order by 1",
+        "select contract_id, severity, state, sync_gap, coalesce(differing_keys, 0) as differing "
+        f"from {queries.newest_gaps('run_id = ? and contract_id = coalesce(?, contract_id)')} order by 1",
         [run_id, contract_id],
     )
     return [_describe(gap) for gap in gaps if (gap["severity"], gap["state"]) == (CRITICAL, State.CONFIRMED)]

@@ -110,15 +110,6 @@ class Snapshot(Protocol):
         """Yield the key columns of a window's rows, as the contract types them (null where a value does not fit)."""
         ...
 
-    def count_partitions(self, contract: Contract, window: Window) -> pa.Table:
-        """
-        Count a window's rows per reconcile partition.
-
-        Columns: `partition` string (`YYYY[-MM[-DD]]` by the contract's grain; null for rows without one,
-        and for all rows where the contract names no partition), `rows` int64.
-        """
-        ...
-
     def slice(self, contract: Contract, window: Window) -> Slice:
         """Return a window's rows for queries of the caller's own. Nothing is read yet."""
         ...

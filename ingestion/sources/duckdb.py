@@ -28,6 +28,8 @@ from ingestion.contracts.window import FixedPoint, Window
 from ingestion.errors import Break, BrokenContractError, ConfigurationError, SourceUnavailableError
 from ingestion.settings import Connection
 from ingestion.sources.base import WHOLE, Chunk, Grant, Slice
+from ingestion.sources.conditions import watermark_of
+from ingestion.sql.quoting import quote_standard as quote
 
 BATCH_BYTES = 16 * 1024 * 1024
 _CORRUPT = re.compile(r"[Cc]orrupt database file|Failure while replaying WAL|database has been invalidated")
@@ -54,7 +56,6 @@ where database_name = current_database() and constraint_type = 'FOREIGN KEY' and
 """
 _SOURCE = "t"
 """Alias of the source's table: a bare column name would mean the wanted keys' own column inside their subquery."""
-_PARTITION_FORMATS = {"day": "%Y-%m-%d", "month": "%Y-%m", "year": "%Y"}
 
 
 class DuckDbSource:
@@ -165,10 +166,10 @@ class DuckDbSnapshot:
         return tuple(FoundColumn(name, type_, _arrow(type_), nullable, "duckdb") for name, type_, nullable in rows)
 
     def highest_watermark(self, contract: Contract, *, below: str) -> str | None:
-        watermark = _watermark(contract)
+        watermark = watermark_of(contract)
         row = self._connection.execute(
-            f"select cast(max({_quote(watermark.source_name)}) as varchar) from {_table(contract)} "
-            f"where {_quote(watermark.source_name)} < cast(? as {duckdb_type(watermark.arrow_type)})",
+            f"select cast(max({quote(watermark.source_name)}) as varchar) from {_table(contract)} "
+            f"where {quote(watermark.source_name)} < cast(? as {duckdb_type(watermark.arrow_type)})",
             [below],
         ).fetchone()
         return None if row is None else row[0]
@@ -195,30 +196,17 @@ class DuckDbSnapshot:
         if keys is not None:
             columns = match_columns(contract, found)
             self._connection.register("wanted_keys", keys)
-            matches = " and ".join(f"w.{_quote(c.name)} = {_exactly(c, columns[c.name])}" for c in contract.keys)
+            matches = " and ".join(f"w.{quote(c.name)} = {_exactly(c, columns[c.name])}" for c in contract.keys)
             where += f" and exists (select 1 from wanted_keys w where {matches})"
         yield from self._stream(f"select {select} from {_table(contract)} {_SOURCE} where {where}", binds, schema)
 
     def read_keys(self, contract: Contract, window: Window) -> Iterator[pa.RecordBatch]:
         where, binds = _predicate(contract, window)
         columns = match_columns(contract, self.catalog(contract))
-        select = ", ".join(f"{_exactly(c, columns[c.name])} as {_quote(c.name)}" for c in contract.keys)
+        select = ", ".join(f"{_exactly(c, columns[c.name])} as {quote(c.name)}" for c in contract.keys)
         yield from self._stream(
             f"select {select} from {_table(contract)} {_SOURCE} where {where}", binds, contract.key_schema
         )
-
-    def count_partitions(self, contract: Contract, window: Window) -> pa.Table:
-        where, binds = _predicate(contract, window)
-        partition = "cast(null as varchar)"
-        if contract.reconcile.partition is not None:
-            column = contract.column(contract.reconcile.partition)
-            partition = f"strftime({_quote(column.source_name)}, '{_PARTITION_FORMATS[contract.reconcile.grain]}')"
-        table = self._connection.execute(
-            f'select {partition} as "partition", count(*) as "rows" from {_table(contract)} where {where} '
-            "group by 1 order by 1",
-            binds,
-        ).to_arrow_table()
-        return table.cast(pa.schema([("partition", pa.string()), ("rows", pa.int64())]))
 
     def slice(self, contract: Contract, window: Window) -> Slice:
         relation = _table(contract)
@@ -252,16 +240,16 @@ def _projection(contract: Contract, found: tuple[FoundColumn, ...]) -> tuple[str
     for column in contract.columns:
         source = sources.get(column.name)
         if source is None:  # the drift policy let a removed column pass
-            typed.append(f"cast(null as {duckdb_type(column.arrow_type)}) as {_quote(column.name)}")
+            typed.append(f"cast(null as {duckdb_type(column.arrow_type)}) as {quote(column.name)}")
             continue
-        typed.append(f"{_exactly(column, source)} as {_quote(column.name)}")
+        typed.append(f"{_exactly(column, source)} as {quote(column.name)}")
         if not _needs_guard(column, source):
             continue
-        reference = f"{_SOURCE}.{_quote(source.name)}"
+        reference = f"{_SOURCE}.{quote(source.name)}"
         fits = _fits(column, reference, source)
         raw.append(
             f"case when {reference} is not null and not coalesce({fits}, false) then cast({reference} as varchar) end "
-            f"as {_quote(RAW_PREFIX + column.name)}"
+            f"as {quote(RAW_PREFIX + column.name)}"
         )
         raw_fields.append((RAW_PREFIX + column.name, pa.string()))
     schema = pa.schema([*((c.name, c.arrow_type) for c in contract.columns), *raw_fields])
@@ -276,7 +264,7 @@ def _needs_guard(column: Column, source: FoundColumn) -> bool:
 
 def _exactly(column: Column, source: FoundColumn) -> str:
     """Return a column's value as its promised type, null where that is not the very value."""
-    reference, target = f"{_SOURCE}.{_quote(source.name)}", duckdb_type(column.arrow_type)
+    reference, target = f"{_SOURCE}.{quote(source.name)}", duckdb_type(column.arrow_type)
     if not _needs_guard(column, source):
         return f"cast({reference} as {target})"
     value = _cut(column, source, reference) or f"try_cast({reference} as {target})"
@@ -301,23 +289,14 @@ def _fits(column: Column, reference: str, source: FoundColumn) -> str:
 def _predicate(contract: Contract, window: Window) -> tuple[str, list[str]]:
     if window.is_whole:
         return "true", []
-    watermark = _watermark(contract)
-    reference, type_ = _quote(watermark.source_name), duckdb_type(watermark.arrow_type)
+    watermark = watermark_of(contract)
+    reference, type_ = quote(watermark.source_name), duckdb_type(watermark.arrow_type)
     low, high = ("<", ">=") if window.inverted else (">=", "<")
     bounds = [(operator, text) for operator, text in ((low, window.low), (high, window.high)) if text is not None]
     conditions = [f"{reference} {operator} cast(? as {type_})" for operator, _ in bounds]
     where = (" or " if window.inverted else " and ").join(conditions)
     nulls = f" or {reference} is null" if window.holds_nulls else ""
     return f"({where}{nulls})", [text for _, text in bounds]
-
-
-def _watermark(contract: Contract) -> Column:
-    if contract.watermark is None:
-        raise ConfigurationError(
-            f"{contract.id}: a window was asked for, but the contract names no watermark. "
-            "Nothing was read. Add `watermark` to its lake block."
-        )
-    return contract.column(contract.watermark)
 
 
 def _arrow(physical_type: str) -> pa.DataType | None:
@@ -333,8 +312,4 @@ def _schema_and_table(contract: Contract) -> tuple[str, str]:
 
 
 def _table(contract: Contract) -> str:
-    return ".".join(_quote(part) for part in _schema_and_table(contract))
-
-
-def _quote(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
+    return ".".join(quote(part) for part in _schema_and_table(contract))

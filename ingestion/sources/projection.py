@@ -12,10 +12,13 @@ from dataclasses import dataclass, field
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from ingestion.contracts.declared import split_declaration
 from ingestion.contracts.drift import FoundColumn, match_columns
 from ingestion.contracts.model import Column, Contract
 from ingestion.contracts.projection import RAW_PREFIX
 from ingestion.errors import Break, BrokenContractError, IntegrityError
+
+NEVER = "1 = 0"
 
 _SEPARATOR = "|"
 _TEXTS_PER_COLUMN = 40  # of at most 100 bytes each: a text in SQL may end at 4000 bytes
@@ -47,10 +50,32 @@ class Expression:
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """How a database spells a column as a promised type (cut to microseconds or not), and joins texts to one."""
+    """
+    How a database spells a column as a promised type, and joins texts to one.
 
-    expression: Callable[[FoundColumn, pa.DataType, bool], Expression]
+    `exact_text` spells any value of a column, None where SQL cannot. `as_text`, `as_number` and `as_moment` give None
+    where they are not for such a column. `short` are the types whose texts are brief and hold no `|`.
+    """
+
+    quote: Callable[[str], str]
+    exact_text: Callable[[str, str, tuple[str, ...]], str | None]
+    as_text: Callable[[str, str, pa.DataType, str | None], Expression | None]
+    as_number: Callable[[str, str, tuple[str, ...], pa.DataType, str | None], Expression | None]
+    as_moment: Callable[[FoundColumn, pa.DataType, str | None, bool], Expression | None]
+    short: frozenset[str]
     joined: Callable[[Sequence[str]], str]
+
+    def expression(self, found: FoundColumn, promised: pa.DataType, truncate: bool = False) -> Expression:
+        """Return how a found column is fetched as the promised type, its moments cut to microseconds if `truncate`."""
+        base, arguments = split_declaration(found.physical_type)
+        reference = self.quote(found.name)
+        text = self.exact_text(reference, base, arguments)
+        return (
+            self.as_text(reference, base, promised, text)
+            or self.as_number(reference, base, arguments, promised, text)
+            or self.as_moment(found, promised, text, truncate)
+            or Expression(None, promised, NEVER, text, is_short=base in self.short)
+        )
 
 
 @dataclass(frozen=True, slots=True)

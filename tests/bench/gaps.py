@@ -109,7 +109,7 @@ def ours(folder: Path, lake: str) -> dict[str, Any]:
         duckdb_lake(contract, plan, here, rows=rows, in_flight="in_flight"),
     )
     seconds = time.perf_counter() - start
-    keys = {str(kind): sorted(table.column("order_id").to_pylist()) for kind, table in compared.keys.items()}
+    keys = {str(kind): sorted(table.column("order_id").to_pylist()) for kind, table in compared.found.items()}
     rows_read = compared.cost.rows + flying.num_rows
     return {"seconds": seconds, "queries": compared.cost.queries + 1, "rows_read": rows_read, "keys": keys}
 

@@ -8,7 +8,7 @@ import sys
 import pyarrow as pa
 
 from ingestion.lake import duck
-from ingestion.lake.base import Commit
+from ingestion.lake.base import Commit, Engine
 from ingestion.lake.embedded.engine import DeltaRs
 from ingestion.lake.layout import create_lake
 from ingestion.lake.spark.engine import SparkDelta
@@ -23,9 +23,10 @@ def main(root: str) -> None:
     spark = SparkDelta(lake.storage_options, root=lake.root)
     embedded = DeltaRs(lake.storage_options)
     spark.create(uri, SCHEMA)
-    for batch, (engine, name) in enumerate([(spark, "spark"), (embedded, "embedded"), (spark, "spark")], start=1):
+    writers: list[tuple[Engine, str]] = [(spark, "spark"), (embedded, "embedded"), (spark, "spark")]
+    for batch, (engine, name) in enumerate(writers, start=1):
         engine.append(uri, pa.table({"id": [batch], "writer": [name]}, SCHEMA), commit=Commit("silver/both", batch))
-    for engine in (spark, embedded):  # a retry of what the other wrote
+    for engine, _ in writers[:2]:  # a retry of what the other wrote
         engine.append(uri, pa.table({"id": [9], "writer": ["twice"]}, SCHEMA), commit=Commit("silver/both", 2))
     by_spark = [list(row) for row in spark.session.read.format("delta").load(uri).orderBy("id").collect()]
     with duck.connect(at=uri) as connection:

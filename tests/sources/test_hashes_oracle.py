@@ -141,7 +141,7 @@ def test_what_differs_from_oracle_is_found_by_key(oracle: OracleDesk) -> None:  
 
         found = compare_sides(*sides(oracle, contract, lake))
 
-        assert {kind: sorted(keys.column("id").to_pylist()) for kind, keys in found.keys.items()} == {
+        assert {kind: sorted(keys.column("id").to_pylist()) for kind, keys in found.found.items()} == {
             Finding.MISSING_IN_LAKE: [7],
             Finding.CHANGED: [3, 99],
             Finding.MISSING_IN_SOURCE: [1000],

@@ -43,5 +43,5 @@ def test_spark_reads_the_lake_side(spark: Any, tmp_path: Any, keys: tuple[str, .
         found = compare_sides(source, spark_lake(world.contract, world.plan, spark, rows="live", in_flight="in_flight"))
 
         assert found.outcome is Outcome.DIFFERENT
-        found_ids = {kind: {key[keys.index("id")] for key in k} for kind, k in keys_of(dict(found.keys)).items()}
+        found_ids = {kind: {key[keys.index("id")] for key in k} for kind, k in keys_of(found).items()}
         assert found_ids == {Finding.MISSING_IN_LAKE: {4}, Finding.CHANGED: {9}}

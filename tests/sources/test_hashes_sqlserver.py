@@ -191,7 +191,7 @@ def test_what_differs_from_sql_server_is_found_by_key(server: Session) -> None:
 
         found = compare_sides(*sides(server, promised, lake))
 
-        assert {kind: keys.to_pylist() for kind, keys in found.keys.items()} == {
+        assert {kind: rows.select(["id", "line"]).to_pylist() for kind, rows in found.found.items()} == {
             Finding.MISSING_IN_LAKE: [{"id": 7, "line": 3}],
             Finding.CHANGED: [{"id": 50, "line": 2}],
             Finding.MISSING_IN_SOURCE: [{"id": 1000, "line": 1}],

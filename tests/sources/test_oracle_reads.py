@@ -74,7 +74,6 @@ def test_a_window_is_half_open_keeps_ties_and_counts_what_it_reads(
     assert ids(snapshot, people, window) == expected
     assert snapshot.count(people, window) == len(expected)
     assert sum(batch.num_rows for batch in snapshot.read_keys(people, window)) == len(expected)
-    assert sum(snapshot.count_partitions(people, window).column("rows").to_pylist()) == len(expected)
 
 
 def test_the_highest_watermark_keeps_the_digits_of_the_source(people: Contract, snapshot: OracleSnapshot) -> None:
@@ -244,33 +243,12 @@ def test_keys_of_any_type_find_their_rows(
     assert sorted(map(str, pa.Table.from_batches(found).to_pylist())) == sorted(map(str, some.to_pylist()))
 
 
-def test_partitions_are_counted_by_day_month_and_year(
-    oracle: OracleDesk, people: Contract, snapshot: OracleSnapshot
-) -> None:
-    def counted(grain: str) -> list[tuple[object, ...]]:
-        contract = replace(people, reconcile=replace(people.reconcile, grain=grain))
-        return [tuple(row.values()) for row in snapshot.count_partitions(contract, Window()).to_pylist()]
-
-    assert counted("day") == [("2026-03-01", 3), (None, 1)]
-    assert counted("month") == [("2026-03", 3), (None, 1)]
-    assert counted("year") == [("2026", 3), (None, 1)]
-
-
-def test_without_a_partition_all_rows_are_one(oracle: OracleDesk, people: Contract, snapshot: OracleSnapshot) -> None:
-    contract = replace(people, reconcile=replace(people.reconcile, partition=None))
-
-    table = snapshot.count_partitions(contract, Window())
-
-    assert table.to_pylist() == [{"partition": None, "rows": 4}]
-    assert table.schema == pa.schema([("partition", pa.string()), ("rows", pa.int64())])
-
-
 def test_an_empty_table_yields_no_rows_and_no_error(oracle: OracleDesk) -> None:
     contract = oracle.contract(oracle.table("ID NUMBER(12) PRIMARY KEY, C CLOB"), ID, Promise("c", "CLOB"))
 
     with OracleSource("erp", oracle.connection).snapshot() as opened:
         assert rows(opened, contract) == []
-        assert opened.count_partitions(contract, Window()).num_rows == 0
+        assert opened.count(contract, Window()) == 0
 
 
 def test_the_catalog_spells_types_as_contracts_do(oracle: OracleDesk) -> None:

@@ -18,13 +18,14 @@ from ingestion.errors import (
     SnapshotLostError,
     SourceUnavailableError,
 )
-from ingestion.sources.oracle.catalog import DictionaryRow, candidates, declaration, quote
+from ingestion.sources.oracle.catalog import DictionaryRow, candidates, declaration
 from ingestion.sources.oracle.errors import error_of
-from ingestion.sources.oracle.expressions import ORACLE, expression
+from ingestion.sources.oracle.expressions import ORACLE
 from ingestion.sources.oracle.keys import with_keys
 from ingestion.sources.oracle.predicates import in_window, lanes
 from ingestion.sources.oracle.sizes import MAX_ROWS, rows_per_fetch
 from ingestion.sources.projection import project
+from ingestion.sql.quoting import quote_oracle
 
 INSTANT = pa.timestamp("us", "UTC")
 
@@ -89,7 +90,7 @@ def column(name: str, physical: str, type_: pa.DataType, key: int | None = None)
     ],
 )  # fmt: skip
 def test_only_what_may_not_fit_is_guarded(physical: str, promised: pa.DataType, guard: str | None) -> None:
-    assert expression(found(physical), promised).guard == guard
+    assert ORACLE.expression(found(physical), promised).guard == guard
 
 
 @pytest.mark.parametrize(
@@ -102,12 +103,12 @@ def test_only_what_may_not_fit_is_guarded(physical: str, promised: pa.DataType, 
 def test_a_moment_that_is_cut_has_no_misfit_and_loses_its_last_digits(
     physical: str, promised: pa.DataType, value: str
 ) -> None:
-    how = expression(found(physical), promised, truncate=True)
+    how = ORACLE.expression(found(physical), promised, truncate=True)
 
     assert how.guard == f"{value} >= TIMESTAMP '0001-01-01 00:00:00'"
     beyond = f"MOD(TO_NUMBER(TO_CHAR({value},'FF9')),1000)/1000000000"
     assert how.typed == f"({value} - NUMTODSINTERVAL({beyond},'SECOND'))"
-    assert expression(found("TIMESTAMP(6)"), pa.timestamp("us"), truncate=True).typed == '"C"'
+    assert ORACLE.expression(found("TIMESTAMP(6)"), pa.timestamp("us"), truncate=True).typed == '"C"'
 
 
 @pytest.mark.parametrize(
@@ -129,7 +130,7 @@ def test_a_moment_that_is_cut_has_no_misfit_and_loses_its_last_digits(
     ],
 )
 def test_what_the_driver_cannot_fetch_is_spelled_by_the_database(physical: str, text: str) -> None:
-    how = expression(found(physical), pa.string())
+    how = ORACLE.expression(found(physical), pa.string())
 
     assert (how.typed, how.guard) == (text, None)
 
@@ -194,7 +195,7 @@ def test_the_exact_name_is_looked_for_before_the_folded_one() -> None:
 
 def test_a_quotation_mark_never_gets_into_a_statement() -> None:
     with pytest.raises(ValueError, match="quotation mark"):
-        quote('x" OR 1=1 --')
+        quote_oracle('x" OR 1=1 --')
 
 
 def test_a_window_over_a_column_that_is_never_null_can_use_its_index() -> None:

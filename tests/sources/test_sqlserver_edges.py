@@ -12,8 +12,9 @@ from ingestion.contracts.model import NullWatermark
 from ingestion.contracts.projection import RAW_PREFIX
 from ingestion.contracts.window import Window
 from ingestion.errors import ConfigurationError
+from ingestion.sources.conditions import watermark_column
 from ingestion.sources.sqlserver.keys import with_keys
-from ingestion.sources.sqlserver.predicates import in_window, newest, watermark_column
+from ingestion.sources.sqlserver.predicates import in_window, newest
 from ingestion.sources.sqlserver.session import spelled_statement
 from ingestion.sources.sqlserver.source import SqlServerSource
 from tests.sources.sqlserver_fixtures import EVERYTHING, ID, Desk, Promise, desk, rows

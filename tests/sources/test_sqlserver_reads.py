@@ -72,14 +72,6 @@ def test_a_window_is_half_open_keeps_ties_and_counts_what_it_reads(
     assert ids(snapshot, people, window) == expected
     assert snapshot.count(people, window) == len(expected)
     assert sum(batch.num_rows for batch in snapshot.read_keys(people, window)) == len(expected)
-    assert sum(snapshot.count_partitions(people, window).column("rows").to_pylist()) == len(expected)
-
-
-def test_partitions_are_days_and_rows_without_one(people: Contract, snapshot: SqlServerSnapshot) -> None:
-    assert snapshot.count_partitions(people, EVERYTHING).to_pylist() == [
-        {"partition": None, "rows": 1},
-        {"partition": "2026-03-01", "rows": 3},
-    ]
 
 
 def test_the_highest_watermark_keeps_the_digits_of_the_source(people: Contract, snapshot: SqlServerSnapshot) -> None:

@@ -186,7 +186,7 @@ def test_an_empty_table_is_the_same_to_both(site: Site, spark: Any) -> None:
     assert site.other.tip(site.uri, "x").properties["delta.appendOnly"] == "true"
 
     anew = f"{site.uri} anew"
-    site.writer.overwrite(anew, [], schema=SCHEMA, commit=Commit("x", None))
+    DeltaRs().overwrite(anew, [], schema=SCHEMA, commit=Commit("x", None))
     assert site.other.tip(anew, "x").version == 0  # and it is not taken for a commit that was cut off
 
 
@@ -262,7 +262,7 @@ def test_a_rebuilt_table_may_change_its_columns(site: Site, spark: Any) -> None:
     for number, each in enumerate((site, site.turned), 1):
         rows = ROWS.append_column(f"v{number}", pa.array([1, 2, 3], pa.int64()))
         file = each.staged(rows)
-        each.writer.overwrite(site.uri, [file], schema=rows.schema, commit=Commit("rebuild", None, {"n": number}))
+        DeltaRs().overwrite(site.uri, [file], schema=rows.schema, commit=Commit("rebuild", None, {"n": number}))
 
         assert site.read(spark) == ordered(rows)
         assert each.other.last_metadata(site.uri, "rebuild") == {"app": "rebuild", "batch": None, "n": number}

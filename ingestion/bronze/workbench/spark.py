@@ -23,6 +23,7 @@ from ingestion.lake.layout import Lake
 from ingestion.lake.spark.session import open_session, prepare
 from ingestion.lake.staging import ParquetFile, ParquetStage, open_parquet
 from ingestion.lake.storage.filesystem import make_folder, move
+from ingestion.sql.quoting import spark_text_literal
 
 DIALECT = {
     "spark.sql.ansi.enabled": "true",
@@ -47,16 +48,11 @@ def translated(query: str) -> str:
     pieces = _QUOTED.split(query)
     for index, piece in enumerate(pieces):
         if piece.startswith("'"):
-            pieces[index] = _literal(piece[1:-1].replace("''", "'"))
+            pieces[index] = spark_text_literal(piece[1:-1].replace("''", "'"))
         elif not piece.startswith('"'):
             for word, spark in _WORDS:
                 pieces[index] = word.sub(spark, pieces[index])
     return "".join(pieces)
-
-
-def _literal(text: str) -> str:
-    """Quote a text for Spark, to which a backslash says that the next letter is meant."""
-    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
 @dataclass(frozen=True, slots=True)

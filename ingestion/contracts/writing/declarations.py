@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
-
 import pyarrow as pa
 
+from ingestion.contracts.declared import split_declaration
 from ingestion.contracts.types import INSTANT, WALL_CLOCK
 
-_EXACT = re.compile(r"\s*(?:DECIMAL|NUMERIC|NUMBER)\s*\(\s*(\d+)\s*(?:,\s*(\d+)\s*)?\)\s*", re.IGNORECASE)
+_EXACT = frozenset({"DECIMAL", "NUMERIC", "NUMBER"})
 
 _SAID_IN: dict[str, dict[pa.DataType, str]] = {
     "oracle": {
@@ -67,8 +66,9 @@ def declaration(dialect: str, type_: pa.DataType) -> str | None:
 
 def translated(dialect: str, physical_type: str, type_: pa.DataType | None) -> str:
     """Return another dialect's declaration as `dialect` writes it; unchanged where there is no way to say it."""
-    if match := _EXACT.fullmatch(physical_type):
-        return _exact(dialect, int(match[1]), int(match[2] or 0))
+    base, arguments = split_declaration(physical_type)
+    if base in _EXACT and 0 < len(arguments) < 3 and all(argument.isdigit() for argument in arguments):
+        return _exact(dialect, int(arguments[0]), int(arguments[1]) if len(arguments) > 1 else 0)
     return (declaration(dialect, type_) if type_ is not None else None) or physical_type
 
 

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 from ingestion.errors import IntegrityError
-from ingestion.lake.base import Commit, Engine, LiveFile, Snapshot, StagedFile
+from ingestion.lake.base import Commit, FileEngine, LiveFile, Snapshot, StagedFile
 from ingestion.lake.duck import Connection, identifier, literal, location
 from ingestion.lake.embedded.parquet_files import FileWriter, file_rows
 
@@ -19,7 +19,7 @@ ALIKE = 16
 
 
 def compact_files(
-    engine: Engine, connection: Connection, table: Snapshot, order_by: Sequence[str] = (), *, by_size: bool = False
+    engine: FileEngine, connection: Connection, table: Snapshot, order_by: Sequence[str] = (), *, by_size: bool = False
 ) -> int:
     """
     Write the small files of each partition anew as few; return how many were replaced. One commit or none.

@@ -1,4 +1,4 @@
-"""The embedded engine: writes Delta with delta-rs. The only module that imports deltalake."""
+"""The embedded engine: writes Delta with delta-rs. Only this module and `reader` import deltalake."""
 
 from __future__ import annotations
 
@@ -36,6 +36,7 @@ from ingestion.lake.base import (
 )
 from ingestion.lake.embedded.compaction import compact_files
 from ingestion.lake.damage import torn_log
+from ingestion.lake.embedded.reader import DeltaReader, arrow_schema
 from ingestion.lake.embedded.locate import located
 from ingestion.lake.log import METADATA_KEY, check_has_no_past, check_whole
 from ingestion.lake.embedded.retype import count_misfits, retyped_files, retyped_schema
@@ -46,9 +47,9 @@ from ingestion.lake.storage.errors import reaching
 _NO_ROW = [("_batch", "=", "-1")]  # an overwrite of the files that may hold such a row removes none
 
 
-class DeltaRs:
+class DeltaRs(DeltaReader):
     """
-    Implements `ingestion.lake.base.Engine`. Stateless but for the storage options.
+    Implements `ingestion.lake.base.FileEngine`. Stateless but for the storage options.
 
     `memory_limit` is DuckDB's while it merges; what exceeds it spills to the system's temporary folder.
     """
@@ -56,29 +57,8 @@ class DeltaRs:
     name = "embedded"
 
     def __init__(self, storage_options: Mapping[str, str] | None = None, memory_limit: str = "1GB") -> None:
-        self._options = dict(storage_options or {})
+        super().__init__(storage_options)
         self._memory_limit = memory_limit
-
-    def exists(self, uri: str) -> bool:
-        return DeltaTable.is_deltatable(uri, self._options)
-
-    def version(self, uri: str) -> int:
-        return self._open(uri).version()
-
-    def schema(self, uri: str) -> pa.Schema:
-        return _arrow_schema(self._open(uri))
-
-    def tip(self, uri: str, app_id: str) -> Tip:
-        table = self._whole(uri)
-        return Tip(table.version(), table.transaction_version(app_id) or 0, table.metadata().configuration)
-
-    def last_metadata(self, uri: str, app_id: str) -> dict[str, Any] | None:
-        table = self._open(uri)
-        for limit in (20, 400, None):
-            found = newest_metadata(table.history(limit), app_id)
-            if found is not None:
-                return found
-        return None
 
     def create(
         self,
@@ -111,7 +91,7 @@ class DeltaRs:
 
     def add_columns(self, uri: str, fields: Sequence[pa.Field]) -> None:
         table = self._writable(uri)
-        known = set(_arrow_schema(table).names)
+        known = set(arrow_schema(table).names)
         new = Schema.from_arrow(pa.schema([field for field in fields if field.name not in known]))
         if new.fields:
             table.alter.add_columns([Field(f.name, f.type, nullable=True) for f in new.fields])
@@ -128,7 +108,7 @@ class DeltaRs:
         table = self._writable(uri)
         if self._is_applied(table, commit):
             return None
-        check_types(uri, _arrow_schema(table), schema)
+        check_types(uri, arrow_schema(table), schema)
         check_partition(uri, table.metadata().partition_columns, files)
         with _committing(uri):
             table.create_write_transaction(
@@ -142,7 +122,7 @@ class DeltaRs:
 
     def append(self, uri: str, rows: pa.Table, *, commit: Commit | None = None) -> None:
         table = self._writable(uri)
-        expected = _arrow_schema(table)
+        expected = arrow_schema(table)
         if not rows.schema.equals(expected):
             raise IntegrityError(
                 f"{uri}: promised the columns {expected.names}, found {rows.schema.names} or other types. "
@@ -154,20 +134,6 @@ class DeltaRs:
             write_deltalake(
                 table, rows, mode="append", commit_properties=None if commit is None else _properties(commit)
             )
-
-    def snapshot(self, uri: str, *, expected_version: int) -> Snapshot:
-        table = self._at(uri, expected_version)
-        metadata, schema = table.metadata(), _arrow_schema(table)
-        named, allowed = metadata.configuration.get(INDEXED), indexed_columns(schema)
-        return Snapshot(
-            uri=uri,
-            version=table.version(),
-            schema=schema,
-            partition_by=tuple(metadata.partition_columns),
-            # a column may have been retyped since to what carries no statistics
-            indexed=tuple(name for name in (allowed if named is None else named.split(",")) if name in allowed),
-            files=tuple(_live_files(table)),
-        )
 
     def overwrite(
         self,
@@ -250,8 +216,8 @@ class DeltaRs:
         commit = Commit("retype", None, {"files": len(before.files), "into": len(files)})
         is_log = self._open(uri).metadata().configuration.get(APPEND_ONLY) == "true"
         if is_log and before.files:
-            version = DeltaRs.replace(
-                self, uri, before.files, files, commit=commit, expected_version=version, rearranges=True
+            version = self.replace(
+                uri, before.files, files, commit=commit, expected_version=version, rearranges=True
             )
             commit = Commit("retype", None)
         table = self._with_features(uri, version, schema)
@@ -312,45 +278,6 @@ class DeltaRs:
         ):
             yield connection
 
-    def _open(self, uri: str) -> DeltaTable:
-        try:
-            with reaching(uri):
-                return DeltaTable(uri, storage_options=self._options)
-        except TableNotFoundError as exc:
-            raise LakeError(
-                f"{uri}: promised a Delta table, found none. Nothing was written. Run `lakehouse init`."
-            ) from exc
-        except DeltaError as exc:
-            raise torn_log(uri, f"one that cannot be read ({type(exc).__name__})") from exc
-
-    def _whole(self, uri: str) -> DeltaTable:
-        """Open a table whose newest commit is whole: readers take an empty one for a commit of nothing."""
-        table = self._open(uri)
-        with reaching(uri):
-            check_whole(uri, table.version())
-        return table
-
-    def _writable(self, uri: str) -> DeltaTable:
-        table = self._whole(uri)
-        protocol = table.protocol()
-        check_features(uri, protocol.reader_features or [], protocol.writer_features or [])
-        return table
-
-    def _at(self, uri: str, expected_version: int) -> DeltaTable:
-        table = self._writable(uri)
-        if table.version() != expected_version:
-            raise lost_race(uri)
-        return table
-
-    @staticmethod
-    def _is_applied(table: DeltaTable, commit: Commit) -> bool:
-        # delta-rs records application transactions but does not enforce them: ask the handle that writes
-        if commit.version is None:
-            return False
-        applied = table.transaction_version(commit.app_id)
-        return applied is not None and applied >= commit.version
-
-
 @contextmanager
 def _committing(uri: str) -> Iterator[None]:
     """Raise what ends a commit as an error of ours."""
@@ -361,30 +288,9 @@ def _committing(uri: str) -> Iterator[None]:
             raise lost_race(uri) from exc
 
 
-def _arrow_schema(table: DeltaTable) -> pa.Schema:
-    return pa.schema(table.schema().to_arrow())
-
-
 def _add_actions(files: Sequence[StagedFile], is_change: bool = True) -> list[AddAction]:
     now = int(time.time() * 1000)
     return [AddAction(f.path, f.bytes, dict(f.partition_values), now, is_change, f.statistics) for f in files]
-
-
-def _live_files(table: DeltaTable) -> Iterator[LiveFile]:
-    actions = pa.table(table.get_add_actions())
-    partitioned = "partition" in actions.column_names
-    for action in actions.select(["path", "num_records", "size_bytes", *(["partition"] * partitioned)]).to_pylist():
-        # the log spells paths as URLs do; an action is made from the path itself
-        values = action.get("partition") or {}
-        yield LiveFile(unquote(action["path"]), action["num_records"], action["size_bytes"], _spelled(values))
-
-
-def _spelled(values: Mapping[str, Any]) -> dict[str, str | None]:
-    """Return partition values as the log spells them."""
-    return {
-        name: None if value is None else str(value).lower() if isinstance(value, bool) else str(value)
-        for name, value in values.items()
-    }
 
 
 def _properties(commit: Commit, retries: int | None = None) -> CommitProperties:

@@ -9,6 +9,7 @@ from contextlib import suppress
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from ingestion.contracts.types import duckdb_type
 from ingestion.errors import IntegrityError
 from ingestion.lake.base import StagedFile
 from ingestion.lake.duck import Connection, identifier, literal, location
@@ -22,22 +23,6 @@ ROW_GROUPS_PER_FILE = 2  # a file is what a change makes us write anew; see docs
 VECTOR_ROWS = 2_048  # DuckDB's smallest piece
 PARQUET = "format parquet, write_bloom_filter false"
 """How DuckDB writes every Parquet file: probing its bloom filters, version 1.5.5 loses bytes and NaNs that are there."""
-_SQL_TYPES = {
-    pa.bool_(): "boolean",
-    pa.int8(): "tinyint",
-    pa.int16(): "smallint",
-    pa.int32(): "integer",
-    pa.int64(): "bigint",
-    pa.float32(): "float",
-    pa.float64(): "double",
-    pa.string(): "varchar",
-    pa.binary(): "blob",
-    pa.date32(): "date",
-    pa.timestamp("us"): "timestamp",
-    pa.timestamp("us", "UTC"): "timestamp with time zone",
-}
-
-
 def row_group_rows(columns: int) -> int:
     """Return how many rows a row group of so many columns has: whole vectors, at least one."""
     rows = min(ROW_GROUP_ROWS, ROW_GROUP_VALUES // max(1, columns))
@@ -131,10 +116,9 @@ def _stored(field: pa.Field) -> str:
 
 def sql_type(type_: pa.DataType) -> str:
     """Return DuckDB's name of an Arrow type that Delta knows. Raises IntegrityError for any other."""
-    if pa.types.is_decimal128(type_):
-        return f"decimal({type_.precision}, {type_.scale})"
-    if type_ not in _SQL_TYPES:
+    try:
+        return duckdb_type(type_)
+    except KeyError:
         raise IntegrityError(
             f"{type_}: promised a type that Delta knows, found none. Nothing was written. Cast the column in its model."
-        )
-    return _SQL_TYPES[type_]
+        ) from None

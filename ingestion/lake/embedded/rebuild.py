@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pyarrow as pa
 
 from ingestion import scratch
-from ingestion.lake.base import Commit, Engine
+from ingestion.lake.base import Commit, FileEngine
 from ingestion.lake.duck import Connection, literal
 from ingestion.lake.embedded.parquet_files import PARQUET, FileWriter, casts
 from ingestion.lake.embedded.rewrite import write_partitioned
@@ -15,7 +15,7 @@ from ingestion.lake.statistics import indexed_columns
 
 
 def rebuild(
-    engine: Engine,
+    engine: FileEngine,
     connection: Connection,
     uri: str,
     query: str,

@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from urllib.parse import unquote
 
 from ingestion.errors import IntegrityError
-from ingestion.lake.base import Commit, Engine, LiveFile, Snapshot, StagedFile
+from ingestion.lake.base import Commit, FileEngine, LiveFile, Snapshot, StagedFile
 from ingestion.lake.duck import Connection, identifier, literal
 from ingestion.lake.embedded.parquet_files import FileWriter, file_rows
 
@@ -45,7 +45,7 @@ class _Touched:
 
 
 def apply_difference(
-    engine: Engine,
+    engine: FileEngine,
     connection: Connection,
     table: Snapshot,
     difference: str,

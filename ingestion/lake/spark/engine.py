@@ -40,14 +40,15 @@ from ingestion.lake.base import (
     table_properties,
 )
 from ingestion.lake.embedded.engine import DeltaRs
+from ingestion.lake.embedded.reader import DeltaReader
 from ingestion.lake.log import check_has_no_past
+from ingestion.sql.quoting import quote_spark
 from ingestion.lake.spark.frames import (
     arriving_rows,
     check_keys,
     discard,
     frame,
     needed_features,
-    quoted,
     staged_rows,
     table_at,
 )
@@ -73,15 +74,16 @@ _OWN = {
 }
 
 
-class SparkDelta(DeltaRs):
-    """Implements `ingestion.lake.base.Engine`: reads as the embedded engine, overrides all that writes."""
+class SparkDelta(DeltaReader):
+    """Implements `ingestion.lake.base.Engine`: reads the log as the embedded engine does, writes by Spark."""
 
     name = "spark"
 
     def __init__(
         self, storage_options: Mapping[str, str] | None = None, memory_limit: str = "1GB", *, root: str = ""
     ) -> None:
-        super().__init__(storage_options, memory_limit)
+        super().__init__(storage_options)
+        self._embedded = DeltaRs(storage_options, memory_limit)
         self._root = root
 
     @cached_property
@@ -120,7 +122,7 @@ class SparkDelta(DeltaRs):
         self._writable(uri)
         known = set(self.schema(uri).names)
         new = pa.schema([field for field in fields if field.name not in known])
-        typed = ", ".join(f"{quoted(field.name)} {field.dataType.simpleString()}" for field in from_arrow_schema(new))
+        typed = ", ".join(f"{quote_spark(field.name)} {field.dataType.simpleString()}" for field in from_arrow_schema(new))
         with _refusing_races(uri):
             for name, value in needed_features(new).items():
                 self.session.sql(f"alter table {table_at(uri)} set tblproperties ('{name}' = '{value}')")
@@ -165,45 +167,6 @@ class SparkDelta(DeltaRs):
         if commit is not None:
             self._check_ours(uri, commit)
 
-    def overwrite(
-        self,
-        uri: str,
-        files: Sequence[StagedFile],
-        *,
-        schema: pa.Schema,
-        commit: Commit,
-        unindexed: Sequence[str] = (),
-        partition_by: Sequence[str] = (),
-    ) -> int:
-        writer = staged_rows(self.session, uri, files, schema, partition_by).writeTo(table_at(uri)).using("delta")
-        for name, value in {
-            **table_properties(schema, unindexed=unindexed, partition_by=partition_by),
-            **needed_features(schema),
-        }.items():
-            writer = writer.tableProperty(name, value)
-        if partition_by:
-            writer = writer.partitionedBy(*(f.col(quoted(name)) for name in partition_by))
-        with _refusing_races(uri), self._committing(commit):
-            writer.createOrReplace()
-        discard(uri, [file.path for file in files])
-        return self.version(uri)
-
-    def replace(
-        self,
-        uri: str,
-        removed: Sequence[LiveFile],
-        added: Sequence[StagedFile],
-        *,
-        commit: Commit,  # noqa: ARG002 - the protocol's
-        expected_version: int,  # noqa: ARG002
-        rearranges: bool = False,  # noqa: ARG002
-    ) -> int:
-        """Refuse: Spark changes rows, not files. Merge or compact instead."""
-        raise IntegrityError(
-            f"{uri}: promised rows to merge, found {len(removed)} files to swap for {len(added)}. "
-            "Nothing was committed. This is a fault of the program; report it."
-        )
-
     def merge(
         self,
         uri: str,
@@ -221,9 +184,9 @@ class SparkDelta(DeltaRs):
             if arriving.isEmpty():
                 return None
             check_keys(uri, arriving, keys)
-            same_key = " and ".join(f"known.{quoted(name)} = arriving.{quoted(name)}" for name in keys)
-            values = {quoted(name): f"arriving.{quoted(name)}" for name in given}
-            is_delete = f"arriving.{quoted(op)} = 'D'"
+            same_key = " and ".join(f"known.{quote_spark(name)} = arriving.{quote_spark(name)}" for name in keys)
+            values = {quote_spark(name): f"arriving.{quote_spark(name)}" for name in given}
+            is_delete = f"arriving.{quote_spark(op)} = 'D'"
             merge = (
                 DeltaTable.forPath(self.session, uri)
                 .alias("known")
@@ -238,7 +201,7 @@ class SparkDelta(DeltaRs):
 
     def retype(self, uri: str, types: Mapping[str, pa.DataType]) -> dict[str, int]:
         """As the embedded engine does, and by it: Spark swaps no files, and leaves an append-only table no other way."""
-        misfits = super().retype(uri, types)
+        misfits = self._embedded.retype(uri, types)
         self._limit_statistics(uri)
         return misfits
 

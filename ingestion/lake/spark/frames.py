@@ -1,4 +1,4 @@
-"""Rows on their way into Spark: staged files and Arrow tables as data frames, and names as Spark quotes them."""
+"""Rows on their way into Spark: staged files and Arrow tables as data frames."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from pyspark.sql.pandas.types import from_arrow_schema, from_arrow_type
 
 from ingestion.errors import IntegrityError
 from ingestion.lake.base import StagedFile, check_partition
+from ingestion.sql.quoting import quote_spark
 from ingestion.lake.storage.filesystem import make_folder, open_files
 
 
@@ -38,7 +39,7 @@ def staged_rows(
         rows = rows.withColumn("_file", f.col("_metadata.file_name")).join(f.broadcast(known), "_file")
         for name, text in zip(partition_by, names[1:], strict=True):
             rows = rows.withColumn(name, f.col(text).cast(from_arrow_type(schema.field(name).type, True)))
-    rows = rows.select(*(f.col(quoted(name)) for name in schema.names))
+    rows = rows.select(*(f.col(quote_spark(name)) for name in schema.names))
     promised, found = sum(x.rows for x in files), rows.count()
     if promised != found:
         raise IntegrityError(
@@ -71,7 +72,7 @@ def arriving_rows(session: Any, uri: str, rows: pa.RecordBatchReader) -> Iterato
 
 def check_keys(uri: str, arriving: Any, keys: Sequence[str]) -> None:
     """Raise IntegrityError where two rows share a key."""
-    twice = arriving.groupBy(*(f.col(quoted(name)) for name in keys)).count().where("count > 1")
+    twice = arriving.groupBy(*(f.col(quote_spark(name)) for name in keys)).count().where("count > 1")
     if not twice.isEmpty():
         raise IntegrityError(
             f"{uri}: promised one change per key, found a key that comes twice. "
@@ -95,9 +96,4 @@ def needed_features(schema: pa.Schema) -> dict[str, str]:
 
 def table_at(uri: str) -> str:
     """Return what SQL calls the table at a path."""
-    return f"delta.{quoted(uri)}"
-
-
-def quoted(name: str) -> str:
-    """Quote a name for Spark."""
-    return "`" + name.replace("`", "``") + "`"
+    return f"delta.{quote_spark(uri)}"

@@ -11,6 +11,7 @@ from urllib.parse import SplitResult
 import pyarrow.fs as pafs
 
 from ingestion.errors import ConfigurationError
+from ingestion.sql.quoting import text_literal
 
 CONNECT_SECONDS, REQUEST_SECONDS = 10, 60
 HADOOP = "3.5.0"  # the one inside pyspark 4.2.0
@@ -29,10 +30,9 @@ class Secret:
     def statement(self) -> str:
         name = f"lakehouse_{hashlib.sha256(self.scope.encode()).hexdigest()[:12]}"
         given = "".join(f", {key} ${key}" for key in self.values)
-        scope = self.scope.replace("'", "''")
         return (
             f"create or replace temporary secret {name} "
-            f"(type {self.kind}, provider {self.provider}, scope '{scope}'{given})"
+            f"(type {self.kind}, provider {self.provider}, scope {text_literal(self.scope)}{given})"
         )
 
 

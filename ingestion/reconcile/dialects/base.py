@@ -13,6 +13,7 @@ from typing import Any
 
 from ingestion.reconcile.canonical import END
 from ingestion.reconcile.hashes import WITH_LENGTH, HashColumn, HashType, RowPlan, in_groups
+from ingestion.sql.quoting import quote_standard
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +34,8 @@ class Dialect(ABC):
     """What keeps the engine from computing an inner query's hash once per lane."""
     no_text = "CAST(NULL AS VARCHAR(1))"
 
-    @abstractmethod
     def quote(self, name: str) -> str:
-        """Quote a name."""
+        return quote_standard(name)
 
     @abstractmethod
     def literal(self, type_: HashType, physical: str | None, value: Any) -> str:
@@ -123,8 +123,3 @@ class Dialect(ABC):
         """Return `passed`, `lane_1` and `lane_2` of a query that yields `passed` and a hash `h`."""
         lanes = [f"{self.lane('h', 1)} AS lane_1", f"{self.lane('h', 17)} AS lane_2"]
         return f"SELECT {', '.join([*passed, *lanes])} FROM ({inner}) hashed"
-
-
-def text_literal(text: str) -> str:
-    """Return a text constant as standard SQL writes it."""
-    return "'" + text.replace("'", "''") + "'"

@@ -6,10 +6,12 @@ from collections.abc import Sequence
 from datetime import date
 from typing import Any
 
+from ingestion.contracts.declared import base_of
 from ingestion.lake.floats import canonical_sql
-from ingestion.reconcile.declared import base_of
-from ingestion.reconcile.dialects.base import Dialect, Origin, text_literal
+from ingestion.reconcile.dialects.base import Dialect, Origin
 from ingestion.reconcile.hashes import HashType, Kind
+from ingestion.sql.partitions import LABEL_LENGTHS
+from ingestion.sql.quoting import text_literal
 
 _MOMENT = (  # what is native is twice as fast, and most moments are whole seconds
     "case when epoch_us({x}) % 1000000 = 0 then cast({y} as varchar) else strftime({x}, '%Y-%m-%d %H:%M:%S.%f000') end"
@@ -24,7 +26,6 @@ _SPELLED = {
     Kind.UUID: "lower(cast({x} as varchar))",
     Kind.TEXT: "{x}",
 }
-_GRAINS = {"month": 7, "year": 4}
 _TYPES = {
     Kind.INTEGER: "BIGINT",
     Kind.BOOLEAN: "BOOLEAN",
@@ -54,9 +55,6 @@ _HEX_TO_DECIMAL = (
 class DuckDbDialect(Dialect):
     name = "duckdb"
     upper_hex = False
-
-    def quote(self, name: str) -> str:
-        return '"' + name.replace('"', '""') + '"'
 
     def literal(self, type_: HashType, physical: str | None, value: Any) -> str:
         declared = physical or self._declared(type_)
@@ -135,7 +133,7 @@ class DuckDbDialect(Dialect):
 
     def partition_text(self, _: HashType, origin: Origin, grain: str) -> str:
         day = f"cast(cast({origin.sql} as date) as varchar)"
-        return day if grain == "day" else f"left({day}, {_GRAINS[grain]})"
+        return day if grain == "day" else f"left({day}, {LABEL_LENGTHS[grain]})"
 
     def day(self, day: date) -> str:
         return f"date '{day.isoformat()}'"

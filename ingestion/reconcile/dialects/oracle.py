@@ -6,13 +6,14 @@ from collections.abc import Sequence
 from datetime import date, datetime
 from typing import Any
 
-from ingestion.reconcile.declared import arguments_of, base_of
-from ingestion.reconcile.dialects.base import Dialect, Origin, text_literal
+from ingestion.contracts.declared import base_of, split_declaration
+from ingestion.reconcile.dialects.base import Dialect, Origin
 from ingestion.reconcile.hashes import HashType, Kind
+from ingestion.sql.partitions import ORACLE_TO_CHAR
+from ingestion.sql.quoting import text_literal
 
 _SECOND = "SYYYY-MM-DD HH24:MI:SS"  # a year before Christ must not read like one after it
 _NUMBER = "'TM9','NLS_NUMERIC_CHARACTERS=''.,'''"
-_GRAINS = {"day": "YYYY-MM-DD", "month": "YYYY-MM", "year": "YYYY"}
 _ZONED = frozenset({"TIMESTAMP WITH TIME ZONE", "TIMESTAMP WITH LOCAL TIME ZONE"})
 _NUMBERS = frozenset({"NUMBER", "FLOAT", "NUMERIC", "DECIMAL", "INTEGER", "INT", "SMALLINT"})
 _AS_TEXT = {
@@ -41,9 +42,6 @@ class OracleDialect(Dialect):
     name = "oracle"
     inner_hint = "/*+ NO_MERGE */ "
     no_text = "CAST(NULL AS VARCHAR2(1))"
-
-    def quote(self, name: str) -> str:
-        return '"' + name.replace('"', '""') + '"'
 
     def literal(self, type_: HashType, physical: str | None, value: Any) -> str:
         declared = physical or self._declared(type_)
@@ -119,7 +117,7 @@ class OracleDialect(Dialect):
         """Return whether the declaration lets no value in that the contract's decimal cannot hold."""
         if physical is None:
             return True
-        arguments = arguments_of(physical)
+        _, arguments = split_declaration(physical)
         if not arguments or not all(argument.isdigit() for argument in arguments):
             return False
         precision, scale = int(arguments[0]), int(arguments[1]) if len(arguments) > 1 else 0
@@ -156,7 +154,7 @@ class OracleDialect(Dialect):
 
     def partition_text(self, _: HashType, origin: Origin, grain: str) -> str:
         at = f"SYS_EXTRACT_UTC({origin.sql})" if base_of(origin.physical or "") in _ZONED else origin.sql
-        return f"TO_CHAR({at},'{_GRAINS[grain]}')"
+        return f"TO_CHAR({at},'{ORACLE_TO_CHAR[grain]}')"
 
     def day(self, day: date) -> str:
         return f"DATE '{day.isoformat()}'"

@@ -8,6 +8,8 @@ from typing import Any
 
 from ingestion.reconcile.dialects.base import Dialect, Origin
 from ingestion.reconcile.hashes import HashType, Kind
+from ingestion.sql.partitions import SPARK_DATE_FORMAT
+from ingestion.sql.quoting import quote_spark, spark_text_literal
 
 _MOMENT = "replace(date_format({x}, 'yyyy-MM-dd HH:mm:ss.SSSSSSSSS'), '.000000000')"
 _BITS = "reflect('java.lang.Double', 'doubleToLongBits', cast(case when {x} = 0 then 0 else {x} end as double))"
@@ -21,7 +23,6 @@ _SPELLED = {
     Kind.UUID: "lower({x})",
     Kind.TEXT: "{x}",
 }
-_GRAINS = {"day": "yyyy-MM-dd", "month": "yyyy-MM", "year": "yyyy"}
 _TYPES = {
     Kind.INTEGER: "bigint",
     Kind.BOOLEAN: "boolean",
@@ -42,7 +43,7 @@ class SparkDialect(Dialect):
     no_text = "cast(null as string)"
 
     def quote(self, name: str) -> str:
-        return "`" + name.replace("`", "``") + "`"
+        return quote_spark(name)
 
     def literal(self, type_: HashType, physical: str | None, value: Any) -> str:
         declared = physical or self._declared(type_)
@@ -51,8 +52,7 @@ class SparkDialect(Dialect):
         if isinstance(value, bytes):
             return f"cast(unhex('{value.hex()}') as {declared})"
         text = repr(value) if isinstance(value, float) else format(value, "f") if type_.kind is Kind.DECIMAL else value
-        escaped = str(text).replace("\\", "\\\\").replace("'", "\\'")
-        return f"cast('{escaped}' as {declared})"
+        return f"cast({spark_text_literal(str(text))} as {declared})"
 
     def _declared(self, type_: HashType) -> str:
         if type_.kind is Kind.DECIMAL:
@@ -89,7 +89,7 @@ class SparkDialect(Dialect):
         return f"(cast({column} as bigint) - ({low})) div {width}"
 
     def partition_text(self, _: HashType, origin: Origin, grain: str) -> str:
-        return f"date_format({origin.sql}, '{_GRAINS[grain]}')"
+        return f"date_format({origin.sql}, '{SPARK_DATE_FORMAT[grain]}')"
 
     def day(self, day: date) -> str:
         return f"date '{day.isoformat()}'"

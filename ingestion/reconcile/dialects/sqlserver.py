@@ -6,9 +6,11 @@ from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from typing import Any
 
-from ingestion.reconcile.declared import arguments_of, base_of, digits_of
-from ingestion.reconcile.dialects.base import Dialect, Origin, text_literal
+from ingestion.contracts.declared import base_of, digits_of, split_declaration
+from ingestion.reconcile.dialects.base import Dialect, Origin
 from ingestion.reconcile.hashes import WITH_LENGTH, HashColumn, HashType, Kind
+from ingestion.sql.partitions import LABEL_LENGTHS
+from ingestion.sql.quoting import quote_sqlserver, text_literal
 
 CONCAT_ARGUMENTS = 254
 MOST_BYTES = 8_000
@@ -26,7 +28,6 @@ _TYPES = {
     Kind.UUID: "UNIQUEIDENTIFIER",
     Kind.BINARY: "VARBINARY(8000)",
 }
-_GRAINS = {"day": 10, "month": 7, "year": 4}
 _NATIONAL = frozenset({"NCHAR", "NVARCHAR", "NTEXT", "XML"})
 _LARGE_TEXTS = frozenset({"NTEXT", "XML"})
 _TEXTS = _NATIONAL | {"CHAR", "VARCHAR", "TEXT"}
@@ -38,7 +39,7 @@ class SqlServerDialect(Dialect):
     count = "COUNT_BIG"  # COUNT is an int
 
     def quote(self, name: str) -> str:
-        return "[" + name.replace("]", "]]") + "]"
+        return quote_sqlserver(name)
 
     def literal(self, type_: HashType, physical: str | None, value: Any) -> str:
         declared = physical or self._declared(type_)
@@ -113,7 +114,8 @@ class SqlServerDialect(Dialect):
 
     def _decimal(self, type_: HashType, sql: str, physical: str) -> str:
         declared = self._declared(type_)
-        arguments = arguments_of(_SCALES.get(base_of(physical), physical)) or ["18", "0"]
+        _, arguments = split_declaration(_SCALES.get(base_of(physical), physical))
+        arguments = arguments or ("18", "0")
         precision, scale = int(arguments[0]), int(arguments[1]) if len(arguments) > 1 else 0
         if scale <= type_.scale and precision - scale <= type_.precision - type_.scale:
             return f"CAST(CAST({sql} AS {declared}) AS VARCHAR(41))"
@@ -169,7 +171,7 @@ class SqlServerDialect(Dialect):
 
     def partition_text(self, type_: HashType, origin: Origin, grain: str) -> str:
         at = f"SWITCHOFFSET({origin.sql}, '+00:00')" if type_.kind is Kind.INSTANT else origin.sql
-        return f"LEFT(CONVERT(VARCHAR(10), {at}, 23), {_GRAINS[grain]})"
+        return f"LEFT(CONVERT(VARCHAR(10), {at}, 23), {LABEL_LENGTHS[grain]})"
 
     def day(self, day: date) -> str:
         return f"CONVERT(DATE, '{day.isoformat()}', 23)"

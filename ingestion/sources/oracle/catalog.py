@@ -11,6 +11,7 @@ import pyarrow as pa
 from ingestion.contracts.drift import FoundColumn
 from ingestion.contracts.model import Contract
 from ingestion.contracts.types import UnknownTypeError, arrow_type
+from ingestion.sql.quoting import quote_oracle
 
 # ALL_TAB_COLUMNS leaves hidden columns out and shows only what the user may read
 COLUMNS = (
@@ -31,7 +32,7 @@ class FoundTable:
 
     @property
     def sql(self) -> str:
-        return f"{quote(self.owner)}.{quote(self.name)}"
+        return f"{quote_oracle(self.owner)}.{quote_oracle(self.name)}"
 
 
 def candidates(contract: Contract, user: str) -> list[tuple[str, str]]:
@@ -71,20 +72,6 @@ def declaration(row: DictionaryRow) -> str:
         return f"{row.type}({sizes[row.type]})"
     # the dictionary spells TIMESTAMP(6) WITH TIME ZONE in full; the plan knows intervals without their digits
     return _BRACKETS.sub("", row.type) if row.type.startswith(("INTERVAL", "UROWID")) else row.type
-
-
-def split_declaration(physical_type: str) -> tuple[str, tuple[str, ...]]:
-    """Return a declaration's name and what stands in its brackets: `TIMESTAMP(6) WITH TIME ZONE` -> that name, (6)."""
-    match = _BRACKETS.search(physical_type)
-    arguments = () if match is None else tuple(part.strip() for part in match[1].split(","))
-    return " ".join(_BRACKETS.sub(" ", physical_type).upper().split()), arguments
-
-
-def quote(name: str) -> str:
-    """Return a name as a quoted identifier; Oracle has no escape for a quote within."""
-    if '"' in name or "\0" in name:
-        raise ValueError("a name of Oracle holds no quotation mark")
-    return f'"{name}"'
 
 
 def _number(precision: int | None, scale: int | None) -> str:

@@ -9,14 +9,17 @@ from __future__ import annotations
 import uuid
 from contextlib import suppress
 
+from ingestion.contracts.declared import base_of
 from ingestion.contracts.drift import FoundColumn
 from ingestion.contracts.model import Contract
 from ingestion.errors import PermanentError
 from ingestion.sources.base import WHOLE, Chunk, cut
-from ingestion.sources.oracle.catalog import FoundTable, quote, split_declaration
+from ingestion.sources.conditions import found_column
+from ingestion.sources.oracle.catalog import FoundTable
 from ingestion.sources.oracle.expressions import CHARACTERS, NUMBERS
-from ingestion.sources.oracle.predicates import Condition, bound, found_column, spelled
+from ingestion.sources.oracle.predicates import Condition, bound, spelled
 from ingestion.sources.oracle.session import Session
+from ingestion.sql.quoting import quote_oracle as quote
 
 ROWID, KEY = "rowid", "key"
 
@@ -76,7 +79,7 @@ def in_chunk(contract: Contract, chunk: Chunk, found: tuple[FoundColumn, ...]) -
 
 def key_bounds(source: FoundColumn, table: FoundTable) -> str | None:
     """Return the query of the first key of each of `:tiles` equal parts at `:scn`, None for a key that has no order."""
-    base, _ = split_declaration(source.physical_type)
+    base = base_of(source.physical_type)
     if base not in NUMBERS | CHARACTERS | {"DATE", "TIMESTAMP"}:
         return None
     key = quote(source.name)

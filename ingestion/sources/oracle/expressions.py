@@ -10,9 +10,10 @@ from collections.abc import Callable
 import pyarrow as pa
 
 from ingestion.contracts.cutting import cut
+from ingestion.contracts.declared import split_declaration
 from ingestion.contracts.drift import FoundColumn
-from ingestion.sources.oracle.catalog import quote, split_declaration
-from ingestion.sources.projection import Dialect, Expression
+from ingestion.sources.projection import NEVER, Dialect, Expression
+from ingestion.sql.quoting import quote_oracle as quote
 
 CHARACTERS = frozenset({"CHAR", "NCHAR", "VARCHAR", "VARCHAR2", "NVARCHAR2"})
 NUMBERS = frozenset({"NUMBER", "FLOAT"})
@@ -25,20 +26,6 @@ MAX_RAW_BYTES = 2000
 _BINARY_FLOATS = frozenset({"BINARY_FLOAT", "BINARY_DOUBLE"})
 _BYTES = frozenset({"RAW", "BLOB", "LONG RAW"})
 _SHORT = NUMBERS | _BINARY_FLOATS | ZONED | {"DATE", "TIMESTAMP"}
-_NEVER = "1 = 0"
-
-
-def expression(found: FoundColumn, promised: pa.DataType, truncate: bool = False) -> Expression:
-    """Return how a found column is fetched as the promised type, its moments cut to microseconds where that is said."""
-    base, arguments = split_declaration(found.physical_type)
-    reference = quote(found.name)
-    text = exact_text(reference, base, arguments)
-    return (
-        _as_text(reference, base, promised, text)
-        or _as_number(reference, base, arguments, promised, text)
-        or _as_moment(found, promised, text, truncate)
-        or Expression(None, promised, _NEVER, text, is_short=base in _SHORT)
-    )
 
 
 def exact_text(reference: str, base: str, arguments: tuple[str, ...]) -> str | None:
@@ -73,7 +60,7 @@ def _as_text(reference: str, base: str, promised: pa.DataType, text: str | None)
         return None
     if base == "BLOB":
         return Expression(text, pa.string(), f"DBMS_LOB.GETLENGTH({reference}) <= {MAX_RAW_BYTES}", text)
-    return Expression(text, pa.string(), None if text else _NEVER, text)
+    return Expression(text, pa.string(), None if text else NEVER, text)
 
 
 def _as_number(
@@ -164,4 +151,12 @@ _RENDERED: dict[str, Callable[[str], str]] = {
     "JSON": lambda c: f"JSON_SERIALIZE({c} RETURNING CLOB)",
 }
 
-ORACLE = Dialect(expression, " || ".join)
+ORACLE = Dialect(
+    quote=quote,
+    exact_text=exact_text,
+    as_text=_as_text,
+    as_number=_as_number,
+    as_moment=_as_moment,
+    short=_SHORT,
+    joined=" || ".join,
+)

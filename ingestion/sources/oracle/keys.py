@@ -8,11 +8,13 @@ from typing import Any
 
 import pyarrow as pa
 
+from ingestion.contracts.declared import split_declaration
 from ingestion.contracts.drift import FoundColumn
 from ingestion.contracts.model import Column, Contract
-from ingestion.sources.oracle.catalog import quote, split_declaration
+from ingestion.sources.conditions import found_column
 from ingestion.sources.oracle.expressions import CHARACTERS, NUMBERS, exact_text
-from ingestion.sources.oracle.predicates import SECOND, Condition, found_column, moment_text, to_timestamp
+from ingestion.sources.oracle.predicates import SECOND, Condition, moment_text, to_timestamp
+from ingestion.sql.quoting import quote_oracle as quote
 
 KEYS_PER_STATEMENT = 512
 

@@ -11,11 +11,12 @@ from typing import Any
 
 import pyarrow as pa
 
-from ingestion.contracts.drift import FoundColumn, match_columns
-from ingestion.contracts.model import Column, Contract, NullWatermark
+from ingestion.contracts.declared import base_of, split_declaration
+from ingestion.contracts.drift import FoundColumn
+from ingestion.contracts.model import Contract
 from ingestion.contracts.window import Window
-from ingestion.errors import Break, BrokenContractError, ConfigurationError
-from ingestion.sources.oracle.catalog import quote, split_declaration
+from ingestion.errors import Break, BrokenContractError
+from ingestion.sources.conditions import SqlCondition, lane_conditions, window_condition
 from ingestion.sources.oracle.expressions import (
     CHARACTERS,
     LARGE_OBJECTS,
@@ -23,68 +24,39 @@ from ingestion.sources.oracle.expressions import (
     ZONED,
     fraction_digits,
 )
+from ingestion.sql.partitions import ORACLE_DAY
+from ingestion.sql.quoting import quote_oracle as quote
 
 LARGE_OBJECT_CHARACTERS = 64 * 1024
-DAY = "YYYY-MM-DD"
-SECOND = f"{DAY} HH24:MI:SS"
-
-_PARTITIONS = {"day": DAY, "month": "YYYY-MM", "year": "YYYY"}
+SECOND = f"{ORACLE_DAY} HH24:MI:SS"
 
 
 @dataclass(frozen=True, slots=True)
-class Condition:
-    """A condition and the values of its binds."""
+class Condition(SqlCondition):
+    """A condition and the values of its binds, by name."""
 
-    sql: str = "1 = 1"
     binds: dict[str, Any] = field(default_factory=dict)
 
-    def __and__(self, other: Condition) -> Condition:
-        if other == Condition():
-            return self
-        if self == Condition():
-            return other
-        return Condition(f"{self.sql} AND {other.sql}", self.binds | other.binds)
+    def with_binds_of(self, other: Condition, sql: str) -> Condition:
+        return Condition(sql, self.binds | other.binds)
 
 
 def in_window(contract: Contract, window: Window, found: tuple[FoundColumn, ...]) -> Condition:
-    """
-    Return the condition of a window.
-
-    Rows without a watermark are asked for only where the catalog (which may be behind, for a view) or the contract says
-    that there are some: the OR keeps the database from using an index.
-    """
     if window.is_whole:
         return Condition()
-    source = watermark_column(contract, found)
-    conditions, binds = [], {}
-    low, high = ("<", ">=") if window.inverted else (">=", "<")
-    for name, operator, text in (("low", low, window.low), ("high", high, window.high)):
-        if text is not None:
-            sql, value = bound(contract, source, name, text)
-            conditions.append(f"{quote(source.name)} {operator} {sql}")
-            binds[name] = value
-    sql = (" OR " if window.inverted else " AND ").join(conditions)
-    if window.holds_nulls and (source.nullable or contract.null_watermark is NullWatermark.INCLUDE):
-        sql = f"{sql} OR {quote(source.name)} IS NULL"
-    return Condition(f"({sql})" if " OR " in sql else sql, binds)
+    return window_condition(
+        contract,
+        window,
+        found,
+        compared=lambda source, name, operator, text: compared(contract, source, name, operator, text),
+        is_null=lambda name: Condition(f"{quote(name)} IS NULL"),
+    )
 
 
-def watermark_column(contract: Contract, found: tuple[FoundColumn, ...]) -> FoundColumn:
-    """Return the watermark's column in the source. Raises ConfigurationError, BrokenContractError."""
-    if contract.watermark is None:
-        raise ConfigurationError(
-            f"{contract.id}: a window was asked for, but the contract names no watermark. "
-            "Nothing was read. Add `watermark` to its lake block."
-        )
-    return found_column(contract, contract.column(contract.watermark), found)
-
-
-def found_column(contract: Contract, column: Column, found: tuple[FoundColumn, ...]) -> FoundColumn:
-    """Return a contracted column in the source. Raises BrokenContractError."""
-    source = match_columns(contract, found).get(column.name)
-    if source is None:
-        raise BrokenContractError(contract.id, [Break(column.name, column.physical_type, "no such column")])
-    return source
+def compared(contract: Contract, source: FoundColumn, name: str, operator: str, text: str) -> Condition:
+    """Return a column compared with a bound, which is bound as `name`."""
+    sql, value = bound(contract, source, name, text)
+    return Condition(f"{quote(source.name)} {operator} {sql}", {name: value})
 
 
 def bound(contract: Contract, source: FoundColumn, name: str, text: str) -> tuple[str, Any]:
@@ -93,7 +65,7 @@ def bound(contract: Contract, source: FoundColumn, name: str, text: str) -> tupl
 
     A DATE has no fractions: the first second at or after the bound bounds the same rows.
     """
-    base, _ = split_declaration(source.physical_type)
+    base = base_of(source.physical_type)
     if base in NUMBERS:
         return f":{name}", int(text)
     if base in CHARACTERS:
@@ -112,9 +84,9 @@ def bound(contract: Contract, source: FoundColumn, name: str, text: str) -> tupl
 def newest(contract: Contract, source: FoundColumn) -> str:
     """Return the expression of the highest watermark as text, as `spelled` spells it; of a promised date, the day."""
     reference = f"MAX({quote(source.name)})"
-    base, _ = split_declaration(source.physical_type)
+    base = base_of(source.physical_type)
     if pa.types.is_date(contract.column(contract.watermark or "").arrow_type) and base not in CHARACTERS:
-        return f"TO_CHAR({_utc(reference, base)},'{DAY}')"
+        return f"TO_CHAR({_utc(reference, base)},'{ORACLE_DAY}')"
     return spelled(source, reference)
 
 
@@ -134,32 +106,14 @@ def _utc(reference: str, base: str) -> str:
     return f"SYS_EXTRACT_UTC({reference})" if base in ZONED else reference
 
 
-def partition_label(contract: Contract, found: tuple[FoundColumn, ...]) -> str:
-    """Return the expression of a row's reconcile partition, `YYYY[-MM[-DD]]`; null where the contract names none."""
-    if contract.reconcile.partition is None:
-        return "CAST(NULL AS VARCHAR2(10))"
-    source = found_column(contract, contract.column(contract.reconcile.partition), found)
-    base, _ = split_declaration(source.physical_type)
-    return f"TO_CHAR({_utc(quote(source.name), base)},'{_PARTITIONS[contract.reconcile.grain]}')"
-
-
 def lanes(found: tuple[FoundColumn, ...]) -> list[Condition]:
-    """
-    Return disjoint conditions that together match every row: rows of small large objects, then the others.
-
-    One condition that matches all where there are no large objects. Memory is what a fetch holds: its rows times the
-    largest object.
-    """
+    """Return the conditions of `lane_conditions` for these columns."""
     lengths = [
         f"DBMS_LOB.GETLENGTH({quote(column.name)})"
         for column in found
-        if split_declaration(column.physical_type)[0] in LARGE_OBJECTS
+        if base_of(column.physical_type) in LARGE_OBJECTS
     ]
-    if not lengths:
-        return [Condition()]
-    small = " AND ".join(f"NVL({length}, 0) <= {LARGE_OBJECT_CHARACTERS}" for length in lengths)
-    large = " OR ".join(f"{length} > {LARGE_OBJECT_CHARACTERS}" for length in lengths)
-    return [Condition(small), Condition(f"({large})")]
+    return [Condition(sql) for sql in lane_conditions(lengths, LARGE_OBJECT_CHARACTERS, "NVL")]
 
 
 def moment_text(moment: date) -> str:

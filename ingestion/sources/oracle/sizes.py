@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from ingestion.contracts.declared import base_of, split_declaration
 from ingestion.contracts.drift import FoundColumn
-from ingestion.sources.oracle.catalog import split_declaration
 from ingestion.sources.oracle.expressions import CHARACTERS, LARGE_OBJECTS, LONG_VALUES
 from ingestion.sources.oracle.predicates import LARGE_OBJECT_CHARACTERS
 
@@ -22,7 +22,7 @@ def rows_per_fetch(found: tuple[FoundColumn, ...]) -> list[int]:
     Texts are rarely as long as declared, so a fetch may hold USUAL_BYTES of texts a quarter full and never more than
     WORST_BYTES. Rows with an object above the lane's limit come one by one.
     """
-    kinds = [split_declaration(column.physical_type)[0] for column in found]
+    kinds = [base_of(column.physical_type) for column in found]
     widths = [_width(column) for column in found]
     usual = sum(min(width, _FIXED_WIDTH + width // 4) for width in widths)
     rows = max(1, min(MAX_ROWS, USUAL_BYTES // max(1, usual), WORST_BYTES // max(1, sum(widths))))

@@ -14,14 +14,15 @@ from typing import Any
 
 import pyarrow as pa
 
-from ingestion.contracts.drift import FoundColumn, match_columns
+from ingestion.contracts.drift import FoundColumn
 from ingestion.contracts.facts import TableFacts
 from ingestion.contracts.model import Column, Contract
 from ingestion.contracts.window import FixedPoint, Window
 from ingestion.errors import ConfigurationError
 from ingestion.settings import Connection
 from ingestion.sources.base import WHOLE, Chunk, Grant, Slice
-from ingestion.sources.oracle.catalog import FoundTable, quote
+from ingestion.sources.conditions import watermark_column
+from ingestion.sources.oracle.catalog import FoundTable
 from ingestion.sources.oracle.chunks import find_chunks, in_chunk
 from ingestion.sources.oracle.describe import describe
 from ingestion.sources.oracle.expressions import ORACLE
@@ -33,18 +34,10 @@ from ingestion.sources.oracle.fixed_points import (
     read_only_transaction,
 )
 from ingestion.sources.oracle.keys import with_keys
-from ingestion.sources.oracle.predicates import (
-    Condition,
-    bound,
-    in_window,
-    lanes,
-    newest,
-    partition_label,
-    watermark_column,
-)
+from ingestion.sources.oracle.predicates import Condition, compared, in_window, lanes, newest
 from ingestion.sources.oracle.session import Session, open_session
 from ingestion.sources.oracle.sizes import rows_per_fetch
-from ingestion.sources.projection import project
+from ingestion.sources.snapshot import SqlSnapshot
 
 SELECTED_ROWS = 10_000
 _FIXED_POINTS = ("scn", "transaction")
@@ -95,40 +88,23 @@ class OracleSource:
             yield OracleSnapshot(session, shown, self._connection.login, degraded)
 
 
-class OracleSnapshot:
-    """One state of the database. Implements `ingestion.sources.base.Snapshot`."""
+class OracleSnapshot(SqlSnapshot[Condition, FoundTable]):
+    """One state of the database. `degraded` is why this is less than an SCN and what follows; None for an SCN."""
+
+    dialect = ORACLE
+    rows_counted = "COUNT(*)"
 
     def __init__(self, session: Session, fixed_point: FixedPoint, user: str, degraded: str | None) -> None:
+        super().__init__(fixed_point, degraded)
         self._session = session
-        self._fixed_point = fixed_point
         self._user = user
-        self._degraded = degraded
-        self._tables: dict[tuple[str, ...], FoundTable] = {}
-
-    @property
-    def fixed_point(self) -> FixedPoint:
-        return self._fixed_point
-
-    @property
-    def degraded(self) -> str | None:
-        """Why this is less than an SCN and what follows, for a person to read; None for an SCN."""
-        return self._degraded
-
-    def catalog(self, contract: Contract) -> tuple[FoundColumn, ...]:
-        return self._table(contract).columns
 
     def highest_watermark(self, contract: Contract, *, below: str) -> str | None:
         table = self._table(contract)
         source = watermark_column(contract, table.columns)
-        sql, value = bound(contract, source, "below", below)
-        where = Condition(f"{quote(source.name)} < {sql}", {"below": value})
+        where = compared(contract, source, "below", "<", below)
         ((highest,),) = self._rows(contract, newest(contract, source), where)
         return None if highest is None else str(highest)
-
-    def count(self, contract: Contract, window: Window) -> int:
-        where = in_window(contract, window, self._table(contract).columns)
-        ((count,),) = self._rows(contract, "COUNT(*)", where)
-        return int(count)
 
     def chunks(self, contract: Contract, *, rows: int) -> tuple[Chunk, ...]:
         table = self._table(contract)
@@ -136,36 +112,6 @@ class OracleSnapshot:
         if number < 2 or self._fixed_point.kind != "scn":
             return (WHOLE,)
         return find_chunks(self._session, contract, table, number, int(self._fixed_point.value))
-
-    def read(
-        self,
-        contract: Contract,
-        window: Window,
-        *,
-        found: tuple[FoundColumn, ...],
-        keys: pa.Table | None = None,
-        chunk: Chunk = WHOLE,
-    ) -> Iterator[pa.RecordBatch]:
-        where = in_window(contract, window, found) & in_chunk(contract, chunk, found)
-        chosen = [Condition()] if keys is None else with_keys(contract, found, keys)
-        for condition in chosen:
-            yield from self._stream(contract, None, found, where & condition)
-
-    def read_keys(self, contract: Contract, window: Window) -> Iterator[pa.RecordBatch]:
-        found = self._table(contract).columns
-        yield from self._stream(contract, contract.keys, found, in_window(contract, window, found))
-
-    def count_partitions(self, contract: Contract, window: Window) -> pa.Table:
-        found = self._table(contract).columns
-        partition = partition_label(contract, found)
-        where = in_window(contract, window, found)
-        rows = self._rows(contract, f"{partition}, COUNT(*)", where, f" GROUP BY {partition} ORDER BY 1")
-        return pa.table(
-            {
-                "partition": pa.array([name for name, _ in rows], pa.string()),
-                "rows": pa.array([int(count) for _, count in rows], pa.int64()),
-            }
-        )
 
     def slice(self, contract: Contract, window: Window) -> Slice:
         table = self._table(contract)
@@ -182,11 +128,7 @@ class OracleSnapshot:
     def _stream(
         self, contract: Contract, columns: tuple[Column, ...] | None, found: tuple[FoundColumn, ...], where: Condition
     ) -> Iterator[pa.RecordBatch]:
-        """Yield rows of the columns (None: all, with misfit texts), large objects apart from the rest."""
-        projection = project(contract, found, ORACLE, columns)
-        matches = match_columns(contract, found)
-        names = [column.name for column in columns or contract.columns]
-        sources = tuple(matches[name] for name in names if name in matches)
+        projection, sources = self._projected(contract, columns, found)
         for lane, size in zip(lanes(sources), rows_per_fetch(sources), strict=False):
             condition = where & lane
             sql, binds = self._query(contract, ", ".join(projection.select), condition)
@@ -195,9 +137,9 @@ class OracleSnapshot:
             ):
                 yield projection.batch(arrays)
 
-    def _rows(self, contract: Contract, select: str, where: Condition, tail: str = "") -> list[tuple[Any, ...]]:
+    def _rows(self, contract: Contract, select: str, where: Condition) -> list[tuple[Any, ...]]:
         sql, binds = self._query(contract, select, where)
-        return self._session.rows(sql + tail, binds, contract)
+        return self._session.rows(sql, binds, contract)
 
     def _query(self, contract: Contract, select: str, where: Condition) -> tuple[str, dict[str, Any]]:
         relation, binds = self._at_point(self._table(contract))
@@ -208,8 +150,18 @@ class OracleSnapshot:
             return f"{table.sql} AS OF SCN :scn", {"scn": int(self._fixed_point.value)}
         return table.sql, {}
 
+    def _in_window(self, contract: Contract, window: Window, found: tuple[FoundColumn, ...]) -> Condition:
+        return in_window(contract, window, found)
+
+    def _in_chunk(self, contract: Contract, chunk: Chunk, found: tuple[FoundColumn, ...]) -> Condition:
+        return in_chunk(contract, chunk, found)
+
+    def _with_keys(self, contract: Contract, found: tuple[FoundColumn, ...], keys: pa.Table) -> Iterator[Condition]:
+        return with_keys(contract, found, keys)
+
+    def _find_table(self, contract: Contract) -> FoundTable:
+        return find_table(self._session, contract, self._user)
+
     def _table(self, contract: Contract) -> FoundTable:
         self._session.serve(contract)
-        if contract.source_table not in self._tables:
-            self._tables[contract.source_table] = find_table(self._session, contract, self._user)
-        return self._tables[contract.source_table]
+        return super()._table(contract)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -11,6 +10,7 @@ import pyarrow as pa
 from ingestion.contracts.drift import FoundColumn
 from ingestion.contracts.model import Contract
 from ingestion.contracts.types import UnknownTypeError, arrow_type
+from ingestion.sql.quoting import quote_sqlserver
 
 DIALECT = "sqlserver"
 DEFAULT_SCHEMA = "dbo"
@@ -25,7 +25,6 @@ COLUMNS = (
     "WHERE s.name = ? AND o.name = ? AND o.type_desc IN ('USER_TABLE', 'VIEW') ORDER BY c.column_id"
 )
 
-_ARGUMENTS = re.compile(r"\(([^)]*)\)")
 _CATALOG_NAMES = {"timestamp": "rowversion"}
 
 
@@ -40,7 +39,7 @@ class FoundTable:
 
     @property
     def sql(self) -> str:
-        return f"{quote(self.schema)}.{quote(self.name)}"
+        return f"{quote_sqlserver(self.schema)}.{quote_sqlserver(self.name)}"
 
 
 class CatalogRow(NamedTuple):
@@ -76,18 +75,6 @@ def declaration(row: CatalogRow) -> str:
         length = row.length // 2 if name.startswith("n") else row.length
         return f"{name}(max)" if row.length < 0 else f"{name}({length})"
     return name
-
-
-def split_declaration(physical_type: str) -> tuple[str, tuple[str, ...]]:
-    """Return a declaration's name in upper case and its arguments: `decimal(12,2)` -> DECIMAL, (12, 2)."""
-    match = _ARGUMENTS.search(physical_type)
-    arguments = () if match is None else tuple(part.strip().lower() for part in match[1].split(","))
-    return " ".join(_ARGUMENTS.sub(" ", physical_type).upper().split()), arguments
-
-
-def quote(name: str) -> str:
-    """Return a name as a delimited identifier."""
-    return "[" + name.replace("]", "]]") + "]"
 
 
 def _arrow(physical_type: str) -> pa.DataType | None:

@@ -20,7 +20,6 @@ from ingestion.errors import (
     SourceUnavailableError,
 )
 
-SNAPSHOT_NOT_ALLOWED = 3952
 SYSTEM_PACKAGES = "unixodbc libltdl7 libkrb5-3 libgssapi-krb5-2"
 
 

@@ -10,11 +10,12 @@ from collections.abc import Callable
 import pyarrow as pa
 
 from ingestion.contracts.cutting import cut
+from ingestion.contracts.declared import split_declaration
 from ingestion.contracts.drift import FoundColumn
 from ingestion.contracts.types import WALL_CLOCK
 from ingestion.runbook.moments import SQLSERVER_DIGITS, sqlserver_digits
-from ingestion.sources.projection import Dialect, Expression
-from ingestion.sources.sqlserver.catalog import quote, split_declaration
+from ingestion.sources.projection import NEVER, Dialect, Expression
+from ingestion.sql.quoting import quote_sqlserver as quote
 
 INTEGERS = {"TINYINT": (0, 255), "SMALLINT": (-(2**15), 2**15 - 1), "INT": (-(2**31), 2**31 - 1),
             "BIGINT": (-(2**63), 2**63 - 1)}  # fmt: skip
@@ -34,23 +35,9 @@ _TYPES = {
     pa.float32(): "real",
     pa.float64(): "float(53)",
 }
-_SHORT = {*INTEGERS, *DECIMALS, *MONEY, *FLOATS, *MOMENTS, "BIT", "TIME", "DATETIMEOFFSET", ROWVERSION}
+_SHORT = frozenset({*INTEGERS, *DECIMALS, *MONEY, *FLOATS, *MOMENTS, "BIT", "TIME", "DATETIMEOFFSET", ROWVERSION})
 _SELF_STYLED = (*MONEY, *FLOATS, *sorted(MOMENTS), "TIME", "DATETIMEOFFSET")
-_NEVER = "1 = 0"
 _EMPTY = "''"
-
-
-def expression(found: FoundColumn, promised: pa.DataType, truncate: bool = False) -> Expression:
-    """Return how a found column is fetched as the promised type, its moments cut to microseconds where that is said."""
-    base, arguments = split_declaration(found.physical_type)
-    reference = quote(found.name)
-    text = exact_text(reference, base, arguments)
-    return (
-        _as_text(reference, base, promised, text)
-        or _as_number(reference, base, arguments, promised, text)
-        or _as_moment(found, promised, text, truncate)
-        or Expression(None, promised, _NEVER, text, is_short=base in _SHORT)
-    )
 
 
 def exact_text(reference: str, base: str, arguments: tuple[str, ...] = ()) -> str | None:
@@ -67,10 +54,7 @@ def exact_text(reference: str, base: str, arguments: tuple[str, ...] = ()) -> st
 def _variant_text(reference: str) -> str:
     """Return the text of a value whose type it says itself; a plain cast would round numbers and cut moments."""
     cases = [
-        f"WHEN '{kind}' THEN {_RENDERED[base](f'CAST({reference} AS {kind})')}"
-        for base, kind in (
-            (name, name.lower()) for name in (*MONEY, *FLOATS, *sorted(MOMENTS), "TIME", "DATETIMEOFFSET")
-        )
+        f"WHEN '{base.lower()}' THEN {_RENDERED[base](f'CAST({reference} AS {base.lower()})')}" for base in _SELF_STYLED
     ]
     kind = f"CAST(SQL_VARIANT_PROPERTY({reference}, 'BaseType') AS varchar(30))"
     return f"CASE {kind} {' '.join(cases)} ELSE CAST({reference} AS nvarchar(4000)) END"
@@ -95,7 +79,7 @@ def _as_text(reference: str, base: str, promised: pa.DataType, text: str | None)
         return None
     if base == "SQL_VARIANT":  # a longer text would be cut
         return Expression(text, pa.string(), f"DATALENGTH({reference}) < 4000", text)
-    return Expression(text, pa.string(), None if text else _NEVER, text)
+    return Expression(text, pa.string(), None if text else NEVER, text)
 
 
 def _as_number(
@@ -214,4 +198,12 @@ _RENDERED: dict[str, Callable[[str], str]] = {
 }
 
 # CONCAT takes two parts or more
-SQLSERVER = Dialect(expression, lambda parts: f"CONCAT({', '.join([*parts, _EMPTY])})")
+SQLSERVER = Dialect(
+    quote=quote,
+    exact_text=exact_text,
+    as_text=_as_text,
+    as_number=_as_number,
+    as_moment=_as_moment,
+    short=_SHORT,
+    joined=lambda parts: f"CONCAT({', '.join([*parts, _EMPTY])})",
+)

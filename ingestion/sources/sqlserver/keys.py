@@ -8,11 +8,13 @@ from typing import Any
 
 import pyarrow as pa
 
+from ingestion.contracts.declared import split_declaration
 from ingestion.contracts.drift import FoundColumn
 from ingestion.contracts.model import Contract
-from ingestion.sources.sqlserver.catalog import quote, split_declaration
+from ingestion.sources.conditions import found_column
 from ingestion.sources.sqlserver.expressions import BYTES, DECIMALS, INTEGERS, MOMENTS, MONEY, ROWVERSION
-from ingestion.sources.sqlserver.predicates import Condition, found_column, moment_bind, text_bind
+from ingestion.sources.sqlserver.predicates import Condition, moment_bind, text_bind
+from ingestion.sql.quoting import quote_sqlserver as quote
 
 KEYS_PER_STATEMENT = 512
 MAX_BINDS = 2000  # a statement takes 2100, and a call's own come out of them

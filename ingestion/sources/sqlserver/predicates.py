@@ -10,13 +10,14 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from ingestion.contracts.drift import FoundColumn, match_columns
-from ingestion.contracts.model import Column, Contract, NullWatermark
+from ingestion.contracts.declared import base_of, split_declaration
+from ingestion.contracts.drift import FoundColumn
+from ingestion.contracts.model import Contract
 from ingestion.contracts.window import Window
-from ingestion.errors import Break, BrokenContractError, ConfigurationError
+from ingestion.errors import Break, BrokenContractError
 from ingestion.runbook.moments import sqlserver_digits, sqlserver_moment
 from ingestion.sources.base import Chunk
-from ingestion.sources.sqlserver.catalog import quote, split_declaration
+from ingestion.sources.conditions import SqlCondition, found_column, lane_conditions, window_condition
 from ingestion.sources.sqlserver.expressions import (
     CHARACTERS,
     DECIMALS,
@@ -28,45 +29,31 @@ from ingestion.sources.sqlserver.expressions import (
     utc,
     wall_clock,
 )
+from ingestion.sql.quoting import quote_sqlserver as quote
 
 LARGE_OBJECT_BYTES = 32 * 1024
 
-_PARTITION_CHARACTERS = {"day": 10, "month": 7, "year": 4}
-
 
 @dataclass(frozen=True, slots=True)
-class Condition:
+class Condition(SqlCondition):
     """A condition and the values of its placeholders (`?`), in their order."""
 
-    sql: str = "1 = 1"
     binds: tuple[str, ...] = ()
 
-    def __and__(self, other: Condition) -> Condition:
-        if other == Condition():
-            return self
-        if self == Condition():
-            return other
-        return Condition(f"{self.sql} AND {other.sql}", self.binds + other.binds)
+    def with_binds_of(self, other: Condition, sql: str) -> Condition:
+        return Condition(sql, self.binds + other.binds)
 
 
 def in_window(contract: Contract, window: Window, found: tuple[FoundColumn, ...]) -> Condition:
-    """
-    Return the condition of a window.
-
-    Rows without a watermark are asked for only where the catalog (which may be behind, for a view) or the contract says
-    that there are some.
-    """
     if window.is_whole:
         return Condition()
-    source = watermark_column(contract, found)
-    low, high = ("<", ">=") if window.inverted else (">=", "<")
-    bounds = [(operator, text) for operator, text in ((low, window.low), (high, window.high)) if text is not None]
-    parts = [compared(contract, source, operator, text) for operator, text in bounds]
-    sql = (" OR " if window.inverted else " AND ").join(part.sql for part in parts)
-    if window.holds_nulls and (source.nullable or contract.null_watermark is NullWatermark.INCLUDE):
-        sql = f"{sql} OR {quote(source.name)} IS NULL"
-    binds = tuple(bind for part in parts for bind in part.binds)
-    return Condition(f"({sql})" if " OR " in sql else sql, binds)
+    return window_condition(
+        contract,
+        window,
+        found,
+        compared=lambda source, _, operator, text: compared(contract, source, operator, text),
+        is_null=lambda name: Condition(f"{quote(name)} IS NULL"),
+    )
 
 
 def in_chunk(contract: Contract, chunk: Chunk, found: tuple[FoundColumn, ...]) -> Condition:
@@ -103,24 +90,6 @@ def compared(contract: Contract, source: FoundColumn, operator: str, text: str) 
     return Condition(f"{name} {operator} {moment_bind(base, arguments)}", (ceiling,))
 
 
-def watermark_column(contract: Contract, found: tuple[FoundColumn, ...]) -> FoundColumn:
-    """Return the watermark's column in the source. Raises ConfigurationError, BrokenContractError."""
-    if contract.watermark is None:
-        raise ConfigurationError(
-            f"{contract.id}: a window was asked for, but the contract names no watermark. "
-            "Nothing was read. Add `watermark` to its lake block."
-        )
-    return found_column(contract, contract.column(contract.watermark), found)
-
-
-def found_column(contract: Contract, column: Column, found: tuple[FoundColumn, ...]) -> FoundColumn:
-    """Return a contracted column in the source. Raises BrokenContractError."""
-    source = match_columns(contract, found).get(column.name)
-    if source is None:
-        raise BrokenContractError(contract.id, [Break(column.name, column.physical_type, "no such column")])
-    return source
-
-
 def spelled(source: FoundColumn, reference: str) -> str:
     """Return an expression over a column as the text that `compared` reads: all its digits, zoned in UTC."""
     base, arguments = split_declaration(source.physical_type)
@@ -138,23 +107,13 @@ def spelled(source: FoundColumn, reference: str) -> str:
 def newest(contract: Contract, source: FoundColumn) -> str:
     """Return the expression of the highest watermark as text; of a promised date, the day."""
     highest = f"MAX({quote(source.name)})"
-    base, _ = split_declaration(source.physical_type)
+    base = base_of(source.physical_type)
     if base == ROWVERSION:  # has no MAX of its own
         return f"CONVERT(varchar(20), MAX(CAST({quote(source.name)} AS bigint)))"
     if pa.types.is_date(contract.column(contract.watermark or "").arrow_type) and base not in CHARACTERS:
         value = utc(highest) if base == "DATETIMEOFFSET" else wall_clock(highest, base)
         return f"CONVERT(varchar(10), CAST({value} AS date), 23)"
     return spelled(source, highest)
-
-
-def partition_label(contract: Contract, found: tuple[FoundColumn, ...]) -> str:
-    """Return the expression of a row's reconcile partition, `YYYY[-MM[-DD]]`; null where the contract names none."""
-    if contract.reconcile.partition is None:
-        return "CAST(NULL AS varchar(10))"
-    source = found_column(contract, contract.column(contract.reconcile.partition), found)
-    base, _ = split_declaration(source.physical_type)
-    value = utc(quote(source.name)) if base == "DATETIMEOFFSET" else quote(source.name)
-    return f"CONVERT(varchar({_PARTITION_CHARACTERS[contract.reconcile.grain]}), CAST({value} AS date), 23)"
 
 
 def is_large(column: FoundColumn) -> bool:
@@ -165,23 +124,15 @@ def is_large(column: FoundColumn) -> bool:
 
 def object_length(column: FoundColumn) -> str:
     """Return the expression of a large object's bytes as it is sent: xml is kept shorter than its text."""
-    base, _ = split_declaration(column.physical_type)
+    base = base_of(column.physical_type)
     name = quote(column.name)
     return f"DATALENGTH(CAST({name} AS nvarchar(max)))" if base == "XML" else f"DATALENGTH({name})"
 
 
 def lanes(found: tuple[FoundColumn, ...]) -> list[Condition]:
-    """
-    Return disjoint conditions that together match every row: rows of small large objects, then the others.
-
-    One condition that matches all where there are no large objects.
-    """
+    """Return the conditions of `lane_conditions` for these columns."""
     lengths = [object_length(column) for column in found if is_large(column)]
-    if not lengths:
-        return [Condition()]
-    small = " AND ".join(f"ISNULL({length}, 0) <= {LARGE_OBJECT_BYTES}" for length in lengths)
-    large = " OR ".join(f"{length} > {LARGE_OBJECT_BYTES}" for length in lengths)
-    return [Condition(small), Condition(f"({large})")]
+    return [Condition(sql) for sql in lane_conditions(lengths, LARGE_OBJECT_BYTES, "ISNULL")]
 
 
 def text_bind(base: str, text: str) -> str:

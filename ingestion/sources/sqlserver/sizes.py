@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from ingestion.contracts.declared import split_declaration
 from ingestion.contracts.drift import FoundColumn
-from ingestion.sources.sqlserver.catalog import split_declaration
 from ingestion.sources.sqlserver.expressions import BYTES, CHARACTERS
 from ingestion.sources.sqlserver.predicates import LARGE_OBJECT_BYTES, is_large
 

@@ -13,15 +13,17 @@ from typing import Any
 
 import pyarrow as pa
 
-from ingestion.contracts.drift import FoundColumn, match_columns
+from ingestion.contracts.declared import base_of
+from ingestion.contracts.drift import FoundColumn
 from ingestion.contracts.facts import TableFacts
 from ingestion.contracts.model import Column, Contract
 from ingestion.contracts.window import FixedPoint, Window
 from ingestion.errors import ConfigurationError
 from ingestion.settings import Connection
 from ingestion.sources.base import WHOLE, Chunk, Grant, Slice, cut
-from ingestion.sources.projection import project
-from ingestion.sources.sqlserver.catalog import FoundTable, quote, split_declaration
+from ingestion.sources.conditions import found_column, watermark_column
+from ingestion.sources.snapshot import SqlSnapshot
+from ingestion.sources.sqlserver.catalog import FoundTable
 from ingestion.sources.sqlserver.describe import describe
 from ingestion.sources.sqlserver.expressions import DECIMALS, INTEGERS, MOMENTS, MONEY, ROWVERSION, SQLSERVER
 from ingestion.sources.sqlserver.fixed_points import State, begin, find_table, is_tracked, list_grants, primary_key
@@ -30,19 +32,17 @@ from ingestion.sources.sqlserver.predicates import (
     LARGE_OBJECT_BYTES,
     Condition,
     compared,
-    found_column,
     in_chunk,
     in_window,
     is_large,
     lanes,
     newest,
     object_length,
-    partition_label,
     spelled,
-    watermark_column,
 )
 from ingestion.sources.sqlserver.session import Session, open_session
 from ingestion.sources.sqlserver.sizes import rows_per_fetch
+from ingestion.sql.quoting import quote_sqlserver as quote
 
 CHUNKED = frozenset({*INTEGERS, *DECIMALS, *MONEY, *MOMENTS, "DATETIMEOFFSET"})
 
@@ -94,46 +94,36 @@ class SqlServerSource:
             yield SqlServerSnapshot(session, replace(state, fixed_point=shown))
 
 
-class SqlServerSnapshot:
-    """One state of the database. Implements `ingestion.sources.base.Snapshot` and `ChangeFeed`."""
+class SqlServerSnapshot(SqlSnapshot[Condition, FoundTable]):
+    """
+    One state of the database. Implements `ingestion.sources.base.ChangeFeed`, too.
+
+    `degraded` is why this is less than a snapshot and what follows; None for a snapshot.
+    """
+
+    dialect = SQLSERVER
+    rows_counted = "COUNT_BIG(*) AS n"
 
     def __init__(self, session: Session, state: State) -> None:
+        super().__init__(state.fixed_point, state.degraded)
         self._session = session
-        self._state = state
-        self._tables: dict[tuple[str, ...], FoundTable] = {}
-
-    @property
-    def fixed_point(self) -> FixedPoint:
-        return self._state.fixed_point
-
-    @property
-    def degraded(self) -> str | None:
-        """Why this is less than a snapshot and what follows, for a person to read; None for a snapshot."""
-        return self._state.degraded
-
-    def catalog(self, contract: Contract) -> tuple[FoundColumn, ...]:
-        return self._table(contract).columns
+        self._active_rowversion = state.active_rowversion
 
     def highest_watermark(self, contract: Contract, *, below: str) -> str | None:
         """A rowversion is further bounded by those that open transactions may still write: they commit later."""
         table = self._table(contract)
         source = watermark_column(contract, table.columns)
-        if split_declaration(source.physical_type)[0] == ROWVERSION:
-            below = str(min(int(below), self._state.active_rowversion))
+        if base_of(source.physical_type) == ROWVERSION:
+            below = str(min(int(below), self._active_rowversion))
         where = compared(contract, source, "<", below)
         ((highest,),) = self._rows(contract, f"{newest(contract, source)} AS highest", where)
         return None if highest is None else str(highest)
-
-    def count(self, contract: Contract, window: Window) -> int:
-        where = in_window(contract, window, self._table(contract).columns)
-        ((count,),) = self._rows(contract, "COUNT_BIG(*) AS n", where)
-        return int(count)
 
     def chunks(self, contract: Contract, *, rows: int) -> tuple[Chunk, ...]:
         table = self._table(contract)
         source = found_column(contract, contract.keys[0], table.columns)
         number = -(-self.count(contract, Window()) // rows)
-        if number < 2 or split_declaration(source.physical_type)[0] not in CHUNKED:
+        if number < 2 or base_of(source.physical_type) not in CHUNKED:
             return (WHOLE,)  # texts sort by collation, and not as the lake does; bits and binaries have no bound
         key = quote(source.name)
         tiles = f"SELECT {key}, NTILE({int(number)}) OVER (ORDER BY {key}) AS tile FROM {table.sql}"
@@ -143,43 +133,6 @@ class SqlServerSnapshot:
             contract=contract,
         )
         return cut("key", list(dict.fromkeys(str(low) for (low,) in bounds[1:])))
-
-    def read(
-        self,
-        contract: Contract,
-        window: Window,
-        *,
-        found: tuple[FoundColumn, ...],
-        keys: pa.Table | None = None,
-        chunk: Chunk = WHOLE,
-    ) -> Iterator[pa.RecordBatch]:
-        where = in_window(contract, window, found) & in_chunk(contract, chunk, found)
-        table = self._table(contract).sql
-        chosen = [Condition()] if keys is None else with_keys(contract, found, keys, table=table)
-        for condition in chosen:
-            yield from self._stream(contract, None, found, where & condition)
-
-    def read_keys(self, contract: Contract, window: Window) -> Iterator[pa.RecordBatch]:
-        found = self._table(contract).columns
-        yield from self._stream(contract, contract.keys, found, in_window(contract, window, found))
-
-    def count_partitions(self, contract: Contract, window: Window) -> pa.Table:
-        found = self._table(contract).columns
-        partition = partition_label(contract, found)
-        # grouped by the label's own name: a constant cannot be grouped by
-        table = f"(SELECT {partition} AS label FROM {self._table(contract).sql} WHERE {{}}) AS t"
-        where = in_window(contract, window, found)
-        rows = self._session.rows(
-            f"SELECT label, COUNT_BIG(*) AS n FROM {table.format(where.sql)} GROUP BY label ORDER BY label",
-            where.binds,
-            contract,
-        )
-        return pa.table(
-            {
-                "partition": pa.array([name for name, _ in rows], pa.string()),
-                "rows": pa.array([int(count) for _, count in rows], pa.int64()),
-            }
-        )
 
     def slice(self, contract: Contract, window: Window) -> Slice:
         return self._slice(contract, in_window(contract, window, self._table(contract).columns))
@@ -225,7 +178,7 @@ class SqlServerSnapshot:
 
     def count_changes(self, contract: Contract, since: str) -> int:
         changed = self._changed(contract, since, "N'D' <> c.SYS_CHANGE_OPERATION")
-        ((count,),) = self._rows(contract, "COUNT_BIG(*) AS n", changed)
+        ((count,),) = self._rows(contract, self.rows_counted, changed)
         return int(count)
 
     def read_changes(
@@ -271,11 +224,7 @@ class SqlServerSnapshot:
         *,
         origin: str | None = None,
     ) -> Iterator[pa.RecordBatch]:
-        """Yield rows of the columns (None: all, with misfit texts), large objects apart from the rest."""
-        projection = project(contract, found, SQLSERVER, columns)
-        matches = match_columns(contract, found)
-        names = [column.name for column in columns or contract.columns]
-        sources = tuple(matches[name] for name in names if name in matches)
+        projection, sources = self._projected(contract, columns, found)
         select = ", ".join(f"{sql} AS c{at}" for at, sql in enumerate(projection.select))
         table = origin or self._table(contract).sql
         for lane, size in zip(lanes(sources), rows_per_fetch(sources), strict=True):
@@ -312,7 +261,14 @@ class SqlServerSnapshot:
         sql = f"SELECT {select} FROM {self._table(contract).sql} WHERE {where.sql}"
         return self._session.rows(sql, where.binds, contract)
 
-    def _table(self, contract: Contract) -> FoundTable:
-        if contract.source_table not in self._tables:
-            self._tables[contract.source_table] = find_table(self._session, contract)
-        return self._tables[contract.source_table]
+    def _in_window(self, contract: Contract, window: Window, found: tuple[FoundColumn, ...]) -> Condition:
+        return in_window(contract, window, found)
+
+    def _in_chunk(self, contract: Contract, chunk: Chunk, found: tuple[FoundColumn, ...]) -> Condition:
+        return in_chunk(contract, chunk, found)
+
+    def _with_keys(self, contract: Contract, found: tuple[FoundColumn, ...], keys: pa.Table) -> Iterator[Condition]:
+        return with_keys(contract, found, keys, table=self._table(contract).sql)
+
+    def _find_table(self, contract: Contract) -> FoundTable:
+        return find_table(self._session, contract)

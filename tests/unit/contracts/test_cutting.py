@@ -14,7 +14,7 @@ from ingestion.contracts.model import Contract
 from ingestion.reconcile.hashes import plan_row
 from ingestion.reconcile.ports import source_side
 from ingestion.reconcile.sides import EVERYTHING
-from ingestion.sources.sqlserver.expressions import expression
+from ingestion.sources.sqlserver.expressions import SQLSERVER
 
 SECONDS = [
     "1677-09-22 00:00:00",
@@ -63,11 +63,11 @@ def test_sql_server_reads_a_moment_that_is_cut_without_a_guard(
 ) -> None:
     found = FoundColumn("C", declared, promised, False, "sqlserver")
 
-    how = expression(found, promised, truncate=True)
+    how = SQLSERVER.expression(found, promised, truncate=True)
 
     assert how.guard is None
     assert how.typed == f"CAST(DATEADD(nanosecond, -(DATEPART(nanosecond, {value}) % 1000), {value}) AS datetime2(6))"
-    assert expression(found, promised).guard is not None
+    assert SQLSERVER.expression(found, promised).guard is not None
 
 
 def test_a_source_is_compared_by_the_moments_as_they_are_cut(

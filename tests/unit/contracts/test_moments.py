@@ -6,7 +6,7 @@ from datetime import date
 
 import pytest
 
-from ingestion.contracts.types import split_declaration
+from ingestion.contracts.declared import split_declaration
 from ingestion.runbook.moments import SECOND, ceiling, moment_text, partition_bounds, sqlserver_moment
 
 

@@ -22,7 +22,7 @@ from ingestion.reconcile.canonical import field_text, key_hash, lanes, row_hash
 from ingestion.reconcile.dialects import DIALECTS, Origin
 from ingestion.reconcile.hashes import HashType, Kind, RowPlan, plan_row
 from ingestion.reconcile.vector_values import VALUES, vectors
-from ingestion.reconcile.vectors import TypeThere, unverified_columns, verify_vectors
+from ingestion.reconcile.vectors import TypeThere, verify_vectors
 from tests.golden.vectors import FILE, TYPES, told
 
 DUCKDB = DIALECTS["duckdb"]
@@ -125,10 +125,10 @@ def test_what_a_server_cannot_compute_is_unverified_and_a_server_that_is_gone_is
     def gone(query: str) -> list[Any]:
         raise OSError("no connection")
 
-    origins = {"a": Origin('"a"'), "b": Origin('"b"')}
-    assert unverified_columns(run, DUCKDB, plan, origins) == {"b"}
+    number, text = (TypeThere(column.type) for column in plan.columns)
+    assert verify_vectors(run, DUCKDB, [number, text]) == {text}
     with pytest.raises(OSError, match="no connection"):
-        unverified_columns(gone, DUCKDB, plan, origins)
+        verify_vectors(gone, DUCKDB, [number, text])
 
 
 @pytest.mark.parametrize(

@@ -31,7 +31,7 @@ def test_equal_sides_are_proved_equal_without_fetching_a_row() -> None:
         found = compare_sides(*world.sides())
 
         assert (found.outcome, found.rung, found.cost.queries) == (Outcome.EQUAL, Rung.CHECKSUMS, 4)
-        assert not found.keys
+        assert not found.found
         assert not any("_row_hash" in query for query in world.queries)
 
 
@@ -51,12 +51,11 @@ def test_each_kind_of_difference_is_found_and_named(partition: str | None) -> No
         found = compare_sides(*world.sides())
 
         assert found.outcome is Outcome.DIFFERENT
-        assert keys_of(dict(found.keys)) == {
+        assert keys_of(found) == {
             MISSING: {(17,), (4_000,)},
             ORPHAN: {(9_000,)},
             CHANGED: {(here[100]["id"],), (here[200]["id"],)},
         }
-        assert found.counts == {MISSING: 2, ORPHAN: 1, CHANGED: 2, DUPLICATED: 0}
         assert found.cost.queries <= 10
 
 
@@ -66,7 +65,7 @@ def test_contents_swapped_between_two_keys_are_two_changes() -> None:
         here[3]["note"], here[4]["note"] = here[4]["note"], here[3]["note"]
         world.fill(rows(100), here)
 
-        assert keys_of(dict(compare_sides(*world.sides()).keys)) == {CHANGED: {(4,), (5,)}}
+        assert keys_of(compare_sides(*world.sides())) == {CHANGED: {(4,), (5,)}}
 
 
 def test_a_row_that_moved_to_another_partition_is_changed_not_missing() -> None:
@@ -77,7 +76,7 @@ def test_a_row_that_moved_to_another_partition_is_changed_not_missing() -> None:
 
         found = compare_sides(*world.sides())
 
-        assert keys_of(dict(found.keys)) == {CHANGED: {(8,)}}
+        assert keys_of(found) == {CHANGED: {(8,)}}
         assert {p.partition for p in found.partitions} == {"2026-01", "2026-03"}
 
 
@@ -89,14 +88,14 @@ def test_rows_without_a_partition_are_compared_too() -> None:
         there[1] |= {"day": None}
         world.fill(there, here)
 
-        assert keys_of(dict(compare_sides(*world.sides()).keys)) == {CHANGED: {(1,), (2,)}}
+        assert keys_of(compare_sides(*world.sides())) == {CHANGED: {(1,), (2,)}}
 
 
 def test_a_key_that_comes_twice_is_duplicated_not_changed() -> None:
     with World(contract()) as world:
         world.fill([*rows(50), row(id=5, note="again"), row(id=6), row(id=60), row(id=60)], rows(50))
 
-        assert keys_of(dict(compare_sides(*world.sides()).keys)) == {DUPLICATED: {(5,), (6,), (60,)}}
+        assert keys_of(compare_sides(*world.sides())) == {DUPLICATED: {(5,), (6,), (60,)}}
 
 
 def test_rows_without_a_key_are_counted_apart() -> None:
@@ -129,7 +128,7 @@ def test_keys_wildly_apart_are_still_cut_small(monkeypatch: pytest.MonkeyPatch) 
 
         found = compare_sides(*world.sides())
 
-        assert keys_of(dict(found.keys)) == {MISSING: {(1_234,)}}
+        assert keys_of(found) == {MISSING: {(1_234,)}}
         assert found.cost.rows < 1_500
 
 
@@ -149,7 +148,7 @@ def test_a_spent_budget_gives_partial_and_no_guess(budget: Budget, why: str) -> 
 
         found = compare_sides(*world.sides(), budget=budget, clock=lambda: float(next(ticks)))
 
-        assert (found.outcome, dict(found.keys)) == (Outcome.PARTIAL, {})
+        assert (found.outcome, dict(found.found)) == (Outcome.PARTIAL, {})
         assert why in found.why
         assert found.cost.queries <= budget.queries
 
@@ -161,8 +160,8 @@ def test_what_the_budget_of_rows_still_pays_for_is_found_and_the_rest_is_counted
         found = compare_sides(*world.sides(), budget=Budget(rows=1_500))
 
         assert (found.outcome, found.why) == (Outcome.PARTIAL, "the budget of 1500 rows is spent")
-        assert 0 < found.counts[MISSING] < 2_500
-        assert keys_of(dict(found.keys))[MISSING] < {(number,) for number in range(2, 5_001, 2)}
+        assert 0 < found.found[MISSING].num_rows < 2_500
+        assert keys_of(found)[MISSING] < {(number,) for number in range(2, 5_001, 2)}
         assert found.unresolved_rows > 3_500
         assert found.cost.rows <= 1_500
 
@@ -201,7 +200,7 @@ def test_a_side_that_moves_makes_the_outcome_partial() -> None:
 
         found = compare_sides(there, here)
 
-        assert (found.outcome, found.why, dict(found.keys)) == (
+        assert (found.outcome, found.why, dict(found.found)) == (
             Outcome.PARTIAL,
             "a side changed while it was compared",
             {},
@@ -263,7 +262,7 @@ def test_what_is_found_is_exactly_what_was_planted(
 
         found = compare_sides(*world.sides())
 
-    assert keys_of(dict(found.keys)) == expected
+    assert keys_of(found) == expected
     assert found.outcome is (Outcome.DIFFERENT if expected else Outcome.EQUAL), found.why
 
 

@@ -71,7 +71,7 @@ def test_what_changed_behind_the_watermark_is_found(company: Company) -> None:  
 
     found = compared(company)
 
-    assert keys_of(dict(found.keys)) == {
+    assert keys_of(found) == {
         Finding.CHANGED: {(1,)},
         Finding.MISSING_IN_SOURCE: {(2,)},
         Finding.MISSING_IN_LAKE: {(4,)},

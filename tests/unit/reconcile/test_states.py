@@ -8,7 +8,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from ingestion.reconcile.states import STALE, Check, Cure, Difference, Group, PastRun, Settled, State, settle
+from ingestion.ledger.vocabulary import State
+from ingestion.reconcile.states import STALE, Check, Cure, Difference, Group, PastRun, Settled, settle
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)

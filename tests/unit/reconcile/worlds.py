@@ -13,8 +13,9 @@ import pyarrow as pa
 
 from ingestion.contracts.drift import FoundColumn
 from ingestion.contracts.model import Column, Contract, Mode, Reconcile
+from ingestion.reconcile.comparison import Comparison
 from ingestion.reconcile.hashes import RowPlan, plan_row
-from ingestion.reconcile.leaves import Finding
+from ingestion.reconcile.leaves import DETAILS, Finding
 from ingestion.reconcile.ports import duckdb_lake, source_side
 from ingestion.reconcile.sql_side import SqlSide
 
@@ -109,6 +110,7 @@ class World:
         return there, duckdb_lake(self.contract, self.plan, self.lake, rows="sales", in_flight=in_flight)
 
 
-def keys_of(found: dict[Finding, pa.Table]) -> dict[Finding, set[tuple[Any, ...]]]:
-    """Return the keys of findings as sets of tuples, kinds without any left out."""
-    return {kind: {tuple(r.values()) for r in table.to_pylist()} for kind, table in found.items() if table.num_rows}
+def keys_of(comparison: Comparison) -> dict[Finding, set[tuple[Any, ...]]]:
+    """Return the keys of what was found as sets of tuples, kinds without any left out."""
+    keys = {kind: found.drop_columns(list(DETAILS)) for kind, found in comparison.found.items()}
+    return {kind: {tuple(r.values()) for r in table.to_pylist()} for kind, table in keys.items() if table.num_rows}

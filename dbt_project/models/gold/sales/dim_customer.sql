@@ -64,23 +64,14 @@ inferred as (
 
 fixed as (
 
-    {% for key, label in fixed_members().items() %}
-    select
-        '{{ key }}' as customer_sk,
-        cast({{ key }} as bigint) as customer_id,
-        cast(null as string) as email_hash,
-        '{{ label }}' as segment,
-        '{{ label }}' as region,
-        cast(null as string) as city,
-        cast(null as decimal(14, 2)) as credit_limit,
-        cast(null as {{ wall_clock_type() }}) as created_at,
-        cast(null as {{ instant_type() }}) as valid_from,
-        cast(null as {{ instant_type() }}) as valid_to,
-        true as is_current,
-        false as is_deleted,
-        false as is_inferred
-    {{ 'union all' if not loop.last }}
-    {% endfor %}
+    {{ fixed_rows('customer', {
+        'email_hash': 'string',
+        'segment': none,
+        'region': none,
+        'city': 'string',
+        'credit_limit': 'decimal(14, 2)',
+        'created_at': wall_clock_type(),
+    }) }}
 
 ),
 

@@ -68,25 +68,16 @@ inferred as (
 
 fixed as (
 
-    {% for key, label in fixed_members().items() %}
-    select
-        '{{ key }}' as product_sk,
-        cast({{ key }} as bigint) as product_id,
-        cast(null as string) as sku,
-        '{{ label }}' as product_name,
-        '{{ label }}' as category,
-        cast(null as string) as brand,
-        cast(null as decimal(12, 2)) as unit_price,
-        cast(null as decimal(12, 2)) as unit_cost,
-        cast(null as string) as currency,
-        cast(null as boolean) as is_active,
-        cast(null as {{ instant_type() }}) as valid_from,
-        cast(null as {{ instant_type() }}) as valid_to,
-        true as is_current,
-        false as is_deleted,
-        false as is_inferred
-    {{ 'union all' if not loop.last }}
-    {% endfor %}
+    {{ fixed_rows('product', {
+        'sku': 'string',
+        'product_name': none,
+        'category': none,
+        'brand': 'string',
+        'unit_price': 'decimal(12, 2)',
+        'unit_cost': 'decimal(12, 2)',
+        'currency': 'string',
+        'is_active': 'boolean',
+    }) }}
 
 ),
 

@@ -1,0 +1,121 @@
+"""Reads Delta's log with delta-rs, for both engines: they differ in how they write."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+from urllib.parse import unquote
+
+import pyarrow as pa
+from deltalake import DeltaTable
+from deltalake.exceptions import DeltaError, TableNotFoundError
+
+from ingestion.errors import LakeError
+from ingestion.lake.base import (
+    INDEXED, Commit, LiveFile, Snapshot, Tip, check_features, lost_race, newest_metadata,
+)
+from ingestion.lake.damage import torn_log
+from ingestion.lake.log import check_whole
+from ingestion.lake.statistics import indexed_columns
+from ingestion.lake.storage.errors import reaching
+
+
+class DeltaReader:
+    """The part of `ingestion.lake.base.Engine` that writes nothing. Stateless but for the storage options."""
+
+    def __init__(self, storage_options: Mapping[str, str] | None = None) -> None:
+        self._options = dict(storage_options or {})
+
+    def exists(self, uri: str) -> bool:
+        return DeltaTable.is_deltatable(uri, self._options)
+
+    def version(self, uri: str) -> int:
+        return self._open(uri).version()
+
+    def schema(self, uri: str) -> pa.Schema:
+        return arrow_schema(self._open(uri))
+
+    def tip(self, uri: str, app_id: str) -> Tip:
+        table = self._whole(uri)
+        return Tip(table.version(), table.transaction_version(app_id) or 0, table.metadata().configuration)
+
+    def last_metadata(self, uri: str, app_id: str) -> dict[str, Any] | None:
+        table = self._open(uri)
+        for limit in (20, 400, None):
+            found = newest_metadata(table.history(limit), app_id)
+            if found is not None:
+                return found
+        return None
+
+    def snapshot(self, uri: str, *, expected_version: int) -> Snapshot:
+        table = self._at(uri, expected_version)
+        metadata, schema = table.metadata(), arrow_schema(table)
+        named, allowed = metadata.configuration.get(INDEXED), indexed_columns(schema)
+        return Snapshot(
+            uri=uri,
+            version=table.version(),
+            schema=schema,
+            partition_by=tuple(metadata.partition_columns),
+            # a column may have been retyped since to what carries no statistics
+            indexed=tuple(name for name in (allowed if named is None else named.split(",")) if name in allowed),
+            files=tuple(_live_files(table)),
+        )
+
+    def _open(self, uri: str) -> DeltaTable:
+        try:
+            with reaching(uri):
+                return DeltaTable(uri, storage_options=self._options)
+        except TableNotFoundError as exc:
+            raise LakeError(
+                f"{uri}: promised a Delta table, found none. Nothing was written. Run `lakehouse init`."
+            ) from exc
+        except DeltaError as exc:
+            raise torn_log(uri, f"one that cannot be read ({type(exc).__name__})") from exc
+
+    def _whole(self, uri: str) -> DeltaTable:
+        """Open a table whose newest commit is whole: readers take an empty one for a commit of nothing."""
+        table = self._open(uri)
+        with reaching(uri):
+            check_whole(uri, table.version())
+        return table
+
+    def _writable(self, uri: str) -> DeltaTable:
+        table = self._whole(uri)
+        protocol = table.protocol()
+        check_features(uri, protocol.reader_features or [], protocol.writer_features or [])
+        return table
+
+    def _at(self, uri: str, expected_version: int) -> DeltaTable:
+        table = self._writable(uri)
+        if table.version() != expected_version:
+            raise lost_race(uri)
+        return table
+
+    @staticmethod
+    def _is_applied(table: DeltaTable, commit: Commit) -> bool:
+        # delta-rs records application transactions but does not enforce them: ask the handle that writes
+        if commit.version is None:
+            return False
+        applied = table.transaction_version(commit.app_id)
+        return applied is not None and applied >= commit.version
+
+
+def arrow_schema(table: DeltaTable) -> pa.Schema:
+    return pa.schema(table.schema().to_arrow())
+
+
+def _live_files(table: DeltaTable) -> Iterator[LiveFile]:
+    actions = pa.table(table.get_add_actions())
+    partitioned = "partition" in actions.column_names
+    for action in actions.select(["path", "num_records", "size_bytes", *(["partition"] * partitioned)]).to_pylist():
+        # the log spells paths as URLs do; an action is made from the path itself
+        values = action.get("partition") or {}
+        yield LiveFile(unquote(action["path"]), action["num_records"], action["size_bytes"], _spelled(values))
+
+
+def _spelled(values: Mapping[str, Any]) -> dict[str, str | None]:
+    """Return partition values as the log spells them."""
+    return {
+        name: None if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+        for name, value in values.items()
+    }

@@ -1,0 +1,29 @@
+"""
+Questions to the ledger that several rooms ask, as SQL relations to put behind `from`.
+
+Conditions stand on the columns of the table; they and `each` may hold binds, which the caller gives.
+"""
+
+from __future__ import annotations
+
+
+def newest_runs(condition: str = "true", *, each: str = "1") -> str:
+    """Return the newest `each` rows of `ops.runs` of every step on every subject, among those of the condition."""
+    return _newest("runs", condition, "step, subject", "finished_at", each)
+
+
+def newest_gaps(condition: str = "true", *, each: str = "1") -> str:
+    """Return the newest `each` checks of every table as a whole, among those of the condition."""
+    return _newest("gaps", f'"partition" is null and {condition}', "contract_id", "checked_at", each)
+
+
+def newest_differences(condition: str = "true") -> str:
+    """Return every difference of the condition in its newest state."""
+    return _newest("differences", condition, "difference_id", "state_at", "1")
+
+
+def _newest(table: str, condition: str, of: str, by: str, each: str) -> str:
+    return (
+        f"(select * from ops.{table} where {condition} "
+        f"qualify row_number() over (partition by {of} order by {by} desc) <= {each})"
+    )
