@@ -1,4 +1,4 @@
-"""Reads declared database types, e.g. `VARCHAR2(40 CHAR)`: the name and what stands in brackets."""
+"""Parses declared database types, e.g. `VARCHAR2(40 CHAR)`, into the name and the arguments in brackets."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def base_of(physical: str) -> str:
 
 
 def arguments_of(physical: str) -> list[str]:
-    """Return what stands in the first brackets, without BYTE and CHAR, e.g. `["12", "2"]`."""
+    """Return the arguments in the first brackets, without BYTE and CHAR, e.g. `["12", "2"]`."""
     first = _ARGUMENTS.search(physical)
     if first is None:
         return []
@@ -22,11 +22,11 @@ def arguments_of(physical: str) -> list[str]:
 
 
 def digits_of(physical: str, default: int) -> int:
-    """Return the number in the first brackets, e.g. the digits of a second."""
+    """Return the number in the first brackets, e.g. the fractional digits of a second; `default` if there is none."""
     first = next(iter(arguments_of(physical)), "")
     return int(first) if first.isdigit() else default
 
 
 def most_bytes(physical: str) -> int:
-    """Return the most bytes of UTF-8 that a text of this Oracle type takes, whether declared in bytes or characters."""
+    """Return the maximum UTF-8 bytes of a text of this Oracle type, whether declared in bytes or characters."""
     return 4 * digits_of(physical, 1)
