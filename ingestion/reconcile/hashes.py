@@ -79,7 +79,7 @@ class RowPlan:
     """
     What both sides hash, in this order.
 
-    With more than one group, the row's text consists of the groups' hashes, or (`in_groups`) the hashes of their hashes.
+    With more than one group, the row's text is the groups' hashes, or (`in_groups`) the hashes of their hashes.
     `excluded` says why a column is not compared. If it has a key column, equal checksums prove nothing (`can_prove`).
     """
 
