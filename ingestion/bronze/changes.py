@@ -114,8 +114,8 @@ def changed_state(
     if that is later.
 
     `since` lets the scan skip events before that moment (events at `since` are read). This is correct if the staged
-    rows changed at `since` or later and `compared` includes the watermark: an older live row has another watermark. Events
-    after `moment` are never skipped, because a source's clock may have been set back.
+    rows changed at `since` or later and `compared` includes the watermark: an older live row has another watermark.
+    Events after `moment` are never skipped, because a source's clock may have been set back.
 
     Whole rows are streamed and joined with keys only; contents are compared `COMPARED_AT_ONCE` columns at a time.
     """

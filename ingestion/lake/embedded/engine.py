@@ -43,14 +43,14 @@ from ingestion.lake.embedded.rewrite import apply_difference
 from ingestion.lake.statistics import indexed_columns
 from ingestion.lake.storage.errors import reaching
 
-_NO_ROW = [("_batch", "=", "-1")]  # an overwrite of the files that may hold such a row removes none
+_NO_ROW = [("_batch", "=", "-1")]  # no file can hold such a row, so an overwrite with this filter removes no file
 
 
 class DeltaRs:
     """
-    Implements `ingestion.lake.base.Engine`. Stateless but for the storage options.
+    Implements `ingestion.lake.base.Engine`. Stateless except for the storage options.
 
-    `memory_limit` is DuckDB's while it merges; what exceeds it spills to the system's temporary folder.
+    `memory_limit` is DuckDB's during a merge; data that exceeds it spills to the system's temporary folder.
     """
 
     name = "embedded"
@@ -103,7 +103,7 @@ class DeltaRs:
                         schema, append_only=append_only, unindexed=unindexed, partition_by=partition_by
                     ),
                     storage_options=self._options,
-                    commit_properties=CommitProperties(max_commit_retries=0),  # a retry would create it once more
+                    commit_properties=CommitProperties(max_commit_retries=0),  # a retry would create it again
                 )
             except DeltaError:
                 if not self.exists(uri):  # else another process was quicker
@@ -164,7 +164,7 @@ class DeltaRs:
             version=table.version(),
             schema=schema,
             partition_by=tuple(metadata.partition_columns),
-            # a column may have been retyped since to what carries no statistics
+            # a column may have been retyped since to a type without statistics
             indexed=tuple(name for name in (allowed if named is None else named.split(",")) if name in allowed),
             files=tuple(_live_files(table)),
         )
@@ -206,7 +206,7 @@ class DeltaRs:
         table = self._at(uri, expected_version)
         now, is_change = int(time.time() * 1000), not rearranges
         removals = [RemoveAction(f.path, is_change, now, f.bytes, dict(f.partition_values)) for f in removed]
-        if commit.version is None:  # else its transaction, which comes last, tells whether it is whole
+        if commit.version is None:  # else its transaction, which is the last action, shows whether it is complete
             commit = replace(commit, metadata={**commit.metadata, "files": len(removed), "into": len(added)})
         with _committing(uri):
             table.create_write_transaction(
@@ -245,7 +245,7 @@ class DeltaRs:
         return {}
 
     def _give_types(self, before: Snapshot, files: Sequence[StagedFile], schema: pa.Schema) -> None:
-        """Commit the new files and the schema: delta-rs refuses both at once where a table is append-only."""
+        """Commit the new files and the schema, in two commits for an append-only table because delta-rs requires it."""
         uri, version = before.uri, before.version
         commit = Commit("retype", None, {"files": len(before.files), "into": len(files)})
         is_log = self._open(uri).metadata().configuration.get(APPEND_ONLY) == "true"
@@ -275,13 +275,13 @@ class DeltaRs:
             )
 
     def _with_features(self, uri: str, version: int, schema: pa.Schema) -> DeltaTable:
-        """Return the table at `version`, or one later: where a first wall clock comes, the protocol must name it."""
+        """Return the table at `version`, or one later if its protocol needs the feature for its first wall clock column."""
         table = self._at(uri, version)
         known = table.protocol().writer_features or []
         if "timestampNtz" in known or not any(pa.types.is_timestamp(t) and t.tz is None for t in schema.types):
             return table
         is_log = table.metadata().configuration.get(APPEND_ONLY) == "true"
-        # a table of features is append-only only if it names that feature too
+        # a table with table features is append-only only if it names that feature too
         wanted = [TableFeatures.TimestampWithoutTimezone, *([TableFeatures.AppendOnly] if is_log else [])]
         table.alter.add_feature(wanted, allow_protocol_versions_increase=True)
         return self._at(uri, version + 1)
@@ -290,7 +290,7 @@ class DeltaRs:
         return self._compact(uri, order_by)
 
     def compact_by_size(self, uri: str) -> int:
-        """Do what `compact` does for files of about one size alone, so that it can be done often (`compact_files`)."""
+        """Compact only files of about the same size. Cheap enough to run often (see `compact_files`)."""
         return self._compact(uri, by_size=True)
 
     def _compact(self, uri: str, order_by: Sequence[str] = (), *, by_size: bool = False) -> int:
@@ -324,7 +324,7 @@ class DeltaRs:
             raise torn_log(uri, f"one that cannot be read ({type(exc).__name__})") from exc
 
     def _whole(self, uri: str) -> DeltaTable:
-        """Open a table whose newest commit is whole: readers take an empty one for a commit of nothing."""
+        """Open a table after checking that its newest commit is complete. Readers accept an empty commit as valid."""
         table = self._open(uri)
         with reaching(uri):
             check_whole(uri, table.version())
@@ -344,7 +344,7 @@ class DeltaRs:
 
     @staticmethod
     def _is_applied(table: DeltaTable, commit: Commit) -> bool:
-        # delta-rs records application transactions but does not enforce them: ask the handle that writes
+        # delta-rs records application transactions but does not enforce them: check on the handle that writes
         if commit.version is None:
             return False
         applied = table.transaction_version(commit.app_id)
@@ -353,7 +353,7 @@ class DeltaRs:
 
 @contextmanager
 def _committing(uri: str) -> Iterator[None]:
-    """Raise what ends a commit as an error of ours."""
+    """Raise errors of a commit as our own errors."""
     with reaching(uri):
         try:
             yield
@@ -374,13 +374,13 @@ def _live_files(table: DeltaTable) -> Iterator[LiveFile]:
     actions = pa.table(table.get_add_actions())
     partitioned = "partition" in actions.column_names
     for action in actions.select(["path", "num_records", "size_bytes", *(["partition"] * partitioned)]).to_pylist():
-        # the log spells paths as URLs do; an action is made from the path itself
+        # paths in the log are URL-encoded; an action is created from the plain path
         values = action.get("partition") or {}
         yield LiveFile(unquote(action["path"]), action["num_records"], action["size_bytes"], _spelled(values))
 
 
 def _spelled(values: Mapping[str, Any]) -> dict[str, str | None]:
-    """Return partition values as the log spells them."""
+    """Return partition values in the log's text form."""
     return {
         name: None if value is None else str(value).lower() if isinstance(value, bool) else str(value)
         for name, value in values.items()
