@@ -1,4 +1,4 @@
-"""Oracle's dictionary as found columns: which table a contract means, and how its columns are declared. Pure."""
+"""Reads Oracle's dictionary: finds the table that a contract names, and the declarations of its columns. Pure."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _BRACKETS = re.compile(r"\(([^)]*)\)")
 
 @dataclass(frozen=True, slots=True)
 class FoundTable:
-    """A table in the dictionary's spelling, and its columns in dictionary order."""
+    """A table with its name in the dictionary, and its columns in dictionary order."""
 
     owner: str
     name: str
@@ -35,7 +35,7 @@ class FoundTable:
 
 
 def candidates(contract: Contract, user: str) -> list[tuple[str, str]]:
-    """Return owner and table as the contract spells them, then in upper case; the owner is the user if not named."""
+    """Return owner and table as written in the contract, then in upper case. The owner defaults to the user."""
     owner = contract.source_table[-2] if len(contract.source_table) > 1 else user
     exact = (owner, contract.source_table[-1])
     folded = (owner.upper(), contract.source_table[-1].upper())
@@ -43,7 +43,7 @@ def candidates(contract: Contract, user: str) -> list[tuple[str, str]]:
 
 
 class DictionaryRow(NamedTuple):
-    """A row of `COLUMNS`; what does not apply to a type is None."""
+    """A row of `COLUMNS`; attributes that do not apply to a type are None."""
 
     name: str
     type: str
@@ -61,7 +61,7 @@ def from_dictionary(row: DictionaryRow) -> FoundColumn:
 
 
 def declaration(row: DictionaryRow) -> str:
-    """Return a column's declaration as the type plan spells it, e.g. `NUMBER(12,2)` or `VARCHAR2(20 CHAR)`."""
+    """Return a column's declaration in the form of the type plan, e.g. `NUMBER(12,2)` or `VARCHAR2(20 CHAR)`."""
     if row.type == "NUMBER":
         return _number(row.precision, row.scale)
     if row.type in ("VARCHAR2", "VARCHAR", "CHAR"):
@@ -69,19 +69,19 @@ def declaration(row: DictionaryRow) -> str:
     sizes = {"FLOAT": row.precision, "NVARCHAR2": row.characters, "NCHAR": row.characters, "RAW": row.length}
     if sizes.get(row.type):
         return f"{row.type}({sizes[row.type]})"
-    # the dictionary spells TIMESTAMP(6) WITH TIME ZONE in full; the plan knows intervals without their digits
+    # the dictionary has the full TIMESTAMP(6) WITH TIME ZONE; the type plan has intervals without digits
     return _BRACKETS.sub("", row.type) if row.type.startswith(("INTERVAL", "UROWID")) else row.type
 
 
 def split_declaration(physical_type: str) -> tuple[str, tuple[str, ...]]:
-    """Return a declaration's name and what stands in its brackets: `TIMESTAMP(6) WITH TIME ZONE` -> that name, (6)."""
+    """Return a declaration's name and its arguments: `TIMESTAMP(6) WITH TIME ZONE` -> that name, (6)."""
     match = _BRACKETS.search(physical_type)
     arguments = () if match is None else tuple(part.strip() for part in match[1].split(","))
     return " ".join(_BRACKETS.sub(" ", physical_type).upper().split()), arguments
 
 
 def quote(name: str) -> str:
-    """Return a name as a quoted identifier; Oracle has no escape for a quote within."""
+    """Return a name as a quoted identifier; Oracle has no escape for a quote inside it."""
     if '"' in name or "\0" in name:
         raise ValueError("a name of Oracle holds no quotation mark")
     return f'"{name}"'

@@ -1,4 +1,4 @@
-"""Which rows are read: windows and the lanes of large objects, as conditions with bound values. Pure.
+"""Conditions with bound values for the rows to read: windows, and lanes by the size of large objects. Pure.
 
 Moments are bound as texts and converted by the database: the driver binds a datetime as DATE and loses its fraction.
 """
@@ -33,7 +33,7 @@ _PARTITIONS = {"day": DAY, "month": "YYYY-MM", "year": "YYYY"}
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """A condition and the values of its binds."""
+    """A condition and its bind values."""
 
     sql: str = "1 = 1"
     binds: dict[str, Any] = field(default_factory=dict)
@@ -50,8 +50,8 @@ def in_window(contract: Contract, window: Window, found: tuple[FoundColumn, ...]
     """
     Return the condition of a window.
 
-    Rows without a watermark are asked for only where the catalog (which may be behind, for a view) or the contract says
-    that there are some: the OR keeps the database from using an index.
+    Rows without a watermark are selected only if the catalog (which may be outdated for a view) or the contract says
+    that there are some, because the OR prevents the use of an index.
     """
     if window.is_whole:
         return Condition()
@@ -91,7 +91,7 @@ def bound(contract: Contract, source: FoundColumn, name: str, text: str) -> tupl
     """
     Return the expression and the bound value of a window's end, in the column's own type so that indexes serve.
 
-    A DATE has no fractions: the first second at or after the bound bounds the same rows.
+    A DATE has no fractions, so the first second at or after the bound selects the same rows.
     """
     base, _ = split_declaration(source.physical_type)
     if base in NUMBERS:
@@ -110,7 +110,7 @@ def bound(contract: Contract, source: FoundColumn, name: str, text: str) -> tupl
 
 
 def newest(contract: Contract, source: FoundColumn) -> str:
-    """Return the expression of the highest watermark as text, as `spelled` spells it; of a promised date, the day."""
+    """Return the expression of the highest watermark in the text form of `spelled`; the day if a date is promised."""
     reference = f"MAX({quote(source.name)})"
     base, _ = split_declaration(source.physical_type)
     if pa.types.is_date(contract.column(contract.watermark or "").arrow_type) and base not in CHARACTERS:
@@ -119,7 +119,7 @@ def newest(contract: Contract, source: FoundColumn) -> str:
 
 
 def spelled(source: FoundColumn, reference: str) -> str:
-    """Return an expression over a column as the text that `bound` reads: its digits, zoned in UTC, numbers floored."""
+    """Return an expression over a column as the text that `bound` reads: all digits, zoned in UTC, numbers floored."""
     base, arguments = split_declaration(source.physical_type)
     if base in NUMBERS:
         return f"TO_CHAR(FLOOR({reference}),'TM9')"
@@ -135,7 +135,7 @@ def _utc(reference: str, base: str) -> str:
 
 
 def partition_label(contract: Contract, found: tuple[FoundColumn, ...]) -> str:
-    """Return the expression of a row's reconcile partition, `YYYY[-MM[-DD]]`; null where the contract names none."""
+    """Return the expression of a row's reconcile partition, `YYYY[-MM[-DD]]`; null if the contract names none."""
     if contract.reconcile.partition is None:
         return "CAST(NULL AS VARCHAR2(10))"
     source = found_column(contract, contract.column(contract.reconcile.partition), found)
@@ -147,8 +147,8 @@ def lanes(found: tuple[FoundColumn, ...]) -> list[Condition]:
     """
     Return disjoint conditions that together match every row: rows of small large objects, then the others.
 
-    One condition that matches all where there are no large objects. Memory is what a fetch holds: its rows times the
-    largest object.
+    One condition that matches all rows if there are no large objects. Lanes limit memory, which is the rows of a fetch
+    times the largest object.
     """
     lengths = [
         f"DBMS_LOB.GETLENGTH({quote(column.name)})"
@@ -171,7 +171,7 @@ def moment_text(moment: date) -> str:
 
 
 def to_timestamp(base: str, name: str) -> str:
-    """Return a bind read as a moment of the column's own type; zoned columns read it as UTC."""
+    """Return a bind converted to a moment of the column's own type; for zoned columns it is UTC."""
     moment = f"TO_TIMESTAMP(:{name},'{SECOND}.FF9')"
     if base not in ZONED:
         return moment
@@ -186,7 +186,7 @@ def _fraction_text(text: str) -> str:
 
 
 def _next_second(text: str) -> str | None:
-    """Return the first whole second at or after a bound; None where the calendar ends before it."""
+    """Return the first whole second at or after a bound; None if it is beyond the calendar."""
     whole, _, fraction = _plain(text).partition(".")
     if not fraction.strip("0"):
         return whole
@@ -197,6 +197,6 @@ def _next_second(text: str) -> str | None:
 
 
 def _plain(text: str) -> str:
-    """Return a bound with a blank before its time and without its zone, which is UTC where there is one."""
+    """Return a bound with a blank before its time and without its zone (if it has one, it is UTC)."""
     plain = text.strip().replace("T", " ").removesuffix("Z").removesuffix("+00:00").removesuffix("+00")
     return plain if len(plain) > 10 else f"{plain} 00:00:00"
