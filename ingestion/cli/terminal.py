@@ -25,7 +25,7 @@ _STEERS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202
 
 
 def shown(text: str) -> str:
-    """Return a text that is safe for a terminal: line ends and tabs stay, other controls become codes."""
+    """Return a text safe for a terminal: line ends and tabs stay, other control characters become codes."""
     return _STEERS.sub(_escape, text)
 
 
@@ -77,8 +77,8 @@ def end_in_order() -> None:
     """
     Convert SIGTERM and SIGHUP to an exception, so that steps are recorded and folders removed.
 
-    The exit code is 128 plus the signal's number. A second signal ends the process at once. A signal that was ignored at
-    the start (`nohup`) stays ignored.
+    The exit code is 128 plus the signal's number. A second signal ends the process at once. A signal that was ignored
+    at the start (`nohup`) stays ignored.
     """
     for number in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is signal.SIG_DFL:
