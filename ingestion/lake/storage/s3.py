@@ -52,7 +52,7 @@ def options(_: SplitResult, given: Mapping[str, str]) -> dict[str, str]:
             "AWS_REGION: promised the region of the lake's bucket, found none. Nothing was read or written. "
             "Set it, e.g. AWS_REGION=eu-central-1"
         )
-    made = {"aws_region": region, "aws_conditional_put": "etag"}  # a commit never overwrites another one
+    made = {"aws_region": region, "aws_conditional_put": "etag"}  # so that a commit never overwrites another one
     if endpoint:
         made |= {"aws_endpoint_url": endpoint.rstrip("/")}
         made |= {"aws_allow_http": "true"} if endpoint.startswith("http://") else {}
@@ -99,7 +99,7 @@ def spark_settings(_: SplitResult, options: Mapping[str, str]) -> StorageSetting
     settings |= {f"spark.hadoop.fs.s3a.{_SPARK[name]}": value for name, value in options.items() if name in _SPARK}
     if options.get("aws_allow_http", "").lower() == "true":
         settings["spark.hadoop.fs.s3a.connection.ssl.enabled"] = "false"
-    if "aws_endpoint_url" in options:  # a server that is not Amazon's: no buckets as hosts
+    if "aws_endpoint_url" in options:  # a server that is not Amazon's: bucket names are not host names
         settings["spark.hadoop.fs.s3a.path.style.access"] = "true"
     if "aws_session_token" in options:
         settings["spark.hadoop.fs.s3a.aws.credentials.provider"] = f"{S3A}.TemporaryAWSCredentialsProvider"
