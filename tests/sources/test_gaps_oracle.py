@@ -170,7 +170,7 @@ def test_table_without_watermark_is_compared_as_of_its_newest_load_whatever_that
     oracle.sql(f"UPDATE {table} SET CHANGED_AT = NULL WHERE ID = 3")
     nothing = load_table(context, contract_id)
     refused = record_sync_gap(context, contract_id)
-    oracle.sql(f"DELETE FROM {table} WHERE ID > 10")
+    oracle.sql(f"DELETE FROM {table} WHERE ID > 8")
     with pytest.raises(DeleteBrakeError):
         load_table(context, contract_id)
 
@@ -178,7 +178,7 @@ def test_table_without_watermark_is_compared_as_of_its_newest_load_whatever_that
 
     assert (nothing.batch, nothing.quarantined) == (None, 1)
     assert (refused.quarantined_count, refused.refused_updates, refused.severity) == (1, 1, "OK")
-    assert (stopped.source_count, stopped.extra_keys, stopped.severity) == (10, 10, "CRITICAL")
+    assert (stopped.source_count, stopped.extra_keys, stopped.severity) == (8, 12, "CRITICAL")
     assert (stopped.failed_load, stopped.sla_met) == ("DeleteBrakeError", False)
 
 
