@@ -64,7 +64,8 @@ inferred as (
 
 fixed as (
 
-    {{ fixed_rows('customer', {
+    {% for key, label in fixed_members().items() %}
+    {{ fixed_member('customer', key, label, {
         'email_hash': 'string',
         'segment': none,
         'region': none,
@@ -72,6 +73,8 @@ fixed as (
         'credit_limit': 'decimal(14, 2)',
         'created_at': wall_clock_type(),
     }) }}
+    {{ 'union all' if not loop.last }}
+    {% endfor %}
 
 ),
 

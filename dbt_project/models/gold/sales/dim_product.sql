@@ -68,7 +68,8 @@ inferred as (
 
 fixed as (
 
-    {{ fixed_rows('product', {
+    {% for key, label in fixed_members().items() %}
+    {{ fixed_member('product', key, label, {
         'sku': 'string',
         'product_name': none,
         'category': none,
@@ -78,6 +79,8 @@ fixed as (
         'currency': 'string',
         'is_active': 'boolean',
     }) }}
+    {{ 'union all' if not loop.last }}
+    {% endfor %}
 
 ),
 

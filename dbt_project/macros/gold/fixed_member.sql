@@ -1,9 +1,8 @@
 {#
-    The fixed members as rows of a dimension of `entity`: its keys, then `columns` in their order, then what every
-    versioned dimension has. A column shows the member's label where its type is none, else it is null of that type.
+    One of the fixed members as a row of a versioned dimension of `entity`: its keys, `columns` in their order, then
+    what every such dimension has. A column shows the member's label where its type is none, else it is null.
 #}
-{% macro fixed_rows(entity, columns) -%}
-    {%- for key, label in fixed_members().items() %}
+{% macro fixed_member(entity, key, label, columns) -%}
     select
         '{{ key }}' as {{ entity }}_sk,
         cast({{ key }} as bigint) as {{ entity }}_id,
@@ -15,6 +14,4 @@
         true as is_current,
         false as is_deleted,
         false as is_inferred
-    {{ 'union all' if not loop.last }}
-    {%- endfor %}
 {%- endmacro %}
