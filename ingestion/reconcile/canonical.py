@@ -1,6 +1,6 @@
-"""What every engine must compute, in Python: the text of a value, of a row, its hash and its two lanes.
+"""Defines in Python what every engine must compute: the text of a value and of a row, the row's hash and its two lanes.
 
-This is the definition; `ingestion.reconcile.vectors` holds each server to it.
+`ingestion.reconcile.vectors` checks each server against this definition.
 
     null              nothing; of a text or bytes `:`
     whole number      digits, `-` before a negative one
@@ -12,8 +12,8 @@ This is the definition; `ingestion.reconcile.vectors` holds each server to it.
     text              length in bytes of UTF-8, `:`, the text; CHAR without its trailing blanks, UUIDs in lower case
     bytes             as a text of hexadecimal digits in upper case
 
-Each is followed by `|`. A digested value stands as the MD5 of its text (without length) or bytes, in upper case.
-What concatenation makes of nulls suits it: databases pass over them, so no column costs a comparison with null.
+Each value is followed by `|`. A digested value is replaced by the MD5 of its text (without length) or bytes, in upper
+case. Databases skip nulls when they concatenate, so no column needs a comparison with null.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def row_hash(plan: RowPlan, row: Mapping[str, Any]) -> str:
 
 
 def key_hash(plan: RowPlan, row: Mapping[str, Any]) -> str:
-    """Return the MD5 of a row's key, whose first digits name its bucket."""
+    """Return the MD5 of a row's key; its first digits are the name of the key's bucket."""
     return _grouped_hash(plan.key_groups, row)
 
 
@@ -61,7 +61,7 @@ def _grouped_hash(groups: Iterable[Iterable[HashColumn]], row: Mapping[str, Any]
 
 
 def lanes(row_hash: str) -> tuple[int, int]:
-    """Return the two numbers that a group of rows sums up."""
+    """Return the two numbers of a row that are summed over a group of rows."""
     digits = row_hash.upper().translate(_DECIMAL_DIGITS)
     return int(digits[:16]), int(digits[16:])
 

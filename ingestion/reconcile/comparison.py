@@ -1,4 +1,4 @@
-"""What a comparison may cost, and what it says. Values only; keys are kept for the repair, never printed."""
+"""The budget and the result of a comparison. Values only. Keys are kept for the repair and never printed."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Rung(IntEnum):
 
 
 class Outcome(StrEnum):
-    """`partial`: it ended before every difference was found or equality was proved; `why` says what ended it."""
+    """`partial`: the comparison ended before it found every difference or proved equality; `why` gives the reason."""
 
     EQUAL = "equal"
     DIFFERENT = "different"
@@ -48,7 +48,7 @@ class Cost:
 
 @dataclass(frozen=True, slots=True)
 class PartitionCounts:
-    """A partition whose rows or contents differ. Its content is unknown to differ where only counts were seen."""
+    """A partition that differs. If only row counts were compared, partitions with equal counts may differ too."""
 
     partition: str | None
     source_rows: int
@@ -58,10 +58,10 @@ class PartitionCounts:
 @dataclass(frozen=True, slots=True)
 class Comparison:
     """
-    What is known at the end.
+    The result of a comparison.
 
-    `found` holds the keys that differ, by kind, with `leaves.DETAILS`; every key in it is certain. `unresolved_rows`
-    are rows (of the larger side) of groups that differ and were not looked into.
+    `found` holds the keys that differ, by kind, with `leaves.DETAILS`; every key in it certainly differs.
+    `unresolved_rows` counts the rows (of the larger side) in groups that differ but were not compared row by row.
     """
 
     outcome: Outcome

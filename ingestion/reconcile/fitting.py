@@ -1,4 +1,4 @@
-"""Keys that their promised type cannot hold: the lake never has them, and no answer about single keys carries them."""
+"""SQL conditions that find keys whose value does not fit the promised type. The lake never contains such keys."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ def key_conditions(
     contract: Contract, matches: Mapping[str, FoundColumn], origins: Mapping[str, Origin]
 ) -> dict[str, str]:
     """
-    Return by key column the condition that a value fits its promised type; it is null for a null.
+    Return, by key column, the condition that a value fits its promised type; the condition is null for a null.
 
-    Only whole numbers are asked (no contract has a decimal key), and only where the source's declaration lets in what
-    does not fit.
+    Only whole-number keys get one (no contract has a decimal key), and only if the source's declaration allows values
+    that do not fit.
     """
     conditions = {}
     for column in contract.keys:

@@ -1,7 +1,7 @@
-"""What the lake lacks against its source, as values. Pure: counts come in, a report goes out.
+"""The gap of one table: how the lake differs from its source. Pure: computes a report from counts.
 
-Both sides are counted up to the same committed watermark; a key that changed later is left out on both.
-A side that could not be counted is None and stays None: an unknown gap is never reported as zero.
+Both sides are counted up to the same committed watermark; keys that changed later are left out on both sides.
+The count of a side that could not be counted is None: an unknown gap is never reported as zero.
 """
 
 from __future__ import annotations
@@ -14,15 +14,16 @@ from ingestion.reconcile.comparison import Outcome
 
 OK, WARNING, CRITICAL, UNKNOWN = "OK", "WARNING", "CRITICAL", "UNKNOWN"
 OK_IN_PART = "OK*"
-"""Nothing is known to be wrong, but not all that is promised was compared."""
+"""No difference was found, but not everything that the contract promises was compared."""
 
 
 @dataclass(frozen=True, slots=True)
 class PartitionGap:
     """
-    One partition (`YYYY[-MM[-DD]]`; None: rows without one). `sync_gap` is what nothing explains.
+    One partition (`YYYY[-MM[-DD]]`; None: rows without one). `sync_gap` counts rows without an explanation.
 
-    `moved_count` are rows that the lake has in another partition, less those that the source has in another.
+    `moved_count` is the number of rows that the lake has in another partition, minus those that the source has in
+    another.
     """
 
     partition: str | None
@@ -39,7 +40,7 @@ class PartitionGap:
 
     @property
     def is_missing(self) -> bool:
-        """True where the source has rows and the lake has none, what is explained aside."""
+        """Whether the source has rows and the lake has none, apart from explained rows."""
         return self.sync_gap > 0 and self.lake_count == 0
 
     @property
@@ -51,19 +52,19 @@ class PartitionGap:
 class GapReport:
     """
     The gap of one table up to `bound` (None: the table has no watermark; one state of the source was compared). Rows
-    from `future` on are ahead of the source's clock and were compared too.
+    from `future` on (inclusive) are ahead of the source's clock and were compared too.
 
-    Of a comparison that ended early, keys known by their count alone are counted too, never guessed ones.
+    If a comparison ended early, the counts include keys of which only the number is known, but never estimates.
     `missing_keys` are in the source and neither in the lake nor in quarantine; `extra_keys` are live
-    in the lake only; `differing_keys` are on both sides with other contents; `duplicated_keys` come more than once in
+    in the lake only; `differing_keys` are on both sides with other contents; `duplicated_keys` have several rows in
     the source. None of them is quarantined or waived. `misfit_keys` are rows of the source whose key does not fit the
-    contract's type; they are counted as quarantined. `quarantined_count` are rows of the source that stand in
-    quarantine; of `refused_updates` among them the lake has an older state. `failed_load` is the error of the newest
-    load. `waived_count` is what waivers explain of the counts.
-    `partitions` holds those with a gap, worst first. `state` is that of the gravest open difference. `sla_met` is None
-    where only suspected differences speak against it, and where not all that is promised was compared
-    (`not_compared`). `unverified_columns` says which columns were not, and why; `unresolved_rows` are of groups that
-    differ and that the budget did not reach.
+    contract's type; they are counted as quarantined. `quarantined_count` are rows of the source that are in
+    quarantine; for `refused_updates` of them the lake has an older state. `failed_load` is the error of the newest
+    load. `waived_count` is the part of the counts that waivers explain.
+    `partitions` holds those with a gap, worst first. `state` is that of the most severe open difference. `sla_met` is
+    None if the only open differences are suspected, or if not everything promised was compared (`not_compared`).
+    `unverified_columns` says which columns were not compared, and why. `unresolved_rows` counts rows of groups that
+    differ but were not compared row by row within the budget.
     """
 
     contract_id: str
@@ -104,7 +105,7 @@ class GapReport:
 
     @property
     def not_compared(self) -> tuple[str, ...]:
-        """What of the promise was not compared: columns with the reason, and what ended the comparison early."""
+        """What was not compared: columns with the reason, and why the comparison ended early."""
         ended = self.why if self.outcome == Outcome.PARTIAL else ""
         return tuple(part for part in (self.unverified_columns, ended) if part)
 
@@ -126,22 +127,22 @@ class GapReport:
 
 
 def percentage(gap: int, source_count: int) -> float:
-    """Return the size of a gap in percent of the source's rows; 100 where the source has none and the lake some."""
+    """Return the size of a gap in percent of the source's rows; 100 if the source has no rows and the lake has."""
     if source_count:
         return 100.0 * abs(gap) / source_count
     return 100.0 if gap else 0.0
 
 
 def score(source_count: int, doubtful: int) -> float:
-    """Return the share of the source's rows, 0 to 100, of which nothing is known to be wrong."""
+    """Return the share of the source's rows without a known fault, 0 to 100."""
     return 100.0 * max(0, source_count - doubtful) / source_count if source_count else 100.0
 
 
 def severity(contract: Contract, report: GapReport) -> str:
     """
-    Judge a report by the contract's promise: a missing partition, or keys that differ beyond the limits.
+    Return the severity of a report by the contract's limits for missing partitions and differing keys.
 
-    Where nothing speaks against a table it is OK if all that is promised was compared, else OK_IN_PART.
+    A table within the limits is OK if everything promised was compared, else OK_IN_PART.
     """
     promise = contract.reconcile
     worst = OK
@@ -161,6 +162,6 @@ def severity(contract: Contract, report: GapReport) -> str:
 
 
 def is_stale(contract: Contract, lag_hours: float | None) -> bool:
-    """Tell whether the lake is further behind than the contract promises."""
+    """Return whether the lake is further behind than the contract promises."""
     promise = contract.reconcile.freshness
     return promise is not None and lag_hours is not None and lag_hours > promise.total_seconds() / 3600

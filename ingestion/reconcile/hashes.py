@@ -1,11 +1,11 @@
-"""The portable row hash as a plan: which columns count, how their values are spelled, how long a text may get. Pure.
+"""The plan of the portable row hash: which columns are hashed, how their values become text, and its length. Pure.
 
 A row becomes one canonical text, its MD5 becomes two lanes of 16 decimal digits, and a group of rows is the sum of
-each lane: the same numbers on every engine, in any order of the rows. The spelling is defined, in Python, by
-`ingestion.reconcile.canonical`; `ingestion.reconcile.dialects` writes it as SQL. Only hashes leave a database.
+each lane: the same numbers on every engine, in any order of the rows. The texts are defined in Python by
+`ingestion.reconcile.canonical`; `ingestion.reconcile.dialects` writes them as SQL. Only hashes leave a database.
 
-A lane is half of the hash's hexadecimal digits, each less 8 where it is 8 or more: every engine turns such a text into
-a number, and two lanes of it hold 96 bits.
+A lane is half of the hash's hexadecimal digits; 8 is subtracted from each digit of 8 or more. Every engine can convert
+such a text to a number, and the two lanes hold 96 bits.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from ingestion.contracts.drift import FoundColumn, match_columns
 from ingestion.contracts.model import Column, Contract
 
 GROUP_BYTES = 3_900
-"""A text in Oracle's SQL ends at 4,000 bytes: longer rows are hashed in groups, and the hashes are hashed."""
+"""A text in Oracle's SQL has at most 4,000 bytes: longer rows are hashed in groups, and the hashes are hashed."""
 GROUP_HASHES = GROUP_BYTES // 32
-"""So many hashes are hashed together: those of the groups of a wide row may come to more than one text."""
+"""The number of group hashes that fit one text and are hashed together; a wide row may have more."""
 DIGESTED_BYTES = 1_000
-"""Values of Oracle that may be longer stand in the row as their own hash."""
+"""Oracle values that may be longer are replaced by their own hash in the row's text."""
 
 
 class Kind(StrEnum):
@@ -46,16 +46,16 @@ class Kind(StrEnum):
 
 TEXTS = frozenset({Kind.TEXT, Kind.CHAR, Kind.UUID})
 WITH_LENGTH = TEXTS | {Kind.BINARY}
-"""Kinds whose length stands before them: they may be empty, and may hold what ends a field."""
+"""Kinds with a length prefix: their values may be empty, and may contain the field separator."""
 
 
 @dataclass(frozen=True, slots=True)
 class HashType:
     """
-    How a column's values are spelled.
+    How a column's values are converted to text.
 
     `precision` and `scale` belong to decimals. `empty_is_null`: the source cannot tell an empty text from a null.
-    `digested`: the value stands in the row's text as its own MD5.
+    `digested`: the row's text has the value's MD5 instead of the value.
     """
 
     kind: Kind
@@ -67,7 +67,7 @@ class HashType:
 
 @dataclass(frozen=True, slots=True)
 class HashColumn:
-    """A column of the row hash. `size` is the most bytes that its part of the row's text takes; 0: nobody counts."""
+    """A column of the row hash. `size` is the most bytes of its part of the row's text; 0: not needed."""
 
     name: str
     type: HashType
@@ -79,8 +79,8 @@ class RowPlan:
     """
     What both sides hash, in this order.
 
-    More than one group: the row's text is the groups' hashes, or (`in_groups`) the hashes of their hashes. `excluded`
-    says why a column is not compared; where a key is among them, equal checksums prove nothing (`can_prove`).
+    With more than one group, the row's text is the groups' hashes, or (`in_groups`) the hashes of their hashes.
+    `excluded` says why a column is not compared. If it has a key column, equal checksums prove nothing (`can_prove`).
     """
 
     keys: tuple[str, ...]
@@ -112,7 +112,7 @@ class RowPlan:
 
 
 def _grouped(columns: Sequence[HashColumn]) -> tuple[tuple[HashColumn, ...], ...]:
-    """Return columns in runs whose texts fit one text of their database."""
+    """Return the columns in groups whose texts fit one text of their database."""
     groups: list[list[HashColumn]] = [[]]
     size = 0
     for column in columns:
@@ -125,15 +125,16 @@ def _grouped(columns: Sequence[HashColumn]) -> tuple[tuple[HashColumn, ...], ...
 
 
 def in_groups(texts: Sequence[str]) -> list[Sequence[str]]:
-    """Return texts in runs whose hashes fit one text."""
+    """Return the texts in groups whose hashes fit one text."""
     return [texts[at : at + GROUP_HASHES] for at in range(0, len(texts), GROUP_HASHES)]
 
 
 def plan_row(contract: Contract, found: Sequence[FoundColumn] = (), answering: str = "") -> RowPlan:
     """
-    Return what of a contract's columns can be hashed alike on its source and in the lake.
+    Return the plan of the contract's columns that can be hashed identically in its source and in the lake.
 
-    `found` is the source's catalog: a column wider there than promised needs more room, one that it lacks is left out.
+    `found` is the source's catalog. A column that is wider there than promised needs more room; a column missing there
+    is left out.
     `answering` is the dialect that hashes the source's rows, if that is not the source's own.
     """
     sources = match_columns(contract, tuple(found)) if found else {}
@@ -157,9 +158,9 @@ def plan_row(contract: Contract, found: Sequence[FoundColumn] = (), answering: s
 
 def hash_type(dialect: str, column: Column, physical: str, answering: str = "") -> HashType | None:
     """
-    Return how a column's values are spelled, None where databases do not agree on a spelling.
+    Return how a column's values are converted to text; None if databases do not agree on the text.
 
-    `answering` is the dialect of the database that is asked, where that is not the contract's.
+    `answering` is the dialect of the queried database, if that is not the contract's.
     """
     base = base_of(physical)
     is_text = pa.types.is_string(column.arrow_type)
@@ -172,7 +173,7 @@ def hash_type(dialect: str, column: Column, physical: str, answering: str = "") 
 
 
 def _plan_column(dialect: str, column: Column, physical: str, answering: str) -> HashColumn | str:
-    """Return how a column is hashed, or why it is not."""
+    """Return how a column is hashed, or the reason why it is not."""
     base = base_of(physical)
     if base in _LARGE.get(answering, ()):
         return f"{base} cannot be hashed by the database"
@@ -194,7 +195,7 @@ def _size(type_: HashType, base: str, physical: str) -> int:
         return 4_000
     if type_.kind in TEXTS and base in _CHARACTERS:
         return min(4 * digits_of(physical, 1), 2_000 if type_.kind is Kind.CHAR else 40_000) + len("4000:")
-    return _SIZES.get(type_.kind, 70)  # all digits of a number, even where they are more than promised
+    return _SIZES.get(type_.kind, 70)  # all digits of a number, even if they are more than promised
 
 
 def _text_kind(dialect: str, base: str, answering: str) -> Kind | None:
@@ -202,7 +203,7 @@ def _text_kind(dialect: str, base: str, answering: str) -> Kind | None:
         return Kind.UUID
     if base in _PADDED.get(dialect, ()):
         return Kind.CHAR
-    if answering == "duckdb":  # it spells any type as it is read
+    if answering == "duckdb":  # DuckDB can write any type as text
         return Kind.TEXT
     return Kind.TEXT if base in _CHARACTERS or base in _KEPT_AS_TEXT.get(answering, ()) else None
 

@@ -1,8 +1,9 @@
-"""The ladder: counts, partition counts, checksums, bisection by GROUP BY, rows. Pure but for the two sides.
+"""Compares two sides from cheap to expensive questions: counts, partitions, checksums, bisection, single rows.
 
-It stops at the first rung that proves the sides equal, and goes down only into what differs. Every step is one query on
-each side. Checksums count their rows, so partitions are counted by themselves only where no more is wanted. Both sides
-must show one state throughout: a side that moves makes the outcome partial, as does a budget.
+The comparison stops at the first rung that proves the sides equal. Each deeper rung looks only at the groups that
+differed on the rung before. Every step runs one query on each side; nothing else here does I/O. Checksums include row
+counts, so partition counts are queried separately only if the comparison must stop there. Both sides must show the same
+state throughout. The outcome is partial if a side changes meanwhile or the budget is spent.
 """
 
 from __future__ import annotations
@@ -19,13 +20,13 @@ from ingestion.reconcile.leaves import Finding, compare
 from ingestion.reconcile.sides import BY_PARTITION, EVERYTHING, Checksum, Cut, Scope, Side, Split, Summary
 
 GROUP_ROWS = 512
-"""Rows that a group should have: small enough to be fetched, many enough that groups stay few."""
+"""Target rows per group: few enough to fetch, and enough to keep the number of groups small."""
 _MOST_BITS = 14
 MOST_GROUPS = 1 << _MOST_BITS
 LEAF_ROWS = 50_000
-"""Rows of one side that are fetched rather than cut once more."""
+"""A region with at most this many rows on one side is fetched, not split again."""
 FEW_GROUPS = 8
-_DEPTHS = 12  # a guard; keys that lie wildly apart take one level per factor of MOST_GROUPS
+_DEPTHS = 12  # limits the loop; very sparse keys need one level per factor of MOST_GROUPS
 _MOVED = "a side changed while it was compared"
 
 _Answer = TypeVar("_Answer")
@@ -48,8 +49,8 @@ def compare_sides(
     """
     Compare two sides and return what is certain.
 
-    `deepest` is the last rung to climb to. Hand in less than CHECKSUMS where the plan cannot prove (a key is
-    unverified). What a side raises goes through.
+    `deepest` is the last rung to use. Pass a rung before CHECKSUMS if the plan cannot prove equality (a key column is
+    unverified). Errors that a side raises are not caught.
     """
     climb = _Climb(source, lake, budget or Budget(), deepest, clock)
     try:
@@ -62,9 +63,10 @@ def compare_sides(
 @dataclass(frozen=True, slots=True)
 class _Region:
     """
-    Rows that hold all differences: a scope, and how many rows each side has there.
+    The rows that contain all differences: a scope, and each side's row count in it.
 
-    `sizes` are those of its groups; `low` and `high` are the ends of the first key.
+    `sizes` has the row counts (source, lake) of its groups. `low` and `high` bound the first key column
+    (inclusive).
     """
 
     scope: Scope
@@ -94,9 +96,9 @@ class _Climb:
     queries: int = 0
     rows_read: int = 0
     is_uneven: bool = False
-    """One group of the last cut holds most rows: keys lie far apart, and the next cut must go as deep as it can."""
+    """One group of the last split holds most rows (sparse keys), so the next split uses the most groups allowed."""
     is_futile: bool = False
-    """Most groups of the last cut differ: to cut again would cost more than it saves."""
+    """Most groups of the last split differ, so another split would cost more than it saves."""
     rung: Rung = Rung.COUNTS
     summaries: tuple[Summary, Summary] = (Summary(0), Summary(0))
     outcome: Outcome = Outcome.PARTIAL
@@ -118,7 +120,7 @@ class _Climb:
         return self.bisect(region)
 
     def into_partitions(self, region: _Region) -> _Region:
-        """Return the partitions that differ: by their checksums, or where those are not wanted by their rows."""
+        """Return the partitions that differ, by checksum; by row count if `deepest` stops before checksums."""
         if self.deepest is Rung.PARTITIONS:
             counts = self.ask(lambda side: side.partitions(), Rung.PARTITIONS)
             self.rows_read += sum(len(count) for count in counts)
@@ -132,7 +134,7 @@ class _Climb:
         return self.narrowed(Scope(partitions=frozenset(found)), found, low, high)
 
     def bisect(self, region: _Region) -> None:
-        """Cut what differs into ever smaller groups until the rest can be fetched."""
+        """Split the groups that differ into smaller groups until few enough rows remain to fetch."""
         for _ in range(_DEPTHS):
             split = self.next_split(region)
             if split is None or (not region.is_whole and region.rows <= self.leaf_rows):
@@ -147,9 +149,9 @@ class _Climb:
         return self.fetch(region) if region.rows else self.end(Outcome.EQUAL, "")
 
     def next_split(self, region: _Region) -> Split | None:
-        """Return a finer cut of a region, None where there is none. Its groups lie whole in groups of the last cut."""
+        """Return a finer split of a region, or None. Each new group lies within one group of the last split."""
         current = region.scope.split
-        # partitions lie anywhere among the keys: groups are as wide as the whole table's would be
+        # partitions can contain any keys, so the group width is computed from the whole table
         rows = region.rows if current is not None else max(summary.rows for summary in self.summaries)
         bits = min(-(-rows // GROUP_ROWS), MOST_GROUPS).bit_length()
         if self.source.whole_keys and region.low is not None and region.high is not None:
@@ -163,7 +165,7 @@ class _Climb:
         return Split(Cut.DIGITS, digits=digits) if digits <= 32 else None
 
     def fetch(self, region: _Region) -> None:
-        """Fetch the rows of a region, or of as many of its groups as the budget allows, and compare them."""
+        """Fetch and compare the rows of a region, or of as many of its groups as the budget allows."""
         affordable = self.affordable(region)
         there, here = self.ask(lambda side: side.leaves(affordable.scope), Rung.LEAVES)
         self.rows_read += there.num_rows + here.num_rows
@@ -177,7 +179,7 @@ class _Climb:
         self.end(Outcome.DIFFERENT, "")
 
     def affordable(self, region: _Region) -> _Region:
-        """Return the region, or the smallest of its groups that the budget of rows still pays for."""
+        """Return the region, or as many of its groups, smallest first, as the row budget still allows."""
         if region.source_rows + region.lake_rows <= self.rows_left:
             return region
         chosen: dict[str | None, tuple[int, int]] = {}
@@ -198,7 +200,11 @@ class _Climb:
         return region
 
     def sums(self, split: Split, region: _Region, rung: Rung) -> tuple[_Checksums, _Checksums]:
-        """Return the checksums of a region's groups. Ends where they do not add up: it was another state they saw."""
+        """
+        Return the checksums of a region's groups.
+
+        Raises _EndedError if their row counts do not add up to the region's: the side changed meanwhile.
+        """
         there, here = self.ask(lambda side: side.checksums(split, region.scope), rung)
         self.rows_read += len(there) + len(here)
         if (_total(there), _total(here)) != (region.source_rows, region.lake_rows):
@@ -212,7 +218,7 @@ class _Climb:
         return there, here
 
     def ask(self, question: Callable[[Side], _Answer], rung: Rung) -> tuple[_Answer, _Answer]:
-        """Ask both sides. Raises _EndedError before a rung that is not wanted or that the budget does not reach."""
+        """Query both sides. Raises _EndedError if the rung is deeper than `deepest` or the budget is spent."""
         if rung > self.deepest:
             raise _EndedError(f"asked to stop before {rung.name.lower()}")
         if self.queries + 2 > self.budget.queries:
@@ -258,7 +264,7 @@ def _region(scope: Scope, sizes: _Sizes, low: int | None, high: int | None) -> _
 
 
 def _differing(there: _Checksums, here: _Checksums) -> _Sizes:
-    """Return the groups that differ, with their rows on both sides."""
+    """Return the groups that differ, with their row counts on both sides."""
     differing = [name for name in {*there, *here} if there.get(name) != here.get(name)]
     return {name: (_rows(there, name), _rows(here, name)) for name in differing}
 
@@ -273,7 +279,7 @@ def _total(side: _Checksums) -> int:
 
 
 def _ends(*groups: Summary | Checksum) -> tuple[int | None, int | None]:
-    """Return the lowest and the highest first key."""
+    """Return the lowest and the highest value of the first key column; None if no group has one."""
     lows = [group.low for group in groups if group.low is not None]
     highs = [group.high for group in groups if group.high is not None]
     return min(lows, default=None), max(highs, default=None)

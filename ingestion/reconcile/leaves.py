@@ -14,7 +14,7 @@ from ingestion.reconcile.sides import KEY_HASH, PARTITION, ROW_HASH
 SOURCE_HASH, LAKE_HASH, SOURCE_ROWS, LAKE_ROWS = "_source_hash", "_lake_hash", "_source_rows", "_lake_rows"
 LAKE_PARTITION = "_lake_partition"
 DETAILS = (PARTITION, LAKE_PARTITION, KEY_HASH, SOURCE_HASH, LAKE_HASH, SOURCE_ROWS, LAKE_ROWS)
-"""What stands beside the keys of a finding: hashes are empty and rows 0 on a side that lacks the key."""
+"""The columns beside the keys of a finding. On a side without the key, the hash is empty and the row count 0."""
 
 
 class Finding(StrEnum):
@@ -24,12 +24,12 @@ class Finding(StrEnum):
     MISSING_IN_SOURCE = "missing_in_source"
     CHANGED = "changed"
     DUPLICATED = "duplicated"
-    """The key comes more than once on a side, and the sides differ: no row of it can be called the changed one."""
+    """The key has several rows on a side and the sides differ, so no single row can be named as the changed one."""
 
 
 @dataclass(slots=True)
 class _Key:
-    """Where a key was first seen on a side, and the hashes of its rows there."""
+    """The position of a key's first row on a side, and the hashes of its rows there."""
 
     at: int = -1
     hashes: Counter[str] = field(default_factory=Counter)

@@ -1,4 +1,4 @@
-"""Makes the two sides of a comparison from a contract: the source's table, and the lake's live rows in an engine."""
+"""Builds the two sides of a comparison from a contract: the source's table, and the lake's live rows in an engine."""
 
 from __future__ import annotations
 
@@ -25,13 +25,14 @@ def source_side(
     """
     Return the source's side.
 
-    `relation` is the table in the source's spelling, at its fixed point; `where` bounds it. `run` adds their binds.
+    `relation` is the table in the source's spelling, at its fixed point; `where` bounds it. `run` adds the bind values.
     The dialect is that of the database that answered, which need not be the contract's.
     """
     matches = match_columns(contract, tuple(found))
     dialect = DIALECTS[found[0].dialect if found else contract.dialect]
     origins = {name: Origin(dialect.quote(at.name), at.physical_type) for name, at in matches.items()}
-    table = _table(contract, dialect, relation, origins, where)  # its partition is told by the bare column
+    # the partition is computed from the column without truncation
+    table = _table(contract, dialect, relation, origins, where)
     cut_origins = origins | {
         name: Origin(*cut(at.dialect, at.physical_type, origins[name].sql))
         for name, at in matches.items()
@@ -69,14 +70,14 @@ def lake_side(
     names = dict.fromkeys([*contract.arrow_schema.names, *(column.name for column in plan.columns)])
     origins = {name: Origin(spoken.quote(name)) for name in names}
     if in_flight is not None:
-        # as a condition beside others DuckDB compares every key of the table anew, at half the speed
+        # combined with the other conditions, DuckDB would compare every key of the table, at half the speed
         same = " AND ".join(f"f.{origins[name].sql} = t.{origins[name].sql}" for name in contract.key_names)
         rows = f"(SELECT t.* FROM {rows} t ANTI JOIN {in_flight} f ON {same})"
     return SqlSide(_table(contract, spoken, rows, origins, ""), plan, run)
 
 
 def _table(contract: Contract, dialect: Dialect, relation: str, origins: Mapping[str, Origin], where: str) -> SqlTable:
-    """Raises ConfigurationError where the source lacks a key: then there is nothing to compare by."""
+    """Return the source's table. Raises ConfigurationError if the source lacks a key column to compare by."""
     lacking = [name for name in contract.key_names if name not in origins]
     if lacking:
         raise ConfigurationError(
@@ -103,5 +104,5 @@ def _typed(contract: Contract, name: str | None, origins: Mapping[str, Origin]) 
 
 
 def _shaped(found: pa.Table, schema: pa.Schema) -> pa.Table:
-    """Return the columns under the asked names and types, by position."""
+    """Return the columns with the names and types of the schema, matched by position."""
     return found.rename_columns(schema.names).cast(schema)

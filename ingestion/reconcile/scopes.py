@@ -1,4 +1,4 @@
-"""Scopes and splits as SQL. Conditions stand on bare columns where they can: indexes and file statistics serve then."""
+"""Scopes and splits as SQL. Conditions use plain columns where possible, so that indexes and file statistics apply."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from ingestion.runbook.moments import partition_bounds
 from ingestion.sql.quoting import text_literal
 
 IN_LIST = 1_000
-"""Oracle takes no longer list."""
+"""The longest IN list that Oracle accepts."""
 
 
 def partition_condition(
     dialect: Dialect, type_: HashType, origin: Origin, grain: str, wanted: Collection[str | None]
 ) -> str:
-    """Return the condition that a row is of one of these partitions: days where they can be told, else labels."""
+    """Return the condition that a row is in one of these partitions: by ranges of days if possible, else by labels."""
     conditions = [f"{origin.sql} IS NULL"] if None in wanted else []
     labels, spans = [], []
     for label in sorted(name for name in wanted if name is not None):
@@ -42,7 +42,7 @@ def group_expression(dialect: Dialect, split: Split, first_key: str, key_text: s
 
 
 def group_condition(dialect: Dialect, scope: Scope, first_key: str, key_text: str) -> str:
-    """Return the condition that a row is of one of a scope's groups."""
+    """Return the condition that a row is in one of a scope's groups."""
     split, names = scope.split, scope.groups
     if split is None or names is None:
         return ""
@@ -57,7 +57,7 @@ def group_condition(dialect: Dialect, scope: Scope, first_key: str, key_text: st
 
 
 def _merged(spans: Sequence[tuple[date, date]]) -> Iterator[tuple[date, date]]:
-    """Yield ascending spans with those that touch made one."""
+    """Yield ascending spans; adjacent ones are merged."""
     current: tuple[date, date] | None = None
     for first, end in spans:
         if current is not None and first == current[1]:
@@ -78,7 +78,7 @@ def _runs(numbers: Sequence[int]) -> Iterator[tuple[int, int]]:
 
 
 def _in_lists(expression: str, texts: Sequence[str]) -> list[str]:
-    """Return conditions over texts of digits and dashes, so many that no list is too long."""
+    """Return conditions over texts of digits and dashes, split so that no IN list is too long for Oracle."""
     lists = [texts[at : at + IN_LIST] for at in range(0, len(texts), IN_LIST)]
     return [f"{expression} IN ({', '.join(text_literal(text) for text in some)})" for some in lists]
 

@@ -1,8 +1,8 @@
-"""What a comparison asks of one side, and in which words it is answered. An adapter answers for one database.
+"""The interface of one side of a comparison: its queries and the types of their results.
 
-Both sides show one table at the same bound, less the keys in flight; what a side leaves out is handed to its adapter.
-Rows with a null in their key, or a value that the key's type cannot hold, belong to no key: they are counted apart and
-left out of everything else.
+Both sides show one table up to the same bound, without the keys in flight. Each adapter is given the keys to leave out.
+Rows with a null in their key, or with a key value that the promised type cannot hold, have no usable key. They are
+counted separately and left out of everything else.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ class Summary:
     """
     One side as a whole.
 
-    `low` and `high` bound the first key column where it is a whole number, floored. `misfits` are those of the
-    `unkeyed` rows whose key has a value that its promised type cannot hold.
+    `low` and `high` bound the first key column where it is a whole number, floored. `misfits` counts
+    those of the `unkeyed` rows whose key has a value that its promised type cannot hold.
     """
 
     rows: int
@@ -36,9 +36,9 @@ class Summary:
 @dataclass(frozen=True, slots=True)
 class Checksum:
     """
-    Rows of one group and the sums of their hashes' lanes: equal for equal rows, in any order.
+    Row count of one group and the sums of its rows' lanes: equal for equal rows, in any order.
 
-    `low` and `high` as in `Summary`; told of partitions only.
+    `low` and `high` as in `Summary`; set for partitions only.
     """
 
     rows: int
@@ -49,7 +49,7 @@ class Checksum:
 
 
 class Cut(StrEnum):
-    """What cuts a table into groups: the partition, ranges of the first key column, or digits of the key's hash."""
+    """How a table is split into groups: by partition, ranges of the first key column, or digits of the key's hash."""
 
     PARTITION = "partition"
     RANGE = "range"
@@ -76,7 +76,7 @@ BY_PARTITION = Split(Cut.PARTITION)
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """Which rows are asked about: those of some partitions and of some groups of a split; None: of all."""
+    """The rows that a query covers: some partitions (None: all) and some groups of a split (None: all)."""
 
     partitions: frozenset[str | None] | None = None
     split: Split | None = None
@@ -96,13 +96,13 @@ class Side(Protocol):
 
     @property
     def whole_keys(self) -> bool:
-        """Whether the first key column is a whole number, so that ranges of it are slices of the table."""
+        """Whether the first key column is a whole number, so that the table can be split by its ranges."""
         ...
 
     def summary(self) -> Summary: ...
 
     def partitions(self) -> Mapping[str | None, int]:
-        """Count the rows of every partition (`YYYY[-MM[-DD]]`; None: rows without one), their contents unseen."""
+        """Count the rows of every partition (`YYYY[-MM[-DD]]`; None: rows without one) without comparing contents."""
         ...
 
     def checksums(self, split: Split, scope: Scope = EVERYTHING) -> Mapping[str | None, Checksum]:
@@ -113,6 +113,6 @@ class Side(Protocol):
         """
         Return every row's key columns (typed by the contract), `_key_hash`, `_row_hash` and `_partition`.
 
-        Hashes in upper case; the partition is null where the contract names none.
+        Hashes are in upper case. The partition is null if the contract names none.
         """
         ...

@@ -1,4 +1,4 @@
-"""A side that is a table in a database with a dialect: every answer is one SELECT. Runs nothing itself."""
+"""A side that is a table in a SQL database: builds one SELECT per question. The caller's `Run` executes it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from ingestion.reconcile.sides import (
 )
 
 Run = Callable[[str, pa.Schema], pa.Table]
-"""Runs one query, adding whatever binds its relation needs, and returns exactly that schema (columns by position)."""
+"""Runs one query with the bind values that its relation needs; returns exactly that schema (columns by position)."""
 
 _ROWS = pa.int64()
 
@@ -43,8 +43,8 @@ class SqlTable:
     A table as one side's SQL refers to it.
 
     `relation` may be a subquery in brackets; it gets the alias t. `origins` are its quoted columns by the contract's
-    names. `where` is a condition on them, e.g. the bound. `partition` is the reconcile partition. `fits` says of keys
-    that may not fit their promised type when they do.
+    names. `where` is a condition on them, e.g. the bound. `partition` is the reconcile partition. `fits` holds
+    the conditions of `fitting.key_conditions`.
     """
 
     dialect: Dialect

@@ -1,11 +1,11 @@
-"""How what a check finds becomes differences with a history: suspected, confirmed, resolved, repaired, waived. Pure.
+"""Turns the findings of a check into differences with a state: suspected, confirmed, resolved, repaired, waived. Pure.
 
-A key that differs once may be in flight: a long transaction, a row that changed between two reads. It is `confirmed`
-when a later load had its chance and the very same difference is still there (same key, same contents on both sides), or
-at once where no load will ever read the row again. What is not found any more ends as `repaired`, or as
-`resolved_in_flight` where nobody repaired anything. A person may have it `waived` until a moment.
+A key that differs once may be in flight: a long transaction, or a row that changed between two reads. A difference is
+`confirmed` if it is still the same (same key, same contents on both sides) after a later load that could have cured it.
+It is confirmed at once if no load will ever read the row again. A difference that is no longer found ends as `repaired`
+if a repair ran, else as `resolved_in_flight`. A person can have it `waived` until a moment.
 
-A difference knows its keys by salted digests (`fingerprints`), which say nothing to whoever reads them.
+A difference stores its keys as salted digests (`fingerprints`), which do not reveal the keys.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ PARTITION, STALE, FAILED_LOAD = "partition", "stale", "failed_load"
 
 
 class Cure(StrEnum):
-    """What a later load can do about a finding. `UNKNOWN`: both sides move, so that even a load proves nothing."""
+    """Whether a later load can cure a finding. `UNKNOWN`: both sides change, so even a load proves nothing."""
 
     NONE = "none"
     LOAD = "load"
@@ -32,7 +32,7 @@ class Cure(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Findings of one kind and one chance of a cure. `keys` counts them; `fingerprints` may be one for all of them."""
+    """Findings of one kind with the same `Cure`. `keys` counts them; `fingerprints` may be one for all of them."""
 
     kind: str
     partition: str | None
@@ -46,8 +46,8 @@ class Difference:
     """
     A difference in its newest state.
 
-    `first_seen_at` and `last_seen_at` are moments of this program's clock, `source_moment` is the source's clock where
-    it was first seen. `by`, `why` and `until` belong to a waiver.
+    `first_seen_at` and `last_seen_at` are by this program's clock. `source_moment` is by the source's clock, at the
+    fixed point where the difference was first seen. `by`, `why` and `until` belong to a waiver.
     """
 
     difference_id: str
@@ -69,18 +69,18 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class PastRun:
-    """A load or repair that ended well. `moment` is the source's clock at its fixed point."""
+    """A successful load or repair. `moment` is the source's clock at its fixed point."""
 
     started_at: datetime
     moment: datetime | None
     is_load: bool
-    heals: bool  # a repair, or a load of the whole table that somebody asked for
+    heals: bool  # a repair, or a load of the whole table on request
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
     """
-    One check: when it ended, the source's clock at its fixed point, and whether it found everything there is to find.
+    One check: when it ended, the source's clock at its fixed point, and whether it found all differences.
 
     `is_repaired` says that a repair ran between the check before and this one.
     """
@@ -94,14 +94,14 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """What is there after a check (`open`, waived ones included), and what is to be recorded of it."""
+    """The differences after a check (`open`, waived ones included), and those to record in the ledger."""
 
     open: tuple[Difference, ...] = ()
     changes: tuple[Difference, ...] = ()
 
     @property
     def gravest(self) -> State | None:
-        """Return confirmed before suspected; None where neither is there."""
+        """Return confirmed if any difference is, else suspected if any is, else None."""
         states = {difference.state for difference in self.open}
         return next((state for state in (State.CONFIRMED, State.SUSPECTED) if state in states), None)
 
@@ -111,7 +111,7 @@ class Settled:
 
 
 def settle(groups: Iterable[Group], known: Iterable[Difference], check: Check) -> Settled:
-    """Return the differences after a check, from what it found and those that were there before it."""
+    """Return the differences after a check, given its findings and the differences known before it."""
     unclaimed = {mark: group for group in groups for mark in group.fingerprints}
     still_open, changes = [], []
     for before in known:
@@ -126,7 +126,7 @@ def settle(groups: Iterable[Group], known: Iterable[Difference], check: Check) -
 
 
 def _found_again(before: Difference, again: dict[bytes, Group], check: Check) -> Difference:
-    if not again:  # the check did not get so far
+    if not again:  # the check ended before it compared this one
         return before
     fingerprints = frozenset(again) if check.is_complete else before.fingerprints
     state = _state(before, again.values(), check)
@@ -146,7 +146,7 @@ def _state(before: Difference, groups: Iterable[Group], check: Check) -> State:
 
 
 def _could_cure(before: Difference, run: PastRun) -> bool:
-    """Tell whether a load began after the difference was seen, and at a state of the source that is no older."""
+    """Return whether a load began after the difference was seen, at a source state that is not older."""
     is_newer = run.moment is None or run.moment >= before.source_moment
     return run.is_load and run.started_at > before.first_seen_at and is_newer
 
@@ -159,7 +159,7 @@ def _ended(before: Difference, check: Check) -> Difference:
 
 
 def _new(unclaimed: dict[bytes, Group], check: Check) -> tuple[Difference, ...]:
-    """Return a difference per kind and chance of a cure; a partition is one by itself."""
+    """Return one difference per kind and `Cure`; each partition is a difference of its own."""
     alike: dict[tuple[str, str | None, bool], dict[bytes, Group]] = defaultdict(dict)
     for mark, group in unclaimed.items():
         own = group.partition if group.kind == PARTITION else None
@@ -184,5 +184,5 @@ def _first_seen(found: dict[bytes, Group], check: Check) -> Difference:
 
 
 def _count(found: dict[bytes, Group]) -> int:
-    """Count keys: a mark is one, unless it stands for all of its group."""
+    """Count keys: one per fingerprint, unless one fingerprint represents its whole group."""
     return sum(group.keys if len(group.fingerprints) == 1 else 1 for group in found.values())

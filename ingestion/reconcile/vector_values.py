@@ -1,4 +1,4 @@
-"""The values of the golden vectors: about 60 per kind, at the ends of what types hold and wherever engines differ."""
+"""The values of the golden vectors: about 60 per kind, at the limits of types and wherever engines differ."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _UUIDS = frozenset({"UNIQUEIDENTIFIER", "UUID"})
 _WHOLE_DIGITS = {"TINYINT": 2, "SMALLINT": 4, "INT": 9, "INTEGER": 9, "BIGINT": 18, "ROWVERSION": 18}
 _DAYS = [
     *(date(year, month, day) for year in (1, 4, 99, 1000, 1582, 1900, 1969) for month, day in ((1, 1), (12, 31))),
-    *(date(1582, 10, day) for day in (4, 15)),  # where calendars changed; both count days as if they never had
+    *(date(1582, 10, day) for day in (4, 15)),  # Julian to Gregorian calendar; ignored when days are counted
     *(date(year, 2, 28) for year in (1900, 1999, 2000, 2024, 2100)),
     *(date(year, 2, 29) for year in (4, 1600, 2000, 2024, 2400)),
     *(date(2026, month, 9) for month in range(1, 13)),
@@ -79,7 +79,7 @@ VALUES: Mapping[Kind, Sequence[Any]] = {
 
 
 def vectors(type_: HashType, physical: str | None) -> list[Any]:
-    """Return the values that try a type where its declaration has room for them; always a null among them."""
+    """Return the test values of a type that its declaration can hold; always including a null."""
     kind = Kind.TEXT if type_.kind is Kind.CHAR else type_.kind
     values = _decimals(type_) if kind is Kind.DECIMAL else VALUES[kind]
     there = [value for value in values if physical is None or _has_room(physical, value)]
@@ -89,7 +89,7 @@ def vectors(type_: HashType, physical: str | None) -> list[Any]:
 
 
 def _texts_of(physical: str) -> list[str]:
-    """Return texts as a type itself spells its values; none where the vectors of texts serve, or nothing is sure."""
+    """Return texts in the type's own format; none if the text vectors apply, or the format is not certain."""
     if base_of(physical) == "XML":
         return ["<a/>", "<a>b</a>", '<a b="1">ç😀</a>', "<a>e\u0301</a>", "<a>日本語</a>"]
     if base_of(physical) != "TIME":
@@ -100,7 +100,7 @@ def _texts_of(physical: str) -> list[str]:
 
 
 def _decimals(type_: HashType) -> list[Decimal]:
-    """Return numbers of few, of many and of all digits that the type has."""
+    """Return numbers with few, many and the maximum digits of the type."""
     precision, scale = type_.precision, type_.scale
     digits = sorted(
         {int("9" * n) for n in range(1, precision + 1)}
@@ -118,7 +118,7 @@ def _decimals(type_: HashType) -> list[Decimal]:
 
 
 def _has_room(physical: str, value: Any) -> bool:
-    """Tell whether a declared type holds a value as it is."""
+    """Return whether a declared type holds a value unchanged."""
     rooms: Mapping[type, Callable[[str, Any], bool]] = {
         str: _has_room_for_text,
         bytes: lambda declared, data: len(data) <= digits_of(declared, 2_000),
@@ -132,7 +132,7 @@ def _has_room(physical: str, value: Any) -> bool:
 
 def _has_room_for_whole(physical: str, value: int) -> bool:
     base = base_of(physical)
-    if base == "TINYINT" and value < 0:  # SQL Server's has no sign
+    if base == "TINYINT" and value < 0:  # SQL Server's TINYINT is unsigned
         return False
     return len(str(abs(value))) <= _WHOLE_DIGITS.get(base, digits_of(physical, 18))
 
@@ -162,11 +162,11 @@ def _has_room_for_decimal(physical: str, value: Decimal) -> bool:
 
 def _has_room_for_text(physical: str, value: str) -> bool:
     base = base_of(physical)
-    if base not in _CHARACTERS | _UUIDS:  # the lake keeps it as its text
+    if base not in _CHARACTERS | _UUIDS:  # the lake stores it as text
         return False
     if base in ("CHAR", "VARCHAR", "TEXT") and not value.isascii():
         try:
-            value.encode("cp1252")  # what is put in has gone through a code page: no other character is there
+            value.encode("cp1252")  # stored values were converted to a code page, which has no other characters
         except UnicodeEncodeError:
             return False
     return len(value.encode()) <= digits_of(physical, 4_000)

@@ -1,7 +1,7 @@
-"""Golden vectors: does this server spell and hash every type as defined? Ask it before it is believed.
+"""Checks with golden vectors that a server converts and hashes every type as defined, before its hashes are used.
 
-A type that fails on a server is unverified there: its columns are left out of the server's hashes, and rows are fetched
-to compare them, or it is reported that they were not. They are never reported as a difference.
+A type that fails on a server is unverified there: its columns are left out of the server's hashes. Rows are fetched to
+compare them, or the report says that they were not compared. They are never reported as a difference.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ RunSql = Callable[[str], Sequence[Sequence[Any]]]
 
 
 class TypeThere(NamedTuple):
-    """A hash type and how one side declares it (None: as the lake does)."""
+    """A hash type and its declaration on one side (None: the lake's)."""
 
     type: HashType
     physical: str | None = None
 
 
 class Expected(NamedTuple):
-    """What a server must answer for one value. Lanes are texts, as no driver may round them."""
+    """The result that a server must return for one value. Lanes are texts, because a driver could round numbers."""
 
     number: int
     hash: str
@@ -38,8 +38,8 @@ def verify_vectors(run_sql: RunSql, dialect: Dialect, types: Iterable[TypeThere]
     """
     Return the types that this server does not hash as defined, or cannot hash at all.
 
-    One query per type, of constants only: no table is read. Raises what the driver raises where not even a whole
-    number can be asked for.
+    Runs one query per type, of constants only: no table is read. Raises the driver's error if even the query for whole
+    numbers fails.
     """
     return frozenset(type_ for type_ in types if not _holds(run_sql, dialect, type_))
 
@@ -49,14 +49,14 @@ def _holds(run_sql: RunSql, dialect: Dialect, there: TypeThere) -> bool:
     try:
         rows = run_sql(vector_query(dialect, there, values))
     except Exception:
-        run_sql(vector_query(dialect, TypeThere(HashType(Kind.INTEGER)), [1]))  # a server that is gone is no answer
+        run_sql(vector_query(dialect, TypeThere(HashType(Kind.INTEGER)), [1]))  # a lost connection must raise
         return False
     answers = {Expected(int(n), str(h).upper(), str(one), str(two)) for n, h, one, two in rows}
     return answers == set(expected(there.type, values))
 
 
 def vector_query(dialect: Dialect, there: TypeThere, values: Sequence[Any]) -> str:
-    """Return the query that hashes each value: its number, the hash and both lanes."""
+    """Return the query that yields each value's number, its hash and both lanes."""
     plan = _plan(there.type)
     from_nowhere = " FROM DUAL" if dialect.name == "oracle" else ""
     constants = " UNION ALL ".join(
@@ -70,7 +70,7 @@ def vector_query(dialect: Dialect, there: TypeThere, values: Sequence[Any]) -> s
 
 
 def expected(type_: HashType, values: Sequence[Any]) -> list[Expected]:
-    """Return what the definition says of these values."""
+    """Return the results that the definition gives for these values."""
     plan = _plan(type_)
     hashes = [canonical.row_hash(plan, {"v": value}) for value in values]
     return [Expected(n, h, *(str(lane) for lane in canonical.lanes(h))) for n, h in enumerate(hashes)]

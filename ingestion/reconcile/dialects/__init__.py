@@ -1,4 +1,4 @@
-"""The SQL of each engine that a comparison can ask. Pure text: no driver is imported here."""
+"""The SQL of each engine that a comparison can query. Builds text only: no driver is imported here."""
 
 from __future__ import annotations
 

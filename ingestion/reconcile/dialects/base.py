@@ -1,6 +1,6 @@
-"""What a dialect must spell, and what all of them share: the text of a row, its hash, sums, buckets, scopes. Pure SQL.
+"""The base class of SQL dialects: the expressions each must define, and those that all share. Builds SQL text only.
 
-A dialect never runs anything. `Origin` says where a column's value comes from on that side.
+A dialect never runs a query. `Origin` says where a column's value comes from on that side.
 """
 
 from __future__ import annotations
@@ -18,20 +18,20 @@ from ingestion.sql.quoting import quote_standard
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """A column on one side: the SQL that refers to it, and its declared type; None: the one the lake gives its kind."""
+    """A column on one side: the SQL that refers to it, and its declared type (None: the lake's type for its kind)."""
 
     sql: str
     physical: str | None = None
 
 
 class Dialect(ABC):
-    """The SQL of one engine. `upper_hex`: in which case it spells hashes."""
+    """The SQL of one engine. `upper_hex`: whether it writes hashes in upper case."""
 
     name: str
     upper_hex = True
     count = "COUNT"
     inner_hint = ""
-    """What keeps the engine from computing an inner query's hash once per lane."""
+    """A hint that makes the engine compute an inner query's hash once, not once per lane."""
     no_text = "CAST(NULL AS VARCHAR(1))"
 
     def quote(self, name: str) -> str:
@@ -51,11 +51,11 @@ class Dialect(ABC):
 
     @abstractmethod
     def joined(self, parts: Sequence[str]) -> str:
-        """Concatenate texts, passing over nulls."""
+        """Concatenate texts and skip nulls."""
 
     @abstractmethod
     def hash_hex(self, text: str) -> str:
-        """Return the MD5 of a text as hexadecimal digits, in its own case."""
+        """Return the MD5 of a text as hexadecimal digits, in the engine's own case (see `upper_hex`)."""
 
     @abstractmethod
     def digest(self, type_: HashType, origin: Origin) -> str:
@@ -63,15 +63,15 @@ class Dialect(ABC):
 
     @abstractmethod
     def lane(self, hash_: str, first: int) -> str:
-        """Return the number in 16 digits of a hash (as `hash_value` gives it) from position `first`."""
+        """Return the number of the lane: 16 digits of a hash (as `hash_value` returns it) from position `first`."""
 
     @abstractmethod
     def exact_text(self, number: str) -> str:
-        """Return a whole number of up to 38 digits as text: no driver may round it."""
+        """Return a whole number of up to 38 digits as text, because a driver could round the number."""
 
     @abstractmethod
     def whole(self, column: str, low: int, width: int) -> str:
-        """Return how many times `width` fits between `low` and a whole number, rounded down."""
+        """Return (column - low) / width, rounded down."""
 
     @abstractmethod
     def partition_text(self, type_: HashType, origin: Origin, /, grain: str) -> str:
@@ -86,14 +86,14 @@ class Dialect(ABC):
         return f"SUBSTR({self.hash_hex(text)}, 1, {digits})"
 
     def hash_value(self, text: str) -> str:
-        """Return the hash in the form that `with_lanes` reads."""
+        """Return the hash of a text in the form that `with_lanes` expects."""
         return self.hash_hex(text)
 
     def upper_hash(self, text: str) -> str:
         return self.hash_hex(text)
 
     def parts(self, column: HashColumn, origin: Origin) -> list[str]:
-        """Return the texts that a column adds to the row's; some are null for a null."""
+        """Return the texts that a column adds to the row's text; a null value may give nulls."""
         if column.type.digested:
             return [self.digest(column.type, origin)]
         text = self.spelled(column.type, origin)
@@ -120,6 +120,6 @@ class Dialect(ABC):
         return [part for column in parts for part in column]
 
     def with_lanes(self, inner: str, passed: Sequence[str]) -> str:
-        """Return `passed`, `lane_1` and `lane_2` of a query that yields `passed` and a hash `h`."""
+        """Return a query of `passed`, `lane_1` and `lane_2` over an inner query that yields `passed` and a hash `h`."""
         lanes = [f"{self.lane('h', 1)} AS lane_1", f"{self.lane('h', 17)} AS lane_2"]
         return f"SELECT {', '.join([*passed, *lanes])} FROM ({inner}) hashed"

@@ -13,7 +13,7 @@ from ingestion.reconcile.hashes import HashType, Kind
 from ingestion.sql.partitions import LABEL_LENGTHS
 from ingestion.sql.quoting import text_literal
 
-_MOMENT = (  # what is native is twice as fast, and most moments are whole seconds
+_MOMENT = (  # the native conversion is twice as fast, and most moments are whole seconds
     "case when epoch_us({x}) % 1000000 = 0 then cast({y} as varchar) else strftime({x}, '%Y-%m-%d %H:%M:%S.%f000') end"
 )
 _SPELLED = {
@@ -79,13 +79,13 @@ class DuckDbDialect(Dialect):
             return self._spelled(type_, f"cast({origin.sql} as varchar)")
         if physical == declared or base_of(physical) in _SAME.get(type_.kind, ()):
             return self._spelled(type_, origin.sql)
-        # a file's type may be wider than the promise: what does not fit is spelled as it is, and so differs
+        # a file's type may be wider than the promised one: a value that does not fit keeps its own text, and so differs
         cast = f"try_cast({origin.sql} as {declared})"
         fits = f"try_cast({cast} as {physical}) = {origin.sql}"  # not {cast} = {origin.sql}: 2^53 + 1 = 2^53 as doubles
         return f"case when {fits} then {self._spelled(type_, cast)} else cast({origin.sql} as varchar) end"
 
     def _spelled(self, type_: HashType, sql: str) -> str:
-        if type_.kind is Kind.DECIMAL and type_.precision == type_.scale:  # no digit before the point otherwise
+        if type_.kind is Kind.DECIMAL and type_.precision == type_.scale:  # else no digit precedes the point
             return f"replace(cast({sql} as varchar), '.', '0.')"
         value = f"nullif({sql}, '')" if type_.empty_is_null else sql
         return _SPELLED.get(type_.kind, "cast({x} as varchar)").format(x=value)
@@ -116,8 +116,8 @@ class DuckDbDialect(Dialect):
         """
         Turn 16 hexadecimal digits into a number of 16 decimal ones with operations on whole 64-bit words.
 
-        Ten times faster than through texts. Neighbours are joined: digits (of three bits) to bytes, bytes to 16 bits,
-        those to 32, and those to 64.
+        Ten times faster than conversion through text. Adjacent digits (of three bits) are combined to bytes, bytes to
+        16 bits, those to 32 bits, and those to 64 bits.
         """
         query = super().with_lanes(inner, passed)
         for step in _HEX_TO_DECIMAL:

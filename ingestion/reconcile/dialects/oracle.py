@@ -12,7 +12,7 @@ from ingestion.reconcile.hashes import HashType, Kind
 from ingestion.sql.partitions import ORACLE_TO_CHAR
 from ingestion.sql.quoting import text_literal
 
-_SECOND = "SYYYY-MM-DD HH24:MI:SS"  # a year before Christ must not read like one after it
+_SECOND = "SYYYY-MM-DD HH24:MI:SS"  # a year BC must not have the same text as a year AD
 _NUMBER = "'TM9','NLS_NUMERIC_CHARACTERS=''.,'''"
 _ZONED = frozenset({"TIMESTAMP WITH TIME ZONE", "TIMESTAMP WITH LOCAL TIME ZONE"})
 _NUMBERS = frozenset({"NUMBER", "FLOAT", "NUMERIC", "DECIMAL", "INTEGER", "INT", "SMALLINT"})
@@ -37,7 +37,7 @@ _DEFAULTS = {
 
 
 class OracleDialect(Dialect):
-    """An empty text is a null here, so `||` passes over nulls and no text is ever empty."""
+    """Oracle stores an empty text as null, so `||` skips nulls and no text is ever empty."""
 
     name = "oracle"
     inner_hint = "/*+ NO_MERGE */ "
@@ -86,7 +86,7 @@ class OracleDialect(Dialect):
 
     def _moment(self, type_: HashType, sql: str, base: str) -> str:
         at = f"SYS_EXTRACT_UTC({sql})" if base in _ZONED else sql
-        if type_.kind is Kind.DATE:  # a time of the day has no place there: it is spelled so that it differs
+        if type_.kind is Kind.DATE:  # the promised type is a day: a value with a time of day gets a text that differs
             rest = f"NULLIF(TO_CHAR({at},'HH24MISS'),'000000')"
             return f"NVL2({at},LTRIM(TO_CHAR({at},'SYYYY-MM-DD')) || {rest},NULL)"
         if base == "DATE":
@@ -102,7 +102,7 @@ class OracleDialect(Dialect):
         return f"CASE WHEN {fits} THEN {fixed} ELSE TO_CHAR({origin.sql},{_NUMBER}) END"
 
     def _fixed(self, type_: HashType, sql: str) -> str:
-        """Spell a number that fits. Up to 15 digits one format does it; beyond, no server's format need be trusted."""
+        """Return the text of a number that fits. TO_CHAR with a format is used only up to 15 digits."""
         if not type_.scale:
             return f"TO_CHAR({sql},{_NUMBER})"
         if type_.precision <= 15:
@@ -114,7 +114,7 @@ class OracleDialect(Dialect):
         return f"NVL2({sql},{sign} || TO_CHAR(TRUNC({sql}),{_NUMBER}) || '.' || {fraction},NULL)"
 
     def _fits(self, type_: HashType, physical: str | None) -> bool:
-        """Return whether the declaration lets no value in that the contract's decimal cannot hold."""
+        """Return whether the contract's decimal can hold every value that the declaration allows."""
         if physical is None:
             return True
         _, arguments = split_declaration(physical)

@@ -14,7 +14,7 @@ from ingestion.sql.quoting import quote_sqlserver, text_literal
 
 CONCAT_ARGUMENTS = 254
 MOST_BYTES = 8_000
-"""A VARCHAR that is not MAX ends there."""
+"""The maximum bytes of a VARCHAR that is not VARCHAR(MAX)."""
 _UTF8 = "Latin1_General_100_BIN2_UTF8"
 _TYPES = {
     Kind.INTEGER: "BIGINT",
@@ -36,7 +36,7 @@ _SCALES = {"MONEY": "DECIMAL(19,4)", "SMALLMONEY": "DECIMAL(10,4)"}
 
 class SqlServerDialect(Dialect):
     name = "sqlserver"
-    count = "COUNT_BIG"  # COUNT is an int
+    count = "COUNT_BIG"  # COUNT returns an int, which can overflow
 
     def quote(self, name: str) -> str:
         return quote_sqlserver(name)
@@ -54,7 +54,7 @@ class SqlServerDialect(Dialect):
         if isinstance(value, datetime):
             text = value.replace(
                 tzinfo=None
-            ).isoformat()  # without a fraction that is zero: DATETIME takes no six digits
+            ).isoformat()  # a zero fraction is left out, because DATETIME does not accept six digits
             return f"'{text}+00:00'" if kind is Kind.INSTANT else f"'{text}'"
         if isinstance(value, date):
             return f"'{value.isoformat()}'"
@@ -102,7 +102,7 @@ class SqlServerDialect(Dialect):
         return f"CAST({sql} AS VARCHAR(20))"
 
     def _text(self, type_: HashType, sql: str, physical: str) -> str:
-        """Convert to UTF-8 by way of UTF-16: code page to UTF-8 at once would keep the length in bytes and cut."""
+        """Convert to UTF-8 through UTF-16. A direct conversion keeps the length in bytes and truncates the text."""
         length, base = digits_of(physical, 8_000), base_of(physical)
         if base == "TIME":
             return f"CONVERT(VARCHAR(16), {sql}, 121)"
@@ -130,7 +130,7 @@ class SqlServerDialect(Dialect):
         digits = {"DATETIME": 3, "SMALLDATETIME": 0, "DATE": 0}.get(base, digits_of(physical, 7))
         if digits == 0:
             return f"CONVERT(VARCHAR(19), CAST({sql} AS DATETIME2(0)), 120)"
-        # style 121 spells as many digits as the type has; a datetime's thirds of a millisecond are rounded to three
+        # style 121 writes the type's fractional digits; DATETIME (steps of 1/300 s) is rounded to three digits
         text = f"CONVERT(VARCHAR({20 + digits}), {sql}, 121) + '{'0' * (9 - digits)}'"
         return f"REPLACE({text}, '.000000000', '')"
 
@@ -138,14 +138,14 @@ class SqlServerDialect(Dialect):
         return f"CAST(DATALENGTH({self.spelled(type_, origin)}) AS VARCHAR(20))"
 
     def joined(self, parts: Sequence[str], start: Sequence[str] = ()) -> str:
-        """Concatenate in as many steps as it takes; each begins with `start`. CONCAT takes 2 to 254 texts."""
+        """Concatenate in several steps, each beginning with `start`, because CONCAT accepts 2 to 254 arguments."""
         texts, most = list(parts), CONCAT_ARGUMENTS - len(start)
         while len(texts) > most:
             texts = [_concat([*start, *texts[at : at + most]]) for at in range(0, len(texts), most)]
         return _concat([*start, *texts])
 
     def fields(self, columns: Sequence[HashColumn], origins: Mapping[str, Origin]) -> str:
-        """Concatenate as VARCHAR(MAX) where the texts may come to more than 8,000 bytes: any step would cut them."""
+        """Concatenate as VARCHAR(MAX) if the texts may exceed 8,000 bytes; any step would truncate them otherwise."""
         most = sum(_most_bytes(column.type, origins[column.name].physical) for column in columns)
         start = ["CAST('' AS VARCHAR(MAX))"] if most > MOST_BYTES else []
         return self.joined(self.field_parts(columns, origins), start)
