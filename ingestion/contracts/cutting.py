@@ -1,8 +1,7 @@
 """
-Moments with more digits than the lake keeps, cut to microseconds: the same SQL where rows are read and where they are
-compared. Pure.
+Truncates moments with more fractional digits than the lake keeps to microseconds. Pure.
 
-Cut, never rounded: the digits after the sixth are taken away, also before 1970.
+Reads and comparisons use the same SQL. Digits after the sixth are dropped, never rounded, also before 1970.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ def is_finer(dialect: str, declaration: str) -> bool:
 
 def cut(dialect: str, declaration: str, sql: str) -> tuple[str, str]:
     """
-    Return an expression cut to microseconds, and its declared type; both unchanged where there is nothing to cut.
+    Return an expression truncated to microseconds and its declared type; both unchanged if nothing is to be truncated.
 
     `sql` is of the declared type, or of one with as many digits.
     """
@@ -38,6 +37,6 @@ def cut(dialect: str, declaration: str, sql: str) -> tuple[str, str]:
     if dialect == "oracle":
         beyond = f"MOD(TO_NUMBER(TO_CHAR({sql},'FF9')),1000)/1000000000"
         return f"({sql} - NUMTODSINTERVAL({beyond},'SECOND'))", declaration
-    # a cast cuts towards zero, and so rounds up before 1970
+    # a cast truncates towards zero, which rounds up before 1970
     before = f"case when epoch_ns({sql}) % 1000 < 0 then 1 else 0 end"
     return f"make_timestamp(epoch_ns({sql}) // 1000 - {before})", "TIMESTAMP"

@@ -1,4 +1,4 @@
-"""Drift: where a source's catalog, or a Bronze table, differs from the contract. Found before rows are read."""
+"""Finds drift: differences of a source's catalog or a Bronze table from the contract. Runs before rows are read."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class FoundColumn:
 
 
 class DriftKind(StrEnum):
-    """What differs. `widened`: values may not fit, each is guarded; `narrowed`: all values fit, the promise is less."""
+    """What differs. `widened`: values may not fit, so each is checked. `narrowed`: all values fit the promised type."""
 
     NEW_COLUMN = "new_column"
     REMOVED_COLUMN = "removed_column"
@@ -46,9 +46,9 @@ class Drift:
     """
     One difference and what a load does about it.
 
-    `column` is our name, or the source's where the contract has no such column. `promised` and `found` are
-    declarations as people read them. `declaration` is what the next version would write as physicalType, in
-    the contract's dialect; empty where there is nothing to write.
+    `column` is our name, or the source's if the contract has no such column. `promised` and `found` are readable
+    declarations. `declaration` is what the next contract version would write as physicalType, in the contract's
+    dialect; empty if there is nothing to write.
     """
 
     kind: DriftKind
@@ -63,9 +63,9 @@ def find_drift(contract: Contract, found: Sequence[FoundColumn]) -> list[Drift]:
     """
     Compare a source's catalog with the contract: contract order first, then new columns in catalog order.
 
-    A widened type is recorded and never fails: its values are guarded one by one. A column of the key, the
-    watermark or a required one fails when it is gone, whatever the policy says: no row could be loaded. A new column
-    of a type that no contract can use is ignored where the policy would add it.
+    A widened type is recorded and never fails, because each of its values is checked. A missing key, watermark or
+    required column always fails, whatever the policy says, because no row could be loaded. A new column of a type that
+    no contract can use is ignored even if the policy would add it.
     """
     matches = match_columns(contract, found)
     drifts = []
@@ -96,9 +96,10 @@ def find_drift(contract: Contract, found: Sequence[FoundColumn]) -> list[Drift]:
 
 def match_columns(contract: Contract, found: Sequence[FoundColumn]) -> dict[str, FoundColumn]:
     """
-    Return which found column each contracted one is, by our name.
+    Return the found column of each contracted one, by our name.
 
-    The exact source name wins; else a name that differs by case alone, if there is just one that nobody else takes.
+    The exact source name wins. Otherwise a name that differs only in case matches, if there is exactly one and no other
+    contracted column matches it.
     """
     exact = {column.name: column for column in found}
     taken = {column.source_name for column in contract.columns if column.source_name in exact}
@@ -115,10 +116,10 @@ def match_columns(contract: Contract, found: Sequence[FoundColumn]) -> dict[str,
 
 def bronze_drift(contract: Contract, bronze_schema: pa.Schema, *, is_empty: bool = False) -> list[Drift]:
     """
-    Compare a Bronze table with the contract: columns that it lacks, and types that are others there.
+    Compare a Bronze table with the contract: columns that it lacks, and types that differ.
 
-    Action add: Bronze follows, a column is added or retyped; fail: it cannot. Columns that only Bronze has are
-    history and no drift. `is_empty` says that nothing was ever loaded, so that any type can follow.
+    Action add: the Bronze column can be added or retyped. Action fail: it cannot. Columns that only Bronze has are
+    history and no drift. `is_empty` says that nothing was ever loaded, so any type change is possible.
     """
     drifts = []
     for column in contract.columns:
@@ -148,7 +149,7 @@ def _type_drift(contract: Contract, column: Column, found: FoundColumn) -> list[
 
 
 def _is_meant(contract: Contract, column: Column, found: FoundColumn) -> bool:
-    """Whether the contract says itself that the source declares the column so, wider than it is promised."""
+    """Return whether the contract's `sourceType` names this declaration, which is wider than the promised type."""
     same_dialect = found.dialect == contract.dialect and bool(column.source_type)
     return same_dialect and split_declaration(column.source_type) == split_declaration(found.physical_type)
 

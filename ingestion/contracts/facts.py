@@ -1,4 +1,4 @@
-"""What a source's catalog says of tables that have no contract yet."""
+"""What a source's catalog says about tables that have no contract yet."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class ColumnId(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class ColumnFacts:
-    """A column of the catalog and the comment that stands there."""
+    """A column of the catalog and its comment there."""
 
     found: FoundColumn
     comment: str = ""
@@ -30,7 +30,7 @@ class TableFacts:
     """
     A table or view as its catalog describes it; columns in catalog order.
 
-    `key` holds the primary key's columns in key order, empty where the catalog knows none. `references` are its foreign
+    `key` holds the primary key's columns in key order, empty if the catalog has none. `references` are its foreign
     keys: own column -> the column that it refers to. `tracks_changes` says that the database keeps a log of its changed
     keys.
     """

@@ -19,7 +19,7 @@ PERSONAL_CLASSIFICATIONS = frozenset(
 
 
 TYPE_RULE, FUTURE_RULE, NULL_RULE, DUPLICATE_RULE = "type", "future_watermark", "null_watermark", "duplicate_key"
-"""What a row can break beside the rules of its columns."""
+"""Reasons other than column rules for which a row is quarantined."""
 
 
 class Mode(StrEnum):
@@ -39,7 +39,7 @@ class Deletes(StrEnum):
 
 
 class BronzeMode(StrEnum):
-    """What a batch becomes: rows of an append-only log, or (history unwanted) a merge or an overwrite."""
+    """How a batch is written: appended to a log, or (without history) merged or as an overwrite."""
 
     APPEND = "append"
     MERGE = "merge"
@@ -55,7 +55,7 @@ class NullWatermark(StrEnum):
 
 
 class DriftAction(StrEnum):
-    """What a load does about a difference: stop, take the column in, or record it and go on."""
+    """What a load does about drift: stop, add the column, or record it and continue."""
 
     FAIL = "fail"
     ADD = "add"
@@ -64,7 +64,7 @@ class DriftAction(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One check of a column's values, true or false per row; a null satisfies all but `required`.
+    """One check of a column's values, true or false per row. A null breaks only `required`.
 
     `kind` is one of required, pattern, min_length, max_length, minimum, maximum,
     exclusive_minimum, exclusive_maximum, enum. `argument` is a string for `pattern`,
@@ -89,9 +89,9 @@ class QualityCheck:
     `column` is None for a check of the table; `operator` is the ODCS operator's name, e.g. mustBeLessThan;
     `unit` is rows or percent; `severity` error stops the load, warning is recorded.
 
-    What counts: `valid_values` and `pattern` (RE2, found anywhere in the text) say which values are valid
-    for invalidValues; `missing_values` are texts that count as missing beside null; `columns` are those
-    whose combination must not repeat (duplicateValues of the table).
+    `valid_values` and `pattern` (RE2, found anywhere in the text) define the valid values for invalidValues.
+    `missing_values` are texts that count as missing, as null does. `columns` are those whose combination must not
+    repeat (duplicateValues of the table).
     """
 
     id: str
@@ -112,8 +112,8 @@ class Column:
     """
     One promised column. `name` is ours, `source_name` the source's spelling, exactly as in its catalog.
 
-    `source_type` is how the source declares it where that is wider than the promise and meant so, else empty.
-    `truncate`: its moments are cut to microseconds.
+    `source_type` is the source's declaration if that is wider than the promised type on purpose, else empty.
+    `truncate`: its moments are truncated to microseconds.
     """
 
     name: str
@@ -149,7 +149,7 @@ class Reconcile:
     The sync-gap promise. Percentages are of the source's rows; `freshness` is the oldest age allowed.
 
     `max_queries`, `max_rows` (fetched from both sides) and `max_seconds` are what one comparison may cost;
-    `max_repair_percent` is what a repair may write before somebody approves it.
+    `max_repair_percent` is the share that a repair may write without approval.
     """
 
     partition: str | None = None
@@ -218,7 +218,7 @@ class Contract:
 
     @cached_property
     def tracked_names(self) -> tuple[str, ...]:
-        """Columns whose change opens a version: the contract's list, or all but keys and watermark."""
+        """Columns whose change creates a new Silver version: the contract's list, or all but keys and watermark."""
         if self.tracked:
             return self.tracked
         untracked = {*self.key_names, self.watermark, self.sequence}
@@ -226,7 +226,7 @@ class Contract:
 
     @cached_property
     def arrow_schema(self) -> pa.Schema:
-        """Business columns in contract order; every field nullable, nullness is a rule."""
+        """Business columns in contract order. Every field is nullable: `required` is checked as a rule."""
         return pa.schema([(c.name, c.arrow_type) for c in self.columns])
 
     def column(self, name: str) -> Column:

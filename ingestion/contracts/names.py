@@ -1,4 +1,4 @@
-"""Which names a contract may use, which ones the lake keeps for itself, and which look personal."""
+"""Which names a contract may use, which ones the lake reserves, and which suggest personal data."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 SILVER_COLUMNS = frozenset({"sk", "valid_from", "valid_to", "is_current", "is_deleted", "row_hash"})
 
 _IDENTIFIER = re.compile(r"[a-z][a-z0-9_]*")
-# no double underscore: `<system>__<entity>` must split one way only
+# no double underscore: `<system>__<entity>` must split in one way only
 _PLACE = re.compile(r"[a-z][a-z0-9]*(?:_[a-z0-9]+)*")
 _PERSONAL = re.compile(
     r"(?:^|_)(?:"
@@ -19,7 +19,7 @@ _PERSONAL = re.compile(
     r"|street(?:_address)?|address_?(?:line)?_?[0-9]*|addr_?[0-9]*|endereco"
     r")(?:_|[0-9]|$)"
 )
-# what says something about such a value, or only a year of it, is not the value
+# a fact about such a value, or only its year, is not the value itself
 _ABOUT = re.compile(
     r"(?:^|_)(?:year_of_birth|birth_year|year_born)(?:_|$)"
     r"|(?:mail|phone|address|addr|name|mobile|fax|card|account)s?_"
@@ -37,7 +37,7 @@ def is_place(name: str) -> bool:
 
 
 def looks_personal(name: str) -> bool:
-    """Return whether a column of that name (ours) most likely holds what tells one person from others."""
+    """Return whether a column of that name (ours) most likely holds data that identifies a person."""
     return _PERSONAL.search(name) is not None and _ABOUT.search(name) is None
 
 

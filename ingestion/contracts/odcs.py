@@ -1,6 +1,6 @@
 """Contract files: a folder holds `<system>/<entity>.odcs.yaml`, one per source table.
 
-Importing this module is cheap: what reads files is imported when a file is read.
+Importing this module is cheap: the YAML and ODCS libraries are imported when a file is read.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def find_contract(folder: Path, contract_id: str) -> Contract:
     Read the contract of that id and no other file.
 
     Raises:
-        ConfigurationError: no file has the place of that id.
+        ConfigurationError: there is no file for that id.
         InvalidContractError: with every fault of the file.
     """
     known = list_contract_ids(folder)
@@ -135,7 +135,7 @@ def _examine(path: Path, shown: str, *, placed: bool = True) -> tuple[Contract |
 
 
 def _shared_models(contracts: list[Contract]) -> list[Fault]:
-    """Two contracts cannot feed one Silver model."""
+    """Return the faults of contracts that name the same Silver model."""
     users: defaultdict[str, list[Contract]] = defaultdict(list)
     for contract in contracts:
         users[contract.silver_model].append(contract)

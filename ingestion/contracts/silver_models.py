@@ -1,4 +1,4 @@
-"""Which dbt model is the history of a contracted table: the file that says `{{ scd2('<system>', '<entity>') }}`."""
+"""Finds the dbt model of a contracted table's history: the file that calls `{{ scd2('<system>', '<entity>') }}`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _COMMENT = re.compile(r"\{#.*?#\}", re.DOTALL)
 
 
 def silver_models(dbt_project: Path) -> dict[str, list[str]]:
-    """Return the models of each contract id, by name; a model is called as its file. Empty without a project."""
+    """Return the model names of each contract id; a model has the name of its file. Empty without a project."""
     return {id_: [path.stem for path in paths] for id_, paths in silver_model_files(dbt_project).items()}
 
 
@@ -29,6 +29,6 @@ def silver_model_files(dbt_project: Path) -> dict[str, list[Path]]:
 
 
 def with_model(contract: Contract, models: Mapping[str, Sequence[str]]) -> Contract:
-    """Return a contract that names its Silver model as dbt does; as it says itself where dbt has none, or that one."""
+    """Return the contract with the name of its dbt model; unchanged if dbt has no model of it or has the named one."""
     own = models.get(contract.id) or [contract.silver_model]
     return contract if contract.silver_model in own else replace(contract, silver_model=own[0])

@@ -1,4 +1,4 @@
-"""Whether values of a found type fit a promised one. Whole numbers are compared by digits, whatever they are called."""
+"""Whether values of a found type fit a promised one. Whole numbers are compared by digits, not by type name."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _FRACTIONS = {
 
 
 class Fit(Enum):
-    """SAME: as promised. WIDER: a value may not fit. NARROWER: all fit, the type is less. OTHER: another kind."""
+    """SAME: as promised. WIDER: a value may not fit. NARROWER: all values fit. OTHER: another kind of value."""
 
     SAME = auto()
     WIDER = auto()
@@ -39,7 +39,7 @@ class Fit(Enum):
 def type_fit(
     dialect: str, promised: Column, found_dialect: str, found_declaration: str, found_type: pa.DataType | None
 ) -> Fit:
-    """Return how a found column (its declaration, and its Arrow type if that is settled) fits the promise."""
+    """Return how a found column (its declaration, and its Arrow type if known) fits the promised type."""
     if found_type is None and not _is_open(found_dialect, found_declaration):
         return Fit.OTHER
     declared = declared_type(dialect, promised.physical_type)
@@ -67,10 +67,10 @@ def plain(type_: pa.DataType) -> pa.DataType:
 
 def converts(old: pa.DataType, new: pa.DataType) -> bool:
     """
-    Return whether values of one type can become the other without a loss of meaning, if each of them fits.
+    Return whether values of one type can be converted to the other without loss, provided that each of them fits.
 
-    Numbers among themselves and as text, days as wall clock. Nothing that needs a zone, or a source's way to spell a
-    moment: what is in the lake does not tell it.
+    True between numbers, from numbers to text, and from days to wall clock. False for conversions that need a time zone
+    or the source's text format of moments, because the lake stores neither.
     """
     is_ = pa.types
     old, new = plain(old), plain(new)
@@ -85,7 +85,7 @@ def converts(old: pa.DataType, new: pa.DataType) -> bool:
 
 
 def _is_open(dialect: str, declaration: str) -> bool:
-    """Whether the declaration is known and leaves its precision open, like a bare NUMBER."""
+    """Return whether the declaration is known and leaves its precision open, like a bare NUMBER."""
     try:
         return declared_type(dialect, declaration) is None
     except UnknownTypeError:
@@ -93,7 +93,7 @@ def _is_open(dialect: str, declaration: str) -> bool:
 
 
 def _text_fit(declared: pa.DataType | None, found: pa.DataType | None) -> Fit:
-    """Fit of a number or moment that the contract keeps as exact text: all of its kind can be written."""
+    """Return the fit of a number or moment that the contract keeps as exact text: any value of its kind fits."""
     if declared is None or found is None:
         both = [type_ for type_ in (declared, found) if type_ is not None]
         return Fit.SAME if all(_is_exact(plain(type_)) for type_ in both) else Fit.OTHER
@@ -144,7 +144,7 @@ def _digits(type_: pa.DataType) -> tuple[int, int]:
 
 
 def _size_fit(dialect: str, promised: Column, found: str) -> Fit:
-    """Compare what the Arrow type does not tell: the length of text, the digits of a second."""
+    """Compare what the Arrow type does not include: the length of text, the digits of a second."""
     if pa.types.is_string(promised.arrow_type):
         return _order(digits_of(promised.physical_type, _UNBOUNDED), digits_of(found, _UNBOUNDED))
     if pa.types.is_timestamp(promised.arrow_type):

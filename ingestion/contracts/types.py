@@ -1,4 +1,4 @@
-"""The type plan: which Arrow type a declared database type becomes.
+"""The type plan: the Arrow type of each declared database type.
 
 Types come from the declaration alone, never from data, and never pass through float.
 Whole numbers of up to 18 digits become int64; other exact numbers decimal128; types that
@@ -26,21 +26,21 @@ _NAME = re.compile(r"[A-Z][A-Z0-9_ ]*")
 
 
 class UnknownTypeError(ValueError):
-    """A declared type that has no place in the type plan; the message says what to write instead."""
+    """A declared type that the type plan does not have; the message says what to write instead."""
 
 
 def arrow_type(dialect: str, physical_type: str, logical_type: str | None = None) -> pa.DataType:
     """
     Return the Arrow type of a declared type, e.g. `("oracle", "NUMBER(12,2)")` -> decimal128(12, 2).
 
-    `logical_type` (ODCS) settles what the declaration leaves open: a DATE of Oracle that holds
+    `logical_type` (ODCS) decides what the declaration leaves open: an Oracle DATE that holds
     days only, a NUMBER(1) that is a boolean, anything kept as text.
 
     Raises:
         UnknownTypeError: the type is unknown to the dialect, or leaves its precision open.
     """
     if logical_type == "string":
-        declared_type(dialect, physical_type)  # an unknown type is a fault even where text is wanted
+        declared_type(dialect, physical_type)  # an unknown type is an error even if text is requested
         return pa.string()
     declared = declared_type(dialect, physical_type)
     if declared is None:
@@ -97,7 +97,7 @@ def exact_number(precision: int, scale: int) -> pa.DataType:
     """Return the narrowest exact type for that many digits; text above 38. Raises ValueError below 1 digit."""
     if precision < 1:
         raise ValueError(f"{precision} digits")
-    if scale < 0:  # rounded to tens or thousands: the zeros are digits too
+    if scale < 0:  # a negative scale rounds to tens or thousands: the zeros count as digits
         precision, scale = precision - scale, 0
     precision = max(precision, scale)
     if precision > MAX_DECIMAL_DIGITS:
@@ -195,7 +195,7 @@ DIALECTS = frozenset(_DIALECTS)
 
 
 def duckdb_type(type_: pa.DataType) -> str:
-    """Return what DuckDB calls a type of the type plan, e.g. decimal128(12, 2) -> `decimal(12,2)`."""
+    """Return DuckDB's name of a type of the type plan, e.g. decimal128(12, 2) -> `decimal(12,2)`."""
     if pa.types.is_decimal128(type_):
         return f"decimal({type_.precision},{type_.scale})"
     return _DUCKDB_NAMES[type_]

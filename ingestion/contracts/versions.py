@@ -1,4 +1,4 @@
-"""What changed between two versions of a contract, and what of it breaks those who build on it."""
+"""What changed between two versions of a contract, and which changes break consumers."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ _UPPER = ("max_length", "maximum", "exclusive_maximum")
 @dataclass(frozen=True, slots=True)
 class Change:
     """
-    One change, as a sentence. `breaking`: a consumer, or the history in the lake, does not survive it unchanged.
+    One change, as a sentence. `breaking`: a consumer or the history in the lake must be changed for it.
 
     `kind` is what changed (column, type, key, ..., version); `column` is None for a change of the table;
-    `note` says what else follows, e.g. that more rows may be quarantined.
+    `note` gives a further consequence, e.g. that more rows may be quarantined.
     """
 
     kind: str
@@ -29,9 +29,9 @@ class Change:
 
 def compare_versions(old: Contract, new: Contract) -> list[Change]:
     """
-    Return all changes, breaking ones first; nothing for two equal promises (the file's place does not count).
+    Return all changes, breaking ones first; empty for two equal contracts (the file's path is ignored).
 
-    A change of kind `version` says that the version number does not tell the truth about the others.
+    A change of kind `version` says that the version number does not match the other changes.
 
     Raises:
         ValueError: the two are not versions of one contract.
@@ -62,7 +62,7 @@ def _version_changes(old: Contract, new: Contract, changes: list[Change]) -> Ite
         )
 
 
-# field, name in the sentence, whether a change breaks, what follows
+# field, name in the sentence, whether a change breaks, consequence
 _TABLE_FIELDS: tuple[tuple[str, str, bool, str], ...] = (
     ("dialect", "the kind of database", True, "types and spelling of the source change with it"),
     ("source_table", "the source table", True, "rows come from another place"),
@@ -183,7 +183,7 @@ def _rule(column: Column, kind: str) -> Rule | None:
 
 
 def _admits_more(old: Rule | None, new: Rule | None) -> bool:
-    """Tell whether a rule lets a value pass that it refused before; of two patterns nobody can tell, so yes."""
+    """Return whether a rule now accepts a value that it refused before. Always true for two patterns."""
     if old is None or new is None:
         return new is None
     before, after = old.argument, new.argument
@@ -196,7 +196,7 @@ def _admits_more(old: Rule | None, new: Rule | None) -> bool:
 
 
 def _size(argument: object) -> tuple[Decimal, str]:
-    """Return what two bounds of one column are compared by: a number, or a moment as its text."""
+    """Return the sort value of a bound: a number, or a moment as its text."""
     try:
         return Decimal(str(argument)), ""
     except InvalidOperation:

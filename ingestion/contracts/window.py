@@ -1,4 +1,4 @@
-"""Which moment of a source is read, and which slice of it."""
+"""Which state of a source is read, and which slice of its rows."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ class Window:
 
     Bounds are texts in the source's own precision: whole numbers, `YYYY-MM-DD`, or
     `YYYY-MM-DD HH:MM:SS[.f…]` as the source's wall clock (UTC for zoned columns).
-    Rows whose watermark is null belong to it too, so that they are counted; not where `nulls` is False.
-    `inverted`: all rows that do not belong to the slice.
+    Rows whose watermark is null are included, so that they are counted, unless `nulls` is False.
+    `inverted`: all rows outside of the slice.
     """
 
     low: str | None = None
@@ -52,7 +52,7 @@ class Window:
 
     @property
     def is_whole(self) -> bool:
-        """Whether it has no bound: then it holds every row."""
+        """Whether it has no bound and so includes every row."""
         return self.low is None and self.high is None
 
     @property

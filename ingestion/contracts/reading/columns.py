@@ -30,9 +30,9 @@ def read_columns(
     findings: DocumentFaults, table: SchemaObject, dialect: str, quality: QualityReader
 ) -> tuple[Column, ...]:
     """
-    Return all columns, each as well as it can be understood.
+    Return all columns; invalid parts of a column are left out.
 
-    A type that is wrong, or cannot be known because the dialect is not ("" here), becomes the null type.
+    A type that is wrong, or unknown because the dialect is unknown (""), becomes the null type.
     """
     properties = table.properties or []
     if not properties:
@@ -128,7 +128,7 @@ def _read_key(
     positions: dict[int, int] = {}
     for index, property_ in enumerate(properties):
         given = property_.primaryKeyPosition
-        given = None if given == -1 else given  # the standard's word for none
+        given = None if given == -1 else given  # the value for "none" in the standard
         if index in keyed:
             positions[index] = 1 if given is None and len(keyed) == 1 else given or 0
             _report_key_column(findings, columns[index], column_steps(index))

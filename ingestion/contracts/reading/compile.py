@@ -1,4 +1,4 @@
-"""From the text of a contract file to a contract, or to all that is wrong with it."""
+"""Turns the text of a contract file into a contract, or into the list of all its faults."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ def examine(
     text: str, shown: str, *, path: str = "", expected_id: str | None = None
 ) -> tuple[Contract | None, list[Fault]]:
     """
-    Read one contract file. There is a contract exactly if no fault is an error; warnings come beside it.
+    Read one contract file. Returns a contract only if no fault is an error; it may come with warnings.
 
     Args:
         shown: The file's path in messages.
         path: The path that the contract keeps.
-        expected_id: The id that the file's place asks for; None where it has no place.
+        expected_id: The id that the file's path requires; None if any id is allowed.
     """
     document, faults = parse(text, shown)
     if document is None:
@@ -66,7 +66,7 @@ def examine(
 
 
 def _source_table(findings: DocumentFaults, table: SchemaObject, dialect: str) -> tuple[str, ...]:
-    """Return the parts of the table's name in the source; `"..."` and `[...]` keep a dot within a part."""
+    """Return the parts of the table's name in the source. A dot inside `"..."` or `[...]` does not separate parts."""
     at = (*SCHEMA, "physicalName")
     text = (table.physicalName or "").strip()
     if not text:
@@ -97,7 +97,7 @@ def _identity(header: Header, contract: OpenDataContractStandard) -> dict[str, A
 
 
 def _loading(block: LakeBlock, header: Header) -> dict[str, Any]:
-    """Return the fields of a contract that the block gives; the others keep the defaults of the model."""
+    """Return the contract fields that the block sets; the others keep the defaults of the model."""
     given = _given(block)
     quarantine = _given(given.pop("quarantine", None))
     drift = _given(given.pop("on_drift", None))

@@ -1,6 +1,6 @@
 """A contract file as text, plain values and positions.
 
-Values come from the YAML loader; positions and exact scalar texts from the node tree beside it.
+Values come from the YAML loader. Positions and exact scalar texts come from the YAML node tree.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from ingestion.errors import Fault
 
 Steps = tuple[str | int, ...]
 MAX_DEPTH = 50
-"""Levels of values within values in a contract; the deepest that means something has 9."""
+"""Maximum nesting depth of a contract file; a valid one needs at most 9 levels."""
 
 
 class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
-    """Safe loader (libyaml where present) that leaves moments as text: no time zone is guessed."""
+    """Safe loader (libyaml if present) that keeps moments as text, so that no time zone is assumed."""
 
     yaml_implicit_resolvers: ClassVar[dict[str, Any]] = {
         first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
@@ -46,7 +46,7 @@ class Document:
         return found
 
     def line(self, steps: Steps) -> int:
-        """Return the line of the path, or of the nearest block around it; 0 where nothing of it exists."""
+        """Return the line of the path, or of the nearest existing block around it; 0 if there is none."""
         found: yaml.Node | None = self.root
         line = 0
         for step in steps:
@@ -66,21 +66,21 @@ class Document:
 
 @dataclass(slots=True)
 class DocumentFaults:
-    """Collects the faults of one document. A path that is spoiled is reported once and not judged again."""
+    """Collects the faults of one document. A path marked as faulty (`spoil`) gets no second fault."""
 
     document: Document
     faults: list[Fault] = field(default_factory=list)
     _spoiled: set[Steps] = field(default_factory=set)
 
     def error(self, steps: Steps, message: str) -> None:
-        """Add a fault at that path, unless the path or a block around it is spoiled."""
+        """Add a fault at that path, unless the path or a block around it is marked as faulty."""
         self._add(steps, message, "error")
 
     def warn(self, steps: Steps, message: str) -> None:
         self._add(steps, message, "warning")
 
     def spoil(self, steps: Steps) -> None:
-        """Say that what stands at that path has its fault already, so that no second one follows from it."""
+        """Mark the value at that path as faulty, so that no consequential fault is reported."""
         self._spoiled.add(steps)
 
     @property
@@ -94,7 +94,7 @@ class DocumentFaults:
 
 
 def parse(text: str, shown: str) -> tuple[Document | None, list[Fault]]:
-    """Parse one file. Without a document the faults say why; a document may come with faults (duplicate keys)."""
+    """Parse one file. If there is no document, the faults say why. A document may also have faults (duplicate keys)."""
     too_deep = _line_too_deep(text)
     if too_deep:
         return None, [Fault(shown, too_deep, f"is nested more than {MAX_DEPTH} levels deep; nothing was checked")]
@@ -116,14 +116,14 @@ def parse(text: str, shown: str) -> tuple[Document | None, list[Fault]]:
 
 
 def _line_too_deep(text: str) -> int:
-    """Return the line on which values nest more than MAX_DEPTH deep, else 0: making their tree may end the process."""
+    """Return the line where nesting exceeds MAX_DEPTH, else 0. Building a deeper tree may crash the process."""
     depth = 0
     try:
         for event in yaml.parse(text, Loader=_Loader):
             depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
             if depth > MAX_DEPTH:
                 return event.start_mark.line + 1 if event.start_mark else 1
-    except (yaml.YAMLError, ValueError, RecursionError):  # told with its place when the tree is made
+    except (yaml.YAMLError, ValueError, RecursionError):  # reported with its position when the tree is built
         pass
     return 0
 
@@ -135,7 +135,7 @@ def _syntax_fault(exc: Exception, shown: str) -> Fault:
 
 
 def _walk(root: yaml.Node) -> tuple[list[int], list[tuple[int, str]]]:
-    """Return the lines of values that an alias points to, and the keys that a mapping has twice."""
+    """Return the lines of values that an alias refers to, and the duplicate keys of mappings."""
     aliased, repeated = [], []
     seen: set[int] = set()
     waiting = [root]
@@ -157,11 +157,11 @@ def _walk(root: yaml.Node) -> tuple[list[int], list[tuple[int, str]]]:
 
 
 def _child(node: yaml.Node | None, step: str | int) -> tuple[yaml.Node, yaml.Node] | None:
-    """Return the node that marks the place (a key, or an item) and the value node."""
+    """Return the node that gives the position (a key, or an item) and the value node."""
     if isinstance(node, yaml.SequenceNode) and isinstance(step, int):
         return (node.value[step], node.value[step]) if 0 <= step < len(node.value) else None
     if isinstance(node, yaml.MappingNode):
-        for key, value in reversed(node.value):  # the last of a repeated key is the one that counts
+        for key, value in reversed(node.value):  # of a repeated key the last one wins
             if isinstance(key, yaml.ScalarNode) and key.value == step:
                 return key, value
     return None

@@ -1,4 +1,4 @@
-"""The head of a contract file: who it is about, which version, and which kind of database."""
+"""Reads the head of a contract file: id, version, and the kind of database."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ _SECRET_KEY = re.compile(
 _SECRET_VALUE = re.compile(
     r"(?:password|passwd|pwd|secret|token)\s*[=:]|://[^/\s]*:[^/\s]*@|^[^/\s]+/[^@\s]+@", re.IGNORECASE
 )
-# where a server block may say how a database is reached; for a DuckDB file that is its path
+# keys of a server block with the database's address; for a DuckDB file that is its path
 _ADDRESSES = ("host", "endpointUrl", "location", "path", "account")
 
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What the head says; a part that is missing or wrong is empty."""
+    """The values of the head; a missing or wrong part is empty."""
 
     id: str
     version: str
@@ -41,7 +41,7 @@ class Header:
 
 
 def read_header(findings: DocumentFaults, contract: OpenDataContractStandard, expected_id: str | None) -> Header:
-    """Read and judge the head. `expected_id` is what the file's place says, `<system>.<entity>`."""
+    """Read and check the head. `expected_id` is the id of the file's path, `<system>.<entity>`."""
     if not contract.apiVersion or _API_VERSION.fullmatch(contract.apiVersion) is None:
         findings.error(("apiVersion",), "apiVersion must be v3.1.x or v3.2.x; write `apiVersion: v3.1.0`")
     if contract.kind != "DataContract":
@@ -71,7 +71,7 @@ def _identity(findings: DocumentFaults, id_: str | None, expected_id: str | None
 
 
 def _dialect(findings: DocumentFaults, contract: OpenDataContractStandard) -> str:
-    """Return the one dialect of the servers, or nothing."""
+    """Return the one dialect of the servers; empty if there is none or more than one."""
     servers = contract.servers or []
     if not servers:
         findings.error(("servers",), f"servers names no database; write one of type {_or(DIALECTS)}")
@@ -101,7 +101,7 @@ def _report_addresses(findings: DocumentFaults, server: Server, at: Steps, prefi
 
 
 def report_secrets(findings: DocumentFaults) -> None:
-    """Report keys and values that look like a secret, wherever they stand. No message repeats one."""
+    """Report keys and values that look like a secret, anywhere in the file. No message repeats one."""
     for steps, value in _scalars(findings.document.data, ()):
         named = steps[-1] if steps[-1] != "value" else findings.document.text((*steps[:-1], "property"))
         is_named = isinstance(named, str) and _SECRET_KEY.fullmatch(named) is not None

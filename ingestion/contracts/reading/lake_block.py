@@ -1,4 +1,4 @@
-"""The `lake` block of a contract: our own keys as they stand in the file (camelCase, ISO 8601 durations)."""
+"""The `lake` block of a contract: our own keys as written in the file (camelCase, ISO 8601 durations)."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class _Block(BaseModel):
 
 
 class OnDrift(_Block):
-    """What a load does about each kind of difference. `add` is for new columns only."""
+    """What a load does about each kind of drift. `add` is for new columns only."""
 
     new_column: DriftAction | None = None
     removed_column: Literal["fail", "ignore"] | None = None
@@ -35,7 +35,7 @@ class OnDrift(_Block):
 
 
 class Quarantine(_Block):
-    """Shares of bad rows, percent of the rows read."""
+    """Limits of quarantined rows, in percent of the rows read."""
 
     warn_percent: _Percent | None = None
     fail_percent: _Percent | None = None

@@ -1,4 +1,4 @@
-"""How a table is loaded: what the `lake` block and the SLA of a contract say, and whether it fits together."""
+"""Reads how a table is loaded from the `lake` block and the SLA of a contract, and checks that the keys agree."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ingestion.contracts.reading.shape import near, report_unknown_keys, validat
 if TYPE_CHECKING:
     from open_data_contract_standard.model import OpenDataContractStandard
 
-_LONGEST = 1_000_000  # of any unit; a timedelta holds it
+_LONGEST = 1_000_000  # of any unit; small enough for a timedelta
 _UNITS = {
     **dict.fromkeys(["m", "min", "minute", "minutes"], timedelta(minutes=1)),
     **dict.fromkeys(["h", "hr", "hour", "hours"], timedelta(hours=1)),
@@ -27,7 +27,7 @@ _UNITS = {
 
 
 def read_lake_block(findings: DocumentFaults, contract: OpenDataContractStandard) -> tuple[LakeBlock, Steps]:
-    """Return the block with all that has the right shape, and its place in the file."""
+    """Return the block, without keys of the wrong shape, and its path in the file."""
     properties = contract.customProperties or []
     places = [index for index, property_ in enumerate(properties) if property_.property == "lake"]
     if not places:
@@ -52,12 +52,12 @@ def read_lake_block(findings: DocumentFaults, contract: OpenDataContractStandard
 def check_lake_block(
     findings: DocumentFaults, block: LakeBlock, at: Steps, columns: tuple[Column, ...], dialect: str
 ) -> None:
-    """Report what a lake block says that its table's columns or its dialect do not allow."""
+    """Report values of a lake block that its table's columns or its dialect do not allow."""
     _LakeBlockCheck(findings, block, at, columns, dialect).judge()
 
 
 class _LakeBlockCheck:
-    """Judges one lake block against the columns and the dialect it is about."""
+    """Checks one lake block against the columns and the dialect of its contract."""
 
     def __init__(
         self, findings: DocumentFaults, block: LakeBlock, at: Steps, columns: tuple[Column, ...], dialect: str
@@ -89,7 +89,7 @@ class _LakeBlockCheck:
             return
         try:
             ZoneInfo(zone)
-        except (KeyError, ValueError, OSError):  # a folder of zones is an OSError
+        except (KeyError, ValueError, OSError):  # the name of a folder of time zones raises OSError
             self._error("timezone", f"{zone} is no IANA time zone{near(zone, available_timezones())}")
 
     def _judge_mode(self) -> None:
@@ -194,7 +194,7 @@ class _LakeBlockCheck:
 
 
 def read_freshness(findings: DocumentFaults, contract: OpenDataContractStandard) -> timedelta | None:
-    """Return the SLA's freshness: the greatest age of the newest row. Units are minutes, hours and days."""
+    """Return the SLA's freshness: the maximum age of the newest row. Units are minutes, hours and days."""
     found: timedelta | None = None
     for index, sla in enumerate(contract.slaProperties or []):
         at: Steps = ("slaProperties", index)
@@ -217,7 +217,7 @@ def read_freshness(findings: DocumentFaults, contract: OpenDataContractStandard)
 
 
 def _is_temporal(type_: pa.DataType) -> bool:
-    """The null type stands for one that has its fault already."""
+    """Return whether the type is a date or moment. Also true for the null type, whose fault is reported already."""
     return bool(pa.types.is_timestamp(type_) or pa.types.is_date(type_) or pa.types.is_null(type_))
 
 

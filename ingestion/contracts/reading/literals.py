@@ -1,4 +1,4 @@
-"""Texts of a contract (bounds, allowed values) checked against the type they are compared with."""
+"""Checks texts of a contract (bounds, allowed values) against the type that they are compared with."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ _NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d{1,3})?")
 
 def exact_text(text: str, type_: pa.DataType) -> str:
     """
-    Return the text of a value in one form per value: plain digits, ISO 8601, true or false.
+    Return the normalised text of a value: plain digits, ISO 8601, true or false.
 
-    The null type stands for a type that is not known and takes any text.
+    The null type represents an unknown type and accepts any text.
 
     Raises:
         ValueError: the type cannot hold the value exactly; the message completes "<value> ...".

@@ -32,7 +32,7 @@ _ARGUMENTS = {"invalidValues": ("validValues", "pattern"), "missingValues": ("mi
 
 
 class QualityReader:
-    """Reads the quality entries of one contract, of its columns and of the table."""
+    """Reads the quality entries of one contract: those of its columns and those of the table."""
 
     def __init__(self, findings: DocumentFaults, column_names: Iterable[str]) -> None:
         self._findings = findings
@@ -42,9 +42,9 @@ class QualityReader:
 
     def read(self, entries: list[DataQuality] | None, at: Steps, column: str | None, type_: pa.DataType) -> list[Rule]:
         """
-        Keep the batch checks of one column (or of the table: None) in `checks` and return its row rules.
+        Add the batch checks of one column (or of the table: None) to `checks` and return its row rules.
 
-        An invalidValues entry that allows no bad row at all, and is no mere warning, is a rule: it names the rows.
+        An invalidValues entry of severity error that allows no bad row becomes a rule, which identifies the rows.
         """
         rules = []
         for index, entry in enumerate(entries or []):
@@ -59,7 +59,7 @@ class QualityReader:
         return rules
 
     def add_unique(self, column: str) -> None:
-        """Keep `unique: true` of a column as a check that no value repeats within a batch."""
+        """Add `unique: true` of a column as a check that no value repeats within a batch."""
         self.checks.append(
             QualityCheck(self._unused(f"{column}_unique"), "duplicateValues", column, "mustBe", 0.0, "rows", "error")
         )

@@ -1,4 +1,4 @@
-"""What a contract says about the values of one column, compiled to rules."""
+"""Compiles the statements of a contract about the values of one column to rules."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _NOT_RUN = ("format", "multipleOf", "timezone", "defaultTimezone")
 
 
 def option_rules(findings: DocumentFaults, column: SchemaProperty, at: Steps, type_: pa.DataType) -> list[Rule]:
-    """Return the rules of `required`, `logicalTypeOptions` and `enum`, in this order; what is wrong is left out."""
+    """Return the rules of `required`, `logicalTypeOptions` and `enum`, in this order; invalid ones are left out."""
     rules = [Rule("required")] if column.required else []
     options = column.logicalTypeOptions or {}
     where = (*at, "logicalTypeOptions")
@@ -59,7 +59,7 @@ def pattern_fault(pattern: str) -> str | None:
 def exact_values(
     findings: DocumentFaults, subject: str, at: Steps, places: list[Steps], type_: pa.DataType
 ) -> tuple[str, ...]:
-    """Return the values at those places as exact texts; an empty list, nulls, misfits and repetitions are faults."""
+    """Return the values at those paths as exact texts. An empty list, nulls, misfits and duplicates are faults."""
     if not places:
         findings.error(at, f"{subject} lists no value; list the allowed values or remove it")
     values: list[str] = []

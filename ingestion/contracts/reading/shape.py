@@ -1,6 +1,6 @@
-"""The shape of a contract file: keys and value types, before any meaning. The only module that imports ODCS models.
+"""Checks the keys and value types of a contract file. The only module that imports the ODCS models.
 
-Every fault is reported, then what is wrong is left out, so that the rest can still be judged.
+Every fault is reported. Faulty values are then left out, so that the rest can still be checked.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pydantic import BaseModel, ValidationError
 from ingestion.contracts.reading.document import DocumentFaults, Steps
 
 _Model = TypeVar("_Model", bound=BaseModel)
-_KEY_ERRORS = ("extra_forbidden", "invalid_key")  # `report_unknown_keys` says it better
+_KEY_ERRORS = ("extra_forbidden", "invalid_key")  # `report_unknown_keys` has a better message
 _HINTS: dict[str, str] = {
     "string_type": "must be text; put it in quotes",
     "int_type": "must be a whole number",
@@ -38,14 +38,14 @@ _HINTS: dict[str, str] = {
 
 
 def read_shape(findings: DocumentFaults) -> OpenDataContractStandard:
-    """Return the ODCS model of all that has the right shape; the rest is in the findings."""
+    """Return the ODCS model of all parts with the right shape; faults of the others are in the findings."""
     data = copy.deepcopy(findings.document.data)
     report_unknown_keys(findings, OpenDataContractStandard, data, ())
     return validate(findings, OpenDataContractStandard, data, ())
 
 
 def read_table(findings: DocumentFaults, contract: OpenDataContractStandard) -> SchemaObject:
-    """Return the one table; where there is none, an empty one whose parts are not judged."""
+    """Return the one table; if there is none, an empty one whose parts are not checked."""
     tables = contract.schema_ or []
     if len(tables) != 1:
         found = f"{len(tables)} tables" if tables else "no table"
@@ -57,9 +57,9 @@ def read_table(findings: DocumentFaults, contract: OpenDataContractStandard) -> 
 
 def validate(findings: DocumentFaults, model: type[_Model], data: Any, at: Steps, label: Steps = ()) -> _Model:
     """
-    Validate `data`, which stands at `at` in the file and is called `label` in messages.
+    Validate `data`, which is at the path `at` in the file and is called `label` in messages.
 
-    Wrong values are reported and dropped from `data`.
+    Wrong values are reported and removed from `data`.
     """
     while True:
         try:
@@ -81,7 +81,7 @@ def validate(findings: DocumentFaults, model: type[_Model], data: Any, at: Steps
 def report_unknown_keys(
     findings: DocumentFaults, model: type[BaseModel], data: Any, at: Steps, label: Steps = ()
 ) -> None:
-    """Report keys that the model does not have, with the nearest one that it has, at every depth."""
+    """Report unknown keys at every depth, with the most similar known key."""
     if not isinstance(data, dict):
         return
     fields = {field.alias or name: field for name, field in model.model_fields.items()}
@@ -98,12 +98,12 @@ def report_unknown_keys(
 
 
 def dotted(steps: Steps) -> str:
-    """Return a path as people write it: `schema[0].properties[2].name`."""
+    """Return a path in readable form: `schema[0].properties[2].name`."""
     return "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in steps).lstrip(".")
 
 
 def near(word: str, known: Iterable[str]) -> str:
-    """Return `; did you mean x?`, or `; remove it` where nothing known is near."""
+    """Return `; did you mean x?`, or `; remove it` if no known word is similar."""
     folded = {name.casefold(): name for name in known}
     matches = difflib.get_close_matches(word.casefold(), folded, n=1)
     return f"; did you mean {folded[matches[0]]}?" if matches else "; remove it"

@@ -1,4 +1,4 @@
-"""The Silver model of each contract and the tests of its history, where dbt's project has none yet."""
+"""Writes the Silver model of each contract and the tests of its history, if dbt's project has none yet."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ INVARIANTS = (
     "history_begins_alive",
 )
 LOG_INVARIANTS = ("history_is_what_its_log_tells", "history_ends_as_its_log")
-"""Compare with all of Bronze, so they are only for tables whose Bronze keeps every row that was read."""
+"""These tests compare with all of Bronze, so only tables whose Bronze keeps every row that was read get them."""
 
 _ADDED = """\
       - name: sk
@@ -46,9 +46,9 @@ _ADDED = """\
 
 def write_silver_models(contracts: Iterable[Contract], dbt_project: Path, *, check: bool = False) -> list[Path]:
     """
-    Write the model of each contract that has none, and the YAML of each history that no YAML file names.
+    Write the model of each contract that has none, and the YAML of each history that no YAML file describes.
 
-    A model, and a YAML file without our heading, is never changed. With `check` nothing is written.
+    An existing model, and a YAML file without our heading, is never changed. With `check` nothing is written.
 
     Returns:
         The files that differed, sorted.
@@ -95,7 +95,7 @@ def _part(at: int, of: int) -> str:
 
 
 def _described(folder: Path) -> set[str]:
-    """Return the models that a YAML file of somebody's own names."""
+    """Return the models that a hand-written YAML file describes."""
     names: set[str] = set()
     for path in [*folder.rglob("*.yml"), *folder.rglob("*.yaml")]:
         text = path.read_text(encoding="utf-8", errors="replace")
@@ -103,7 +103,7 @@ def _described(folder: Path) -> set[str]:
             continue
         try:
             document = yaml.safe_load(text)
-        except yaml.YAMLError:  # dbt says it better
+        except yaml.YAMLError:  # dbt reports it with a better message
             continue
         models = document.get("models") if isinstance(document, dict) else None
         names |= {str(model.get("name")) for model in models or [] if isinstance(model, dict)}

@@ -1,4 +1,4 @@
-"""What dbt knows of the contracts: a sources file per system, and a macro with the facts that make histories."""
+"""Writes what dbt reads of the contracts: a sources file per system, and a macro with the facts that scd2 needs."""
 
 from __future__ import annotations
 
@@ -48,16 +48,16 @@ class _Dumper(yaml.SafeDumper):
 
 def as_dbt_text(text: str) -> str:
     """
-    Return a text as dbt's YAML must hold it, so that dbt reads the very text and evaluates nothing of it.
+    Escape a text for dbt's YAML, so that dbt reads exactly this text and evaluates nothing in it.
 
     dbt renders every value of a YAML file as a template with access to the environment. A block `{% raw %}` does not
-    help: the text could close it. So each opening brace becomes a constant expression of its own.
+    help: the text could close it. So each opening brace is written as a constant expression.
     """
     return _TEMPLATED.sub(lambda mark: "{{ " + repr(mark[0]) + " }}", text) if _MARK.search(text) else text
 
 
 def render_sources(contracts: Iterable[Contract]) -> dict[str, str]:
-    """Return the text of each sources file by its name. Equal contracts give equal bytes, in any order."""
+    """Return the text of each sources file by its name. The order of the contracts does not change the bytes."""
     ordered = sorted(contracts, key=lambda contract: (contract.system, contract.entity))
     files = {}
     for system, group in groupby(ordered, key=lambda contract: contract.system):
@@ -75,10 +75,10 @@ def render_sources(contracts: Iterable[Contract]) -> dict[str, str]:
 
 def write_sources(contracts: Iterable[Contract], folder: Path, *, check: bool = False) -> list[Path]:
     """
-    Bring a folder's generated sources files in line with the contracts; the file of a system without any is removed.
+    Update a folder's generated sources files from the contracts; the file of a system without contracts is removed.
 
     Returns:
-        The files that differed, sorted. With `check` they are only told, not written.
+        The files that differed, sorted. With `check` they are only returned, not written.
     """
     wanted = render_sources(contracts)
     changed = [folder / name for name, text in wanted.items() if _text_of(folder / name) != text]
@@ -100,7 +100,7 @@ def render_facts(contracts: Iterable[Contract]) -> str:
     """
     Return the macro `lake_facts(source_name, table_name)`: key, columns, Arrow types, tracked and personal columns.
 
-    A macro and not the sources' `meta`, because dbt's unit tests and its parser see no graph.
+    It is a macro and not the sources' `meta`, because dbt's unit tests and parser cannot access the graph.
     """
     ordered = sorted(contracts, key=lambda contract: (contract.system, contract.entity))
     entries = [
@@ -117,7 +117,7 @@ def render_facts(contracts: Iterable[Contract]) -> str:
 
 
 def write_facts(contracts: Iterable[Contract], file: Path, *, check: bool = False) -> list[Path]:
-    """Bring the generated macro in line with the contracts; return the file if it differed. `check` writes nothing."""
+    """Update the generated macro from the contracts; return the file if it differed. `check` writes nothing."""
     wanted = render_facts(contracts)
     if _text_of(file) == wanted:
         return []
@@ -128,7 +128,7 @@ def write_facts(contracts: Iterable[Contract], file: Path, *, check: bool = Fals
 
 
 def write_dbt_files(contracts: Sequence[Contract], dbt_project: Path, *, check: bool = False) -> list[Path]:
-    """Bring all that dbt knows of the contracts in line with them; return what differed. `check` writes nothing."""
+    """Update all generated dbt files from the contracts; return those that differed. `check` writes nothing."""
     return [
         *write_sources(contracts, dbt_project / "models" / "bronze", check=check),
         *write_facts(contracts, dbt_project / "macros" / "scd2" / "lake_facts.sql", check=check),
@@ -137,7 +137,7 @@ def write_dbt_files(contracts: Sequence[Contract], dbt_project: Path, *, check: 
 
 
 def _as_told(value: Any) -> Any:
-    """Return a document with every text in it as dbt must be given it."""
+    """Return a document with every text in it escaped for dbt."""
     if isinstance(value, dict):
         return {key: _as_told(item) for key, item in value.items()}
     if isinstance(value, list):

@@ -1,4 +1,4 @@
-"""The type plan backwards: how a dialect declares what another one, or Arrow, calls its own way."""
+"""The type plan in reverse: a dialect's declaration of an Arrow type or of another dialect's type."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ _SAID_IN: dict[str, dict[pa.DataType, str]] = {
 
 
 def declaration(dialect: str, type_: pa.DataType) -> str | None:
-    """Return how the dialect declares columns that hold the values of the Arrow type, or None where it cannot."""
+    """Return the dialect's declaration of columns that hold the values of the Arrow type, or None if it has none."""
     if pa.types.is_decimal(type_):
         return _exact(dialect, type_.precision, type_.scale)
     if pa.types.is_timestamp(type_):
@@ -65,7 +65,7 @@ def declaration(dialect: str, type_: pa.DataType) -> str | None:
 
 
 def translated(dialect: str, physical_type: str, type_: pa.DataType | None) -> str:
-    """Return another dialect's declaration as `dialect` writes it; unchanged where there is no way to say it."""
+    """Return another dialect's declaration translated to `dialect`; unchanged if there is no equivalent."""
     base, arguments = split_declaration(physical_type)
     if base in _EXACT and 0 < len(arguments) < 3 and all(argument.isdigit() for argument in arguments):
         return _exact(dialect, int(arguments[0]), int(arguments[1]) if len(arguments) > 1 else 0)

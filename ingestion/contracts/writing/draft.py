@@ -1,4 +1,4 @@
-"""Writes the first version of a contract from a source's catalog: what can be known is stated, the rest proposed."""
+"""Writes the first version of a contract from a source's catalog; what the catalog does not say is proposed."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _PLAIN_PART = re.compile(r"[^.\"\[\]]+")
 
 @dataclass(slots=True)
 class Draft:
-    """A contract's text, and what a person should look at before anybody relies on it."""
+    """A contract's text, and notes on what a person should check before the contract is used."""
 
     entity: str
     text: str
@@ -46,10 +46,10 @@ def draft_contract(
     """
     Return a contract of a table.
 
-    Columns whose type no contract can use are left out, with a note. The watermark is a rowversion, or the first moment
-    whose name says change, one that cannot be null before others; without one the table is compared whole. Where it may
-    be null, rows without it are to be loaded. The table has a key. `promise` decides the types of columns; without it
-    nothing but the declarations is known.
+    Columns whose type no contract can use are left out, with a note. The watermark is a rowversion, or else the first
+    moment column whose name suggests a change time; columns that are not nullable come first. Without a watermark the
+    table is compared as a whole. If the watermark is nullable, rows without it are loaded. The table must have a key.
+    `promise` decides the types of columns; without it only the declarations are used.
     """
     entity = entity or entity_name(facts.name)
     dialect = facts.columns[0].found.dialect if facts.columns else "duckdb"
@@ -72,7 +72,7 @@ def draft_contract(
 
 
 def entity_name(table: str) -> str:
-    """Return the entity that a table's name makes, whoever else has it."""
+    """Return the entity name for a table's name; another table may have the same."""
     return our_name(table, (), empty="table")
 
 
@@ -91,7 +91,7 @@ def _head(facts: TableFacts, system: str, entity: str, dialect: str) -> Iterator
 
 
 def _part(name: str) -> str:
-    """Return a part of a table's name, quoted where a dot or a quote would divide it."""
+    """Return a part of a table's name, quoted if it contains a dot or a quote."""
     return name if _PLAIN_PART.fullmatch(name) else '"' + name.replace('"', '""') + '"'
 
 

@@ -1,4 +1,4 @@
-"""Writes text files that other processes read meanwhile: whole or not at all."""
+"""Writes text files atomically, because other processes may read them meanwhile."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 def write_whole(path: Path, text: str) -> None:
-    """Replace a file by one of that text, so that no reader ever sees a part of it. Raises OSError."""
+    """Replace a file's content atomically: no reader sees a part of it. Raises OSError."""
     path = path.resolve()
     beside = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
     try:

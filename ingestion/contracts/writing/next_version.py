@@ -1,4 +1,4 @@
-"""Writes the next version of a contract from a recorded drift, as an edit of its text: comments and order stay."""
+"""Writes the next version of a contract from recorded drift. Edits the text, so that comments and order stay."""
 
 from __future__ import annotations
 
@@ -35,17 +35,17 @@ class _Edit:
 
 def next_version(text: str, contract: Contract, drifts: Sequence[Drift]) -> str:
     """
-    Return the text of the next contract version. A drift that the text already holds changes nothing.
+    Return the text of the next contract version. Idempotent: drift that the text already includes changes nothing.
 
-    A new column is a minor version; a removed one or another type is a major one. Where a source's type
-    is wider but becomes the same type in the lake (a bare NUMBER), the promise stays as it is.
+    A new column is a minor version; a removed one or another type is a major one. If a source's type
+    is wider but maps to the same type in the lake (a bare NUMBER), the promised type is not changed.
 
     Args:
         text: The contract file as it is; `contract` is what it says.
 
     Raises:
         InvalidContractError: the result would break other parts of the contract, e.g. the watermark is gone.
-        ConfigurationError: the text is laid out in a way that cannot be edited (properties in one line).
+        ConfigurationError: the layout of the text cannot be edited (properties in one line).
     """
     text = text.removeprefix("\ufeff")
     document, faults = parse(text, contract.path or contract.id)
@@ -99,11 +99,11 @@ class _Editor:
             declared = (drift.declaration or drift.found) if drift else column.physical_type
             if drift is None or declared == column.physical_type:
                 continue
-            # a day that becomes a moment: the promise of days alone would go on refusing what came
+            # a day becomes a moment: a contract that still promises days would refuse the new values
             is_moment = drift.kind is DriftKind.WIDENED and column.logical_type == "date"
             type_, logical = meaning(self._contract.dialect, declared, None if is_moment else column.logical_type)
             if drift.kind is DriftKind.WIDENED and type_ is None:
-                continue  # precision left open: the promise stays, each value is guarded
+                continue  # the precision is open: the promised type stays and each value is checked
             self._replace((*_PROPERTIES, index, "physicalType"), declared)
             self._replace((*_PROPERTIES, index, "logicalType"), logical)
             edited += 1
@@ -161,7 +161,7 @@ class _Editor:
         return max(self._text.rfind("\n", 0, index), self._text.rfind("\r", 0, index)) + 1
 
     def _content_end(self, node: yaml.Node) -> int:
-        """Return the start of the line after a node's last content (a block's mark ends past trailing comments)."""
+        """Return the start of the line after a node's last content (a block's end mark is after trailing comments)."""
         while isinstance(node, yaml.CollectionNode) and not node.flow_style and node.value:
             last = node.value[-1]
             node = last[1] if isinstance(last, tuple) else last

@@ -1,4 +1,7 @@
-"""What a new contract promises of each column: keys in 64 bits, foreign keys like their keys, moments cut. Pure."""
+"""Decides the types of columns in a new contract. Pure.
+
+Keys get 64 bits, foreign keys the type of their keys, and moments are truncated to microseconds.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,7 @@ from ingestion.contracts.writing.declarations import declaration
 from ingestion.contracts.writing.spelling import is_usable, meaning
 
 FRACTIONS = (0, 4, 10)
-"""How many digits after the point an open number is promised with: the least that all values looked at fit."""
+"""Scales for a number of open precision: the smallest that fits all sampled values is used."""
 SAMPLE_ROWS = 100_000
 
 _COMMON = frozenset({"id", "key", "code", "no", "nr", "num", "number", "name", "uuid", "guid", "seq", "value", "line"})
@@ -24,10 +27,11 @@ _COMMON = frozenset({"id", "key", "code", "no", "nr", "num", "number", "name", "
 
 class Looked(NamedTuple):
     """
-    What the values of a numeric column are, as far as they were looked at.
+    A summary of the sampled values of a numeric column.
 
-    `rows` not null were looked at. `fits_int64`: all lie in its range, whole or not; `room`: all have at most 18 digits
-    before the point; `fraction`: the least of `FRACTIONS` that all fit (0 of no value), None where none does.
+    `rows` is the number of sampled values that are not null. `fits_int64`: all are in its range, whole or not. `room`:
+    all have at most 18 digits before the point. `fraction`: the smallest of `FRACTIONS` that all fit (0 without
+    values), None if none does.
     """
 
     rows: int
@@ -38,7 +42,7 @@ class Looked(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Promise:
-    """A column as the contract declares it; `note` is what a person should know of it, empty where nothing."""
+    """A column as the contract declares it; `note` is a hint for a person, empty if there is none."""
 
     physical_type: str
     logical_type: str
@@ -48,7 +52,7 @@ class Promise:
 
 
 Look = Callable[[TableFacts, Sequence[FoundColumn]], Mapping[str, Looked]]
-"""Looks at the values of columns, by the source's names; a column that it lacks could not be looked at."""
+"""Samples the values of columns, by the source's names; a column missing from the result could not be read."""
 
 
 @dataclass(slots=True)
@@ -56,8 +60,8 @@ class Promises:
     """
     Decides the columns of tables that are imported together.
 
-    `known` are the types of columns that contracts promise already, `known_keys` those of them that are a table's only
-    key column. Each table's values are looked at once, where its declarations leave something open.
+    `known` has the types of columns that contracts promise already, `known_keys` those of them that are a table's only
+    key column. A table's values are sampled once, and only if its declarations leave a type open.
     """
 
     tables: Mapping[tuple[str, str], TableFacts]
@@ -83,7 +87,7 @@ class Promises:
                     self._parents[own] = namesakes[0]
 
     def of(self, facts: TableFacts, found: FoundColumn) -> Promise:
-        """Return the promise of a column of one of the tables. Raises what looking raises."""
+        """Return the promise of a column of one of the tables. Raises what reading the samples raises."""
         return self._of(facts, found, frozenset())
 
     def _of(self, facts: TableFacts, found: FoundColumn, seen: frozenset[ColumnId]) -> Promise:
@@ -109,7 +113,7 @@ class Promises:
         return arrow_type(found.dialect, promise.physical_type, promise.logical_type)
 
     def _number(self, facts: TableFacts, found: FoundColumn) -> Promise | None:
-        """Return the promise of a number that is a key of too many digits, or whose precision is open."""
+        """Return the promise of a number that is a key with too many digits, or whose precision is open."""
         is_key = found.name in facts.key
         if not _needs_look(found, is_key=is_key):
             return None
@@ -126,7 +130,7 @@ def _type(found: FoundColumn) -> pa.DataType | None:
 
 
 def _is_open(found: FoundColumn) -> bool:
-    """Whether a number may have more digits than 64 bits hold, or says nothing of its digits."""
+    """Return whether a number may have more digits than 64 bits hold, or declares no digits."""
     type_ = _type(found)
     return type_ is None or (pa.types.is_decimal(type_) and type_.scale == 0)
 
@@ -136,7 +140,7 @@ def _needs_look(found: FoundColumn, *, is_key: bool) -> bool:
 
 
 def _like(found: FoundColumn, like: pa.DataType, parent: ColumnId | None) -> Promise | None:
-    """Return a foreign key typed like its key; None where it is so already, or is no number that could be."""
+    """Return a foreign key with its key's type; None if it has that type already or is no such number."""
     natural = _type(found)
     exact = natural is None or pa.types.is_integer(natural) or pa.types.is_decimal(natural)
     if not exact or parent is None or like == natural:
@@ -166,7 +170,7 @@ def _key(found: FoundColumn, looked: Looked | None) -> Promise:
 
 
 def _open_number(found: FoundColumn, looked: Looked | None) -> Promise:
-    """Return a number of so many digits, or exact text where nothing is known or the values have too many."""
+    """Return a decimal that fits the sampled values, or exact text if there are none or they have too many digits."""
     opened = f"the source leaves its precision open ({found.physical_type})"
     if looked is None or not looked.rows:
         why = "could not be looked at" if looked is None else "has no values to look at"

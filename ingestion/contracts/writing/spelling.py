@@ -1,4 +1,4 @@
-"""How names, types and texts of a source are spelled in a contract file."""
+"""How names, types and texts of a source are written in a contract file."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ def meaning(dialect: str, declared: str, logical_type: str | None) -> tuple[pa.D
     """
     Return the Arrow type and the ODCS type of a declaration, keeping `logical_type` where it still fits.
 
-    A precision left open has no Arrow type of its own and is kept as exact text.
+    A declaration of open precision has no Arrow type and is kept as exact text.
     """
     try:
         type_ = declared_type(dialect, declared)
     except UnknownTypeError:
-        type_ = pa.string()  # the finished text is examined, and says it better
+        type_ = pa.string()  # checking the finished text reports it with a better message
     if type_ is not None and logical_type is not None:
         with suppress(UnknownTypeError):
             return arrow_type(dialect, declared, logical_type), logical_type
@@ -59,7 +59,7 @@ def our_name(source_name: str, taken: Iterable[str], *, empty: str = "column") -
     Return a name made from the source's: plain lower case letters, not reserved, not taken.
 
     Words are split where the case changes (`ModifiedDate`, `NationalIDNumber`), not in names that are all in upper
-    case. `empty` stands for a name without a plain letter or digit.
+    case. `empty` is returned for a name without a plain letter or digit.
     """
     folded = "".join(c.casefold().upper() if c.isupper() else c.casefold() for c in source_name)
     plain = unicodedata.normalize("NFKD", folded).encode("ascii", "ignore").decode()
@@ -72,7 +72,7 @@ def our_name(source_name: str, taken: Iterable[str], *, empty: str = "column") -
 
 
 def scalar(value: str, *, in_flow: bool = False, style: str | None = None) -> str:
-    """Return the value as a YAML scalar, in the quotes that stood there before, or in none where that is safe."""
+    """Return the value as a YAML scalar, in the quotes of the old value, or unquoted if that is safe."""
     if style in ("'", '"') and not {"'", '"', "\\"} & set(value):
         return f"{style}{value}{style}"
     is_plain = _PLAIN.fullmatch(value) is not None and value.casefold() not in _YAML_WORDS
