@@ -1,13 +1,13 @@
-"""Which of the rows just read are new to the lake: set logic in SQL, run by DuckDB, which spills.
+"""SQL that finds which of the rows just read are new to the lake. The workbench runs it.
 
-Tables the statements speak of:
+Tables that the statements refer to:
     arrived       rows of one read of this batch, in Bronze form
-    staged        those of them whose key comes once
+    staged        those of them whose key has one row
     bronze        the Bronze table at the version this load began with
-    events        enough of bronze to tell the newest event of every key (see `ingestion.bronze.checkpoint`)
+    events        enough of bronze to find the newest event of every key (see `ingestion.bronze.checkpoint`)
     source_keys   keys that the source has at the fixed point
     deleted_keys  keys that the source reports as deleted
-    gone_keys     live keys of the lake that either of the two says are gone
+    gone_keys     live keys of the lake that are deleted according to either of the two
     refused_keys  keys of rows that this batch quarantined
 """
 
@@ -25,17 +25,17 @@ from ingestion.lake.duck import identifier as quote
 from ingestion.lake.duck import literal
 
 _ORDER = ("_eff", "_seq", "_is_delete", "_batch", "_row")
-"""What puts the events of a key in order, which is Silver's. None of it is ever null."""
+"""The columns that order the events of a key, as in Silver. They are never null."""
 COMPARED_AT_ONCE = 128
-"""Columns that one join compares: DuckDB holds a vector of 2,048 values of each in every step of a query."""
+"""Columns compared in one join: DuckDB holds a vector of 2,048 values of each in every query operator."""
 
 
 def live(contract: Contract, columns: tuple[str, ...] = (), *, events: str = "select * from events") -> str:
     """
-    Return the state of every key that `events` (a query) tell of: key, `columns`, `_deleted`, `_newest` (its newest
+    Return the state of every key in `events` (a query): key, `columns`, `_deleted`, `_newest` (its newest
     `_eff`).
 
-    Only keys and `_ORDER` are gathered; the other columns stream past, so that memory does not grow with their number.
+    Only keys and `_ORDER` are aggregated. The other columns are streamed, so memory does not grow with their number.
     """
     if not columns:
         keys = _list(contract.key_names)
@@ -71,12 +71,12 @@ def _is_newest(contract: Contract) -> str:
 
 
 def duplicates(contract: Contract) -> str:
-    """Return the arrived rows whose key comes more than once in the read."""
+    """Return the arrived rows whose key has more than one row in the read."""
     return f"select a.* from arrived a where exists ({_repeated(contract)})"
 
 
 def singles(contract: Contract) -> str:
-    """Return the arrived rows whose key comes once."""
+    """Return the arrived rows whose key has one row in the read."""
     return f"select a.* from arrived a where not exists ({_repeated(contract)})"
 
 
@@ -96,7 +96,7 @@ def _repeated(contract: Contract) -> str:
 
 @dataclass(frozen=True, slots=True)
 class NewRows:
-    """The rows of a read that the lake lacks: `query`, which speaks of the results of `steps`, by name and in order."""
+    """The rows of a read that the lake lacks: `query` uses the results of `steps`, which run first, in order."""
 
     query: str
     steps: tuple[tuple[str, str], ...] = ()
@@ -108,16 +108,16 @@ def changed_state(
     """
     Return the staged rows whose key is new to the lake, deleted in it, or different in `compared` from its live row.
 
-    A read shows each key's newest state, so only the live row can make a row known, never an older event of the same
-    content. `_op` becomes `op`, or I and U if None. `_eff` stays where it is later than the key's newest event;
-    elsewhere nothing tells when the row changed, and it becomes `moment` (when the state was read, UTC), or just after
-    the newest event where a clock went back.
+    A read shows each key's newest state, so a row is compared with the live row only, not with older events. `_op`
+    becomes `op`, or I and U if None. `_eff` is kept if it is later than the key's newest event. Otherwise the time of
+    the change is unknown, and `_eff` becomes `moment` (when the state was read, UTC), or just after the newest event
+    if that is later.
 
-    `since` lets the scan leave out events before a moment (inclusive). It is right where the staged rows changed at
-    `since` or later and `compared` holds the watermark: a live row that is older has another watermark. Events after
-    `moment` are never left out, for a source's clock may have gone back.
+    `since` lets the scan skip events before that moment (events at `since` are read). This is correct if the staged
+    rows changed at `since` or later and `compared` includes the watermark: an older live row has another watermark.
+    Events after `moment` are never skipped, because a source's clock may have been set back.
 
-    Whole rows stream past, joined with keys alone; contents are compared `COMPARED_AT_ONCE` columns at a time.
+    Whole rows are streamed and joined with keys only; contents are compared `COMPARED_AT_ONCE` columns at a time.
     """
     since = since and min(since, moment)
     parts = [compared[at : at + COMPARED_AT_ONCE] for at in range(0, len(compared), COMPARED_AT_ONCE)]
@@ -163,11 +163,11 @@ def _differing(contract: Contract, columns: tuple[str, ...], since: datetime | N
 
 
 def _events_of_staged(contract: Contract, since: datetime | None) -> str:
-    """Return the events of the staged keys. A staged row without a watermark may be like an event of any age."""
+    """Return the events of the staged keys. A staged row without a watermark may equal an event of any age."""
     matches, recent = _same(contract.key_names, "e", "t"), ""
     if since is not None and contract.null_watermark is NullWatermark.INCLUDE:
         matches += f" and (e._eff >= {_instant(since)} or t.{quote(contract.watermark or '')} is null)"
-    elif since is not None:  # outside of the subquery, where a scan can leave out files by it
+    elif since is not None:  # outside of the subquery, so that the scan can skip files by it
         recent = f" and e._eff >= {_instant(since)}"
     return f"select e.* from events e where exists (select 1 from staged t where {matches}){recent}"
 
@@ -223,8 +223,8 @@ def lacking_keys(contract: Contract, source_keys: str = "source_keys", *, staged
     """
     Return the keys that the source has and the lake will lack, or hold as deleted, after the staged rows.
 
-    A window holds all rows without a watermark. One that the lake has so, and that was not read, has got a watermark
-    from before the window: it is lacking, too.
+    A window includes all rows without a watermark. If the lake has such a row and the read did not return it, the row
+    has received a watermark before the window, so its key is returned too.
     """
     first_key = quote(contract.key_names[0])
     columns: tuple[str, ...] = ()
@@ -241,7 +241,7 @@ def lacking_keys(contract: Contract, source_keys: str = "source_keys", *, staged
 
 
 def key_of_bad(key: Column) -> str:
-    """Return a bad row's key as the contract types it, null where the source's value has another type."""
+    """Return a bad row's key with the contract's type; null if the source's value has another type."""
     name = quote(key.name)
     typed = f"unhex({name})" if pa.types.is_binary(key.arrow_type) else f"cast({name} as {duckdb_type(key.arrow_type)})"
     misfit = literal(f"{key.name}:{TYPE_RULE}")

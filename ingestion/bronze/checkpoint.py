@@ -1,7 +1,7 @@
-"""The newest event of every key up to some batch, kept beside the table: a cache of the fold over its history.
+"""Checkpoints: files beside a Bronze table with the newest event of every key up to some batch. A cache.
 
-Which event is the newest is a maximum, so the fold over checkpoint and later batches is the fold over everything.
-Nothing depends on a checkpoint: without a fitting one the whole log is folded, and the next load may write one.
+The newest event of a key is a maximum, so checkpoint and later batches give the same result as the whole log.
+Nothing depends on a checkpoint: without a usable one the whole log is read, and the next load may write one.
 
     <table>/_live/<batch>-<rows>.parquet    Bronze rows; made when Bronze had <rows> rows in batches up to <batch>
 """
@@ -18,7 +18,7 @@ import pyarrow.fs as pafs
 from ingestion.lake import duck
 
 WORTH_IT = 2.0
-"""A checkpoint is written when the fold reads more than this many events per live key."""
+"""A checkpoint is written if finding the live rows reads more than this many events per live key."""
 MIN_EVENTS = 100_000
 _NAME = re.compile(r"(\d{8,})-(\d+)\.parquet")
 
@@ -44,7 +44,7 @@ def checkpoints(filesystem: pafs.FileSystem, folder: str) -> list[Checkpoint]:
 
 
 def later_checkpoints(filesystem: pafs.FileSystem, folder: str, *, after: int) -> list[str]:
-    """Return the paths of checkpoints of batches after a number: of batches that Bronze does not have."""
+    """Return the paths of checkpoints of batches after that number, which Bronze does not have."""
     return [checkpoint.path for checkpoint in checkpoints(filesystem, folder) if checkpoint.batch > after]
 
 
@@ -62,7 +62,7 @@ def _written(filesystem: pafs.FileSystem, folder: str) -> Iterator[tuple[Checkpo
 
 
 def create_events_view(connection: duck.Connection, checkpoint: Checkpoint | None, location: str) -> None:
-    """Make the view `events` over `bronze`, through the checkpoint where Bronze still has the rows it was made of."""
+    """Create the view `events` over `bronze`. Uses the checkpoint if Bronze still has the rows it was made of."""
     query = "select * from bronze"
     if checkpoint is not None:
         row = connection.execute("select count(*) from bronze where _batch <= ?", [checkpoint.batch]).fetchone()
@@ -73,10 +73,10 @@ def create_events_view(connection: duck.Connection, checkpoint: Checkpoint | Non
             )
     try:
         connection.execute(f"create view events as {query}")
-    except duck.UNREADABLE:  # the file is damaged: a cache that nothing depends on
+    except duck.UNREADABLE:  # a damaged file is ignored: nothing depends on this cache
         connection.execute("create view events as select * from bronze")
 
 
 def is_worth_it(events: int, live_keys: int) -> bool:
-    """Tell whether folding `events` events has become dear against the keys it yields."""
+    """Return whether reading `events` events is too expensive for the number of live keys."""
     return events > max(MIN_EVENTS, WORTH_IT * live_keys)

@@ -1,12 +1,12 @@
-"""The states of quarantine entries: which rows that broke their contract are still what the source shows. SQL.
+"""SQL for the states of quarantine entries: which bad rows does the source still have unchanged?
 
-An entry is one row of a quarantine table. It is *open* while the source shows that very row, *settled* once a load no
-longer found it there, *replayed* once a replay appended it, *waived* where a person accepts it until a moment.
+An entry is one row of a quarantine table. It is *open* while the source has exactly that row, *settled* after a load no
+longer found it, *replayed* after a replay appended it, and *waived* if a person accepts it until a moment.
 
-Tables the statements speak of (beside those of `ingestion.bronze.changes`):
+Tables that the statements refer to (beside those of `ingestion.bronze.changes`):
     staged_bad    rows that were judged bad just now, as text
     read_rows     rows that were read just now and kept the contract, in Bronze form
-    shown_keys    keys that the source was asked for, or that came by themselves
+    shown_keys    keys that the load asked the source for, or that the read returned
     in_flight     keys that changed in the source after the bound of a comparison
     live_rows     the lake's live rows
 """
@@ -25,7 +25,7 @@ from ingestion.lake.duck import literal
 from ingestion.sql.partitions import STRFTIME
 
 MOST_KEYS = 100_000
-"""The most keys of entries that are looked up in the source at once."""
+"""The maximum keys of entries that are looked up in the source at once."""
 STATE = (
     "case when _replayed_in is not null then 'replayed' when _settled_in is not null then 'settled' "
     "when _waived_until > current_timestamp then 'waived' else 'open' end"
@@ -36,16 +36,16 @@ CONTENT = "_content"
 
 
 def newly_bad(contract: Contract) -> str:
-    """Return the bad rows that no open entry shows already, with the same content and breaks."""
+    """Return the bad rows for which no open entry with the same content and breaks exists."""
     return f"select s.* exclude ({CONTENT}) from {_bad(contract)} s where not {_is_entry(contract)}"
 
 
 def settled(contract: Contract, *, whole: bool) -> str:
     """
-    Return `_batch` and `_row` of the open entries that the source no longer shows.
+    Return `_batch` and `_row` of the open entries whose row the source no longer has.
 
-    The source showed their key otherwise, or not at all, or (`whole`) all of its rows without them. Entries without a
-    whole key can only be judged by a read of the whole table.
+    Their key was read with other content or was not found, or (`whole`) all rows were read without them. Entries with
+    an incomplete key can only be settled by a read of the whole table.
     """
     asked = f"exists (select 1 from shown_keys k where {_same_key(contract, 'q', 'k')})"
     return (
@@ -67,7 +67,7 @@ def open_keys(contract: Contract, *, without: str) -> str:
 
 
 def count_unkeyed(contract: Contract) -> str:
-    """Count the open entries without a whole key."""
+    """Count the open entries with an incomplete key."""
     absent = " or ".join(f"q.{_typed_name(c)} is null" for c in contract.keys)
     return f"select count(*) from {_entries(contract)} q where {absent}"
 
@@ -76,7 +76,7 @@ def refused(contract: Contract) -> str:
     """
     Return the keys all of whose rows in the source are open entries: key, `_rows`, and the entries' partition `_label`.
 
-    `staged_bad` and `read_rows` hold what the source showed of the keys of open entries.
+    `staged_bad` and `read_rows` hold the source's rows for the keys of open entries.
     """
     keys = [quote(name) for name in contract.key_names]
     listed = ", ".join(keys)
@@ -101,7 +101,7 @@ def refused(contract: Contract) -> str:
 
 
 def none_refused(contract: Contract) -> str:
-    """Return no row, in the shape of `refused`."""
+    """Return an empty result with the columns of `refused`."""
     listed = ", ".join(quote(name) for name in contract.key_names)
     return f"select {listed}, 0::bigint as {REFUSED_ROWS}, null::varchar as {REFUSED_LABEL} from bronze where false"
 
@@ -121,7 +121,7 @@ def refused_beyond(contract: Contract, found: str) -> str:
 
 
 def label(contract: Contract, of: str) -> str:
-    """Return the partition of a row of the relation `of`, typed or as text; null where none can be told."""
+    """Return the partition of a row of the relation `of`, typed or as text; null if it cannot be computed."""
     partition = contract.reconcile.partition
     if partition is None:
         return "null::varchar"
@@ -129,7 +129,7 @@ def label(contract: Contract, of: str) -> str:
 
 
 def _entries(contract: Contract) -> str:
-    """Return the open entries' places, contents, and keys as the contract types them, null where one does not fit."""
+    """Return the open entries' positions, contents, and keys in the contract's types (null if one does not fit)."""
     typed_keys = ", ".join(f"{typed(c)} as {_typed_name(c)}" for c in contract.keys)
     return f"(select _batch, _row, {_content(contract)} as {CONTENT}, {typed_keys} from quarantine q where {OPEN})"
 
@@ -149,16 +149,16 @@ def _content(contract: Contract) -> str:
 
 def _digest(texts: Sequence[str]) -> str:
     """
-    Return a digest that two rows share if all of these texts are the same, nulls included.
+    Return a digest that is equal for two rows if all of these texts are equal, nulls included.
 
-    To compare the texts themselves takes memory that grows with the number of columns.
+    Comparing the texts directly would take memory that grows with the number of columns.
     """
     parts = ", ".join(f"coalesce(strlen({text}) || ':' || {text}, '-')" for text in texts)
     return f"sha256(concat({parts}))"
 
 
 def _text_of_typed(column: Column, value: str) -> str:
-    """Return the text of a typed value, the same for two zeros."""
+    """Return the text of a typed value; 0.0 and -0.0 give the same text."""
     return f"cast({value}{' + 0' if pa.types.is_floating(column.arrow_type) else ''} as varchar)"
 
 

@@ -1,4 +1,4 @@
-"""Reads open quarantine rows back into the shape a source delivers, so that they can be judged again."""
+"""Reads open quarantine rows back in the form that a source delivers, so that they can be validated again."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from ingestion.lake import duck
 from ingestion.lake.duck import identifier as quote
 
 OPEN = "q._replayed_in is null and q._settled_in is null"
-"""Says of a row `q` of the quarantine that the source still showed it when it was last looked at."""
+"""SQL condition on a quarantine row `q`: the source still had it when it was last read."""
 _REPLAYABLE = (
-    # a key that came twice, or a clock ahead of its time, only the source can settle
+    # duplicate keys and future watermarks can only be settled by reading the source again
     f"{OPEN} and not contains(q._breaks, ':duplicate_key') and not contains(q._breaks, ':future_watermark')"
 )
 _POSITION = pa.schema([("_batch", pa.int64()), ("_row", pa.int64())])
@@ -34,7 +34,7 @@ def open_batches(connection: duck.Connection) -> list[FixedPoint]:
 def open_rows(
     connection: duck.Connection, contract: Contract, point: FixedPoint
 ) -> Iterator[tuple[pa.RecordBatch, pa.RecordBatch]]:
-    """Yield one batch's open rows as a source would deliver them, each with its `_batch` and `_row`."""
+    """Yield one batch's open rows in the form that a source delivers, each with its `_batch` and `_row`."""
     values = [f"{typed(c)} as {quote(c.name)}" for c in contract.columns]
     raw = [
         f"case when {name} is not null and not coalesce({_fits(c, name)}, false) then {name} end "
@@ -53,7 +53,7 @@ def open_rows(
 
 
 def typed(column: Column, of: str = "") -> str:
-    """Return a quarantined text (a column of the relation `of`) as its type, null where it is not exactly a value."""
+    """Return a quarantined text (a column of the relation `of`) as its type; null if it is not exactly a value."""
     text = f"{of}.{quote(column.name)}" if of else quote(column.name)
     return f"case when {_fits(column, text)} then {_typed(column, text)} end"
 
@@ -68,13 +68,13 @@ def _fits(column: Column, text: str) -> str:
     """Return a condition that is true where the text is exactly a value of the type."""
     type_ = column.arrow_type
     fits = f"{_typed(column, text)} is not null"
-    if pa.types.is_integer(type_) or pa.types.is_decimal(type_):  # a cast would round what is too long
+    if pa.types.is_integer(type_) or pa.types.is_decimal(type_):  # a cast would round a number with too many digits
         scale = type_.scale if pa.types.is_decimal(type_) else 0
         fits += f" and length(rtrim(split_part({text}, '.', 2), '0')) <= {scale}"
         fits += f" and not contains(lower({text}), 'e')"
-    elif pa.types.is_date(type_):  # it would cut off the time of day
+    elif pa.types.is_date(type_):  # a cast would drop the time of day
         fits += f" and cast({_typed(column, text)} as timestamp) = try_cast({text} as timestamp)"
-    elif pa.types.is_timestamp(type_):  # it would cut off a seventh digit, and read an offset as UTC or the other way
+    elif pa.types.is_timestamp(type_):  # a cast would drop a seventh digit, and confuse wall clock and UTC offset
         has_offset = f"regexp_matches({text}, ':[0-9]{{2}}([.][0-9]+)? *(Z|[+-][0-9:]+)$')"
         fits += f" and length(rtrim(regexp_extract({text}, '[.]([0-9]+)', 1), '0')) <= 6"
         fits += f" and {'not ' if type_.tz is None else ''}{has_offset}"

@@ -1,4 +1,4 @@
-"""What a batch becomes in Bronze and in the quarantine: the schemas, and the columns of ours beside the source's."""
+"""The Bronze and quarantine rows of a batch: schemas, and the metadata columns beside the source's columns."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ QUARANTINE_METADATA = pa.schema(
         ("_source_system", pa.string()),
         ("_ingested_at", INSTANT),
         ("_contract_version", pa.string()),
-        ("_found_at", INSTANT),  # the fixed point's moment
+        ("_found_at", INSTANT),  # the moment of the fixed point
         ("_replayed_in", pa.int64()),
-        ("_settled_in", pa.int64()),  # the newest batch when a load no longer found the row in the source
+        ("_settled_in", pa.int64()),  # the newest batch at the time when a load no longer found the row in the source
         ("_waived_until", INSTANT),
     ]
 )
@@ -56,13 +56,13 @@ def quarantine_schema(contract: Contract) -> pa.Schema:
 
 
 def unindexed_columns(contract: Contract) -> list[str]:
-    """Columns without file statistics: personal data has no business in the Delta log."""
+    """Columns without file statistics: personal data must not be written to the Delta log."""
     return [c.name for c in contract.columns if c.is_personal] + ["_source_system", "_contract_version", "_op"]
 
 
 @dataclass(frozen=True, slots=True)
 class Stamp:
-    """What all rows of one batch have in common. `moment` is the fixed point's, `ingested_at` ours; both UTC."""
+    """The values that all rows of one batch share. `moment` is the fixed point's, `ingested_at` ours; both UTC."""
 
     batch: int
     op: str
@@ -73,9 +73,9 @@ class Stamp:
 
 def bronze_rows(contract: Contract, good: pa.RecordBatch, stamp: Stamp, *, first_row: int) -> pa.RecordBatch:
     """
-    Return the rows with the columns of ours; `_row` counts on from `first_row`.
+    Return the rows with the metadata columns; `_row` counts up from `first_row`.
 
-    Rows without a watermark are in force from the fixed point on.
+    The effective time of rows without a watermark is the fixed point's moment.
     """
     rows = good.num_rows
     values = {
@@ -92,7 +92,7 @@ def bronze_rows(contract: Contract, good: pa.RecordBatch, stamp: Stamp, *, first
 def quarantine_rows(
     contract: Contract, bad: pa.RecordBatch, breaks: pa.Array, stamp: Stamp, *, first_row: int
 ) -> pa.RecordBatch:
-    """Return the bad rows as text with what they break. `_eff` is null where the change time is bad or lacking."""
+    """Return the bad rows as text with what they break. `_eff` is null if the change time is invalid or missing."""
     rows = bad.num_rows
     texts = []
     for column in contract.columns:
@@ -115,10 +115,10 @@ def effective_times(contract: Contract, batch: pa.RecordBatch, moment: datetime)
     """
     Return the change time of each row, UTC: its watermark if that is a moment, else the fixed point's.
 
-    A watermark that is null gives null: when such a row changed is not known. One before FIRST_MOMENT gives that
-    moment, for not every reader of a lake has earlier ones.
-    A wall clock that daylight saving shows twice counts as the earlier instant, one that it skips
-    as the instant of the jump.
+    A null watermark gives null, because the change time is unknown. A watermark before FIRST_MOMENT gives
+    FIRST_MOMENT, because not every reader supports earlier ones.
+    A wall clock time that daylight saving repeats becomes the earlier instant; one that it skips becomes
+    the instant of the jump.
     """
     if contract.watermark is None or contract.bronze is BronzeMode.OVERWRITE:
         return pa.repeat(pa.scalar(moment, INSTANT), batch.num_rows)
@@ -137,7 +137,7 @@ def effective_time(contract: Contract, watermark: str) -> datetime | None:
     """
     Return the change time that a row with this watermark (a `Window` text, cut to microseconds) gets, UTC.
 
-    None for watermarks that are no moment, and for moments that a datetime cannot hold.
+    None for watermarks that are not moments, and for moments that a datetime cannot hold.
     """
     name = contract.watermark or ""
     type_ = contract.column(name).arrow_type
@@ -155,7 +155,7 @@ def effective_time(contract: Contract, watermark: str) -> datetime | None:
 def as_text(values: pa.Array) -> pa.Array:
     """Return exact texts: numbers in full, moments as ISO with a blank, binary as hexadecimal."""
     if pa.types.is_binary(values.type):
-        # no kernel writes hexadecimal; only quarantined rows of binary columns come here
+        # Arrow has no kernel for hexadecimal; only quarantined rows with binary columns need this
         return pa.array([None if v is None else v.hex() for v in values.to_pylist()], pa.string())
     return values.cast(pa.string())
 

@@ -1,4 +1,4 @@
-"""A contract's Bronze and quarantine tables: where they are, what the lake already holds, and the batch commit."""
+"""A contract's Bronze and quarantine tables: their paths, their committed state, and the commit of a batch."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ class BronzeState:
 
     `batch` is the last committed one (0: none yet), `next_batch` the next free number of Bronze and
     quarantine together. `watermark` is the exclusive end of what is loaded by
-    `watermark_column`, in source form; None where the log no longer tells or nothing was loaded.
-    `ingested_at` is when the last batch was made, by the loader's clock; None where the log no longer tells.
+    `watermark_column`, in source form; None if the log no longer has it or nothing was loaded.
+    `ingested_at` is when the last batch was made, by the loader's clock; None if the log no longer has it.
     """
 
     batch: int
@@ -66,7 +66,7 @@ class BronzeTable:
         """
         Create both tables, empty, unless they exist; add and retype columns where the contract has changed since.
 
-        Returns in words what became of rows that are there. Raises RetypeError where they cannot follow,
+        Returns a sentence for each change of existing rows. Raises RetypeError if they cannot be converted,
         ConcurrentWriteError if another load commits meanwhile.
         """
         contract = self.contract
@@ -107,14 +107,14 @@ class BronzeTable:
     def _retype(self, columns: Sequence[str]) -> None:
         types = {name: self.contract.column(name).arrow_type for name in columns}
         for checkpoint in checkpoints(self.lake.filesystem, self.checkpoint_folder):
-            self.lake.filesystem.delete_file(checkpoint.path)  # rows of the old types; a load makes it anew
+            self.lake.filesystem.delete_file(checkpoint.path)  # it has rows of the old types; a load writes it again
         misfits = self.engine.retype(self.uri, types)
         if misfits:
             found = {name: f"{count:,} values in Bronze that do not fit it" for name, count in misfits.items()}
             raise RetypeError(self.contract.id, [Break(n, str(types[n]), text) for n, text in found.items()])
 
     def state(self) -> BronzeState:
-        """Return what is committed."""
+        """Return the committed state."""
         app_id = self.contract.app_id
         rows, quarantine = (self.engine.tip(uri, app_id) for uri in (self.uri, self.quarantine_uri))
         metadata = (self.engine.last_metadata(self.uri, app_id) or {}) if rows.batch else {}
@@ -131,7 +131,7 @@ class BronzeTable:
         )
 
     def newest_watermark(self, state: BronzeState) -> str | None:
-        """Return the highest watermark among the Bronze rows, in source form as far as Bronze kept it."""
+        """Return the highest watermark among the Bronze rows, in source form with the digits that Bronze keeps."""
         column = duck.identifier(self.contract.watermark or "")
         with duck.connect(at=self.uri) as connection:
             row = connection.execute(
@@ -140,7 +140,7 @@ class BronzeTable:
         return None if row is None else row[0]
 
     def quarantine_at(self, version: int) -> str:
-        """Return a query of the quarantine at a Delta version; columns that came later are null."""
+        """Return a query of the quarantine at a Delta version; columns that were added later are null."""
         lacking = ", ".join(
             f"cast(null as {duckdb_type(field.type)}) as {duck.identifier(field.name)}"
             for field in quarantine_schema(self.contract)
@@ -151,7 +151,7 @@ class BronzeTable:
         )
 
     def count_in_quarantine(self, state: BronzeState) -> int:
-        """Return how many entries are not ended: rows that the source showed when it was last read, waived ones too."""
+        """Return the number of entries that are not ended: rows that the source still had, waived ones too."""
         query = f"select count(*) from ({self.quarantine_at(state.quarantine_version)}) q where {OPEN}"
         with duck.connect(at=self.uri) as connection:
             row = connection.execute(query).fetchone()
@@ -188,7 +188,7 @@ class BronzeTable:
 
     @property
     def checkpoint_folder(self) -> str:
-        """Folder (on the lake's file system) of the cached fold; see `ingestion.bronze.checkpoint`."""
+        """Folder (on the lake's file system) of the checkpoints; see `ingestion.bronze.checkpoint`."""
         return self.lake.path_of(self.uri) + "/_live"
 
     def staging_folder(self, token: str) -> str:
@@ -204,7 +204,7 @@ class BronzeTable:
         return StagedFile(name, int(footer.num_rows), size, file_statistics(footer, indexed_columns(schema, unindexed)))
 
     def write_partitions(self, connection: duck.Connection, rows: str) -> list[StagedFile]:
-        """Write the rows of a query into new files of one partition each, as Delta asks, and describe them."""
+        """Write the rows of a query to new files of one partition each, as Delta requires, and describe them."""
         schema = bronze_schema(self.contract)
         partition = [self.contract.partition] if self.contract.partition else []
         indexed = [c for c in indexed_columns(schema, unindexed_columns(self.contract)) if c not in partition]
@@ -232,7 +232,7 @@ class BronzeTable:
 
 
 def _told(contract: Contract, drift: Drift) -> str:
-    """Say what a change of Bronze means for the rows that it holds."""
+    """Return a sentence on what a change of Bronze means for its existing rows."""
     if drift.kind is not DriftKind.NEW_COLUMN:
         return (
             f"{drift.column} was retyped in Bronze to {drift.promised} ({drift.found} before); the next build follows"

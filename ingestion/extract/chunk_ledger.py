@@ -1,7 +1,7 @@
-"""What is read of a table already, chunk by chunk: lets a load that broke off go on at the same fixed point.
+"""Records which chunks of a table are read, so that an interrupted load can continue at the same fixed point.
 
-A folder of staged files, `plan.json` with what is being read, and `chunk-<n>.json` per chunk whose files are whole.
-A cache: deleting the folder costs a new read and nothing else.
+A folder has the staged files, `plan.json` with what is being read, and `chunk-<n>.json` per chunk whose files are
+complete. It is a cache: if the folder is deleted, the table is read again.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from ingestion.lake.storage.filesystem import make_folder, move
 
 @dataclass(frozen=True, slots=True)
 class StagedRead:
-    """What one read became: good rows in Bronze form (one file, perhaps empty), bad ones in quarantine form."""
+    """The result of one read: good rows in Bronze form (one file, perhaps empty), bad ones in quarantine form."""
 
     arrived: ParquetFile
     bad: ParquetFile | None
@@ -32,7 +32,7 @@ class StagedRead:
 @dataclass(frozen=True, slots=True)
 class ChunkPlan:
     """
-    What a load reads, and as which rows: a load that goes on from another one's chunks stamps them alike.
+    What a load reads and the values that it writes into each row, so that a continued load writes the same ones.
 
     `chunks` are the fields of `ingestion.sources.base.Chunk`. `ingested_at` is UTC. `watermark` is what the batch
     commits.
@@ -53,7 +53,7 @@ class ChunkLedger:
         self.folder = folder
 
     def plan(self) -> ChunkPlan | None:
-        """Return what an earlier load had begun to read; None where there is nothing to go on from."""
+        """Return the plan of an interrupted load; None if there is none to continue."""
         found = self._read("plan")
         if found is None:
             return None
@@ -78,12 +78,12 @@ class ChunkLedger:
         )
 
     def finish(self, index: int, read: StagedRead) -> None:
-        """Note that a chunk's files are whole. Comes last, so what is noted can be trusted."""
+        """Record that a chunk's files are complete. Written last, so a recorded chunk is complete."""
         noted = {"arrived": _noted(read.arrived), "bad": read.bad and _noted(read.bad)}
         self._write(_chunk(index), {**noted, "tally": asdict(read.tally)})
 
     def finished(self, index: int) -> StagedRead | None:
-        """Return what a chunk became; None where it was not read to its end, or a file is gone or cut."""
+        """Return the result of a chunk; None if it was not read completely, or a file is missing or truncated."""
         noted = self._read(_chunk(index))
         if noted is None:
             return None
@@ -94,7 +94,7 @@ class ChunkLedger:
         return StagedRead(arrived, bad, Tally(**noted["tally"]))
 
     def clear(self) -> None:
-        """Forget everything, files included. Idempotent."""
+        """Delete all records and staged files. Idempotent."""
         if self.filesystem.get_file_info(self.folder).type == pafs.FileType.Directory:
             self.filesystem.delete_dir(self.folder)
 

@@ -9,7 +9,7 @@ from ingestion.contracts.model import DUPLICATE_RULE, Contract, Mode, QualityChe
 from ingestion.extract.split import Tally
 
 MIN_ROWS_TO_JUDGE = 20
-"""Below this many rows a percentage says nothing: 1 bad row of 2 is no reason to stop a table."""
+"""Percent checks are not evaluated below this many rows: 1 bad row of 2 is no reason to stop a load."""
 
 _COMPARISONS = {
     "mustBe": operator.eq,
@@ -23,7 +23,7 @@ _COMPARISONS = {
 
 @dataclass(frozen=True, slots=True)
 class QualityOutcome:
-    """One check's end. `found` is the measured number, in the check's unit; None if it was not run."""
+    """The outcome of one check. `found` is the measured number, in the check's unit; None if it was not run."""
 
     check_id: str
     column: str | None

@@ -87,7 +87,7 @@ def _judge_watermark(
 
 
 def _misfits(column: Column, batch: pa.RecordBatch) -> pa.Array | None:
-    """Return where the source's value does not fit the column's type, None where all fit."""
+    """Return where the source's value does not fit the column's type; None if all values fit."""
     at = batch.schema.get_field_index(RAW_PREFIX + column.name)
     if at < 0:
         return None
@@ -97,9 +97,9 @@ def _misfits(column: Column, batch: pa.RecordBatch) -> pa.Array | None:
 
 def count_breaches(column: Column, check: QualityCheck, values: pa.Array) -> int | None:
     """
-    Count the values of a batch that a check over the whole load is about; None for metrics that a batch cannot show.
+    Count the values of a batch for a check over the whole load; None for metrics that need more than one batch.
 
-    A null is neither valid nor invalid; it is missing, as are the values that the check names so.
+    A null is neither valid nor invalid: it is missing, as are the check's `missing_values`.
     """
     if check.metric == "nullValues":
         return int(values.null_count)
@@ -116,7 +116,7 @@ def count_breaches(column: Column, check: QualityCheck, values: pa.Array) -> int
 
 
 def _broken(column: Column, rule: Rule, values: pa.Array) -> pa.Array | None:
-    """Return true where a value breaks the rule, None where surely none does."""
+    """Return true where a value breaks the rule; None if certainly no value does."""
     if rule.kind == "required":
         return pc.is_null(values) if values.null_count else None
     if rule.kind == "enum":

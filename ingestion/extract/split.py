@@ -17,8 +17,8 @@ class Split:
     """
     `good` holds the contract's columns only, `bad` those and the raw columns.
 
-    `breaks` stands beside `bad`, one text per row: `column:rule` in contract order, joined by `; `.
-    `is_good` has one boolean per row that came in.
+    `breaks` has one text per row of `bad`: `column:rule` in contract order, joined by `; `.
+    `is_good` has one boolean per input row.
     """
 
     good: pa.RecordBatch
@@ -29,7 +29,7 @@ class Split:
 
 @dataclass(slots=True)
 class Tally:
-    """What the batches of one read added up to. `broken` counts rows per `column:rule`, `breaches` values per check."""
+    """Totals over the batches of one read. `broken` counts rows per `column:rule`, `breaches` values per check."""
 
     read: int = 0
     good: int = 0
@@ -38,7 +38,7 @@ class Tally:
     breaches: dict[str, int] = field(default_factory=dict)
 
     def add(self, other: Tally) -> None:
-        """Count what another read came to."""
+        """Add the totals of another read."""
         self.read += other.read
         self.good += other.good
         self.bad += other.bad
@@ -49,7 +49,7 @@ class Tally:
 
 def split(contract: Contract, batch: pa.RecordBatch, tally: Tally, *, future: str | None = None) -> Split:
     """
-    Judge every row of a batch and add it to the tally.
+    Check every row of a batch and add it to the tally.
 
     Raises:
         IntegrityError: the batch does not have the promised types, or is corrupt.

@@ -1,7 +1,7 @@
-"""Arithmetic on watermarks, in the source's own precision, never through a lossy type.
+"""Arithmetic on watermarks in the source's own precision, without lossy types.
 
 Watermarks are texts (see `ingestion.contracts.window.Window`). A moment keeps all its fractional
-digits; where only part of them can be computed with, the result is rounded to the safe side.
+digits. If only some of them can be used in a computation, the result is rounded to the safe side.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ class WindowPlan:
     """
     What one load reads of an incremental table.
 
-    `window` already reaches back by the overlap. `next_low` is the watermark to commit: the
-    exclusive end of what the lake then holds. Rows at or above `future` have a clock ahead of
-    the source's own by more than the contract tolerates; None where the watermark is no moment.
+    `window` already includes the overlap. `next_low` is the watermark to commit: the
+    exclusive end of what the lake then holds. Rows at or above `future` are ahead of the source's
+    clock by more than the contract tolerates; None if the watermark is not a moment.
     """
 
     window: Window
@@ -38,9 +38,10 @@ def plan_window(
     Plan the next window from the committed watermark up to the fixed point.
 
     `highest` is the source's highest watermark below `future_limit`. The watermark never moves
-    back, and never beyond the source's clock: a row stamped within the tolerated future is
-    loaded, and read once more when its time has come. Where the contract cuts it, it ends with
-    a whole microsecond, so that source and lake are bounded alike; the overlap reads ties again.
+    back, and never beyond the source's clock: a row within the tolerated future is loaded now and
+    read again when the clock has reached its watermark. If the contract truncates the watermark, the
+    window ends at a whole microsecond, so that source and lake have the same bound; the overlap
+    reads rows with equal watermarks again.
     """
     future = future_limit(contract, fixed_point)
     low = None if committed is None else minus(contract, committed, contract.overlap)
@@ -57,7 +58,7 @@ def future_limit(contract: Contract, fixed_point: FixedPoint) -> str | None:
     """
     Return the first watermark that is too far ahead of the source's clock, None for plain numbers.
 
-    A wall clock that daylight saving shows twice is ahead only if the earlier of its instants is.
+    A wall clock time that daylight saving repeats is ahead only if the earlier of its instants is.
     """
     if not is_moment(contract):
         return None
@@ -68,7 +69,7 @@ def future_limit(contract: Contract, fixed_point: FixedPoint) -> str | None:
 
 
 def clock_text(contract: Contract, moment: datetime) -> str | None:
-    """Return a UTC moment as this contract's watermark would spell it; None for plain numbers."""
+    """Return a UTC moment in the text form of this contract's watermark; None for plain numbers."""
     if not is_moment(contract):
         return None
     wall = _wall_clock(contract, moment)
@@ -78,13 +79,13 @@ def clock_text(contract: Contract, moment: datetime) -> str | None:
 
 
 def is_moment(contract: Contract) -> bool:
-    """Tell whether the watermark is a date or a timestamp (else a whole number)."""
+    """Return whether the watermark is a date or a timestamp (else a whole number)."""
     type_ = _watermark_type(contract)
     return bool(pa.types.is_timestamp(type_) or pa.types.is_date(type_))
 
 
 def minus(contract: Contract, text: str, overlap: timedelta) -> str:
-    """Return the watermark `overlap` earlier, rounded down. Numbers have no overlap in time: unchanged."""
+    """Return the watermark `overlap` earlier, rounded down. Numbers are returned unchanged."""
     type_ = _watermark_type(contract)
     if pa.types.is_date(type_):
         days = -(-overlap // timedelta(days=1)) if overlap else 0
@@ -115,7 +116,7 @@ def successor(contract: Contract, text: str) -> str:
 
 
 def _as_kept(contract: Contract, text: str) -> str:
-    """Return a watermark as the lake keeps it: cut to microseconds where the contract says so."""
+    """Return a watermark as the lake stores it: truncated to microseconds if the contract says so."""
     if not contract.column(contract.watermark or "").truncate:
         return text
     return _split_fraction(text)[0].isoformat(sep=" ", timespec="microseconds")
@@ -134,7 +135,7 @@ def order(contract: Contract, text: str) -> tuple[int, ...]:
 
 
 def _split_fraction(text: str) -> tuple[datetime, str]:
-    """Return the moment cut to the microsecond (zone dropped: zoned texts are UTC) and the digits beyond."""
+    """Return the moment truncated to microseconds (without zone: zoned texts are UTC) and the remaining digits."""
     whole, _, fraction = text.strip().removesuffix("+00").removesuffix("Z").partition(".")
     digits = fraction.removesuffix("+00:00")
     moment = datetime.fromisoformat(whole.replace("T", " ").removesuffix("+00:00"))
@@ -148,13 +149,13 @@ def _wall_clock(contract: Contract, moment: datetime) -> datetime:
 
 
 def _end_of_repetition(contract: Contract, moment: datetime) -> datetime:
-    """Return the wall clock at a moment; where it shows times for the second time, the end of those times."""
+    """Return the wall clock at a moment; within a repeated hour, the end of the repetition."""
     wall = _wall_clock(contract, moment)
     zone = ZoneInfo(contract.timezone)
     first, second = (wall.replace(tzinfo=zone, fold=fold).astimezone(UTC) for fold in (0, 1))
     if not first < second == moment:
         return wall
-    low, high = first, second  # the clock went back between them
+    low, high = first, second  # the clock was set back between them
     while high - low > timedelta(microseconds=1):
         middle = low + (high - low) / 2
         has_gone_back = _wall_clock(contract, middle) - _wall_clock(contract, low) != middle - low
@@ -167,7 +168,7 @@ def _watermark_type(contract: Contract) -> pa.DataType:
 
 
 def hours_between(contract: Contract, earlier: str, later: str) -> float:
-    """Return the hours from one watermark to another, negative if they stand the other way round."""
+    """Return the hours from one watermark to another; negative if the second is earlier."""
     if pa.types.is_date(_watermark_type(contract)):
         return 24.0 * (date.fromisoformat(later) - date.fromisoformat(earlier)).days
     return (_split_fraction(later)[0] - _split_fraction(earlier)[0]).total_seconds() / 3600

@@ -1,6 +1,6 @@
 """SQL over one table at fixed Delta versions: what loads and gap checks compare source rows with.
 
-Statements are written in DuckDB's words; the workbench on Spark (`ingestion.bronze.workbench.spark`) translates.
+Statements are written in DuckDB's SQL; the workbench on Spark (`ingestion.bronze.workbench.spark`) translates them.
 """
 
 from __future__ import annotations
@@ -29,22 +29,22 @@ BATCH_VALUES = 32 * BATCH_ROWS
 
 
 class Bench(Protocol):
-    """What a batch asks. The views `bronze`, `quarantine` and `events` are there from the start."""
+    """The operations that a batch needs. The views `bronze`, `quarantine` and `events` exist from the start."""
 
     def staged(self, name: str, paths: Sequence[str]) -> None:
-        """Make or replace the view of staged files, by their paths on the lake's file system."""
+        """Create or replace the view of staged files, given their paths on the lake's file system."""
         ...
 
     def define(self, name: str, query: str) -> None:
-        """Make or replace a view. What it speaks of is looked up when it is asked."""
+        """Create or replace a view. Names in it are resolved when it is queried."""
         ...
 
     def table(self, name: str, query: str) -> None:
-        """Compute a query now and keep its rows under a name, in place of what bore it."""
+        """Run a query now and keep its rows under a name. Replaces a relation of that name."""
         ...
 
     def step(self, name: str, query: str) -> None:
-        """Name a query that a later one speaks of; where memory is bounded it is computed now, by itself."""
+        """Name a query for later queries. An engine with bounded memory runs it now, separately."""
         ...
 
     def scalar(self, query: str) -> int:
@@ -62,7 +62,7 @@ class Bench(Protocol):
         ...
 
     def partitioned(self, table: BronzeTable, query: str) -> list[StagedFile] | None:
-        """Write Bronze rows into files of one partition each; None where the engine's commit does that itself."""
+        """Write Bronze rows to files of one partition each; None if the engine's commit does so."""
         ...
 
 
@@ -71,7 +71,7 @@ class Workbench:
     """
     DuckDB in this process: a connection with the views, and a local folder that goes with it.
 
-    What exceeds the memory limit spills to that folder.
+    Data that exceeds the memory limit spills to that folder.
     """
 
     connection: duck.Connection
@@ -85,7 +85,7 @@ class Workbench:
         self.connection.execute(f"create or replace view {name} as {query}")
 
     def view(self, name: str, locations: Sequence[str]) -> None:
-        """Make or replace the view of Parquet files."""
+        """Create or replace the view of Parquet files."""
         files = ", ".join(duck.literal(location) for location in locations)
         self.connection.execute(f"create or replace view {name} as select * from read_parquet([{files}])")
 
@@ -103,7 +103,7 @@ class Workbench:
         return self.connection.execute(query).to_arrow_table()
 
     def keep(self, name: str, query: str) -> None:
-        """Write a query's rows to a file of the local folder, and make its view."""
+        """Write a query's rows to a file in the local folder and create a view of it."""
         rows = self._stream(query)
         with ParquetStage(pafs.LocalFileSystem(), str(self.folder / f"{name}.parquet"), rows.schema) as stage:
             stage.write_all(rows)
@@ -114,7 +114,7 @@ class Workbench:
         return reader if reader.schema.equals(schema) else reader.cast(schema)
 
     def _stream(self, query: str) -> pa.RecordBatchReader:
-        """Run a query and stream its rows, wide ones in small batches."""
+        """Run a query and stream its rows; wide rows come in small batches."""
         found = self.connection.execute(query)
         rows = min(BATCH_ROWS, BATCH_VALUES // max(1, len(found.description or ())))
         return found.to_arrow_reader(max(VECTOR_ROWS, rows))
@@ -130,7 +130,7 @@ class Workbench:
 
 @contextmanager
 def open_bench(table: BronzeTable, state: BronzeState, *, memory_limit: str) -> Iterator[Bench]:
-    """Open the workbench of the table's engine at the versions of `state`."""
+    """Open the workbench of the table's engine at the Delta versions of `state`."""
     if table.engine.name == "spark":
         from ingestion.bronze.workbench.spark import open_spark_workbench  # noqa: PLC0415 - the embedded needs none
 
@@ -143,7 +143,7 @@ def open_bench(table: BronzeTable, state: BronzeState, *, memory_limit: str) -> 
 
 @contextmanager
 def open_workbench(table: BronzeTable, state: BronzeState, *, memory_limit: str) -> Iterator[Workbench]:
-    """Open a workbench at the versions of `state`; its folder is swept away at the end."""
+    """Open a workbench at the Delta versions of `state`; its folder is deleted at the end."""
     columns = len(bronze_schema(table.contract))
     with (
         scratch.folder("bench") as folder,

@@ -1,4 +1,4 @@
-"""The workbench on Spark: the same statements over tables that no single machine could compare."""
+"""The workbench on Spark: the same statements for tables that are too large for one machine."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ _WORDS = (
 
 
 def translated(query: str) -> str:
-    """Return a statement of `ingestion.bronze` in Spark's words. What stands in quotes means what it meant."""
+    """Translate a statement of `ingestion.bronze` to Spark's SQL. Quoted names and texts keep their meaning."""
     pieces = _QUOTED.split(query)
     for index, piece in enumerate(pieces):
         if piece.startswith("'"):
@@ -124,7 +124,7 @@ class SparkWorkbench:
 
 @contextmanager
 def open_spark_workbench(table: BronzeTable, state: BronzeState) -> Iterator[SparkWorkbench]:
-    """Open a workbench at the versions of `state`; its folder is swept away at the end."""
+    """Open a workbench at the Delta versions of `state`; its folder is deleted at the end."""
     lake = table.lake
     session = prepare(open_session(root=lake.root, storage_options=lake.storage_options).newSession())
     for name, value in DIALECT.items():
@@ -144,7 +144,7 @@ def open_spark_workbench(table: BronzeTable, state: BronzeState) -> Iterator[Spa
 
 
 def _create_events_view(bench: SparkWorkbench, table: BronzeTable, state: BronzeState) -> None:
-    """Make the view `events` over `bronze`, through the checkpoint where Bronze still has the rows it was made of."""
+    """Create the view `events` over `bronze`. Uses the checkpoint if Bronze still has the rows it was made of."""
     events = bench.session.table("bronze")
     known = find_checkpoint(table.lake.filesystem, table.checkpoint_folder, up_to=state.batch)
     if known is not None:
