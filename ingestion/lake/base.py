@@ -1,4 +1,4 @@
-"""What the product asks of an engine that writes Delta. Implemented by `delta_rs` and `spark`."""
+"""The interface of an engine that writes Delta. Implemented by `delta_rs` and `spark`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ WRITER_FEATURES = frozenset({"appendOnly", "invariants", "checkConstraints", "ch
 READER_FEATURES = frozenset({"timestampNtz"})
 OP = "_op"
 INDEXED, APPEND_ONLY = "delta.dataSkippingStatsColumns", "delta.appendOnly"
-LOG_RETENTION = "interval 3650 days"  # commit metadata holds the watermarks; clean-up would take them away
+LOG_RETENTION = "interval 3650 days"  # commit metadata holds the watermarks, which log clean-up would delete
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,7 @@ class Commit:
     """
     What goes into the commit beside the rows.
 
-    `version` numbers grow within `app_id`; a version that the table already has is never
+    `version` numbers increase within `app_id`; a version that the table already has is never
     applied again. None commits without an application transaction. `metadata` becomes JSON
     under `userMetadata`: counts, window, fixed point; never a row value or a secret.
     """
@@ -52,7 +52,7 @@ class StagedFile:
 
 @dataclass(frozen=True, slots=True)
 class LiveFile:
-    """A Parquet file that a version of a table consists of. `rows` is None where the log does not tell."""
+    """A Parquet file that a version of a table consists of. `rows` is None if the log does not say."""
 
     path: str
     rows: int | None
@@ -61,13 +61,13 @@ class LiveFile:
 
     @property
     def name(self) -> str:
-        """The last part of the path. Unique in a table, and the same however a reader spells the folders."""
+        """The last part of the path. Unique in a table, and independent of how a reader writes the folders."""
         return self.path.rsplit("/", 1)[-1]
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """One version of a table: its columns, what carries statistics (`indexed`), and the files of its rows."""
+    """One version of a table: its columns, those with statistics (`indexed`), and its data files."""
 
     uri: str
     version: int
@@ -90,7 +90,7 @@ class Engine(Protocol):
     """Creates, commits, merges and reads Delta tables. Every write is one commit or none."""
 
     name: str
-    """embedded or spark: what else a load does where this engine writes."""
+    """embedded or spark; other parts of a load depend on it."""
 
     def exists(self, uri: str) -> bool: ...
 
@@ -99,11 +99,11 @@ class Engine(Protocol):
     def schema(self, uri: str) -> pa.Schema: ...
 
     def tip(self, uri: str, app_id: str) -> Tip:
-        """Return what stands at one version, by reading the log once."""
+        """Return the newest version, batch and properties from a single read of the log."""
         ...
 
     def last_metadata(self, uri: str, app_id: str) -> dict[str, Any] | None:
-        """Return the JSON of the newest commit of `app_id` that the log still holds."""
+        """Return the JSON metadata of the newest commit of `app_id` that the log still holds."""
         ...
 
     def create(
@@ -135,13 +135,13 @@ class Engine(Protocol):
         Commit staged files at most once.
 
         Returns the new table version, None if the table already had this commit's version.
-        Raises ConcurrentWriteError if somebody else committed the same application id meanwhile, or gave a column of
-        `schema`, which is that of the files, another type.
+        Raises ConcurrentWriteError if another writer committed the same application id meanwhile, or changed the type
+        of a column of `schema` (the schema of the files).
         """
         ...
 
     def append(self, uri: str, rows: pa.Table, *, commit: Commit | None = None) -> None:
-        """Append a small table, as ledgers do."""
+        """Append a small table, e.g. ledger rows."""
         ...
 
     def snapshot(self, uri: str, *, expected_version: int) -> Snapshot:
@@ -164,8 +164,8 @@ class Engine(Protocol):
         """
         Apply a difference in one commit: I inserts, U updates or inserts, D deletes the row of that key.
 
-        The letter stands in the column `op`, which is not stored. Only files that hold a changed row are
-        written anew. Returns the new version, None (no commit) for an empty difference. Raises
+        The letter is in the column `op`, which is not stored. Only files with a changed row are
+        rewritten. Returns the new version, None (no commit) for an empty difference. Raises
         ConcurrentWriteError unless the table is still at `expected_version`, IntegrityError if a
         key comes twice.
         """
@@ -176,26 +176,26 @@ class Engine(Protocol):
         Give columns other types: the same rows in new files, then the new schema.
 
         Returns how many values of which columns do not become their new type exactly; only where that is empty
-        anything was committed. One commit swaps all files, batches and application transactions stay. An append-only
-        table gets its schema by a second commit: in between it reads as before, and the next call does the rest.
-        Raises ConcurrentWriteError if anybody committed meanwhile, IntegrityError unless counts and hashes agree.
+        anything was committed. One commit swaps all files; batches and application transactions stay. An append-only
+        table gets its schema in a second commit. Between the two it reads as before, and the next call completes it.
+        Raises ConcurrentWriteError if another writer committed meanwhile, IntegrityError unless counts and hashes agree.
         """
         ...
 
     def compact(self, uri: str, *, order_by: Sequence[str] = ()) -> int:
         """
-        Put the rows of small files into few, sorted by `order_by`; the table's rows stay what they are.
+        Combine small files into few, sorted by `order_by`. The table's rows do not change.
 
-        Returns how many files were replaced; 0 (no commit) where there are not enough small ones. Raises
-        ConcurrentWriteError if anybody committed meanwhile, so that twins cannot double a row.
+        Returns how many files were replaced; 0 (no commit) if there are not enough small ones. Raises
+        ConcurrentWriteError if another writer committed meanwhile, so that two compactions cannot double a row.
         """
         ...
 
     def vacuum(self, uri: str, *, keep: timedelta) -> int:
         """
-        Delete the files that no version of the last `keep` names, those of attempts never committed included.
+        Delete the files that no version within the last `keep` refers to, including those never committed.
 
-        Returns how many. Older versions can no longer be read, the newest is left alone.
+        Returns how many were deleted. Older versions can no longer be read; the newest is not changed.
         """
         ...
 
@@ -229,8 +229,8 @@ class FileEngine(Engine, Protocol):
         """
         Swap files in one commit; the rest of the table is left alone. Returns the new version.
 
-        `rearranges` promises the same rows in other files: append-only tables allow no other swap.
-        Raises ConcurrentWriteError if anybody committed anything after `expected_version`.
+        `rearranges` declares that the new files hold the same rows: append-only tables allow only this.
+        Raises ConcurrentWriteError if any commit was made after `expected_version`.
         """
         ...
 
@@ -242,7 +242,7 @@ def table_properties(
     unindexed: Sequence[str] = (),
     partition_by: Sequence[str] = (),
 ) -> dict[str, str]:
-    """Return what every table of ours is created with. Columns in `unindexed` and partitions get no statistics."""
+    """Return the properties of a new table. Columns in `unindexed` and partition columns get no statistics."""
     properties = {
         INDEXED: ",".join(indexed_columns(schema, (*unindexed, *partition_by))),
         "delta.logRetentionDuration": LOG_RETENTION,
@@ -261,7 +261,7 @@ def lost_race(uri: str) -> ConcurrentWriteError:
 
 
 def check_types(uri: str, found: pa.Schema, files: pa.Schema | None) -> None:
-    """Raise ConcurrentWriteError where a table types a column other than the files that are to be added to it."""
+    """Raise ConcurrentWriteError if a column has another type in the table than in the files to be added."""
     types = dict(zip(found.names, found.types, strict=True))
     changed = [field.name for field in files or () if types.get(field.name, field.type) != field.type]
     if changed:
@@ -283,7 +283,7 @@ def check_features(uri: str, readers: Sequence[str], writers: Sequence[str]) -> 
 
 
 def check_partition(uri: str, partition_by: Sequence[str], files: Sequence[StagedFile]) -> None:
-    """Raise IntegrityError unless every file tells its value of every partition column: Delta would read a null."""
+    """Raise IntegrityError unless every file states its value of every partition column, else Delta reads a null."""
     if any({*file.partition_values} != {*partition_by} for file in files):
         raise IntegrityError(
             f"{uri}: promised files that hold one value of {', '.join(partition_by) or 'no column'} each, found one "
@@ -292,7 +292,7 @@ def check_partition(uri: str, partition_by: Sequence[str], files: Sequence[Stage
 
 
 def newest_metadata(history: Sequence[Mapping[str, Any]], app_id: str) -> dict[str, Any] | None:
-    """Return the metadata that `app_id` gave its newest commit in `history`, newest first; None where there is none."""
+    """Return the metadata of the newest commit of `app_id` in `history` (newest first); None if there is none."""
     for entry in history:
         try:
             found = json.loads(entry.get(METADATA_KEY) or "null")

@@ -1,7 +1,7 @@
-"""The errors that a damaged table ends in: what is wrong, and what is safe to do, which differs by layer.
+"""The errors for damaged tables: what is wrong, and which step is safe, by layer.
 
-No advice here deletes anything. Bronze, quarantine and ledger hold what is nowhere else; Silver, Gold and audit are made
-of them and can be made again.
+No advice here deletes anything. Bronze, quarantine and ledger hold data that exists nowhere else. Silver, Gold and audit
+are built from them and can be rebuilt.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def lost_data(uri: str, finding: str) -> LakeError:
 
 
 def way_out(uri: str) -> str:
-    """Say how to heal a damaged log without losing more than was torn."""
+    """Return advice on repairing a damaged log without losing more than the torn commits."""
     layer = _layer(uri)
     if layer in DERIVED_LAYERS:
         return f"Run `{MEND}`, then `lakehouse build`: the table is made of Bronze and the ledger, so nothing is lost."
@@ -41,7 +41,7 @@ def way_out(uri: str) -> str:
 
 
 def way_back(uri: str) -> str:
-    """Say how to get a lost data file back."""
+    """Return advice on restoring a lost data file."""
     layer = _layer(uri)
     if layer in DERIVED_LAYERS:
         return (

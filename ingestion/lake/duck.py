@@ -40,10 +40,10 @@ __all__ = [
 ]
 
 logger = logging.getLogger("lakehouse")
-UNREADABLE = (duckdb.IOException, duckdb.InvalidInputException)  # what a missing, cut or damaged file ends in
+UNREADABLE = (duckdb.IOException, duckdb.InvalidInputException)  # the errors of a missing, truncated or damaged file
 UNSIGNED = "allow_unsigned_extensions"
 COLUMN_BYTES = 256 * 1024
-"""What one thread holds per column of a wide table, whatever the rows: vectors of 2,048 values and a Parquet page."""
+"""Memory per thread and column of a wide table, for any number of rows: vectors of 2,048 values, a Parquet page."""
 
 
 def connect(
@@ -57,12 +57,12 @@ def connect(
     """
     Return an in-memory connection that can read Delta; with a lake, its tables are views.
 
-    Without one, `at` is any URI in the storage that it is to reach. Session time zone is UTC. `memory_limit` is
-    DuckDB's (e.g. "400MB"); what exceeds it spills to the folder `spill`. Beside a table of so many `columns` there
-    are no more threads than that memory has room for.
+    Without a lake, `at` is any URI in the storage to be read. The session time zone is UTC. `memory_limit` is
+    DuckDB's (e.g. "400MB"); data that exceeds it spills to the folder `spill`. The number of threads is limited so that
+    a table with that many `columns` fits the memory.
     """
-    connection = duckdb.connect(":memory:", config={UNSIGNED: True})  # `_verify` has looked at the signature
-    connection.execute("set enable_progress_bar = false")  # it takes a spawned process for a shell
+    connection = duckdb.connect(":memory:", config={UNSIGNED: True})  # `_verify` has checked the signature
+    connection.execute("set enable_progress_bar = false")  # DuckDB treats a spawned process as a shell
     if memory_limit is not None:
         connection.execute(f"set memory_limit = {literal(memory_limit)}")
         bound_threads(connection, columns)
@@ -78,7 +78,7 @@ def connect(
 
 
 def bound_threads(connection: Connection, columns: int) -> None:
-    """Let as many threads work as fit the memory limit; a thread's own memory cannot be spilled."""
+    """Limit the threads to those that fit the memory limit; a thread's own memory cannot be spilled."""
     if columns:
         connection.execute(
             "set threads = greatest(1, least(current_setting('threads'), "
@@ -103,7 +103,7 @@ def prepare(connection: Connection, lake: Lake, layers: Collection[str] = LAYERS
     """
     Load the delta extension and (re)create the schemas and one view per table of some layers. Idempotent.
 
-    A table that cannot be opened gets no view, and a warning: the others can be read all the same.
+    A table that cannot be opened gets a warning and no view; the others can still be read.
     """
     load_extension(connection, "delta")
     reach(connection, lake.root)
@@ -122,9 +122,9 @@ def prepare(connection: Connection, lake: Lake, layers: Collection[str] = LAYERS
 
 def reach(connection: Connection, uri: str) -> None:
     """
-    Let a connection and its cursors reach the storage of a URI; a local path needs nothing. Idempotent.
+    Give a connection and its cursors access to the storage of a URI; a local path needs none. Idempotent.
 
-    Raises ConfigurationError, LakeError where the login cannot be found. No message repeats DuckDB's words.
+    Raises ConfigurationError, LakeError if no login is found. No message repeats DuckDB's text.
     """
     if not is_remote(uri):
         return
@@ -147,7 +147,7 @@ def register(connection: Connection, schema: str, name: str, uri: str, version: 
 
 
 def _attached(connection: Connection, uri: str, version: int | None) -> str:
-    """Return a table that reads its Delta log once per connection; a scan does at each mention, file by file."""
+    """Return an attached table. It reads its Delta log once per connection; a scan reads it for each reference."""
     name = identifier(f"lake_{uuid.uuid4().hex}")
     pinned = "" if version is None else f", version {int(version)}"
     connection.execute(f"attach {literal(location(uri))} as {name} (type delta, pin_snapshot{pinned})")
@@ -181,6 +181,6 @@ def load_extension(connection: Connection, name: str) -> None:
 
 @cache
 def _verify(file: Path) -> None:
-    """Check an extension's signature, as DuckDB does on each load: a third of a second for 80 MB."""
+    """Check an extension's signature, as DuckDB does on each load. Takes 0.3 s for 80 MB."""
     with duckdb.connect(":memory:") as judge:
         judge.execute(f"load {literal(os.fspath(file))}")

@@ -1,9 +1,8 @@
 """
 The floats that the lake holds: one zero and one NaN.
 
-IEEE 754 has two zeros, which compare as equal, and many NaNs. Parquet writers, bloom filters and hashes tell them apart,
-or merge them, each in its own way; see docs/decisions/0015. So whatever writes a file of the lake writes 0.0 for -0.0,
-and one NaN (the quiet one, positive, without payload) for any other. All other values keep every bit.
+IEEE 754 has two zeros, which compare as equal, and many NaNs. Parquet writers, bloom filters and hashes differ in whether
+they distinguish them; see docs/decisions/0015. So every writer of a lake file writes 0.0 for -0.0, and one NaN (the quiet one, positive, without payload) for any other. All other values keep every bit.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ import pyarrow.compute as pc
 
 
 def canonical_floats(batch: pa.RecordBatch) -> pa.RecordBatch:
-    """Return the batch with one zero and one NaN in its float columns; without any, the batch itself."""
+    """Return the batch with one zero and one NaN in its float columns; the batch itself if it has no such column."""
     for index, field in enumerate(batch.schema):
         if pa.types.is_floating(field.type):
             batch = batch.set_column(index, field, _canonical(batch.column(index)))

@@ -1,4 +1,4 @@
-"""Where every table of the lake lies, and the marker that says the folder is ours.
+"""The path of every table of the lake, and the marker file that identifies a lake.
 
 <root>/_lakehouse.json            marker with the format version
 <root>/bronze/<system>/<entity>   and quarantine/ likewise
@@ -43,7 +43,7 @@ class Lake:
     """
     One root folder or bucket. `root` is an absolute local path or a URI without trailing slash.
 
-    `storage_options` are what delta-rs needs to reach it, and hold secrets.
+    `storage_options` are delta-rs's options for access and hold secrets.
     """
 
     root: str
@@ -71,7 +71,7 @@ class Lake:
         return self.path(uri.removeprefix(self.root).lstrip("/"))
 
     def location(self, path: str) -> str:
-        """Return what DuckDB calls a path on `filesystem`: the path itself, or a URI."""
+        """Return a path on `filesystem` in the form that DuckDB reads: the path itself, or a URI."""
         return location(self.root) + path.removeprefix(self._resolved[1])
 
     def tables(self) -> list[LakeTable]:
@@ -79,7 +79,7 @@ class Lake:
         return [table for table in self.table_folders() if self._is_delta(table.uri)]
 
     def table_folders(self) -> list[LakeTable]:
-        """Return every folder that is a table's, whether or not it holds a Delta log."""
+        """Return every table folder, with or without a Delta log."""
         found = []
         for layer in TWO_LEVEL_LAYERS:
             for system in self._folders(layer):
@@ -103,9 +103,9 @@ class Lake:
 
 def lake_at(root: str | Path) -> Lake:
     """
-    Return the lake at a local path or URI without looking at it.
+    Return the lake at a local path or URI without accessing it.
 
-    Raises ConfigurationError for a login cut short, and for a name that DuckDB, delta-rs or Arrow would take for another.
+    Raises ConfigurationError for an incomplete login, and for a name that DuckDB, delta-rs or Arrow would misread.
     """
     text = str(root).rstrip("/")
     if text.startswith("file://"):
@@ -119,7 +119,7 @@ def lake_at(root: str | Path) -> Lake:
 
 
 def _check_name(root: str) -> None:
-    """Raise ConfigurationError for characters that a library takes for a pattern, an escape or the end of a path."""
+    """Raise ConfigurationError for characters that a library reads as a pattern, an escape or the end of a path."""
     found = sorted({character for character in root if character in _UNUSABLE or not character.isprintable()})
     if found:
         raise ConfigurationError(
@@ -151,7 +151,7 @@ def create_lake(root: str | Path) -> Lake:
     """
     Return the lake at `root`, writing the marker if the folder is new or empty. Idempotent.
 
-    A bucket is never made: how it is kept is not ours to decide.
+    A bucket is never created, because its settings are the operator's decision.
 
     Raises:
         LakeError: the folder holds files of somebody else, or a newer format; or no bucket, or no access.
@@ -164,7 +164,7 @@ def create_lake(root: str | Path) -> Lake:
         _check_bucket(lake)
         inside = lake.filesystem.get_file_info(pafs.FileSelector(lake.path(), allow_not_found=True))
         others = [info.base_name for info in inside if not info.base_name.startswith(MARKER)]
-        if others and _read_marker(lake) is None:  # else another process has just made it
+        if others and _read_marker(lake) is None:  # else another process has just created it
             raise _not_ours(lake, others)
         make_folder(lake.filesystem, lake.path())
         write_marker(lake)
@@ -172,7 +172,7 @@ def create_lake(root: str | Path) -> Lake:
 
 
 def write_marker(lake: Lake) -> None:
-    """Write the marker, at once or not at all; object stores do so by themselves."""
+    """Write the marker atomically; object stores do so by themselves."""
     path = lake.path(MARKER) if is_remote(lake.root) else lake.path(f"{MARKER}.{uuid.uuid4().hex}.new")
     with lake.filesystem.open_output_stream(path) as stream:
         stream.write(json.dumps({"format": FORMAT_VERSION}).encode())
@@ -181,7 +181,7 @@ def write_marker(lake: Lake) -> None:
 
 
 def mend_marker(lake: Lake) -> None:
-    """Write the marker again where the tables of a lake lie without one. Raises LakeError where there are none."""
+    """Write the marker again if the folder has a lake's tables but no marker. Raises LakeError if it has none."""
     if _read_marker(lake, or_empty=True) is not None:
         return
     if not lake.tables():
@@ -206,20 +206,20 @@ def _not_ours(lake: Lake, others: Sequence[str]) -> LakeError:
 
 
 def _check_bucket(lake: Lake) -> None:
-    """Raise LakeError where the bucket itself is missing: its files are then only "not found"."""
+    """Raise LakeError if the bucket itself is missing, which otherwise looks like missing files."""
     if not is_remote(lake.root):
         return
     try:
         with reaching(lake.root):
             found = lake.filesystem.get_file_info(lake.path().split("/", 1)[0])
     except LakeError:
-        return  # a login for one prefix may see that and not the bucket
+        return  # a login for one prefix may have no right to list the bucket
     if found.type == pafs.FileType.NotFound:
         raise missing(lake.root)
 
 
 def _read_marker(lake: Lake, *, or_empty: bool = False) -> int | None:
-    """Return the format version, None where there is no marker or (`or_empty`) one that nothing was written to."""
+    """Return the format version; None if there is no marker or (`or_empty`) an empty one."""
     info = lake.filesystem.get_file_info(lake.path(MARKER))
     if info.type == pafs.FileType.NotFound or (or_empty and info.size == 0):
         return None

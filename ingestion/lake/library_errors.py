@@ -1,7 +1,7 @@
-"""What an error of a library that we call means to whoever reads it. Pure; told by class, and imports no library.
+"""Translates errors of the libraries into our errors, by the name of their class. Pure; imports no library.
 
-Texts of DuckDB, Arrow, delta-rs and the drivers may quote row values and statements: only their classes go on, and of
-a lack of memory the sizes.
+Texts of DuckDB, Arrow, delta-rs and the drivers may quote row values and statements. So only the class is reported, and
+the sizes if memory ran out.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _LIBRARIES = {
     "_duckdb": "DuckDB",
     "pyarrow": "Arrow",
     "deltalake": "delta-rs",
-    "_internal": "delta-rs",  # where its Rust part says that it is
+    "_internal": "delta-rs",  # the module name that its Rust part reports
     "oracledb": "the driver of Oracle",
     "arrow_odbc": "the driver of SQL Server",
     "mssql_python": "the driver of SQL Server",
@@ -46,7 +46,7 @@ _DISK = re.compile(r"max_temp_directory_size|failed to offload")
 
 
 def library_error(subject: str, error: BaseException) -> LakehouseError | None:
-    """Return the error of ours that a library's error means in the work on a subject; None for other errors."""
+    """Return our error for a library's error in the work on a subject; None for other errors."""
     kind, text = type(error).__name__, str(error)
     library = _LIBRARIES.get(type(error).__module__.split(".")[0])
     if kind in _OF_MEMORY or (OUT_OF_MEMORY.search(text) and (library or isinstance(error, OSError))):

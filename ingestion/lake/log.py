@@ -1,8 +1,8 @@
 """A Delta log as files: which commits and checkpoints a table has, and whether a commit is whole.
 
-Delta readers take an empty commit, and one that was cut at the end of a line, for a whole one, and the next writer
-goes on after it: what it had brought would be gone without a word. Commits of ours can be told: what they
-were to hold stands in their first line, and their application transaction is their last.
+Delta readers accept an empty commit, and one that was truncated at the end of a line, as a complete one. The next
+writer continues after it, so its rows would be lost silently. Our own commits can be checked: their first line says
+what they contain, and their last line is the application transaction.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from ingestion.lake.storage.filesystem import open_files
 
 FOLDER = "_delta_log"
 HINT = "_last_checkpoint"
-METADATA_KEY = "userMetadata"  # the one key that Spark's writer option can set as well
-MENDED = "MEND"  # the operation of a commit that stands in the place of one that was set aside
+METADATA_KEY = "userMetadata"  # the only key that Spark's writer option can set too
+MENDED = "MEND"  # the operation of the commit that replaces one that was set aside
 _COMMIT = re.compile(r"(\d{20})\.json")
 _CHECKPOINT = re.compile(r"(\d{20})\.checkpoint(?:\..+)?\.parquet")
-_COUNTS = {  # what the writers call the number of their actions
+_COUNTS = {  # the writers' names for the number of their actions
     "add": ("num_added_files", "numAddedFiles", "numTargetFilesAdded", "numFiles"),
     "remove": ("num_removed_files", "numRemovedFiles", "numTargetFilesRemoved"),
 }
@@ -54,7 +54,7 @@ def commit_name(version: int) -> str:
 
 
 def read_log(uri: str) -> Log:
-    """List the log of a table; it is empty where there is none."""
+    """List the log files of a table; empty if there is no log."""
     filesystem, path = open_files(uri)
     folder = f"{path}/{FOLDER}"
     commits, checkpoints, has_hint = {}, {}, False
@@ -69,7 +69,7 @@ def read_log(uri: str) -> Log:
 
 
 def has_data_files(uri: str) -> bool:
-    """Tell whether a table's folder holds data files, whatever names them."""
+    """Return whether a table's folder holds data files, committed or not."""
     filesystem, folder = open_files(uri)
     inside = filesystem.get_file_info(pafs.FileSelector(folder, recursive=True, allow_not_found=True))
     return any(
@@ -79,25 +79,25 @@ def has_data_files(uri: str) -> bool:
 
 
 def check_has_no_past(uri: str) -> None:
-    """Raise LakeError where a table that is to be made holds data files: its log was lost, and with it nothing else."""
+    """Raise LakeError if the folder of a table to be created holds data files: only its log was lost."""
     if has_data_files(uri):
         raise torn_log(uri, "none, and data files that it must have named")
 
 
 def check_whole(uri: str, version: int) -> None:
-    """Raise LakeError if a table's newest commit is empty or cut where readers do not notice."""
+    """Raise LakeError if a table's newest commit is empty or truncated where readers do not notice."""
     filesystem, path = open_files(uri)
     try:
         with filesystem.open_input_stream(f"{path}/{FOLDER}/{commit_name(version)}") as stream:
             fault = fault_of(bytes(stream.readall()))
     except FileNotFoundError:
-        return  # cleaned up: a checkpoint has it
+        return  # deleted by log clean-up; a checkpoint has its content
     if fault is not None:
         raise torn_log(uri, f"commit {version} {fault}")
 
 
 def was_mended(uri: str, version: int) -> bool:
-    """Tell whether a version once held what a torn commit brought, and holds nothing of it now."""
+    """Return whether a version was a torn commit and has been replaced by an empty one."""
     filesystem, path = open_files(uri)
     try:
         with filesystem.open_input_stream(f"{path}/{FOLDER}/{commit_name(version)}") as stream:
@@ -107,7 +107,7 @@ def was_mended(uri: str, version: int) -> bool:
 
 
 def actions_of(text: bytes) -> list[dict[str, Any]]:
-    """Return the actions of a commit. Raises ValueError where it is cut."""
+    """Return the actions of a commit. Raises ValueError if it is truncated."""
     actions = [json.loads(line) for line in text.splitlines() if line.strip()]
     if not all(isinstance(action, dict) for action in actions):
         raise ValueError("an action is no object")
@@ -115,21 +115,21 @@ def actions_of(text: bytes) -> list[dict[str, Any]]:
 
 
 def fault_of(text: bytes) -> str | None:
-    """Return what is wrong with a commit's text, to follow its name; None where it is whole."""
+    """Return what is wrong with a commit's text, worded to follow its name; None if it is complete."""
     if not text.strip(b"\0 \r\n\t"):
         return "empty"
     try:
         actions = actions_of(text)
-    except ValueError:  # a cut can go through a letter, too
+    except ValueError:  # the truncation may split a character
         return "cut off"
     info: dict[str, Any] = next((action["commitInfo"] for action in actions if "commitInfo" in action), {})
     noted = _noted(info)
     found = {kind: sum(kind in action for action in actions) for kind in _COUNTS}
     metrics = info.get("operationMetrics") or {}
     promised = _promised(metrics)
-    if not str(info.get("engineInfo", "")).startswith("delta-rs"):  # Spark's counts may differ, but not from none
+    if not str(info.get("engineInfo", "")).startswith("delta-rs"):  # Spark's counts may differ, but a count above 0 needs an action
         if str(metrics.get("numOutputRows")) == "0":
-            promised.pop("add", None)  # it counts a file of no rows, and does not add it
+            promised.pop("add", None)  # it counts a file without rows, and does not add it
         return "cut off" if any(count and not found[kind] for kind, count in promised.items()) else None
     promised |= {kind: noted[name] for kind, name in _NOTED.items() if isinstance(noted.get(name), int)}
     lacks_end = noted.get("batch") is not None and not any("txn" in action for action in actions)
@@ -145,7 +145,7 @@ def _noted(info: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _promised(metrics: Mapping[str, Any]) -> dict[str, int]:
-    """Return how many actions of each kind a commit's own metrics tell."""
+    """Return how many actions of each kind a commit has according to its own metrics."""
     return {
         kind: int(metrics[name]) for kind, names in _COUNTS.items() for name in names if _is_count(metrics.get(name))
     }
@@ -156,7 +156,7 @@ def _is_count(value: object) -> bool:
 
 
 def live_paths(commits: Sequence[bytes]) -> dict[str, int | None]:
-    """Return the data files that a log's whole commits, oldest first, leave in a table, and the rows of each."""
+    """Return a table's data files after a log's complete commits (oldest first), and the rows of each."""
     live: dict[str, int | None] = {}
     for text in commits:
         for action in actions_of(text):

@@ -1,9 +1,9 @@
-"""The salt that keys the hashes of personal values in Gold, and the fingerprint by which a lake knows its own.
+"""The salt of the hashes of personal values in Gold, and the fingerprint that identifies a lake's salt.
 
-<root>/_mask_salt.json    a slow hash of the salt (scrypt) under a random nonce, and since when it is in use
+<root>/_mask_salt.json    a slow hash of the salt (scrypt) with a random nonce, and since when it is in use
 
-Without a secret salt anybody can hash a list of addresses and find them in Gold; under another salt no hash of today
-equals one of yesterday. The salt itself is never written.
+Without a secret salt anybody could hash a list of addresses and find them in Gold. With another salt, new hashes would
+not match older ones. The salt itself is never written.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _MAKE = "python3 -c 'import secrets; print(secrets.token_urlsafe(32))'"
 
 @dataclass(frozen=True, slots=True)
 class Fingerprint:
-    """By which a salt is recognised; `since` is when Gold was first written under it (ISO 8601, UTC)."""
+    """Identifies a salt; `since` is when Gold was first written with it (ISO 8601, UTC)."""
 
     nonce: str
     digest: str
@@ -44,9 +44,9 @@ class Fingerprint:
 
 def salt_fault(lake: Lake, salt: str) -> str | None:
     """
-    Return why no table of Gold may be written under this salt; None where one may.
+    Return why no table of Gold may be written with this salt; None if it may be used.
 
-    A salt of which the lake has a fingerprint is the only one, unless Gold has no table yet. Raises LakeError.
+    If the lake has a fingerprint, only that salt is accepted, unless Gold has no table yet. Raises LakeError.
     """
     known = read_fingerprint(lake)
     if len(salt.strip()) < LEAST_LENGTH:
@@ -69,16 +69,16 @@ def _too_short(salt: str, which: str) -> str:
 
 
 def check_salt(lake: Lake, salt: str) -> None:
-    """Raise ConfigurationError where no table of Gold may be written under this salt."""
+    """Raise ConfigurationError if no table of Gold may be written with this salt."""
     if fault := salt_fault(lake, salt):
         raise ConfigurationError(fault)
 
 
 def keep_fingerprint(lake: Lake, salt: str, *, anew: bool = False) -> None:
     """
-    Note that Gold is written under this salt, unless that is noted already; `anew`: in place of any other one.
+    Store the fingerprint of the salt that Gold is written with, unless it is stored already. `anew` replaces another one.
 
-    Raises ConfigurationError for a salt that may not be used, or where another process has just noted another one.
+    Raises ConfigurationError for a salt that may not be used, or if another process has just stored another one.
     """
     if anew:
         if len(salt.strip()) < LEAST_LENGTH:
@@ -98,7 +98,7 @@ def keep_fingerprint(lake: Lake, salt: str, *, anew: bool = False) -> None:
 
 
 def _write(lake: Lake, salt: str) -> None:
-    """Write the fingerprint, at once or not at all; object stores do so by themselves."""
+    """Write the fingerprint atomically; object stores do so by themselves."""
     nonce = secrets.token_hex(16)
     since = datetime.now(UTC).isoformat(timespec="seconds")
     text = json.dumps({"nonce": nonce, "scrypt": _digest(salt, nonce), "since": since})
@@ -111,7 +111,7 @@ def _write(lake: Lake, salt: str) -> None:
 
 
 def read_fingerprint(lake: Lake) -> Fingerprint | None:
-    """Return the fingerprint of the salt in use; None where none is noted. Raises LakeError."""
+    """Return the fingerprint of the salt in use; None if none is stored. Raises LakeError."""
     with reaching(lake.root):
         if lake.filesystem.get_file_info(lake.path(FILE)).type == pafs.FileType.NotFound:
             return None
@@ -129,10 +129,10 @@ def read_fingerprint(lake: Lake) -> Fingerprint | None:
 
 def open_salt(lake: Lake, salt: str, *, writes: bool) -> tuple[str | None, str | None, str]:
     """
-    Return for dbt the salt to use, why nothing may be written under it, and a mark that changes with it.
+    Return for dbt: the salt to use, why it may not be used for writing, and a value that changes with the salt.
 
-    With `writes`, of a dbt command that writes tables, the fingerprint of a salt that may be used is kept. Without, a
-    salt that may not be used is none and no fault: what is masked is null then.
+    `writes` (the dbt command writes tables): the fingerprint of a permitted salt is stored. Without `writes`, a salt that
+    is not permitted is treated as no salt, without a fault: masked columns are then null.
     """
     try:
         fault = salt_fault(lake, salt)
@@ -151,5 +151,5 @@ def _gold_has_tables(lake: Lake) -> bool:
 
 
 def _digest(salt: str, nonce: str) -> str:
-    """Return a hash that takes 16 MB and some hundredths of a second, so that salts cannot be guessed by it."""
+    """Return a hash that costs 16 MB and some 10 ms, so that guessing salts is too expensive."""
     return hashlib.scrypt(salt.encode(), salt=bytes.fromhex(nonce), n=2**14, r=8, p=1, dklen=32).hex()

@@ -1,7 +1,7 @@
-"""Finds damage in a table's files, and heals a log of which the newest commits or the checkpoints are torn.
+"""Finds damage in a table's files, and repairs a log whose newest commits or checkpoints are torn.
 
-What is taken out of a log is kept, under `<table>/_set_aside/<moment>/`. In the place of a torn commit stands one that
-changes nothing: no version is given twice, so nobody who noted one takes it for another.
+Files taken out of a log are kept under `<table>/_set_aside/<moment>/`. A torn commit is replaced by one that changes
+nothing, so that its version number is not used again for other content.
 """
 
 from __future__ import annotations
@@ -49,10 +49,10 @@ class Damage:
 @dataclass(frozen=True, slots=True)
 class Mended:
     """
-    What was done to a table. `rows` were in its whole commits and are in it now; None where it is to be made anew.
+    What was done to a table. `rows` were in its complete commits and are in it now; None if it must be rebuilt.
 
-    `files` lie in `folder`. `rows_aside` is how many rows the torn commits named as far as they can be read; None where
-    they do not tell.
+    `files` are in `folder`. `rows_aside` is how many rows the torn commits added, as far as they can be read; None if
+    they do not say.
     """
 
     rows: int | None
@@ -63,7 +63,7 @@ class Mended:
 
 @dataclass(slots=True)
 class _Wounds:
-    """The torn parts of a log: `torn` versions with what is wrong, `checkpoints` by name, the hint among them."""
+    """The torn parts of a log: `torn` versions with the fault, and `checkpoints` by name, including `_last_checkpoint`."""
 
     torn: dict[int, str] = field(default_factory=dict)
     checkpoints: dict[str, str] = field(default_factory=dict)
@@ -96,14 +96,14 @@ def examine_table(engine: Engine, uri: str) -> list[Damage]:
 
 def mend_table(engine: Engine, uri: str, layer: str) -> Mended | None:
     """
-    Heal a table's log; None where nothing in it is torn.
+    Repair a table's log; None if nothing in it is torn.
 
-    A log beyond that is set aside whole where the table is made of others (`layer`), else left as it is. All is put
-    back if the table does not then hold exactly what its whole commits say.
+    A log that cannot be repaired is set aside as a whole if the table can be rebuilt (by `layer`), else left unchanged.
+    Everything is put back if the table does not then hold exactly what its complete commits say.
 
     Raises:
-        LakeError: the log cannot be healed here.
-        IntegrityError: the table did not come out as its whole commits say.
+        LakeError: the log cannot be repaired here.
+        IntegrityError: the repaired table differs from its complete commits.
     """
     log = read_log(uri)
     if not log.commits and not log.checkpoints:
@@ -137,7 +137,7 @@ def mend_table(engine: Engine, uri: str, layer: str) -> Mended | None:
 
 def _find_wounds(log: Log) -> _Wounds:
     wounds = _Wounds({version: "empty" for version, size in log.commits.items() if size == 0})
-    for version in reversed(log.commits):  # several may not have reached the disk
+    for version in reversed(log.commits):  # several commits may be missing on disk
         fault = fault_of(log.read(version))
         if fault is None:
             break
@@ -164,23 +164,23 @@ def _hint_is_right(log: Log, wounds: _Wounds) -> bool:
 
 
 def _expected(log: Log, wounds: _Wounds) -> dict[str, int | None] | None:
-    """Return the data files that the whole commits leave; None where only a checkpoint knows them."""
+    """Return the data files after the complete commits; None if only a checkpoint lists them."""
     covered = max((v for name, v in log.checkpoints.items() if name not in wounds.checkpoints), default=-1)
     if not _is_complete(log) or any(version <= covered for version in wounds.torn):
         return None
     try:
         return live_paths([log.read(version) for version in log.commits if version not in wounds.torn])
-    except ValueError:  # an older commit is torn, too
+    except ValueError:  # an older commit is torn too
         return None
 
 
 def _is_complete(log: Log) -> bool:
-    """Tell whether the commits alone tell the whole table."""
+    """Return whether the commits describe the whole table without a checkpoint."""
     return list(log.commits) == list(range(len(log.commits)))
 
 
 def _opens_without(log: Log, wounds: _Wounds) -> bool:
-    """Tell whether the log still tells the whole table when its torn parts are out."""
+    """Return whether the log without its torn parts still describes the whole table."""
     whole = [version for name, version in log.checkpoints.items() if name not in wounds.checkpoints]
     start = max(whole, default=-1)
     if 0 in wounds.torn and start < 0:
@@ -189,7 +189,7 @@ def _opens_without(log: Log, wounds: _Wounds) -> bool:
 
 
 def _beyond(engine: Engine, uri: str, layer: str, aside: _Aside) -> Mended | None:
-    """Set a whole log aside where the table can be made anew, or has only a torn first commit; else raise."""
+    """Set the whole log aside if the table can be rebuilt, or has only a torn first commit; else raise."""
     if _opens(engine, uri):
         return None
     has_data = has_data_files(uri)
@@ -212,7 +212,7 @@ def _opens(engine: Engine, uri: str) -> bool:
 
 
 class _Aside:
-    """The folder that takes what is taken out of a log, and can give it back."""
+    """The folder for files taken out of a log; can put them back."""
 
     def __init__(self, log: Log, folder: str) -> None:
         self.log = log
@@ -225,7 +225,7 @@ class _Aside:
         self.files.append(name)
 
     def replace(self, version: int) -> None:
-        """Keep a copy of a commit, and put one that changes nothing in its place, at once."""
+        """Keep a copy of a commit and atomically replace it by one that changes nothing."""
         name, files = commit_name(version), self.log.filesystem
         make_folder(files, self.folder)
         for text, path in ((self.log.read(version), name), (_nothing(name), f"{name}.new")):
@@ -240,7 +240,7 @@ class _Aside:
         self.files.clear()
 
     def copy_data(self, table: str, paths: Sequence[str]) -> None:
-        """Keep the data files that only a torn commit named: a later vacuum deletes the originals."""
+        """Copy the data files that only a torn commit refers to, because a later vacuum deletes the originals."""
         files = self.log.filesystem
         for path in paths:
             if files.get_file_info(f"{table}/{path}").is_file:
@@ -269,7 +269,7 @@ def _nothing(name: str) -> bytes:
 
 
 def _verify(engine: Engine, uri: str, expected: dict[str, int | None] | None) -> int:
-    """Return the rows of a mended table. Raises IntegrityError unless it has the files and rows that it must have."""
+    """Return the row count of a mended table. Raises IntegrityError unless it has the expected files and rows."""
     snapshot = engine.snapshot(uri, expected_version=engine.version(uri))
     found = {file.path: file.rows for file in snapshot.files}
     known = sum(rows or 0 for rows in found.values())
@@ -296,7 +296,7 @@ def _named_files(text: bytes) -> list[str]:
 
 
 def _named_rows(texts: Iterable[bytes]) -> int | None:
-    """Return how many rows torn commits named; None where they end before they name any."""
+    """Return how many rows the torn commits added; None if they end before their first file."""
     adds = [add for text in texts for add in _readable_adds(text)]
     if not adds:
         return None
@@ -313,6 +313,6 @@ def _readable_adds(text: bytes) -> Iterator[dict[str, str]]:
 
 
 def _lost_its_log(uri: str) -> bool:
-    """Tell whether a table without a commit had one; where a table is made anew, files may wait for its first commit."""
+    """Return whether a table without a commit had one. While a table is rebuilt, files may precede its first commit."""
     found = table_in(uri)
     return found is not None and found[0] not in DERIVED_LAYERS and has_data_files(uri)

@@ -1,4 +1,4 @@
-"""The layers of a lake, and what people call a table: `schema.name`, as SQL does."""
+"""The layers of a lake, and the SQL name of a table: `schema.name`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ TWO_LEVEL_LAYERS = ("bronze", "quarantine")
 ONE_LEVEL_LAYERS = ("silver", "gold", "audit", "ops")
 LAYERS = (*TWO_LEVEL_LAYERS, *ONE_LEVEL_LAYERS)
 DERIVED_LAYERS = ("silver", "gold", "audit")
-"""What is made of Bronze and the ledger, and can be made again."""
+"""Layers that are built from Bronze and the ledger and can be rebuilt."""
 
 _PLACE = re.compile(
     rf"/({'|'.join(TWO_LEVEL_LAYERS)})/([^/'\"]+)/([^/'\":\s]+)|/({'|'.join(ONE_LEVEL_LAYERS)})/([^/'\":\s]+)"
@@ -16,7 +16,7 @@ _PLACE = re.compile(
 
 
 def table_in(text: str, root: str = "") -> tuple[str, str] | None:
-    """Return layer and name of the table below `root` that a path, URI or message of a library speaks of."""
+    """Return layer and name of the table below `root` that a path, URI or library message contains."""
     found = _PLACE.search(text.partition(root)[2] if root else text)
     if found is None:
         return None

@@ -1,4 +1,4 @@
-"""Writes batches to Parquet files that no commit names yet, and trusts them only by their footers."""
+"""Writes batches to Parquet files that no commit refers to yet, and verifies them by their footers."""
 
 from __future__ import annotations
 
@@ -41,9 +41,9 @@ def open_parquet(filesystem: pafs.FileSystem, path: str) -> ParquetFile:
 
 class ParquetStage:
     """
-    One Parquet file under way. Batches gather up to a row group's budget, then go to disk beside what comes next.
+    A Parquet file being written. Batches are buffered up to a row group's budget and then written in the background.
 
-    At most two row groups are in memory: the one that gathers and the one that is written.
+    At most two row groups are in memory: the buffered one and the one being written.
     Floats are written with one zero and one NaN.
     Use as a context manager: leaving it on an error deletes the file.
     """
@@ -63,9 +63,9 @@ class ParquetStage:
             schema,
             compression="zstd",
             compression_level=1,
-            # a dictionary of numbers costs half of the writing and saves nothing
+            # a dictionary of numbers takes half of the writing time and saves no space
             use_dictionary=[field.name for field in schema if pa.types.is_string(field.type)],
-            # bounds pass over NaN: delta-rs would not look for one where they are
+            # bounds ignore NaN, so delta-rs would skip files that have one
             write_statistics=[field.name for field in schema if not pa.types.is_floating(field.type)],
             column_encoding={field.name: "DELTA_BINARY_PACKED" for field in schema if _is_whole(field.type)},
         )
@@ -74,7 +74,7 @@ class ParquetStage:
 
     @property
     def rows(self) -> int:
-        """Rows given so far, flushed or not."""
+        """Rows added so far, flushed or not."""
         return self._written + self._waiting_rows
 
     def write(self, batch: pa.RecordBatch) -> None:
@@ -103,7 +103,7 @@ class ParquetStage:
         self._thread.shutdown()
         self._writer.close()
         self._sink.close()
-        pa.default_memory_pool().release_unused()  # DuckDB takes as much for what comes next
+        pa.default_memory_pool().release_unused()  # frees memory that DuckDB needs next
         file = open_parquet(self._filesystem, self._path)
         footer = file.footer
         if footer.num_rows != self._written or not footer.schema.to_arrow_schema().equals(self._schema):
@@ -122,7 +122,7 @@ class ParquetStage:
         self._waiting, self._waiting_bytes, self._waiting_rows = [], 0, 0
 
     def _settle(self) -> None:
-        """Wait for the row group that is being written. Raises what went wrong with it."""
+        """Wait for the row group that is being written. Raises the error of its write."""
         if self._writing is not None:
             self._writing.result()
             self._writing = None

@@ -1,18 +1,18 @@
 """
 File statistics that never lose a row.
 
-A reader that trusts a bound skips the file, so no bound may be one that DuckDB, delta-rs, pyarrow or Spark takes for
-another value than it is. Nor may a column that the table's properties name lack its bounds in one file only: delta-rs
-tells pyarrow that such a file holds nothing.
+A reader skips a file by its bounds, so DuckDB, delta-rs, pyarrow and Spark must all read each bound as the same value.
+A column that the table's properties name must have bounds in all files or in none: for a single file without them,
+delta-rs reports to pyarrow that it holds nothing.
 
-- Texts stand as they are, never as escapes: decoding a pair of surrogates, arrow's JSON reader (delta-rs, DuckDB's delta
-  extension) takes U+20BB7 for U+10BB7. Long ones are cut, the maximum upwards.
-- Decimals stand in JSON as doubles. Above 15 digits they are rounded; with more than 4 digits after the point they may
-  be written with an exponent (1e-05), which delta-rs does not take for a decimal. Such columns get no statistics.
-- Neither do floats: NaN has no place in an order that all readers share.
+- Texts are written without escapes, because arrow's JSON reader (delta-rs, DuckDB's delta extension) decodes the
+  surrogate pair of U+20BB7 as U+10BB7. Long texts are shortened; the maximum is rounded up.
+- Decimals are doubles in JSON. Above 15 digits they are rounded; with more than 4 digits after the point they may
+  be written with an exponent (1e-05), which delta-rs does not read as a decimal. Such columns get no statistics.
+- Floats get no statistics, because readers order NaN differently.
 
-Booleans are left out (Spark refuses tables that ask for them), as is personal data. Spark's and delta-rs's own writers
-keep to the same columns, for the table's properties name them.
+Booleans are left out (Spark refuses tables that request them), as is personal data. Spark's and delta-rs's own writers
+use the same columns, because the table's properties name them.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ MAX_DECIMAL_SCALE = 4
 MAX_TEXT = 64
 LAST_CHARACTER = "\U0010ffff"
 ANY_TEXT = ("", LAST_CHARACTER * MAX_TEXT)
-"""Bounds of texts so long that the footer does not tell them: before and after all texts that have a meaning."""
+"""Bounds for texts so long that the footer has none: before and after all valid texts."""
 
 
 def indexed_columns(schema: pa.Schema, unindexed: Iterable[str] = ()) -> list[str]:
@@ -58,8 +58,8 @@ def file_statistics(metadata: pq.FileMetaData, columns: Sequence[str]) -> str:
     Return Delta statistics (JSON) of a Parquet file from its footer.
 
     Moments are widened to whole milliseconds, the unit of the Delta protocol, and texts to 64 characters: the minimum
-    down, the maximum up. A column gets no bounds where the footer lacks one in any row group, or tells a day outside
-    the years 1 to 9999.
+    down, the maximum up. A column gets no bounds if the footer lacks one in any row group, or has a day outside the
+    years 1 to 9999.
     """
     groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
     chunks: dict[str, list[Any]] = {name: [] for name in columns}
@@ -83,7 +83,7 @@ def file_statistics(metadata: pq.FileMetaData, columns: Sequence[str]) -> str:
 
 
 def _bounds(chunks: Sequence[Any], rows: Sequence[int]) -> tuple[Any, Any] | None:
-    """Return the least and the greatest value of a column's chunks, None where they are not known."""
+    """Return the minimum and maximum of a column's chunks; None if they are not known."""
     filled = [s for s, count in zip(chunks, rows, strict=True) if s.null_count < count]
     if not filled:
         return None
@@ -107,12 +107,12 @@ def _to_json(value: Any, *, up: bool) -> Any:
 
 
 def _cut_upwards(text: str) -> str:
-    """Return the text, or a short one that comes after it and after all that begin like it."""
+    """Return the text, or a shorter one that sorts after it and after all texts with the same beginning."""
     start = text[:MAX_TEXT].rstrip(LAST_CHARACTER)
     if len(text) <= MAX_TEXT or not start:
         return text
     last = ord(start[-1]) + 1
-    return start[:-1] + chr(0xE000 if last == 0xD800 else last)  # between the two are no characters
+    return start[:-1] + chr(0xE000 if last == 0xD800 else last)  # the surrogate range has no characters
 
 
 def _milliseconds(moment: datetime, *, up: bool) -> str:

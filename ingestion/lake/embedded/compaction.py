@@ -1,4 +1,4 @@
-"""Puts the rows of small files into few. A table's rows, versions and history stay what they are."""
+"""Combines small files into few. A table's rows, versions and history do not change."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ from ingestion.lake.duck import Connection, identifier, literal, location
 from ingestion.lake.embedded.parquet_files import FileWriter, file_rows
 
 ENOUGH = 8
-"""Small files of one partition that are worth a commit."""
+"""The least number of small files in a partition that justifies a commit."""
 
 
 ALIKE = 16
-"""Files of one size class that `by_size` makes one of; each class holds files of so many times the rows of the last."""
+"""Files of one size class that `by_size` combines; also the ratio of row counts between size classes."""
 
 
 def compact_files(
     engine: FileEngine, connection: Connection, table: Snapshot, order_by: Sequence[str] = (), *, by_size: bool = False
 ) -> int:
     """
-    Write the small files of each partition anew as few; return how many were replaced. One commit or none.
+    Combine the small files of each partition into few; return how many were replaced. One commit or none.
 
-    With `by_size` only files of about one size become one, as soon as there are `ALIKE` of them. Their file is of the
-    next class, so that a row is written anew a few times in the life of its table, however often that grows.
+    With `by_size` only files of about the same size are combined, once there are `ALIKE` of them. The new file belongs
+    to the next size class, so each row is rewritten only a few times, no matter how often the table grows.
 
-    The commit names the version it was made of and is never tried again: of two that compact one table, or of a
-    writer and a compaction, one is refused (ConcurrentWriteError). Raises IntegrityError unless the new files
-    hold as many rows as the old.
+    The commit applies to the version that was read and is never retried. If another writer or compaction commits
+    meanwhile, this one raises ConcurrentWriteError. Raises IntegrityError unless the new files hold as many rows as
+    the old ones.
     """
     removed: list[LiveFile] = []
     added: list[StagedFile] = []
@@ -68,7 +68,7 @@ def _of_one_size(table: Snapshot) -> list[list[LiveFile]]:
 
 
 def _rows_of(table: Snapshot, files: Sequence[LiveFile]) -> str:
-    """Return the query of all rows of some files, with the columns that are younger than they are."""
+    """Return the query of all rows of some files, including columns that were added to the table later."""
     paths = ", ".join(literal(f"{location(table.uri)}/{file.path}") for file in files)
     nothing = ", ".join(f"null as {identifier(name)}" for name in table.schema.names if name not in table.partition_by)
     return (

@@ -44,14 +44,14 @@ from ingestion.lake.embedded.rewrite import apply_difference
 from ingestion.lake.statistics import indexed_columns
 from ingestion.lake.storage.errors import reaching
 
-_NO_ROW = [("_batch", "=", "-1")]  # an overwrite of the files that may hold such a row removes none
+_NO_ROW = [("_batch", "=", "-1")]  # no file can hold such a row, so an overwrite with this filter removes no file
 
 
 class DeltaRs(DeltaReader):
     """
-    Implements `ingestion.lake.base.FileEngine`. Stateless but for the storage options.
+    Implements `ingestion.lake.base.FileEngine`. Stateless except for the storage options.
 
-    `memory_limit` is DuckDB's while it merges; what exceeds it spills to the system's temporary folder.
+    `memory_limit` is DuckDB's during a merge; data that exceeds it spills to the system's temporary folder.
     """
 
     name = "embedded"
@@ -83,7 +83,7 @@ class DeltaRs(DeltaReader):
                         schema, append_only=append_only, unindexed=unindexed, partition_by=partition_by
                     ),
                     storage_options=self._options,
-                    commit_properties=CommitProperties(max_commit_retries=0),  # a retry would create it once more
+                    commit_properties=CommitProperties(max_commit_retries=0),  # a retry would create it again
                 )
             except DeltaError:
                 if not self.exists(uri):  # else another process was quicker
@@ -172,7 +172,7 @@ class DeltaRs(DeltaReader):
         table = self._at(uri, expected_version)
         now, is_change = int(time.time() * 1000), not rearranges
         removals = [RemoveAction(f.path, is_change, now, f.bytes, dict(f.partition_values)) for f in removed]
-        if commit.version is None:  # else its transaction, which comes last, tells whether it is whole
+        if commit.version is None:  # else its transaction, which is the last action, shows whether it is complete
             commit = replace(commit, metadata={**commit.metadata, "files": len(removed), "into": len(added)})
         with _committing(uri):
             table.create_write_transaction(
@@ -211,7 +211,7 @@ class DeltaRs(DeltaReader):
         return {}
 
     def _give_types(self, before: Snapshot, files: Sequence[StagedFile], schema: pa.Schema) -> None:
-        """Commit the new files and the schema: delta-rs refuses both at once where a table is append-only."""
+        """Commit the new files and the schema, in two commits for an append-only table because delta-rs requires it."""
         uri, version = before.uri, before.version
         commit = Commit("retype", None, {"files": len(before.files), "into": len(files)})
         is_log = self._open(uri).metadata().configuration.get(APPEND_ONLY) == "true"
@@ -241,13 +241,13 @@ class DeltaRs(DeltaReader):
             )
 
     def _with_features(self, uri: str, version: int, schema: pa.Schema) -> DeltaTable:
-        """Return the table at `version`, or one later: where a first wall clock comes, the protocol must name it."""
+        """Return the table at `version`, or one later if its protocol needs the feature for its first wall clock column."""
         table = self._at(uri, version)
         known = table.protocol().writer_features or []
         if "timestampNtz" in known or not any(pa.types.is_timestamp(t) and t.tz is None for t in schema.types):
             return table
         is_log = table.metadata().configuration.get(APPEND_ONLY) == "true"
-        # a table of features is append-only only if it names that feature too
+        # a table with table features is append-only only if it names that feature too
         wanted = [TableFeatures.TimestampWithoutTimezone, *([TableFeatures.AppendOnly] if is_log else [])]
         table.alter.add_feature(wanted, allow_protocol_versions_increase=True)
         return self._at(uri, version + 1)
@@ -256,7 +256,7 @@ class DeltaRs(DeltaReader):
         return self._compact(uri, order_by)
 
     def compact_by_size(self, uri: str) -> int:
-        """Do what `compact` does for files of about one size alone, so that it can be done often (`compact_files`)."""
+        """Compact only files of about the same size. Cheap enough to run often (see `compact_files`)."""
         return self._compact(uri, by_size=True)
 
     def _compact(self, uri: str, order_by: Sequence[str] = (), *, by_size: bool = False) -> int:
@@ -280,7 +280,7 @@ class DeltaRs(DeltaReader):
 
 @contextmanager
 def _committing(uri: str) -> Iterator[None]:
-    """Raise what ends a commit as an error of ours."""
+    """Raise errors of a commit as our own errors."""
     with reaching(uri):
         try:
             yield

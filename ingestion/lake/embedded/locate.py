@@ -1,4 +1,4 @@
-"""Finds the rows of a Delta table that changes given by key alone refer to."""
+"""Finds the rows of a Delta table that changes refer to by key."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ingestion.lake.embedded.rewrite import CHANGE, FILE, POSITION
 
 def located(connection: Connection, table: Snapshot, rows: pa.RecordBatchReader, key: Sequence[str], op: str) -> str:
     """
-    Return the difference that `rows` make: found by their key, so that `op` D deletes, U and I write over or insert.
+    Return the difference for `rows`, matched by key: `op` D deletes; U and I overwrite or insert.
 
     Columns that the rows lack keep their values. Raises IntegrityError if a key comes twice.
     """

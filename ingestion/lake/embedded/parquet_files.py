@@ -1,4 +1,4 @@
-"""Writes the Parquet files of a table with DuckDB. Nothing shows before a commit names the files."""
+"""Writes the Parquet files of a table with DuckDB. The files are invisible until a commit refers to them."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from ingestion.lake.floats import canonical_sql
 from ingestion.lake.statistics import file_statistics
 from ingestion.lake.storage.filesystem import make_folder, open_files
 
-ROW_GROUP_ROWS = 122_880  # what DuckDB scans as one piece of work
-ROW_GROUP_VALUES = 32 * ROW_GROUP_ROWS  # DuckDB holds a row group in memory while it writes it: wide tables get shorter ones
-ROW_GROUPS_PER_FILE = 2  # a file is what a change makes us write anew; see docs/decisions/0005
-VECTOR_ROWS = 2_048  # DuckDB's smallest piece
+ROW_GROUP_ROWS = 122_880  # the unit that DuckDB scans in one task
+ROW_GROUP_VALUES = 32 * ROW_GROUP_ROWS  # DuckDB keeps a row group in memory while it writes it, so wide tables get shorter ones
+ROW_GROUPS_PER_FILE = 2  # a changed row causes a rewrite of its whole file; see docs/decisions/0005
+VECTOR_ROWS = 2_048  # DuckDB's vector size
 PARQUET = "format parquet, write_bloom_filter false"
-"""How DuckDB writes every Parquet file: probing its bloom filters, version 1.5.5 loses bytes and NaNs that are there."""
+"""Options of every Parquet file. DuckDB 1.5.5 misses existing bytes and NaNs when it reads its bloom filters."""
 def row_group_rows(columns: int) -> int:
-    """Return how many rows a row group of so many columns has: whole vectors, at least one."""
+    """Return the rows of a row group with that many columns: whole vectors, at least one."""
     rows = min(ROW_GROUP_ROWS, ROW_GROUP_VALUES // max(1, columns))
     return max(VECTOR_ROWS, rows // VECTOR_ROWS * VECTOR_ROWS)
 
 
 def file_rows(columns: int) -> int:
-    """Return how many rows of so many columns fill a file."""
+    """Return how many rows with that many columns fill a file."""
     return row_group_rows(columns) * ROW_GROUPS_PER_FILE
 
 
@@ -51,10 +51,10 @@ class FileWriter:
         self, rows: str, *, partition_values: Mapping[str, str | None], order_by: Sequence[str] = ()
     ) -> list[StagedFile]:
         """
-        Write what the query `rows` gives into as many files as its size asks for, sorted through all of them.
+        Write the rows of a query to as many files as their size needs, sorted across the files.
 
-        Where several threads write on a busy machine, ranges of neighbouring files may overlap: each holds whole sorted
-        row groups, but not always adjacent ones.
+        With several threads on a busy machine, the ranges of neighbouring files may overlap: each file holds whole
+        sorted row groups, but not always adjacent ones.
         """
         make_folder(self._filesystem, self._folder)
         order = f" order by {', '.join(identifier(name) for name in order_by)}" if order_by else ""
@@ -68,7 +68,7 @@ class FileWriter:
         return [file for file in staged if file is not None]
 
     def write_one(self, rows: str, *, partition_values: Mapping[str, str | None]) -> StagedFile | None:
-        """Write one file in the order of the rows; None where there is none."""
+        """Write one file in the order of the rows; None if there are no rows."""
         name = f"part-{uuid.uuid4()}.parquet"
         target = literal(f"{self._place}/{name}")
         self.connection.execute(f"copy (select {casts(self._stored)} from ({rows})) to {target} ({self._options()})")
@@ -91,7 +91,7 @@ class FileWriter:
         return StagedFile(name, footer.num_rows, size, file_statistics(footer, self._indexed), dict(partition_values))
 
     def _options(self) -> str:
-        # Parquet's newer encodings halve the work of keys and numbers; Spark cannot read the one for floats
+        # Parquet's newer encodings halve the time for keys and numbers; Spark cannot read the one for floats
         version = "v1" if any(pa.types.is_floating(type_) for type_ in self._stored.types) else "v2"
         return (
             f"{PARQUET}, parquet_version {version}, compression zstd, compression_level 1, "
@@ -101,7 +101,7 @@ class FileWriter:
 
 def casts(schema: pa.Schema) -> str:
     """
-    Return the SQL of the columns as the lake holds them: cast, and floats with one zero and one NaN.
+    Return the SQL of the columns as the lake stores them: cast, and floats with one zero and one NaN.
 
     Without the casts, DuckDB's widest whole number would be written as a float.
     """
@@ -115,7 +115,7 @@ def _stored(field: pa.Field) -> str:
 
 
 def sql_type(type_: pa.DataType) -> str:
-    """Return DuckDB's name of an Arrow type that Delta knows. Raises IntegrityError for any other."""
+    """Return DuckDB's name of an Arrow type that Delta supports. Raises IntegrityError for any other."""
     try:
         return duckdb_type(type_)
     except KeyError:

@@ -1,4 +1,4 @@
-"""Writes a whole table from a query: Parquet files by DuckDB, sorted, and one commit that names them."""
+"""Writes a whole table from a query: DuckDB writes sorted Parquet files, and one commit adds them."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ def rebuild(
     order_by: Sequence[str] = (),
 ) -> int:
     """
-    Create the table or replace all of it by the rows and columns of `query`; return the new version.
+    Create the table or replace it completely with the rows and columns of `query`; return the new version.
 
-    Files are sorted by `order_by` within each partition. Rows of a partitioned table go through a
-    temporary file, so that the query runs once.
+    Files are sorted by `order_by` within each partition. For a partitioned table the rows are written to
+    a temporary file first, so that the query runs once.
     """
     schema = connection.execute(f"select * from ({query}) limit 0").to_arrow_table().schema
     schema = pa.schema([(field.name, field.type) for field in schema])

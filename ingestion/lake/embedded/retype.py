@@ -1,4 +1,4 @@
-"""Gives columns of a table other types: each file is written anew with the same rows, and held against the old one."""
+"""Changes column types of a table: rewrites each file with the same rows and compares it with the old file."""
 
 from __future__ import annotations
 
@@ -21,7 +21,11 @@ def retyped_schema(schema: pa.Schema, types: Types) -> pa.Schema:
 
 
 def count_misfits(connection: Connection, table: Snapshot, types: Types) -> dict[str, int]:
-    """Return how many values of each column do not become its new type exactly; columns without any are left out. Raises LakeError for partitions."""
+    """
+    Return how many values of each column cannot be converted exactly to its new type.
+
+    Columns without such values are left out. Raises LakeError for partition columns.
+    """
     columns = list(types)
     if any(name in table.partition_by for name in columns):
         raise LakeError(
@@ -38,11 +42,11 @@ def count_misfits(connection: Connection, table: Snapshot, types: Types) -> dict
 
 def retyped_files(connection: Connection, table: Snapshot, types: Types) -> list[StagedFile]:
     """
-    Write every file of the table anew, one at a time and row for row; no commit names the new files yet.
+    Rewrite every file of the table, one at a time and row for row; no commit refers to the new files yet.
 
-    The changed columns get no statistics, unless those are the same under both types: until the commit that gives the
-    table its new types, readers compare statistics with the old ones. Raises IntegrityError unless count and hash of each new file's rows are those of
-    the old file's rows, converted.
+    The changed columns get no statistics, unless those are the same for both types: until the table has its new types,
+    readers interpret statistics by the old ones. Raises IntegrityError unless count and hash of each new file's rows
+    equal those of the old file's converted rows.
     """
     schema = retyped_schema(table.schema, types)
     carrying = {*table.indexed} & {*indexed_columns(schema)}
@@ -59,14 +63,14 @@ def retyped_files(connection: Connection, table: Snapshot, types: Types) -> list
 
 
 def _same_bounds(old: pa.DataType, new: pa.DataType) -> bool:
-    """Tell whether bounds of values that fit both types read alike under either."""
+    """Return whether both types read the same statistics for values that fit both."""
     is_ = pa.types
     alike = (is_.is_integer(old) and is_.is_integer(new)) or (is_.is_decimal(old) and is_.is_decimal(new))
     return bool(old == new or alike)
 
 
 def _converted(table: Snapshot, file: LiveFile, types: Types) -> str:
-    """Return the query of a file's rows under the new types, with the columns that are younger than the file."""
+    """Return the query of a file's rows with the new types, including columns added after the file was written."""
     stored = [field for field in table.schema if field.name not in table.partition_by]
     nothing = ", ".join(f"cast(null as {sql_type(field.type)}) as {identifier(field.name)}" for field in stored)
     values = ", ".join(
@@ -100,7 +104,7 @@ def _check(
 
 
 def _old(table: Snapshot, name: str) -> str:
-    """Return a column as its table types it, whatever a file that is new already says."""
+    """Return a column with its table's old type, even if the file has the new type already."""
     return f"cast({identifier(name)} as {sql_type(table.schema.field(name).type)})"
 
 
@@ -110,7 +114,7 @@ def _new(value: str, old: pa.DataType, new: pa.DataType) -> str:
 
 
 def _misfit(value: str, old: pa.DataType, new: pa.DataType) -> str:
-    """Return a condition that is true where a value does not become the new type and back without a change."""
+    """Return a condition that is true if converting a value to the new type and back changes it."""
     converted = _new(value, old, new)
     if pa.types.is_string(old):
         return f"{value} is not null and {converted} is null"
@@ -118,7 +122,7 @@ def _misfit(value: str, old: pa.DataType, new: pa.DataType) -> str:
 
 
 def _is_number(value: str, type_: pa.DataType) -> str:
-    """Return a condition that is true where a text spells a number that the type holds: a cast alone would round."""
+    """Return a condition that is true if a text is a number that the type holds exactly. A cast alone would round."""
     scale = type_.scale if pa.types.is_decimal(type_) else 0
     return (
         f"length(rtrim(split_part({value}, '.', 2), '0')) <= {scale} and not contains(lower({value}), 'e') "

@@ -1,10 +1,10 @@
-"""Applies a difference to a Delta table: DuckDB writes anew the files that hold a changed row, one commit swaps them.
+"""Applies a difference to a Delta table: DuckDB rewrites the files with changed rows, and one commit swaps them.
 
 A difference has the table's columns and three more: `_change` (I insert, U update, D delete), and `_file` and `_pos`,
-the place of the row that is updated or deleted, as `delta_scan` tells it (`filename`, `file_row_number`). An inserted
-row may name the place of a row that the same difference updates or deletes: it takes it, where the partition is the
-same, so that a table keeps its order. All other rows go to the end of a small file that is written anew in any case, so
-that small files do not pile up, or into new files.
+the position of the row to update or delete, as `delta_scan` returns it (`filename`, `file_row_number`). An inserted row
+may name the position of a row that the same difference updates or deletes. It is then written there, if the partition
+is the same, so that the table keeps its order. Other rows are appended to a small file that is rewritten anyway, so that
+small files do not accumulate, or written to new files.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class _Touched:
     """
     A file with rows to change: how a reader calls it, and how many rows leave and come.
 
-    `appended` is a query of further rows that are to stand at its end, `coming` counts them too.
+    `appended` is a query of further rows to add at its end; `coming` counts them too.
     """
 
     seen_as: str
@@ -40,7 +40,7 @@ class _Touched:
 
     @property
     def rows(self) -> int:
-        """Rows that the file will have; what the log does not tell counts as a full file."""
+        """Rows that the file will have; if the log has no count, that of a full file."""
         return file_rows(1) if self.file.rows is None else self.file.rows - self.leaving + self.coming
 
 
@@ -54,11 +54,11 @@ def apply_difference(
     order_by: Sequence[str] = (),
 ) -> int | None:
     """
-    Apply the query `difference` to `table` in one commit; return the new version, None where it is empty.
+    Apply the query `difference` to `table` in one commit; return the new version, None if it is empty.
 
-    Raises ConcurrentWriteError if anybody committed after `table` was read, IntegrityError if
-    rows would be lost or doubled. After any error the table is as it was; files that no commit
-    names may remain.
+    Raises ConcurrentWriteError if another writer committed after `table` was read, IntegrityError if
+    rows would be lost or doubled. After any error the table is unchanged; uncommitted files
+    may remain.
     """
     with _materialized(connection, difference) as rows:
         if not connection.execute(f"select 1 from {rows} limit 1").fetchone():
@@ -75,7 +75,7 @@ def apply_difference(
 
 @contextmanager
 def _materialized(connection: Connection, query: str) -> Iterator[str]:
-    """Compute a query once into a table that other cursors see; what exceeds DuckDB's memory limit spills."""
+    """Run a query once into a table that other cursors see; data over DuckDB's memory limit spills."""
     name = identifier(f"difference_{uuid.uuid4().hex}")
     connection.execute(f"create table {name} as {query}")
     try:
@@ -103,7 +103,7 @@ def _touched(connection: Connection, table: Snapshot, rows: str) -> list[_Touche
 
 
 def _comes_to(table: Snapshot, seen_as: str, file: LiveFile) -> str:
-    """Return the condition that a row of the difference takes a place in `file`."""
+    """Return the condition that a row of the difference is written to a position in `file`."""
     partition = [_is(name, file.partition_values.get(name)) for name in table.partition_by]
     return " and ".join([f"{FILE} = {literal(seen_as)}", f"{CHANGE} <> 'D'", *partition])
 
@@ -111,7 +111,7 @@ def _comes_to(table: Snapshot, seen_as: str, file: LiveFile) -> str:
 def _rewrite_touched(
     connection: Connection, table: Snapshot, rows: str, touched: Sequence[_Touched]
 ) -> list[StagedFile]:
-    """Write each touched file anew, as many at a time as DuckDB has threads."""
+    """Rewrite each touched file, as many at a time as DuckDB has threads."""
     threads = connection.execute("select current_setting('threads')").fetchone()
     with ThreadPoolExecutor(max_workers=int(threads[0]) if threads else 1) as pool:
         written = list(pool.map(lambda item: _rewrite(connection, table, rows, item), touched))
@@ -119,7 +119,7 @@ def _rewrite_touched(
 
 
 def _rewrite(connection: Connection, table: Snapshot, rows: str, item: _Touched) -> StagedFile | None:
-    """Write what becomes of one file, row for row in its order. Raises IntegrityError if the count is not right."""
+    """Rewrite one file, row for row in its order. Raises IntegrityError if the row count is wrong."""
     if item.file.rows == item.leaving and not item.coming:
         return None
     stored = [identifier(name) for name in table.schema.names if name not in table.partition_by]
@@ -176,7 +176,7 @@ def _check_total(
 
 
 def _others(table: Snapshot, rows: str, touched: Sequence[_Touched]) -> str:
-    """Return the query of the rows that take no place in a touched file."""
+    """Return the query of the rows that have no position in a touched file."""
     others = f"select * from {rows} as change where {CHANGE} <> 'D'"
     if not touched:
         return others
@@ -192,7 +192,7 @@ def _others(table: Snapshot, rows: str, touched: Sequence[_Touched]) -> str:
 def _append_to_smallest_file(
     connection: Connection, table: Snapshot, touched: list[_Touched], others: str, order_by: Sequence[str]
 ) -> tuple[list[_Touched], str]:
-    """Give the rows of each partition to its smallest touched file if it can hold them; return who is left, too."""
+    """Assign each partition's remaining rows to its smallest touched file if they fit; also return the rest."""
     columns = ", ".join(["count(*)", *(_text(name) for name in table.partition_by)])
     counted = connection.execute(f"select {columns} from ({others}) group by all").fetchall()
     left, most = [], file_rows(len(table.schema))
@@ -218,7 +218,7 @@ def _place(item: _Touched, partition_by: Sequence[str]) -> str:
 def write_partitioned(
     writer: FileWriter, rows: str, partition_by: Sequence[str], order_by: Sequence[str]
 ) -> list[StagedFile]:
-    """Write the rows of a query, which is run once per partition; files hold rows of one partition each."""
+    """Write the rows of a query, which runs once per partition; each file holds rows of one partition."""
     if not partition_by:
         some = writer.connection.execute(f"select 1 from ({rows}) limit 1").fetchone()
         return writer.write(rows, partition_values={}, order_by=order_by) if some else []
@@ -236,7 +236,7 @@ def _writer(connection: Connection, table: Snapshot) -> FileWriter:
 
 
 def _text(name: str) -> str:
-    """Return the SQL of a partition value as Delta spells it."""
+    """Return the SQL of a partition value in Delta's text form."""
     return f"cast({identifier(name)} as varchar)"
 
 

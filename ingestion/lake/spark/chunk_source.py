@@ -1,11 +1,11 @@
-"""Runs the source adapters on Spark's executors: a data source with a partition per session that the source allows.
+"""Runs the source adapters on Spark's executors: a data source with one partition per allowed source session.
 
     session.read.format("lakehouse").option("work", ...)
 
-It yields one row per chunk, not the chunk's rows: those go from the driver's arrays through the contract's rules into
-Parquet on the lake's storage within one process, as in the embedded engine, and Spark reads them there. A connection is
-resolved on the driver and travels inside the pickled reader: the option names a private file on the driver, so neither
-a plan, a log nor Spark's UI shows more than its name.
+It yields one row per chunk, not the chunk's rows. One process reads the chunk, applies the contract's rules and writes
+Parquet to the lake's storage, as in the embedded engine; Spark then reads that file. A connection is resolved on the
+Spark driver and is part of the pickled reader. The option names a private file on the Spark driver, so a plan, a log or
+Spark's UI shows only the file's name.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ ReadChunk = Callable[[int], object]
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """An error that is not ours. Its words may hold row values, so they stay where they were raised."""
+    """An error that is not ours. Its text may hold row values, so it is not passed on."""
 
     kind: str
     place: str
@@ -65,7 +65,7 @@ class ChunkReader(DataSourceReader):  # type: ignore[misc]
         return [ChunkPartition(list(lane)) for lane in self._lanes]
 
     def read(self, partition: InputPartition) -> Iterator[pa.RecordBatch]:
-        """Read the partition's chunks; the first that fails ends it, and its error is the last row's."""
+        """Read the partition's chunks. Stops at the first failed chunk, whose error is in the last row."""
         for chunk in partition.value:
             error = _error_of(self._read, chunk)
             yield pa.RecordBatch.from_pylist([{"chunk": chunk, "error": error}], schema=SCHEMA)
@@ -75,12 +75,12 @@ class ChunkReader(DataSourceReader):  # type: ignore[misc]
 
 def read_on_executors(subject: str, chunks: Sequence[int], read: ReadChunk, *, sessions: int) -> None:
     """
-    Call `read` on executors once per chunk that succeeds, in at most `sessions` at a time. `read` must be picklable.
+    Call `read` on executors for each chunk, with at most `sessions` at a time. `read` must be picklable.
 
-    It goes by Spark's active session: no other of the same process can register a format that the active one knows.
+    Uses Spark's active session, because the format must be registered there.
 
-    A chunk may be read more than once (Spark repeats tasks), so `read` must bear that. Raises our own errors as they
-    were raised there, any other as IntegrityError with its class and place, never its words.
+    A chunk may be read more than once (Spark repeats tasks), so `read` must be idempotent. Raises our own errors as
+    they were raised there, any other as IntegrityError with its class and position, never its text.
     """
     lanes = [list(chunks[start::sessions]) for start in range(min(sessions, len(chunks)))]
     session = SparkSession.active()

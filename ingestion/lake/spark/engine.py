@@ -1,7 +1,7 @@
 """The Spark engine: writes Delta with delta-spark, and reads its log with delta-rs, as the embedded engine does.
 
-Rows reach a table through Spark's public interface only: it is there on every platform, and each write computes
-statistics and checks conflicts as that platform does. So staged files are read and written anew, in parallel.
+Rows are written through Spark's public interface only, which exists on every platform: each write computes statistics
+and checks conflicts as that platform does. So staged files are read and written again, in parallel.
 """
 
 from __future__ import annotations
@@ -69,8 +69,8 @@ _METADATA = "spark.databricks.delta.commitInfo.userMetadata"
 _APP_ID = "spark.databricks.delta.write.txnAppId"
 _APP_VERSION = "spark.databricks.delta.write.txnVersion"
 _OWN = {
-    "spark.databricks.delta.retentionDurationCheck.enabled": "false",  # how long to keep is the caller's to say
-    "spark.databricks.delta.vacuum.logging.enabled": "true",  # tells how many files it deleted
+    "spark.databricks.delta.retentionDurationCheck.enabled": "false",  # the caller decides how long to keep files
+    "spark.databricks.delta.vacuum.logging.enabled": "true",  # returns how many files it deleted
 }
 
 
@@ -88,7 +88,7 @@ class SparkDelta(DeltaReader):
 
     @cached_property
     def session(self) -> Any:
-        """A session of the engine's own in the process's Spark: settings of one commit are nobody else's."""
+        """The engine's own session in the process's Spark, so that settings of a commit affect no other session."""
         session = prepare(open_session(root=self._root, storage_options=self._options).newSession())
         for name, value in _OWN.items():
             session.conf.set(name, value)
@@ -200,13 +200,13 @@ class SparkDelta(DeltaReader):
         return self.version(uri)
 
     def retype(self, uri: str, types: Mapping[str, pa.DataType]) -> dict[str, int]:
-        """As the embedded engine does, and by it: Spark swaps no files, and leaves an append-only table no other way."""
+        """Uses the embedded engine, because Spark cannot swap files, which an append-only table requires."""
         misfits = self._embedded.retype(uri, types)
         self._limit_statistics(uri)
         return misfits
 
     def _limit_statistics(self, uri: str) -> None:
-        """Ask for statistics of no column that has been retyped to what carries none: Spark goes by the property."""
+        """Remove columns that were retyped to a type without statistics from the property that Spark follows."""
         named = self._open(uri).metadata().configuration.get(INDEXED, "")
         allowed = indexed_columns(self.schema(uri))
         kept = [name for name in named.split(",") if name in allowed]
@@ -236,13 +236,13 @@ class SparkDelta(DeltaReader):
         return int(metrics.get("numDeletedFiles", 0))
 
     def _check_ours(self, uri: str, commit: Commit) -> None:
-        """Raise ConcurrentWriteError if this version was committed by another: Spark then skips ours in silence."""
+        """Raise ConcurrentWriteError if another writer committed this version: Spark then skips ours silently."""
         if commit.version is not None and self.last_metadata(uri, commit.app_id) != _round_trip(commit):
             raise lost_race(uri)
 
     @contextmanager
     def _committing(self, commit: Commit) -> Iterator[None]:
-        """Give the commit its metadata and transaction where the statement itself takes no options."""
+        """Set the commit's metadata and transaction on the session, for statements without options."""
         given = {_METADATA: commit.to_json()}
         if commit.version is not None:
             given |= {_APP_ID: commit.app_id, _APP_VERSION: str(commit.version)}

@@ -22,7 +22,7 @@ def staged_rows(
     session: Any, uri: str, files: Sequence[StagedFile], schema: pa.Schema, partition_by: Sequence[str]
 ) -> Any:
     """
-    Return the rows of staged files. Those that tell their partition do not hold its columns: they are put back.
+    Return the rows of staged files. Files with a partition value lack its columns, which are added again.
 
     Raises IntegrityError for a lost row.
     """
@@ -50,14 +50,14 @@ def staged_rows(
 
 
 def frame(session: Any, rows: pa.Table) -> Any:
-    """Return a small table as a data frame, of exactly its types."""
+    """Return a small table as a data frame with exactly its types."""
     schema = from_arrow_schema(rows.schema)
     return session.createDataFrame(rows, schema) if rows.num_rows else session.createDataFrame([], schema)
 
 
 @contextmanager
 def arriving_rows(session: Any, uri: str, rows: pa.RecordBatchReader) -> Iterator[Any]:
-    """Stage rows beside the table, so that they need no room in the driver, and yield them as a frame."""
+    """Stage rows beside the table, so that they take no memory in the Spark driver, and yield them as a frame."""
     name = f"_staging/merge-{uuid.uuid4().hex}"
     filesystem, folder = open_files(uri)
     make_folder(filesystem, f"{folder}/{name}")
@@ -81,7 +81,7 @@ def check_keys(uri: str, arriving: Any, keys: Sequence[str]) -> None:
 
 
 def discard(uri: str, paths: Sequence[str]) -> None:
-    """Delete staged files whose rows are committed; what stays is a vacuum's."""
+    """Delete staged files whose rows are committed. A vacuum deletes files that remain."""
     filesystem, folder = open_files(uri)
     for path in paths:
         with suppress(OSError):
@@ -89,11 +89,11 @@ def discard(uri: str, paths: Sequence[str]) -> None:
 
 
 def needed_features(schema: pa.Schema) -> dict[str, str]:
-    """Return the properties that a table must be given, where it is there already, before it takes these columns."""
+    """Return the properties that an existing table needs before these columns can be added."""
     has_wall_clock = any(pa.types.is_timestamp(field.type) and field.type.tz is None for field in schema)
     return {"delta.feature.timestampNtz": "supported"} if has_wall_clock else {}
 
 
 def table_at(uri: str) -> str:
-    """Return what SQL calls the table at a path."""
+    """Return the SQL name of the table at a path."""
     return f"delta.{quote_spark(uri)}"

@@ -1,11 +1,11 @@
-"""Opens Spark as the lake needs it: Delta, UTC, exact types, and on one machine no more than it takes.
+"""Opens a Spark session with the lake's settings: Delta, UTC, exact types, and small limits on one machine.
 
-Settings reach the JVM by a `spark-defaults.conf` of our own, not by its command line: any user of the machine could
-read a secret there. dbt-spark's session takes the same file (SPARK_CONF_DIR).
+Settings are passed to the JVM in our own `spark-defaults.conf`, because any user of the machine could read secrets on
+its command line. dbt-spark's session uses the same file (SPARK_CONF_DIR).
 
-LAKEHOUSE_SPARK_CONF    a JSON object of Spark settings that win over all others, e.g. {"spark.master": "yarn"}
+LAKEHOUSE_SPARK_CONF    a JSON object of Spark settings that override all others, e.g. {"spark.master": "yarn"}
 LAKEHOUSE_SPARK_MEMORY  the driver's heap; default 1g
-LAKEHOUSE_CACHE         where Delta's jars are kept once they are resolved; default ~/.cache/lakehouse
+LAKEHOUSE_CACHE         where Delta's jars are cached; default ~/.cache/lakehouse
 """
 
 from __future__ import annotations
@@ -35,13 +35,13 @@ PLATFORM = "DATABRICKS_RUNTIME_VERSION"  # where Delta is built in
 STANDARD_ERROR = 2
 JARS_NOTE = "spark.lakehouse.jarsNote"
 
-# What makes a table the same whichever engine wrote it. Wanted on any cluster.
+# Settings that make both engines write identical tables. Required on any cluster.
 ALWAYS = {
     "spark.sql.extensions": EXTENSION,
     "spark.sql.catalog.spark_catalog": CATALOG,
     "spark.sql.session.timeZone": "UTC",
     "spark.sql.ansi.enabled": "true",
-    "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",  # INT96 overflows where readers take nanoseconds
+    "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",  # INT96 overflows in readers that use nanoseconds
     "spark.sql.parquet.datetimeRebaseModeInRead": "CORRECTED",
     "spark.sql.parquet.datetimeRebaseModeInWrite": "CORRECTED",
     "spark.sql.parquet.int96RebaseModeInRead": "CORRECTED",
@@ -49,7 +49,7 @@ ALWAYS = {
     "spark.databricks.delta.properties.defaults.enableRowTracking": "false",
     "spark.databricks.delta.properties.defaults.logRetentionDuration": "interval 3650 days",
 }
-STATIC = ("spark.sql.extensions", "spark.sql.catalog.spark_catalog")  # settled when the first session opens
+STATIC = ("spark.sql.extensions", "spark.sql.catalog.spark_catalog")  # fixed when the first session opens
 LOCAL = {
     "spark.driver.bindAddress": "127.0.0.1",
     "spark.driver.host": "127.0.0.1",
@@ -57,7 +57,7 @@ LOCAL = {
     "spark.ui.showConsoleProgress": "false",
     "spark.sql.shuffle.partitions": "4",
     "spark.databricks.delta.snapshotPartitions": "2",
-    "spark.sql.sources.parallelPartitionDiscovery.parallelism": "4",  # a vacuum would list folders in 10,000 tasks
+    "spark.sql.sources.parallelPartitionDiscovery.parallelism": "4",  # else a vacuum lists folders in 10,000 tasks
 }
 LOGGING = """\
 rootLogger.level = error
@@ -96,7 +96,7 @@ def spark_settings(
 
 
 def is_local(master: str) -> bool:
-    """Tell whether a master is this process alone."""
+    """Return whether a master is this process alone."""
     return master.split("[", maxsplit=1)[0] == "local"
 
 
@@ -110,8 +110,8 @@ def write_defaults(
     """
     Write `spark-defaults.conf` and the logging beside it, and return the folder: the value of SPARK_CONF_DIR.
 
-    Only this user can read it. The warehouse, what Spark spills, and Derby's files lie in it. Raises ConfigurationError, where Java
-    or pyspark is missing too.
+    Only this user can read it. It also holds the warehouse, Spark's spill files and Derby's files. Raises
+    ConfigurationError, also if Java or pyspark is missing.
     """
     environ = os.environ if environ is None else environ
     check_installed(environ)
@@ -134,7 +134,7 @@ def open_session(
     """
     Return the process's session, opening it if there is none: under spark-submit or on a platform, theirs.
 
-    Raises ConfigurationError: no Java, no pyspark, no jars, or a session that does not know Delta.
+    Raises ConfigurationError: no Java, no pyspark, no jars, or a session without Delta.
     """
     environ = os.environ if environ is None else environ
     check_installed(environ)
@@ -152,7 +152,7 @@ def open_session(
 
 
 def prepare(session: Any) -> Any:
-    """Set on a session what makes tables the same whichever engine wrote them; return it."""
+    """Apply the settings that make both engines write identical tables to a session; return it."""
     for setting, value in ALWAYS.items():
         if setting not in STATIC:
             session.conf.set(setting, value)
@@ -160,7 +160,7 @@ def prepare(session: Any) -> Any:
 
 
 def check_installed(environ: Mapping[str, str]) -> None:
-    """Raise ConfigurationError where Java or pyspark is missing."""
+    """Raise ConfigurationError if Java or pyspark is missing."""
     home = environ.get("JAVA_HOME")
     java = Path(home, "bin", "java") if home else None
     if not (java is not None and java.exists()) and shutil.which("java", path=environ.get("PATH")) is None:
@@ -205,7 +205,7 @@ def _local_settings(home: Path, packages: tuple[str, ...], environ: Mapping[str,
 
 
 def _jar_settings(packages: tuple[str, ...], environ: Mapping[str, str]) -> dict[str, str]:
-    """Name the jars where an earlier start noted them (no network, seconds less), else the packages to resolve."""
+    """Return the jars if an earlier start recorded them (faster, no network), else the packages to resolve."""
     cache = Path(environ.get("LAKEHOUSE_CACHE") or Path.home() / ".cache" / "lakehouse").absolute() / "ivy"
     note = cache / f"{hashlib.sha256(','.join(packages).encode()).hexdigest()[:16]}.json"
     try:
@@ -218,7 +218,7 @@ def _jar_settings(packages: tuple[str, ...], environ: Mapping[str, str]) -> dict
 
 
 def _note_jars(session: Any) -> None:
-    """Note which jars Spark resolved, for the next start."""
+    """Record which jars Spark resolved, for the next start."""
     note = session.conf.get(JARS_NOTE, "")
     jars = [jar.rsplit("/", 1)[-1] for jar in session.sparkContext.getConf().get("spark.jars", "").split(",") if jar]
     if note and jars:
@@ -228,19 +228,19 @@ def _note_jars(session: Any) -> None:
 
 
 def _escaped(value: str) -> str:
-    """Spell a value as Java's property files do."""
+    """Escape a value for Java's property files."""
     return value.replace("\\", "\\\\").replace("\n", "\\n")
 
 
 def _has_java_process() -> bool:
-    """Tell whether a JVM waits for this process: spark-submit started it, or an earlier session did."""
+    """Return whether this process has a JVM already, started by spark-submit or an earlier session."""
     from pyspark import SparkContext  # noqa: PLC0415
 
     return "PYSPARK_GATEWAY_PORT" in os.environ or SparkContext._gateway is not None
 
 
 def _joined(name: str, environ: Mapping[str, str]) -> Any:
-    """Open a session in a JVM whose jars and memory were settled by whoever started it."""
+    """Open a session in a running JVM, whose jars and memory are fixed already."""
     from pyspark.sql import SparkSession  # noqa: PLC0415
 
     builder = SparkSession.builder.appName(name)
@@ -260,10 +260,10 @@ def _started(name: str, root: str, storage_options: Mapping[str, str] | None, en
     write_defaults(home, root=root, storage_options=storage_options, environ=environ)
     try:
         with environment(SPARK_CONF_DIR=str(home), PYSPARK_PYTHON=environ.get("PYSPARK_PYTHON") or sys.executable):
-            # Delta prints to standard output, which is for results
+            # Delta prints to standard output, which is reserved for results
             SparkContext._ensure_initialized(gateway=launch_gateway(popen_kwargs={"stdout": STANDARD_ERROR}))
             session = SparkSession.builder.appName(name).getOrCreate()
-    except Exception as exc:  # the JVM's own words are on standard error
+    except Exception as exc:  # the JVM writes its messages to standard error
         raise ConfigurationError(
             f"spark: promised a session, found that none starts ({type(exc).__name__}). Nothing was read or written. "
             f"See Java's message above. Are the jars of {DELTA} there? A first start fetches them from Maven Central; "

@@ -19,7 +19,7 @@ HADOOP = "3.5.0"  # the one inside pyspark 4.2.0
 
 @dataclass(frozen=True, slots=True)
 class Secret:
-    """A DuckDB secret for one bucket or container. `values` are bound, so that they stand in no statement."""
+    """A DuckDB secret for one bucket or container. `values` are bound and so not part of any statement."""
 
     kind: str
     scope: str
@@ -38,7 +38,7 @@ class Secret:
 
 @dataclass(frozen=True, slots=True)
 class StorageSettings:
-    """Spark settings (they may hold secrets) and the packages, in Maven's spelling, of the file system."""
+    """Spark settings (they may hold secrets) and the Maven packages of the file system."""
 
     settings: dict[str, str] = field(default_factory=dict)
     packages: tuple[str, ...] = ()

@@ -1,4 +1,4 @@
-"""What went wrong between us and the lake's storage, told apart by what to do about it."""
+"""Classifies errors of the lake's storage by the next step: retry, correct the set-up, or repair."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ingestion.lake.damage import lost_data, torn_log
 from ingestion.lake.names import table_in
 from ingestion.lake.storage.provider import is_remote
 
-# in the words of Arrow, delta-rs and DuckDB, in this order
+# as worded by Arrow, delta-rs and DuckDB, in this order
 _FROM_STORAGE = re.compile(
     r"AWS Error|Azure Error|google::cloud|Error performing|Generic (S3|MicrosoftAzure|GCS) error"
     r"|ObjectStoreError|HTTP Error|HTTP (HEAD|GET|PUT|POST|DELETE)|Azure\w*FileSystem",
@@ -33,7 +33,7 @@ _LOST = re.compile(
     r"|[Dd]ecompression failure|corrupt|[Uu]nexpected end of|No such file or directory|prefix length",
 )
 FOLDER_OF_LOG = "/_delta_log/"
-_NOT_OF_FILES = ("oracledb", "mssql", "pyodbc")  # a database may say the same words
+_NOT_OF_FILES = ("oracledb", "mssql", "pyodbc")  # a database may use the same words
 _ABOUT = re.compile(r"[^\s'\"]+\.parquet")
 _ERRNOS = {
     errno.ENOSPC: r"no space left on device",
@@ -44,17 +44,17 @@ _ERRNOS = {
     errno.EIO: r"input/output error",
 }
 _GONE = re.compile(r"\b404\b|not[ _]?found|no_?such_?key", re.I)
-"""What a store says of one object that is not there; anything else that it says is no word about damage."""
+"""A store's message for a missing object; no other message of a store means damage."""
 _ELSEWHERE = re.compile(r"permanent_?redirect|moved permanently|authorization_?header_?malformed|\b301\b", re.I)
 
 
 @contextmanager
 def reaching(root: str) -> Iterator[None]:
     """
-    Raise what the storage of `root`, a lake or a table, answers as an error of ours; other errors pass.
+    Raise errors of the storage of `root` (a lake or a table) as our own errors; other errors pass unchanged.
 
-    Raises LakeUnavailableError, which a later attempt may survive, or LakeError. On object stores neither repeats the
-    library's words: they may quote a URL with a signature in it.
+    Raises LakeUnavailableError, for which a retry may succeed, or LakeError. For object stores neither repeats the
+    library's text, which may quote a signed URL.
     """
     try:
         yield
@@ -68,7 +68,7 @@ def reaching(root: str) -> Iterator[None]:
 
 
 def told_apart(root: str, error: Exception) -> LakehouseError | None:
-    """Return the error of ours that an error of a library means; None if it is not one of the storage of `root`."""
+    """Return our error for a library's error; None if it did not come from the storage of `root`."""
     text = str(error)
     is_stores = is_remote(root) and _FROM_STORAGE.search(text) is not None
     found = _told_by_system(root, error) or (_told_by_store(root, text) if is_stores else None)
@@ -83,7 +83,7 @@ def told_apart(root: str, error: Exception) -> LakehouseError | None:
 
 
 def _told_by_store(root: str, text: str) -> LakeError | None:
-    """Return what an object store refused; None where it only did not answer, or lacks an object."""
+    """Return the error for a request that an object store refused; None if it did not answer or lacks an object."""
     if _MISSING.search(text):
         return missing(root)
     if _DENIED.search(text):
@@ -100,7 +100,7 @@ def _told_by_store(root: str, text: str) -> LakeError | None:
 
 
 def _told_by_system(root: str, error: Exception) -> LakeError | None:
-    """Return what the operating system refused; a full disk counts wherever it is, the rest below `root` alone."""
+    """Return the error of the operating system: a full disk anywhere, other errors only below `root`."""
     text = str(error)
     number = next((n for n, words in _ERRNOS.items() if re.search(words, text, re.I)), None)
     number = getattr(error, "errno", None) or number
@@ -134,7 +134,7 @@ def _told_by_content(root: str, text: str) -> LakeError | None:
 
 
 def _table_uri(root: str, text: str) -> str | None:
-    """Return the table that a message is about: the root itself if that is one, else one below it."""
+    """Return the table that a message refers to: the root itself if it is a table, else one below it."""
     if table_in(root):
         return root
     if root not in text:

@@ -1,4 +1,4 @@
-"""The lake's files as Arrow sees them, and what folders and moves are where there are none: on object stores."""
+"""The lake's files through Arrow, and folders and moves on object stores, which have neither."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ def open_files(uri: str) -> tuple[pafs.FileSystem, str]:
 
 
 def make_folder(filesystem: pafs.FileSystem, path: str) -> None:
-    """Make a folder where files need one. On object stores none do, and an empty object in its place is litter."""
+    """Create a folder if the file system needs one. Object stores need none, and would keep an empty object instead."""
     if isinstance(filesystem, pafs.LocalFileSystem):
         filesystem.create_dir(path, recursive=True)
 
 
 def move(filesystem: pafs.FileSystem, source: str, target: str) -> None:
-    """Move a file. Where the store can neither rename nor copy by itself, the bytes come and go through here."""
+    """Move a file. If the store can neither rename nor copy, the bytes are read and written by this process."""
     try:
         filesystem.move(source, target)
     except pa.ArrowNotImplementedError:  # a storage account of Azure without a hierarchical namespace

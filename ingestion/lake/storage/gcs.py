@@ -29,7 +29,7 @@ def options(_: SplitResult, given: Mapping[str, str]) -> dict[str, str]:
 
 
 def file_system(_: Mapping[str, str], __: str | None) -> pafs.FileSystem:
-    return pafs.GcsFileSystem()  # reads GOOGLE_APPLICATION_CREDENTIALS, or asks the machine
+    return pafs.GcsFileSystem()  # reads GOOGLE_APPLICATION_CREDENTIALS, or uses the machine's account
 
 
 def location(found: SplitResult) -> str:

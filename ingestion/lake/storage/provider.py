@@ -37,9 +37,9 @@ def provider_of(uri: str) -> tuple[Provider, SplitResult]:
 
 def storage_options(root: str, environ: Mapping[str, str]) -> dict[str, str]:
     """
-    Return what delta-rs needs to reach `root`; nothing for a local folder. Holds secrets.
+    Return delta-rs's options for access to `root`; empty for a local folder. Holds secrets.
 
-    Raises ConfigurationError where a setting lacks its other half or would let writers lose commits.
+    Raises ConfigurationError if one setting of a pair is missing, or if writers could lose commits.
     """
     if not is_remote(root):
         return {}
@@ -71,14 +71,14 @@ def spark_settings(root: str, options: Mapping[str, str]) -> StorageSettings:
 
 
 def forget_empty(environ: MutableMapping[str, str]) -> None:
-    """Take variables of a store that are set to nothing out of the environment: delta-rs would log in with nothing."""
+    """Remove a store's empty variables from the environment: delta-rs would log in with empty values."""
     prefixes = tuple(prefix for provider in PROVIDERS.values() for prefix in provider.PREFIXES)
     for name in [name for name, value in environ.items() if not value and name.startswith(prefixes)]:
         del environ[name]
 
 
 def redacted(text: str, environ: Mapping[str, str]) -> str:
-    """Return a text without the secrets of the environment: an error of a library may quote the URL it asked for."""
+    """Return a text without the secrets of the environment. A library's error may quote the URL it requested."""
     for name in (name for provider in PROVIDERS.values() for name in provider.SECRETS):
         value = environ.get(name, "")
         for part in (value, *(piece.partition("sig=")[2] for piece in value.split("&") if piece.startswith("sig="))):

@@ -99,7 +99,7 @@ def spark_settings(_: SplitResult, options: Mapping[str, str]) -> StorageSetting
     settings |= {f"spark.hadoop.fs.s3a.{_SPARK[name]}": value for name, value in options.items() if name in _SPARK}
     if options.get("aws_allow_http", "").lower() == "true":
         settings["spark.hadoop.fs.s3a.connection.ssl.enabled"] = "false"
-    if "aws_endpoint_url" in options:  # a server that is not Amazon's: no buckets as hosts
+    if "aws_endpoint_url" in options:  # a server that is not Amazon's: bucket names are not host names
         settings["spark.hadoop.fs.s3a.path.style.access"] = "true"
     if "aws_session_token" in options:
         settings["spark.hadoop.fs.s3a.aws.credentials.provider"] = f"{S3A}.TemporaryAWSCredentialsProvider"
