@@ -11,7 +11,7 @@ from ingestion.sources.base import Source
 
 
 def open_source(system: str, connection: Connection) -> Source:
-    """Return the adapter for a connection's type. Opens nothing yet."""
+    """Return the adapter for a connection's type. Does not connect yet."""
     if connection.type == "duckdb":
         from ingestion.sources.duckdb import DuckDbSource
 
@@ -34,7 +34,7 @@ def open_source(system: str, connection: Connection) -> Source:
 
 @contextmanager
 def needs_extra(system: str, extra: str) -> Iterator[None]:
-    """Turn the import error of a driver that is not installed into what to install."""
+    """Convert the import error of a missing driver into an error that says what to install."""
     try:
         yield
     except ModuleNotFoundError as exc:
@@ -42,7 +42,7 @@ def needs_extra(system: str, extra: str) -> Iterator[None]:
             f"{system}: promised a driver for {extra}, found no module {exc.name}. No rows were read. "
             f"Run: pip install lakehouse[{extra}]"
         ) from None
-    except OSError as exc:  # a library of the system that the driver is linked with
+    except OSError as exc:  # a system library that the driver is linked with
         library = str(exc).split(":", 1)[0]
         raise ConfigurationError(
             f"{system}: promised a driver for {extra}, found that the system lacks {library}. No rows were read. "

@@ -1,4 +1,4 @@
-"""What the product asks of a source database. One adapter per driver implements it."""
+"""The interface of a source database. One adapter per driver implements it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ingestion.contracts.window import FixedPoint, Window
 
 
 class Grant(NamedTuple):
-    """A right of the user, whether it is there, and what follows without it (empty where nothing does)."""
+    """A right of the user, whether it is granted, and the consequence without it (empty if there is none)."""
 
     what: str
     present: bool
@@ -27,7 +27,7 @@ class Chunk(NamedTuple):
     """
     A slice of a table: `low <= x < high`, where x is the first key column or the row's address; None for an open end.
 
-    `kind` is key or rowid. Bounds are texts as the source spells them. A chunk without `low` also holds the rows
+    `kind` is key or rowid. Bounds are texts in the source's form. A chunk without `low` also holds the rows
     whose x is null.
     """
 
@@ -49,9 +49,9 @@ class Slice(NamedTuple):
     """
     Rows of a table as SQL in the source's own dialect.
 
-    `relation` is the table at its fixed point (it takes an alias, which must be t), `where` a condition on it (empty:
-    none). `select` runs a query that names both once, or neither; it adds their binds and returns exactly the given
-    schema, columns by position. Raises what `Snapshot.read` raises.
+    `relation` is the table at its fixed point (its alias must be t), `where` a condition on it (empty: none). `select`
+    runs a query that contains both once, or neither. It adds their bind values and returns exactly the given schema,
+    columns by position. Raises what `Snapshot.read` raises.
     """
 
     relation: str
@@ -67,7 +67,7 @@ class Snapshot(Protocol):
 
     @property
     def degraded(self) -> str | None:
-        """What this fixed point cannot do, and why; None where it does all."""
+        """What this fixed point cannot do, and why; None if nothing is missing."""
         ...
 
     def catalog(self, contract: Contract) -> tuple[FoundColumn, ...]:
@@ -84,9 +84,9 @@ class Snapshot(Protocol):
 
     def chunks(self, contract: Contract, *, rows: int) -> tuple[Chunk, ...]:
         """
-        Cut the table into disjoint chunks of about `rows` rows that together hold every row, in ascending order.
+        Split the table into disjoint chunks of about `rows` rows that together hold every row, in ascending order.
 
-        One chunk, open at both ends, where the table is smaller or cannot be cut.
+        Returns one chunk, open at both ends, if the table is smaller or cannot be split.
         """
         ...
 
@@ -111,7 +111,7 @@ class Snapshot(Protocol):
         ...
 
     def slice(self, contract: Contract, window: Window) -> Slice:
-        """Return a window's rows for queries of the caller's own. Nothing is read yet."""
+        """Return a window's rows for the caller's own queries. Reads nothing yet."""
         ...
 
 
@@ -120,11 +120,11 @@ class ChangeFeed(Protocol):
     """A snapshot whose database also keeps a log of changed keys. A version is the `value` of a fixed point."""
 
     def tracks_changes(self, contract: Contract) -> bool:
-        """Return whether changes of this table are kept."""
+        """Return whether the database keeps a change log of this table."""
         ...
 
     def reaches_back(self, contract: Contract, since: str) -> bool:
-        """Return whether every change after version `since` is still kept."""
+        """Return whether the log still has every change after version `since`."""
         ...
 
     def count_changes(self, contract: Contract, since: str) -> int:
@@ -134,15 +134,15 @@ class ChangeFeed(Protocol):
     def read_changes(
         self, contract: Contract, since: str, *, found: tuple[FoundColumn, ...]
     ) -> Iterator[pa.RecordBatch]:
-        """Yield the present rows of all keys that changed after `since`, once each, in the shape of `read`."""
+        """Yield the current rows of all keys that changed after `since`, one row per key, in the shape of `read`."""
         ...
 
     def read_deleted(self, contract: Contract, since: str) -> Iterator[pa.RecordBatch]:
-        """Yield the keys that changed after `since` and are gone, in the shape of `read_keys`."""
+        """Yield the keys that changed after `since` and no longer exist, in the shape of `read_keys`."""
         ...
 
     def read_changed_keys(self, contract: Contract, since: str) -> Iterator[pa.RecordBatch]:
-        """Yield the keys that changed after `since`, present or gone, in the shape of `read_keys`."""
+        """Yield the keys that changed after `since`, deleted ones included, in the shape of `read_keys`."""
         ...
 
     def unchanged(self, contract: Contract, since: str) -> Slice:
@@ -151,14 +151,14 @@ class ChangeFeed(Protocol):
 
 
 class Source(Protocol):
-    """A database that a system name stands for."""
+    """The database of a system."""
 
     def snapshot(self, at: FixedPoint | None = None) -> AbstractContextManager[Snapshot]:
         """
-        Open the newest fixed point, or one that another session has, so that both read one state.
+        Open the newest fixed point, or that of another session (`at`), so that both read one state.
 
-        Raises SourceUnavailableError, SnapshotLostError where the state is gone, and ConfigurationError
-        where a fixed point of that kind cannot be shared.
+        Raises SourceUnavailableError, SnapshotLostError if the state no longer exists, and ConfigurationError
+        if a fixed point of that kind cannot be shared.
         """
         ...
 
@@ -167,14 +167,14 @@ class Source(Protocol):
         ...
 
     def grants(self, contracts: Sequence[Contract] = ()) -> list[Grant]:
-        """Return the rights that reading these tables takes, by trying them. Raises as `snapshot` does."""
+        """Return the rights needed to read these tables, each one tested. Raises as `snapshot` does."""
         ...
 
     def describe(self, schema: str, table: str | None = None) -> list[TableFacts]:
         """
         Return a table, or (None) all tables and views of a schema by name, as the catalog describes them to this user.
 
-        Names in the catalog's spelling, or in any case where only one spelling fits. Empty where there is none.
+        Names match exactly, or in any case if only one name matches. Empty if there is no match.
         """
         ...
 

@@ -1,7 +1,7 @@
 """Reads contracted tables from a DuckDB file. The only source module that imports duckdb.
 
-A file is read in one transaction of one read-only connection, so everything a batch reads is one state of it.
-A fixed point's moment is the connection's `clock`, for a file that shows an earlier state; else now.
+A file is read in one transaction of one read-only connection, so a batch reads one state of it.
+A fixed point's moment is the connection's `clock` (for a file with an earlier state), else now.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ from duckdb_constraints()
 where database_name = current_database() and constraint_type = 'FOREIGN KEY' and lower(schema_name) = lower(?)
 """
 _SOURCE = "t"
-"""Alias of the source's table: a bare column name would mean the wanted keys' own column inside their subquery."""
+"""Alias of the source's table. Unqualified column names would refer to the keys' own columns in their subquery."""
 
 
 class DuckDbSource:
@@ -126,7 +126,7 @@ class DuckDbSource:
             connection.execute("set timezone = 'UTC'")
             connection.execute("set enable_progress_bar = false")  # as in ingestion.lake.duck
             yield connection
-        except (duckdb.Error, OSError) as exc:  # what the lake's files end in passes here, too
+        except (duckdb.Error, OSError) as exc:  # errors of the lake's files are raised here too
             if self._path not in str(exc) and not _CORRUPT.search(str(exc)):
                 raise
             raise SourceUnavailableError(
@@ -225,7 +225,7 @@ class DuckDbSnapshot:
 
 
 def _references(rows: Sequence[tuple[Any, ...]]) -> dict[tuple[str, str], dict[ColumnId, ColumnId]]:
-    """Return the foreign keys of each table; DuckDB's do not leave their schema."""
+    """Return the foreign keys of each table; in DuckDB they refer to tables of the same schema only."""
     found: dict[tuple[str, str], dict[ColumnId, ColumnId]] = {}
     for schema, table, columns, other, others in rows:
         own = found.setdefault((schema, table), {})
@@ -239,7 +239,7 @@ def _projection(contract: Contract, found: tuple[FoundColumn, ...]) -> tuple[str
     typed, raw, raw_fields = [], [], []
     for column in contract.columns:
         source = sources.get(column.name)
-        if source is None:  # the drift policy let a removed column pass
+        if source is None:  # the drift policy allows a removed column
             typed.append(f"cast(null as {duckdb_type(column.arrow_type)}) as {quote(column.name)}")
             continue
         typed.append(f"{_exactly(column, source)} as {quote(column.name)}")
@@ -263,7 +263,7 @@ def _needs_guard(column: Column, source: FoundColumn) -> bool:
 
 
 def _exactly(column: Column, source: FoundColumn) -> str:
-    """Return a column's value as its promised type, null where that is not the very value."""
+    """Return a column's value as its promised type; null if the value is not exactly equal."""
     reference, target = f"{_SOURCE}.{quote(source.name)}", duckdb_type(column.arrow_type)
     if not _needs_guard(column, source):
         return f"cast({reference} as {target})"
@@ -272,13 +272,13 @@ def _exactly(column: Column, source: FoundColumn) -> str:
 
 
 def _cut(column: Column, source: FoundColumn, reference: str) -> str | None:
-    """Return a moment cut to microseconds; None where the contract does not say so, or there is nothing to cut."""
+    """Return a moment truncated to microseconds; None if the contract or the type does not require it."""
     is_cut = column.truncate and is_finer("duckdb", source.physical_type)
     return cut("duckdb", source.physical_type, reference)[0] if is_cut else None
 
 
 def _fits(column: Column, reference: str, source: FoundColumn) -> str:
-    """Return a condition that is true where the value survives the way back, or is cut as the contract says."""
+    """Return a condition that is true if converting the value back gives the original, or it may be truncated."""
     kind, target = source.physical_type.split("(")[0], duckdb_type(column.arrow_type)
     if _cut(column, source, reference):
         return f"isfinite({reference})"

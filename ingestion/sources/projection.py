@@ -1,7 +1,7 @@
-"""The select list of a read, and the way back: from the driver's arrays to a batch as the lake expects it. Pure.
+"""Builds the select list of a read, and converts the driver's arrays back to a batch for the lake. Pure.
 
-A batch has the shape of `ingestion.contracts.projection`. On the wire all short misfit texts of a row share one
-column, null where every value fits: a null per guarded column and row costs up to a sixth of a read's CPU.
+A batch has the shape of `ingestion.contracts.projection`. In the select list all short misfit texts of a row share one
+column, which is null if every value fits. Separate columns would cost up to a sixth of a read's CPU.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from ingestion.errors import Break, BrokenContractError, IntegrityError
 NEVER = "1 = 0"
 
 _SEPARATOR = "|"
-_TEXTS_PER_COLUMN = 40  # of at most 100 bytes each: a text in SQL may end at 4000 bytes
+_TEXTS_PER_COLUMN = 40  # of at most 100 bytes each, because a text in SQL may have at most 4000 bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,10 +29,10 @@ class Expression:
     """
     What to select for one column.
 
-    `typed` is None where the kinds do not convert exactly: then every value is a misfit. `fetched` is the Arrow
-    type to ask the driver for. `guard` is None where every value fits; it is true where the value does, null for
-    a null. `text` spells any value exactly; it is None where nothing can. `is_short` says that the text is brief and
-    holds no `|`.
+    `typed` is None if the types do not convert exactly: then every value is a misfit. `fetched` is the Arrow type to
+    request from the driver. `guard` is None if every value fits; else it is true for a value that fits, null for a
+    null. `text` is the exact text of any value; None if there is none. `is_short` says that the text is short and has
+    no `|`.
     """
 
     typed: str | None
@@ -80,7 +80,7 @@ class Dialect:
 
 @dataclass(frozen=True, slots=True)
 class _Origin:
-    """Where a delivered column comes from: a selected one, a part of one, or (None) nowhere: all nulls."""
+    """The origin of a delivered column: a selected column, a part of one, or None (all nulls)."""
 
     index: int | None = None
     part: int | None = None
@@ -88,7 +88,7 @@ class _Origin:
 
 @dataclass(slots=True)
 class Projection:
-    """What is selected, what the driver is asked for, and the schema of the batches that come of it."""
+    """What is selected, the types requested from the driver, and the schema of the resulting batches."""
 
     contract_id: str
     dialect: Dialect
@@ -106,7 +106,7 @@ class Projection:
         return pa.schema(self._fields)
 
     def batch(self, arrays: Sequence[pa.Array]) -> pa.RecordBatch:
-        """Return the driver's arrays as a batch. Raises IntegrityError where they differ in length or in number."""
+        """Return the driver's arrays as a batch. Raises IntegrityError if their lengths or number are wrong."""
         lengths = {len(array) for array in arrays}
         if len(arrays) != len(self.select) or len(lengths) != 1:
             raise IntegrityError(
@@ -134,7 +134,7 @@ class Projection:
         return pc.if_else(pc.equal(text, ""), pa.scalar(None, pa.string()), text)
 
     def add(self, name: str, type_: pa.DataType, sql: str | None, fetched: pa.DataType | None = None) -> None:
-        """Add a delivered column that is selected by itself, or (None) is all nulls."""
+        """Add a delivered column with its own selected column, or (None) of all nulls."""
         self._fields.append(pa.field(name, type_))
         self._origins.append(_Origin(None if sql is None else self._add_selected(sql, fetched or type_)))
 
@@ -160,8 +160,8 @@ def project(
     """
     Return how the contract's columns are read from the found ones.
 
-    With `columns` only those are read, without misfit texts. A column that the source lacks is all nulls: the
-    drift policy let it pass. Raises BrokenContractError for a column that no SQL can spell.
+    With `columns` only those are read, without misfit texts. A column missing in the source is all nulls, as the
+    drift policy allows. Raises BrokenContractError for a column that no SQL can convert.
     """
     matches = match_columns(contract, found)
     projection = Projection(contract.id, dialect)
@@ -184,7 +184,7 @@ def project(
 
 
 def raw_text(how: Expression) -> str:
-    """Return the expression of a value's text where it does not fit, null where it does."""
+    """Return the expression of a value's text if it does not fit, null if it does."""
     return f"CASE WHEN NOT ({how.guard}) THEN {how.text} END"
 
 

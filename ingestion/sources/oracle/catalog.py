@@ -1,4 +1,4 @@
-"""Oracle's dictionary as found columns: which table a contract means, and how its columns are declared. Pure."""
+"""Reads Oracle's dictionary: finds the table that a contract names, and the declarations of its columns. Pure."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _BRACKETS = re.compile(r"\(([^)]*)\)")
 
 @dataclass(frozen=True, slots=True)
 class FoundTable:
-    """A table in the dictionary's spelling, and its columns in dictionary order."""
+    """A table with its name in the dictionary, and its columns in dictionary order."""
 
     owner: str
     name: str
@@ -36,7 +36,7 @@ class FoundTable:
 
 
 def candidates(contract: Contract, user: str) -> list[tuple[str, str]]:
-    """Return owner and table as the contract spells them, then in upper case; the owner is the user if not named."""
+    """Return owner and table as written in the contract, then in upper case. The owner defaults to the user."""
     owner = contract.source_table[-2] if len(contract.source_table) > 1 else user
     exact = (owner, contract.source_table[-1])
     folded = (owner.upper(), contract.source_table[-1].upper())
@@ -44,7 +44,7 @@ def candidates(contract: Contract, user: str) -> list[tuple[str, str]]:
 
 
 class DictionaryRow(NamedTuple):
-    """A row of `COLUMNS`; what does not apply to a type is None."""
+    """A row of `COLUMNS`; attributes that do not apply to a type are None."""
 
     name: str
     type: str
@@ -62,7 +62,7 @@ def from_dictionary(row: DictionaryRow) -> FoundColumn:
 
 
 def declaration(row: DictionaryRow) -> str:
-    """Return a column's declaration as the type plan spells it, e.g. `NUMBER(12,2)` or `VARCHAR2(20 CHAR)`."""
+    """Return a column's declaration in the form of the type plan, e.g. `NUMBER(12,2)` or `VARCHAR2(20 CHAR)`."""
     if row.type == "NUMBER":
         return _number(row.precision, row.scale)
     if row.type in ("VARCHAR2", "VARCHAR", "CHAR"):
@@ -70,7 +70,7 @@ def declaration(row: DictionaryRow) -> str:
     sizes = {"FLOAT": row.precision, "NVARCHAR2": row.characters, "NCHAR": row.characters, "RAW": row.length}
     if sizes.get(row.type):
         return f"{row.type}({sizes[row.type]})"
-    # the dictionary spells TIMESTAMP(6) WITH TIME ZONE in full; the plan knows intervals without their digits
+    # the dictionary has the full TIMESTAMP(6) WITH TIME ZONE; the type plan has intervals without digits
     return _BRACKETS.sub("", row.type) if row.type.startswith(("INTERVAL", "UROWID")) else row.type
 
 

@@ -1,7 +1,7 @@
-"""Cuts a table into chunks that sessions read side by side at one SCN: by row address, else by the first key column.
+"""Splits a table into chunks that sessions read in parallel at one SCN: by row address, else by the first key column.
 
-Any ascending bounds make chunks that hold every row once, so bounds need not be good to be right: rows that moved
-or came since belong to some chunk all the same.
+Chunks between any ascending bounds hold every row once. So results are correct even if the bounds are uneven, and rows
+that moved or were inserted since belong to exactly one chunk.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from ingestion.sql.quoting import quote_oracle as quote
 ROWID, KEY = "rowid", "key"
 
 BLOCKS = "SELECT BLOCKS FROM ALL_TABLES WHERE OWNER = :owner AND TABLE_NAME = :name AND IOT_TYPE IS NULL"
-# the package keeps its chunks in the dictionary until the task is dropped; it commits, which a read does not mind
+# the package keeps its chunks in the dictionary until the task is dropped; its commit does not affect a read
 CREATE_TASK = (
     "BEGIN DBMS_PARALLEL_EXECUTE.CREATE_TASK(:task); DBMS_PARALLEL_EXECUTE.CREATE_CHUNKS_BY_ROWID"
     "(:task, :owner, :name, by_row => FALSE, chunk_size => :blocks); END;"
@@ -43,9 +43,9 @@ EXTENTS = (
 
 
 def find_chunks(session: Session, contract: Contract, table: FoundTable, number: int, scn: int) -> tuple[Chunk, ...]:
-    """Cut a table into about `number` chunks; into one where no column or address serves."""
+    """Split a table into about `number` chunks; into one if no column or address can be used."""
     for find in (_task_bounds, _extent_bounds):
-        with suppress(PermanentError):  # a right or a package that is not there: the next way needs less
+        with suppress(PermanentError):  # a right or a package is missing: the next method needs less
             bounds = find(session, table, number)
             if len(bounds) > 1:
                 return cut(ROWID, _thinned(bounds[1:], number - 1))
@@ -78,7 +78,7 @@ def in_chunk(contract: Contract, chunk: Chunk, found: tuple[FoundColumn, ...]) -
 
 
 def key_bounds(source: FoundColumn, table: FoundTable) -> str | None:
-    """Return the query of the first key of each of `:tiles` equal parts at `:scn`, None for a key that has no order."""
+    """Return the query of the first key of each of `:tiles` equal parts at `:scn`; None if the key has no order."""
     base = base_of(source.physical_type)
     if base not in NUMBERS | CHARACTERS | {"DATE", "TIMESTAMP"}:
         return None

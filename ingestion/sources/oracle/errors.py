@@ -1,7 +1,7 @@
-"""What an Oracle error code means: retry, ask somebody, or begin again at a new fixed point. Pure; knows no driver.
+"""Classifies Oracle error codes: retry, permanent, or start again at a new fixed point. Pure; imports no driver.
 
-Server and driver texts may quote row values, statements and addresses, so only the code goes on.
-A code that is not listed is permanent: retrying what nobody understands hides it.
+Server and driver texts may quote row values, statements and addresses, so only the code is reported.
+A code that is not listed is permanent, because retrying an unknown error hides it.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ _NOT_READABLE = {
 
 
 def error_of(code: str, system: str, contract: Contract | None = None) -> LakehouseError:
-    """Return what to raise for an error code (`ORA-01555`, `DPY-4011`) met while reading for a contract, or none."""
+    """Return the error to raise for a code (`ORA-01555`, `DPY-4011`) while reading for a contract, or for none."""
     subject = contract.id if contract is not None else system
     setting = f"AIRFLOW_CONN_{system.upper()}"
     if code in _LOST:

@@ -1,6 +1,6 @@
 """How one Oracle column becomes one Arrow column: the expression, what guards it, and its exact text. Pure.
 
-No number passes through float, and what the driver cannot fetch or would cut is converted by the database.
+No number is converted to float. The database converts values that the driver cannot fetch or would truncate.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ _SHORT = NUMBERS | _BINARY_FLOATS | ZONED | {"DATE", "TIMESTAMP"}
 
 
 def exact_text(reference: str, base: str, arguments: tuple[str, ...]) -> str | None:
-    """Return the expression that spells any value of the column, None where SQL cannot."""
+    """Return the expression of the exact text of any value of the column; None if SQL has none."""
     if base in NUMBERS:
         return f"TO_CHAR({reference},{NUMERIC_TEXT})"
     if base in ("DATE", "TIMESTAMP") or base in ZONED:
-        # signed years: a date before Christ reads like one after it otherwise; the sign's place may be blank
+        # signed years distinguish BC from AD; the sign of AD may be a blank
         return f"LTRIM(TO_CHAR({reference},'{_format(base, arguments)}'))"
     rendered = _RENDERED.get(base)
     return None if rendered is None else rendered(reference)
@@ -53,7 +53,7 @@ def _format(base: str, arguments: tuple[str, ...]) -> str:
 
 
 def _as_text(reference: str, base: str, promised: pa.DataType, text: str | None) -> Expression | None:
-    """Texts, anything kept as its exact text, and bytes."""
+    """Return the expression for texts, values kept as exact text, and bytes."""
     if pa.types.is_binary(promised) and base in _BYTES:
         return Expression(reference, promised, None, None)
     if not pa.types.is_string(promised):
@@ -81,7 +81,7 @@ def _as_number(
 
 
 def _number_guard(reference: str, whole: int | None, scale: int | None, promised: pa.DataType) -> str | None:
-    """Return the condition that a number fits; `whole` and `scale` are its declared digits, None where open."""
+    """Return the condition that a number fits; `whole` and `scale` are its declared digits, None if open."""
     if pa.types.is_boolean(promised):
         return f"{reference} IN (0, 1)"
     promised_scale = promised.scale if pa.types.is_decimal(promised) else 0
@@ -100,7 +100,7 @@ def _number_guard(reference: str, whole: int | None, scale: int | None, promised
 
 
 def _digits(base: str, arguments: tuple[str, ...]) -> tuple[int | None, int | None]:
-    """Return how many digits the declaration allows before and after the point; None: as many as fit a number."""
+    """Return how many digits the declaration allows before and after the point; None: any number of digits."""
     if base == "FLOAT" or not arguments:
         return None, None
     scale = int(arguments[1]) if len(arguments) > 1 else 0
@@ -132,7 +132,7 @@ def _as_moment(found: FoundColumn, promised: pa.DataType, text: str | None, trun
     elif truncate:
         value, _ = cut("oracle", found.physical_type, value)
     elif fraction_digits(base, arguments) > 6:
-        # as text: a cast to fewer digits rounds, and may leave the calendar
+        # as text, because a cast to fewer digits rounds and may exceed the calendar
         conditions.append(f"TO_CHAR({value},'FF9') LIKE '%000'")
     return Expression(value, promised, " AND ".join(conditions), text, is_short=True)
 

@@ -1,4 +1,4 @@
-"""Fixed points, and the rights that they need: tried, not looked up, because roles and owners grant them too."""
+"""Fixed points and the rights they need. Rights are tested by use, because roles and ownership grant them too."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _SCN = {
 
 
 def newest_scn(session: Session) -> FixedPoint | None:
-    """Return the newest SCN, None where the user may not learn it. Its moment is the server's clock, in UTC."""
+    """Return the newest SCN; None if the user may not read it. Its moment is the server's clock, in UTC."""
     for sql in _SCN.values():
         try:
             ((scn, moment),) = session.rows(sql)
@@ -37,7 +37,7 @@ def newest_scn(session: Session) -> FixedPoint | None:
 
 
 def read_only_transaction(session: Session) -> FixedPoint:
-    """Fix the session's own state until its end. The clock is read first, so that no row is younger than it says."""
+    """Start a read-only transaction. The clock is read first, so that no row is newer than the moment."""
     ((moment,),) = session.rows(f"SELECT {_NOW} FROM DUAL")
     session.execute("SET TRANSACTION READ ONLY")
     return FixedPoint("transaction", _utc(moment).isoformat(), _utc(moment))
@@ -54,7 +54,7 @@ def find_table(session: Session, contract: Contract, user: str) -> FoundTable:
 
 
 def list_grants(session: Session, contracts: Sequence[Contract], user: str) -> list[Grant]:
-    """Return the rights that reading the contracted tables takes, those on the SCN first."""
+    """Return the rights needed to read the contracted tables, those on the SCN first."""
     point = newest_scn(session)
     grants = []
     for what, sql in _SCN.items():

@@ -1,4 +1,4 @@
-"""Reads by key: lists of bound values, compared with the bare columns so that the key's index serves. Pure."""
+"""Reads by key: lists of bound values, compared with unconverted columns so that the key's index is used. Pure."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class NationalText(str):
 
 @dataclass(frozen=True, slots=True)
 class _Comparison:
-    """How one key column is compared: the source's side, ours around a bind's name, and a value as it is bound."""
+    """How one key column is compared: the source's expression, the bind's expression, and the bound value."""
 
     left: str
     right: Callable[[str], str]
@@ -38,7 +38,7 @@ def with_keys(contract: Contract, found: tuple[FoundColumn, ...], keys: pa.Table
     """
     Yield conditions that together match the rows of the keys, each row once if the keys are distinct.
 
-    Statements come in few lengths (the last key is repeated to fill one), so that the database parses few of them.
+    Lists have few different lengths (the last key is repeated to fill one), so that the database parses few statements.
     Keys with a null match nothing and are left out.
     """
     comparisons = [_comparison(column, found_column(contract, column, found)) for column in contract.keys]
@@ -71,7 +71,7 @@ def _comparison(column: Column, source: FoundColumn) -> _Comparison:
 
 def _text_comparison(reference: str, base: str, arguments: tuple[str, ...]) -> _Comparison:
     if base in CHARACTERS:
-        # a CHAR is held with its blanks: a bound text is compared without padding
+        # a CHAR is stored with its trailing blanks, but a bound text is compared without padding
         return _Comparison(reference, _bind, NationalText if base.startswith("N") else str)
     for bases, function in ((NUMBERS, "TO_NUMBER"), ({"RAW"}, "HEXTORAW"), ({"ROWID"}, "CHARTOROWID")):
         if base in bases:

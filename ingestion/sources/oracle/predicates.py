@@ -1,4 +1,4 @@
-"""Which rows are read: windows and the lanes of large objects, as conditions with bound values. Pure.
+"""Conditions with bound values for the rows to read: windows, and lanes by the size of large objects. Pure.
 
 Moments are bound as texts and converted by the database: the driver binds a datetime as DATE and loses its fraction.
 """
@@ -63,7 +63,7 @@ def bound(contract: Contract, source: FoundColumn, name: str, text: str) -> tupl
     """
     Return the expression and the bound value of a window's end, in the column's own type so that indexes serve.
 
-    A DATE has no fractions: the first second at or after the bound bounds the same rows.
+    A DATE has no fractions, so the first second at or after the bound selects the same rows.
     """
     base = base_of(source.physical_type)
     if base in NUMBERS:
@@ -82,7 +82,7 @@ def bound(contract: Contract, source: FoundColumn, name: str, text: str) -> tupl
 
 
 def newest(contract: Contract, source: FoundColumn) -> str:
-    """Return the expression of the highest watermark as text, as `spelled` spells it; of a promised date, the day."""
+    """Return the expression of the highest watermark in the text form of `spelled`; the day if a date is promised."""
     reference = f"MAX({quote(source.name)})"
     base = base_of(source.physical_type)
     if pa.types.is_date(contract.column(contract.watermark or "").arrow_type) and base not in CHARACTERS:
@@ -91,7 +91,7 @@ def newest(contract: Contract, source: FoundColumn) -> str:
 
 
 def spelled(source: FoundColumn, reference: str) -> str:
-    """Return an expression over a column as the text that `bound` reads: its digits, zoned in UTC, numbers floored."""
+    """Return an expression over a column as the text that `bound` reads: all digits, zoned in UTC, numbers floored."""
     base, arguments = split_declaration(source.physical_type)
     if base in NUMBERS:
         return f"TO_CHAR(FLOOR({reference}),'TM9')"
@@ -125,7 +125,7 @@ def moment_text(moment: date) -> str:
 
 
 def to_timestamp(base: str, name: str) -> str:
-    """Return a bind read as a moment of the column's own type; zoned columns read it as UTC."""
+    """Return a bind converted to a moment of the column's own type; for zoned columns it is UTC."""
     moment = f"TO_TIMESTAMP(:{name},'{SECOND}.FF9')"
     if base not in ZONED:
         return moment
@@ -140,7 +140,7 @@ def _fraction_text(text: str) -> str:
 
 
 def _next_second(text: str) -> str | None:
-    """Return the first whole second at or after a bound; None where the calendar ends before it."""
+    """Return the first whole second at or after a bound; None if it is beyond the calendar."""
     whole, _, fraction = _plain(text).partition(".")
     if not fraction.strip("0"):
         return whole
@@ -151,6 +151,6 @@ def _next_second(text: str) -> str | None:
 
 
 def _plain(text: str) -> str:
-    """Return a bound with a blank before its time and without its zone, which is UTC where there is one."""
+    """Return a bound with a blank before its time and without its zone (if it has one, it is UTC)."""
     plain = text.strip().replace("T", " ").removesuffix("Z").removesuffix("+00:00").removesuffix("+00")
     return plain if len(plain) > 10 else f"{plain} 00:00:00"

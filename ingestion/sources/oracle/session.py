@@ -1,18 +1,18 @@
-"""One session on an Oracle database. The only module that imports its driver, and the door its errors go through.
+"""One session on an Oracle database. The only module that imports its driver; translates the driver's errors.
 
 Thin mode: no client libraries. No row is ever written: SELECT, settings of the session itself, and
 DBMS_PARALLEL_EXECUTE, which keeps the chunks it finds in its own dictionary until they are read.
-Driver and server texts may quote row values and statements, so errors carry a code and are never chained.
+Driver and server texts may quote row values and statements, so our errors have only the code and no chained cause.
 
 A connection is oracle://user:password@host:1521/service. Its extras:
-    service_name, sid, dsn              where the database is, if not the service in the URI; dsn replaces host and port
+    service_name, sid, dsn              the database, if not the service in the URI; dsn replaces host and port
     protocol                            tcp (default) or tcps
     wallet_location, wallet_password    a folder with ewallet.pem, for tcps
     config_dir                          a folder with tnsnames.ora, for a dsn that is an alias
     ssl_server_dn_match                 true (default) or false
     call_timeout_seconds                how long one round trip may take; default 600
-    fixed_point                         scn (default), or transaction where the user may not read AS OF SCN
-    clock                               the moment that a copy of an earlier state shows; default the server's clock
+    fixed_point                         scn (default), or transaction if the user may not read AS OF SCN
+    clock                               the moment of a copy of an earlier state; default the server's clock
     max_sessions                        how many sessions one load may hold at once; default 3
 """
 
@@ -33,9 +33,9 @@ from ingestion.sources.oracle.keys import NationalText
 
 DEFAULT_CALL_TIMEOUT_SECONDS = 600
 PROGRAM = "lakehouse"
-MAX_NAME_BYTES = 64  # of what V$SESSION shows
+MAX_NAME_BYTES = 64  # shown in V$SESSION
 
-# what texts mean must not depend on the database's country: decimal point, calendar, comparison of characters
+# conversions must not depend on the database's locale: decimal point, calendar, comparison of characters
 _SETTINGS = (
     "ALTER SESSION SET TIME_ZONE='+00:00' NLS_NUMERIC_CHARACTERS='.,' NLS_CALENDAR='GREGORIAN' "
     "NLS_SORT='BINARY' NLS_COMP='BINARY'"
@@ -54,18 +54,18 @@ class Session:
         return self._connection.version
 
     def serve(self, contract: Contract | None) -> None:
-        """Let a DBA see in V$SESSION which contract is being read."""
+        """Show in V$SESSION which contract is being read."""
         self._connection.action = "" if contract is None else contract.id[:MAX_NAME_BYTES]
 
     def execute(self, sql: str, binds: Mapping[str, Any] | None = None) -> None:
-        """Run a statement that has no answer."""
+        """Run a statement without a result."""
         with translated(self._system), self._connection.cursor() as cursor:
             cursor.execute(sql, self._bound(binds))
 
     def rows(
         self, sql: str, binds: Mapping[str, Any] | None = None, contract: Contract | None = None
     ) -> list[tuple[Any, ...]]:
-        """Return all rows of a short answer. Raises what `error_of` returns."""
+        """Return all rows of a small result. Raises what `error_of` returns."""
         with translated(self._system, contract), self._connection.cursor() as cursor:
             cursor.arraysize = cursor.prefetchrows = 1000
             cursor.execute(sql, self._bound(binds))
@@ -74,7 +74,7 @@ class Session:
     def batches(
         self, sql: str, binds: Mapping[str, Any], *, requested: pa.Schema, size: int, contract: Contract
     ) -> Iterator[list[pa.Array]]:
-        """Yield an answer as lists of arrays of the requested types, `size` rows at a time, empty ones left out."""
+        """Yield a result as lists of arrays of the requested types, `size` rows at a time, without empty ones."""
         frames = self._frames(sql, binds, requested, size)
         while True:
             with translated(self._system, contract):
@@ -86,7 +86,7 @@ class Session:
                 yield arrays
 
     def _frames(self, sql: str, binds: Mapping[str, Any], requested: pa.Schema, size: int) -> Iterator[Any]:
-        # without a size the driver would hold the whole answer in memory
+        # without a size the driver would hold the whole result in memory
         return self._connection.fetch_df_batches(sql, self._bound(binds), size=size, requested_schema=requested)
 
     def _bound(self, binds: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -126,7 +126,7 @@ def connect(system: str, connection: Connection) -> oracledb.Connection:
 
 @contextmanager
 def translated(system: str, contract: Contract | None = None) -> Iterator[None]:
-    """Raise the driver's errors as ours, without their text."""
+    """Raise the driver's errors as our own errors, without their text."""
     try:
         yield
     except (LakehouseError, MemoryError):

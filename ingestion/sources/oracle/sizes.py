@@ -9,7 +9,7 @@ from ingestion.sources.oracle.predicates import LARGE_OBJECT_CHARACTERS
 
 USUAL_BYTES = 8 * 1024 * 1024
 WORST_BYTES = 64 * 1024 * 1024
-MAX_ROWS = 8 * 1024  # longer fetches gain nothing and cost memory
+MAX_ROWS = 8 * 1024  # longer fetches are not faster and cost memory
 
 _FIXED_WIDTH = 24
 _ROWS_OF_LONG_VALUES = 16
@@ -19,8 +19,8 @@ def rows_per_fetch(found: tuple[FoundColumn, ...]) -> list[int]:
     """
     Return the rows of one fetch, per lane of `lanes`: one number, or two where there are large objects.
 
-    Texts are rarely as long as declared, so a fetch may hold USUAL_BYTES of texts a quarter full and never more than
-    WORST_BYTES. Rows with an object above the lane's limit come one by one.
+    Texts are rarely as long as declared: a fetch takes at most USUAL_BYTES if texts have a quarter of their length, and
+    never more than WORST_BYTES. Rows with an object above the lane's limit are fetched one by one.
     """
     kinds = [base_of(column.physical_type) for column in found]
     widths = [_width(column) for column in found]

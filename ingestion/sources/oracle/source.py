@@ -1,8 +1,8 @@
 """Reads contracted tables from an Oracle database at one system change number (SCN).
 
-Tables, counts and key sets can all be read `AS OF` one SCN, from any number of sessions. Where the user may not
-learn the SCN, one read-only transaction of one session takes its place.
-Texts arrive as Oracle keeps them: a CHAR with its blanks, an empty string as null.
+Tables, counts and key sets can all be read `AS OF` one SCN, from any number of sessions. If the user may not
+read the SCN, one read-only transaction of one session is used instead.
+Texts are delivered as Oracle stores them: a CHAR with its trailing blanks, an empty string as null.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ _FIXED_POINTS = ("scn", "transaction")
 
 
 class OracleSource:
-    """An Oracle database under a system's name. Opens nothing until asked."""
+    """The Oracle database of a system. Connects on first use."""
 
     def __init__(self, system: str, connection: Connection) -> None:
         self._system = system
@@ -55,7 +55,7 @@ class OracleSource:
             return f"Oracle Database {session.version}"
 
     def grants(self, contracts: Sequence[Contract] = ()) -> list[Grant]:
-        """Return the rights that reading takes, by trying them. Raises SourceUnavailableError, ConfigurationError."""
+        """Return the rights needed for reading, each one tested. Raises SourceUnavailableError, ConfigurationError."""
         with open_session(self._system, self._connection) as session:
             return list_grants(session, contracts, self._connection.login)
 
@@ -70,7 +70,7 @@ class OracleSource:
     @contextmanager
     def snapshot(self, at: FixedPoint | None = None) -> Iterator[OracleSnapshot]:
         """
-        Open a fixed point: the newest, or one of kind scn that another session has, so that both read one state.
+        Open a fixed point: the newest, or another session's one of kind scn, so that both read one state.
 
         Raises SourceUnavailableError, ConfigurationError.
         """

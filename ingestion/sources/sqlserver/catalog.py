@@ -1,4 +1,4 @@
-"""SQL Server's catalog as found columns: which table a contract means, and how its columns are declared. Pure."""
+"""Reads SQL Server's catalog: finds the table that a contract names, and the declarations of its columns. Pure."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ingestion.sql.quoting import quote_sqlserver
 DIALECT = "sqlserver"
 DEFAULT_SCHEMA = "dbo"
 
-# an alias type is shown as what it stands for; the catalog shows only what the user may read
+# an alias type is shown as its base type; the catalog shows only what the user may read
 COLUMNS = (
     "SELECT CAST(o.object_id AS int), CAST(c.name AS nvarchar(128)), CAST(COALESCE(b.name, t.name) AS nvarchar(128)), "
     "CAST(c.max_length AS int), CAST(c.precision AS int), CAST(c.scale AS int), CAST(c.is_nullable AS int) "
@@ -43,7 +43,7 @@ class FoundTable:
 
 
 class CatalogRow(NamedTuple):
-    """A row of `COLUMNS` behind the table's id; lengths are bytes, -1 for max."""
+    """A row of `COLUMNS` without the table's id; lengths are in bytes, -1 for max."""
 
     name: str
     type: str
@@ -54,7 +54,7 @@ class CatalogRow(NamedTuple):
 
 
 def table_name(contract: Contract) -> tuple[str, str]:
-    """Return schema and table as the contract spells them."""
+    """Return schema and table as written in the contract."""
     schema = contract.source_table[-2] if len(contract.source_table) > 1 else DEFAULT_SCHEMA
     return schema, contract.source_table[-1]
 
@@ -65,7 +65,7 @@ def from_catalog(row: CatalogRow) -> FoundColumn:
 
 
 def declaration(row: CatalogRow) -> str:
-    """Return a column's declaration as the type plan spells it, e.g. `decimal(12,2)` or `nvarchar(50)`."""
+    """Return a column's declaration in the form of the type plan, e.g. `decimal(12,2)` or `nvarchar(50)`."""
     name = _CATALOG_NAMES.get(row.type.lower(), row.type.lower())
     if name in ("decimal", "numeric"):
         return f"{name}({row.precision},{row.scale})"

@@ -74,5 +74,5 @@ def _references(session: Session, schema: str) -> dict[str, dict[ColumnId, Colum
 def _comments(session: Session) -> dict[tuple[int, int], str]:
     try:
         return {(table, column): text for table, column, text in session.rows(_COMMENTS)}
-    except PermanentError:  # no right to read them: a contract can do without
+    except PermanentError:  # no right to read them: a contract does not need them
         return {}

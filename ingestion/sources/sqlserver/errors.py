@@ -1,8 +1,8 @@
-"""What an error of SQL Server or its driver means: retry, ask somebody, or begin again. Pure; knows no driver.
+"""Classifies errors of SQL Server and its driver: retry, permanent, or start again. Pure; imports no driver.
 
-Server and driver texts may quote row values, statements and addresses, so only the number goes on (or the
-SQLSTATE, where the driver itself speaks). A number that is not listed is permanent: retrying what nobody
-understands hides it.
+Server and driver texts may quote row values, statements and addresses, so only the number is reported (or the
+SQLSTATE, for the driver's own errors). A number that is not listed is permanent, because retrying an unknown
+error hides it.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ SYSTEM_PACKAGES = "unixodbc libltdl7 libkrb5-3 libgssapi-krb5-2"
 
 
 class Diagnosis(NamedTuple):
-    """The first diagnostic record of a failed call; `number` is 0 where no server spoke."""
+    """The first diagnostic record of a failed call; `number` is 0 if the error is not the server's."""
 
     state: str = ""
     number: int = 0
@@ -109,7 +109,7 @@ _BAD_SETTINGS = {
 
 
 def diagnose(text: str) -> Diagnosis:
-    """Return what a driver's error text says in codes."""
+    """Return the codes in a driver's error text."""
     match = _RECORD.search(text)
     if match is None:
         return Diagnosis()
@@ -123,7 +123,7 @@ def diagnose(text: str) -> Diagnosis:
 
 
 def error_of(found: Diagnosis, system: str, contract: Contract | None = None) -> LakehouseError:
-    """Return what to raise for a diagnosis met while reading for a contract, or for none."""
+    """Return the error to raise for a diagnosis while reading for a contract, or for none."""
     subject = contract.id if contract is not None else system
     code = str(found.number) if found.number > 0 else found.state
     if found.number in _LOST:
@@ -153,7 +153,7 @@ def error_of(found: Diagnosis, system: str, contract: Contract | None = None) ->
 
 
 def no_driver(system: str, found: str) -> ConfigurationError:
-    """Return the error of a machine that lacks the driver or what it needs."""
+    """Return the error for a machine without the driver or a library that it needs."""
     return ConfigurationError(
         f"{system}: promised Microsoft's ODBC driver 18, found {found}. Nothing was read. Run: "
         f"pip install lakehouse[sqlserver] && apt-get install {SYSTEM_PACKAGES} (or name an installed driver in the "

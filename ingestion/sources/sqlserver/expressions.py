@@ -1,6 +1,6 @@
 """How one SQL Server column becomes one Arrow column: the expression, what guards it, and its exact text. Pure.
 
-No number passes through float, and what the driver cannot fetch or would cut is converted by the database.
+No number is converted to float. The database converts values that the driver cannot fetch or would truncate.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _EMPTY = "''"
 
 
 def exact_text(reference: str, base: str, arguments: tuple[str, ...] = ()) -> str | None:
-    """Return the expression that spells any value of the column, None where SQL cannot."""
+    """Return the expression of the exact text of any value of the column; None if SQL has none."""
     if base in ("BINARY", "VARBINARY") and arguments != ("max",):
         digits = 2 * int(arguments[0] if arguments else 1)
         return f"CONVERT(varchar({digits if digits <= 8000 else 'max'}), {reference}, 2)"
@@ -52,7 +52,7 @@ def exact_text(reference: str, base: str, arguments: tuple[str, ...] = ()) -> st
 
 
 def _variant_text(reference: str) -> str:
-    """Return the text of a value whose type it says itself; a plain cast would round numbers and cut moments."""
+    """Return the text of an sql_variant value by its own type. A plain cast rounds numbers and truncates moments."""
     cases = [
         f"WHEN '{base.lower()}' THEN {_RENDERED[base](f'CAST({reference} AS {base.lower()})')}" for base in _SELF_STYLED
     ]
@@ -61,23 +61,23 @@ def _variant_text(reference: str) -> str:
 
 
 def wall_clock(reference: str, base: str) -> str:
-    """Return a moment as datetime2 of the digits that it shows: a datetime's ticks are thirds of a hundredth."""
+    """Return a moment as datetime2 with the digits that it displays: a datetime has ticks of 1/300 s."""
     return f"CAST({reference} AS datetime2(3))" if base == "DATETIME" else reference
 
 
 def utc(reference: str) -> str:
-    """Return a datetimeoffset as the wall clock of UTC."""
+    """Return a datetimeoffset as wall clock in UTC."""
     return f"CAST(SWITCHOFFSET({reference}, '+00:00') AS datetime2({SQLSERVER_DIGITS}))"
 
 
 def _as_text(reference: str, base: str, promised: pa.DataType, text: str | None) -> Expression | None:
-    """Texts, anything kept as its exact text, and bytes."""
+    """Return the expression for texts, values kept as exact text, and bytes."""
     if pa.types.is_binary(promised) and base in BYTES:
         kind = "varbinary(max)" if base == "IMAGE" else None
         return Expression(f"CAST({reference} AS {kind})" if kind else reference, promised, None, None)
     if not pa.types.is_string(promised):
         return None
-    if base == "SQL_VARIANT":  # a longer text would be cut
+    if base == "SQL_VARIANT":  # a longer text would be truncated
         return Expression(text, pa.string(), f"DATALENGTH({reference}) < 4000", text)
     return Expression(text, pa.string(), None if text else NEVER, text)
 
@@ -92,7 +92,7 @@ def _as_number(
         return Expression(f"CAST({reference} AS bigint)", promised, None, text, is_short=True)
     if base in FLOATS and is_.is_floating(promised):
         narrows = base == "FLOAT" and promised == pa.float32() and not (arguments and int(arguments[0]) <= 24)
-        # a value beyond real becomes null, which must count as false, not as unknown
+        # a value out of range for real becomes null, which must count as false, not as unknown
         same = f"CAST(TRY_CAST({reference} AS real) AS float(53)) = {reference}"
         guard = f"CASE WHEN {same} THEN 1 WHEN {reference} IS NOT NULL THEN 0 END = 1" if narrows else None
         return Expression(f"CAST({reference} AS {_TYPES[promised]})", promised, guard, text, is_short=True)
@@ -119,12 +119,12 @@ def _decimal_guard(reference: str, precision: int, scale: int, promised: pa.Data
     promised_scale = promised.scale if pa.types.is_decimal(promised) else 0
     conditions = []
     if scale > promised_scale:
-        # cut, not rounded: what is rounded up may have a digit more than its type, and that is an error
+        # truncated, not rounded: a value rounded up may have more digits than its type, which is an error
         conditions.append(f"{reference} = ROUND({reference}, {promised_scale}, 1)")
     if pa.types.is_decimal(promised):
         room = promised.precision - promised_scale
-        if precision - scale > room:  # so the bound has no more digits than the column
-            # not ABS: the least money has no opposite
+        if precision - scale > room:  # so that the bound has no more digits than the column
+            # not ABS: the minimum money value has no positive counterpart
             conditions.append(f"{reference} > -{10**room}. AND {reference} < {10**room}.")
     else:
         low, high = _range(promised)
@@ -169,7 +169,7 @@ def _as_moment(found: FoundColumn, promised: pa.DataType, text: str | None, trun
     if is_day:
         guard = f"CAST({value} AS time({SQLSERVER_DIGITS})) = '00:00:00'"
         return Expression(f"CAST({value} AS date)", promised, guard, text, is_short=True)
-    # a cast to six digits rounds, and may leave the calendar
+    # a cast to six digits rounds, and may exceed the calendar
     has_seventh = base in ("DATETIME2", "DATETIMEOFFSET") and sqlserver_digits(base, arguments) > 6 and not truncate
     if truncate:
         value, _ = cut("sqlserver", found.physical_type, value)
@@ -197,7 +197,7 @@ _RENDERED: dict[str, Callable[[str], str]] = {
     "IMAGE": lambda c: f"CONVERT(varchar(max), CAST({c} AS varbinary(max)), 2)",
 }
 
-# CONCAT takes two parts or more
+# CONCAT needs at least two arguments
 SQLSERVER = Dialect(
     quote=quote,
     exact_text=exact_text,

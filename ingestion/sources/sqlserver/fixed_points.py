@@ -20,7 +20,7 @@ DEGRADED = (
 )
 ALLOW = "ALTER DATABASE ... SET ALLOW_SNAPSHOT_ISOLATION ON"
 
-# rows below this rowversion are committed; asked before the snapshot begins, so that it shows them all
+# rows below this rowversion are committed; read before the snapshot begins, so that it includes them all
 _NOW = (
     "SELECT CONVERT(varchar(27), SYSUTCDATETIME(), 121), CAST(MIN_ACTIVE_ROWVERSION() AS bigint), "
     "CAST(ISNULL((SELECT snapshot_isolation_state FROM sys.databases WHERE database_id = DB_ID()), 0) AS int)"
@@ -48,7 +48,7 @@ def begin(session: Session, system: str, kind: str) -> State:
     """
     Fix what the session sees until its end: a snapshot, or (kind statement) nothing.
 
-    Raises ConfigurationError where the database does not allow snapshots.
+    Raises ConfigurationError if the database does not allow snapshots.
     """
     ((text, active, allowed),) = session.rows(_NOW)
     moment = datetime.fromisoformat(text[:26]).replace(tzinfo=UTC)
@@ -60,7 +60,7 @@ def begin(session: Session, system: str, kind: str) -> State:
             f"Run {ALLOW}, or accept less with the connection's extra fixed_point=statement."
         )
     session.execute("SET TRANSACTION ISOLATION LEVEL SNAPSHOT; BEGIN TRANSACTION")
-    # a version that is taken before the first row is read is never newer than the rows
+    # a version that is read before the first row is never newer than the rows
     version = _change_version(session)
     if version is None:
         return State(FixedPoint("snapshot", str(active), moment, int(active)), int(active))
@@ -84,12 +84,12 @@ def is_tracked(session: Session, table: FoundTable) -> bool:
 
 
 def primary_key(session: Session, table: FoundTable) -> list[str]:
-    """Return the columns that the change log knows a row by."""
+    """Return the columns that identify a row in the change log."""
     return [name for (name,) in session.rows(_PRIMARY_KEY.format(table.object_id))]
 
 
 def list_grants(session: Session, contracts: Sequence[Contract]) -> list[Grant]:
-    """Return what reading the contracted tables takes, by trying it."""
+    """Return the rights and settings needed to read the contracted tables, each one tested."""
     ((_, _, allowed),) = session.rows(_NOW)
     grants = [Grant("ALLOW_SNAPSHOT_ISOLATION", allowed == 1, "" if allowed == 1 else DEGRADED)]
     for contract in contracts:

@@ -1,4 +1,4 @@
-"""Reads by key: lists of bound texts, each converted to its column's own type so that the key's index serves. Pure."""
+"""Reads by key: lists of bound texts, each converted to its column's own type so that the key's index is used. Pure."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ingestion.sources.sqlserver.predicates import Condition, moment_bind, text_
 from ingestion.sql.quoting import quote_sqlserver as quote
 
 KEYS_PER_STATEMENT = 512
-MAX_BINDS = 2000  # a statement takes 2100, and a call's own come out of them
+MAX_BINDS = 2000  # a statement takes 2100, including those of the call itself
 
 _BINDS = {
     **dict.fromkeys(INTEGERS, "CAST(? AS bigint)"),
@@ -31,7 +31,7 @@ def with_keys(contract: Contract, found: tuple[FoundColumn, ...], keys: pa.Table
     """
     Yield conditions that together match the rows of the keys, each row once. Keys with a null match nothing.
 
-    `table` is the name that the statement reads from: columns are qualified by it inside the subquery.
+    `table` is the table name in the statement; it qualifies the columns inside the subquery.
     """
     columns = [found_column(contract, column, found) for column in contract.keys]
     types = [split_declaration(column.physical_type) for column in columns]
@@ -53,7 +53,7 @@ def with_keys(contract: Contract, found: tuple[FoundColumn, ...], keys: pa.Table
 
 
 def _key_bind(base: str, arguments: tuple[str, ...], text: str) -> str:
-    if base in ("DATETIME", "SMALLDATETIME"):  # these read no text of six digits
+    if base in ("DATETIME", "SMALLDATETIME"):  # these cannot convert a text with six digits
         return f"CAST(CONVERT(datetime2(7), ?, 121) AS {base.lower()})"
     if base in MOMENTS or base == "DATETIMEOFFSET":
         return moment_bind(base, arguments)

@@ -1,7 +1,7 @@
-"""Which rows are read: windows, chunks and the lanes of large objects, as conditions with bound texts. Pure.
+"""Conditions with bound texts for the rows to read: windows, chunks, lanes by the size of large objects. Pure.
 
-The driver binds texts only, so each bind is converted by the database to its column's own type: an index serves, and
-a bound between two values that the column can hold becomes the next one that it can.
+The driver binds texts only, so the database converts each bind to its column's own type. So an index is used, and a
+bound between two values of that type becomes the next value.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def in_window(contract: Contract, window: Window, found: tuple[FoundColumn, ...]
 
 
 def in_chunk(contract: Contract, chunk: Chunk, found: tuple[FoundColumn, ...]) -> Condition:
-    """Return the condition of a chunk, whose rows are told by the first key column."""
+    """Return the condition of a chunk on the first key column."""
     source = found_column(contract, contract.keys[0], found)
     where = Condition()
     for operator, text in ((">=", chunk.low), ("<", chunk.high)):
@@ -105,10 +105,10 @@ def spelled(source: FoundColumn, reference: str) -> str:
 
 
 def newest(contract: Contract, source: FoundColumn) -> str:
-    """Return the expression of the highest watermark as text; of a promised date, the day."""
+    """Return the expression of the highest watermark as text; the day if a date is promised."""
     highest = f"MAX({quote(source.name)})"
     base = base_of(source.physical_type)
-    if base == ROWVERSION:  # has no MAX of its own
+    if base == ROWVERSION:  # this type has no MAX
         return f"CONVERT(varchar(20), MAX(CAST({quote(source.name)} AS bigint)))"
     if pa.types.is_date(contract.column(contract.watermark or "").arrow_type) and base not in CHARACTERS:
         value = utc(highest) if base == "DATETIMEOFFSET" else wall_clock(highest, base)
@@ -117,13 +117,13 @@ def newest(contract: Contract, source: FoundColumn) -> str:
 
 
 def is_large(column: FoundColumn) -> bool:
-    """Return whether a column's values have no bound that a buffer could have."""
+    """Return whether a column's values are too long for a buffer of fixed size."""
     base, arguments = split_declaration(column.physical_type)
     return base in ("TEXT", "NTEXT", "IMAGE", "XML") or "max" in arguments
 
 
 def object_length(column: FoundColumn) -> str:
-    """Return the expression of a large object's bytes as it is sent: xml is kept shorter than its text."""
+    """Return the expression of a large object's bytes as sent; stored xml is shorter than its text."""
     base = base_of(column.physical_type)
     name = quote(column.name)
     return f"DATALENGTH(CAST({name} AS nvarchar(max)))" if base == "XML" else f"DATALENGTH({name})"
@@ -137,10 +137,10 @@ def lanes(found: tuple[FoundColumn, ...]) -> list[Condition]:
 
 def text_bind(base: str, text: str) -> str:
     """
-    Return the placeholder of a text. Beside a varchar column it is varchar, or each row would be converted.
+    Return the placeholder of a text. For a varchar column it is varchar, else each row would be converted.
 
-    Letters beyond ASCII stay nvarchar: in varchar they would go through the database's code page, which
-    need not be the column's.
+    Texts with non-ASCII characters stay nvarchar, because varchar would convert them to the database's code page,
+    which may differ from the column's.
     """
     is_national = base.startswith("N") or not text.isascii()
     return "CAST(? AS nvarchar(4000))" if is_national else "CAST(? AS varchar(8000))"

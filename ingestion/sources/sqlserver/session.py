@@ -1,9 +1,9 @@
-"""One session on a SQL Server. The only module that imports its driver, and the door its errors go through.
+"""One session on a SQL Server. The only module that imports its driver; translates the driver's errors.
 
-Arrow comes in bulk from Microsoft's ODBC driver through arrow-odbc, which also runs what little control there is:
-one connection holds the snapshot that all reads of a load share. Nothing but SELECT is ever sent, apart from settings
-of the session itself and its transaction, which is rolled back.
-Driver and server texts may quote row values and statements, so errors carry a code and are never chained.
+arrow-odbc reads Arrow batches through Microsoft's ODBC driver and also runs the control statements. One connection
+holds the snapshot that all reads of a load share. It sends only SELECT statements, settings of the session itself and
+its transaction, which is rolled back.
+Driver and server texts may quote row values and statements, so our errors have only the code and no chained cause.
 
 A connection is mssql://user:password@host:1433/database. Its extras:
     Encrypt                     yes (default), no, or strict
@@ -13,8 +13,8 @@ A connection is mssql://user:password@host:1433/database. Its extras:
     login_timeout_seconds       how long a log-in may take; default 15
     query_timeout_seconds       how long a statement may take to its first row; default 600
     lock_timeout_seconds        how long a statement waits for a lock; default 60
-    fixed_point                 snapshot (default), or statement where the database does not allow snapshot isolation
-    clock                       the moment that a copy of an earlier state shows; default the server's clock
+    fixed_point                 snapshot (default), or statement if the database does not allow snapshot isolation
+    clock                       the moment of a copy of an earlier state; default the server's clock
     max_sessions                how many sessions one load may hold at once; default 3
 """
 
@@ -51,7 +51,7 @@ _PASSED_ON = (
 _BRACED = frozenset("{}[]();?*=!@")
 _SHORT_ANSWER = 1_000
 _SHORT_TEXT = 4_000
-# what texts mean must not depend on the login's language, and an error must end what it met
+# conversions must not depend on the login's language, and an error must end the statement
 _SETTINGS = "SET LANGUAGE us_english; SET XACT_ABORT ON; SET DEADLOCK_PRIORITY LOW; SET LOCK_TIMEOUT {milliseconds}"
 
 
@@ -66,13 +66,13 @@ class Session:
         self._reading: object = None
 
     def execute(self, sql: str) -> None:
-        """Run statements that set something of the session."""
+        """Run statements that change settings of the session."""
         self._reader = None
         with translated(self._system):
             _when_free(self._connection.execute, query=sql, query_timeout_sec=self._query_timeout)
 
     def rows(self, sql: str, binds: Sequence[str] = (), contract: Contract | None = None) -> list[tuple[Any, ...]]:
-        """Return all rows of a short answer whose texts are short too. Raises what `error_of` returns."""
+        """Return all rows of a small result with short texts. Raises what `error_of` returns."""
         found: list[tuple[Any, ...]] = []
         for arrays in self.batches(sql, binds, size=_SHORT_ANSWER, contract=contract):
             found += zip(*(array.to_pylist() for array in arrays), strict=True)
@@ -89,10 +89,10 @@ class Session:
         contract: Contract | None = None,
     ) -> Iterator[list[pa.Array]]:
         """
-        Yield an answer as lists of arrays, `size` rows at a time, of the requested types or else the driver's own.
+        Yield a result as lists of arrays, `size` rows at a time, of the requested types or else the driver's own.
 
-        `longest` is the most bytes that a value of unbounded length has. A cut connection looks like the end of the
-        rows to the driver; the server's own count, which comes after them, tells the two apart.
+        `longest` is the most bytes that a value of unbounded length has. To the driver a lost connection looks
+        like the end of the rows. The server's own row count, sent after them, distinguishes the two.
         """
         statement, parameters = spelled_statement(sql, binds)
         seen = 0
@@ -135,7 +135,7 @@ class Session:
             return next(self._reader, None)
 
     def _count_sent(self) -> int | None:
-        """Return the server's count of the rows that have been read, None if it did not come."""
+        """Return the server's count of the rows that have been read; None if it was not received."""
         reader, self._reader = self._reader, None
         if not reader.more_results(fetch_concurrently=False, payload_text_encoding=TextEncoding.UTF16):
             return None
@@ -169,7 +169,7 @@ _TIMEOUTS = (("login_timeout_seconds", 15), ("query_timeout_seconds", 600), ("lo
 
 @contextmanager
 def translated(system: str, contract: Contract | None = None) -> Iterator[None]:
-    """Raise the driver's errors as ours, without their text."""
+    """Raise the driver's errors as our own errors, without their text."""
     try:
         yield
     except (LakehouseError, MemoryError):
@@ -186,7 +186,7 @@ def translated(system: str, contract: Contract | None = None) -> Iterator[None]:
 
 
 def connection_string(system: str, connection: Connection) -> str:
-    """Return the driver's connection string. It holds the password: never to be shown. Raises ConfigurationError."""
+    """Return the driver's connection string. Holds the password: never show it. Raises ConfigurationError."""
     if not connection.host:
         raise ConfigurationError(
             f"{system}: promised the host of a SQL Server, found none. Nothing was read. "
@@ -201,14 +201,14 @@ def connection_string(system: str, connection: Connection) -> str:
         "PWD": connection.password,
         "APP": f"{PROGRAM} {system}",
         "Encrypt": extra.get("Encrypt") or "yes",
-        "ConnectRetryCount": "0",  # a session that comes back silently has lost its snapshot
+        "ConnectRetryCount": "0",  # a silently reconnected session has lost its snapshot
         **{name: extra[name] for name in _PASSED_ON if extra.get(name)},
     }
     return "".join(f"{name}={_braced(value)};" for name, value in attributes.items() if value)
 
 
 def packaged_driver(system: str) -> str:
-    """Return the path of the driver in mssql-python-odbc. Raises ConfigurationError where there is none to use."""
+    """Return the path of the driver in mssql-python-odbc. Raises ConfigurationError if there is no usable one."""
     machine = {"amd64": "x86_64", "aarch64": "arm64"}.get(platform.machine().lower(), platform.machine().lower())
     found = sorted(Path(get_libs_dir()).glob(f"linux/*/{machine}/lib/libmsodbcsql-18*.so*"))
     preferred = [path for path in found if path.parts[-4] == _distribution()]
@@ -228,7 +228,7 @@ def _distribution() -> str:
 
 
 def _when_free(call: Callable[..., Any], **arguments: Any) -> Any:
-    """Call the driver, and wait until it has let go of a statement that was ended before its last row."""
+    """Call the driver; wait until it has released a statement that was ended before its last row."""
     patient = Retrying(
         retry=retry_if_exception(lambda exc: isinstance(exc, arrow_odbc.Error) and diagnose(str(exc)).is_busy),
         wait=wait_fixed(0.02),
@@ -239,7 +239,7 @@ def _when_free(call: Callable[..., Any], **arguments: Any) -> Any:
 
 
 def spelled_statement(sql: str, binds: Sequence[str]) -> tuple[str, list[str | None]]:
-    """Return what to send: the driver takes a statement's own text as ASCII, but a bound one as UTF-16."""
+    """Return the statement to send: the driver sends statement texts as ASCII, but bound texts as UTF-16."""
     if sql.isascii():
         return sql, list(binds)
     if not binds:
@@ -256,7 +256,7 @@ def spelled_statement(sql: str, binds: Sequence[str]) -> tuple[str, list[str | N
 
 
 def _nullable(schema: pa.Schema) -> pa.Schema:
-    # what the driver calls not null is an estimate for an expression
+    # the driver's "not null" is only an estimate for expressions
     return pa.schema([field.with_nullable(True) for field in schema])
 
 

@@ -7,8 +7,8 @@ from ingestion.contracts.drift import FoundColumn
 from ingestion.sources.sqlserver.expressions import BYTES, CHARACTERS
 from ingestion.sources.sqlserver.predicates import LARGE_OBJECT_BYTES, is_large
 
-BUFFER_BYTES = 16 * 1024 * 1024  # twice: one is filled while the other is emptied
-MAX_ROWS = 16 * 1024  # longer fetches gain nothing
+BUFFER_BYTES = 16 * 1024 * 1024  # two buffers: one is filled while the other is read
+MAX_ROWS = 16 * 1024  # longer fetches are not faster
 
 _FIXED_WIDTH = 64
 
@@ -17,7 +17,7 @@ def rows_per_fetch(found: tuple[FoundColumn, ...]) -> list[int]:
     """
     Return the rows of one fetch, per lane of `lanes`: one number, or two where there are large objects.
 
-    Rows with an object above the lane's limit come one by one.
+    Rows with an object above the lane's limit are fetched one by one.
     """
     width = sum(_width(column) for column in found)
     rows = max(1, min(MAX_ROWS, BUFFER_BYTES // max(1, width)))
@@ -25,7 +25,7 @@ def rows_per_fetch(found: tuple[FoundColumn, ...]) -> list[int]:
 
 
 def _width(column: FoundColumn) -> int:
-    """Return the bytes that the driver keeps for a value: texts as UTF-16."""
+    """Return the bytes that the driver reserves for a value: texts as UTF-16."""
     base, arguments = split_declaration(column.physical_type)
     if is_large(column):
         return 4 * LARGE_OBJECT_BYTES

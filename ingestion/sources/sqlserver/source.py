@@ -1,7 +1,7 @@
 """Reads contracted tables from a SQL Server in one snapshot transaction, and the changes that Change Tracking keeps.
 
-A snapshot belongs to its connection: it cannot be shared, and a load that breaks off begins anew.
-Texts arrive as the server keeps them: a char with its blanks, a varchar in its code page as Unicode.
+A snapshot belongs to its connection. So it cannot be shared, and an interrupted load starts again.
+Texts are delivered as stored: a char with its trailing blanks, a varchar converted from its code page to Unicode.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ _FIXED_POINTS = ("snapshot", "statement")
 
 
 class SqlServerSource:
-    """A SQL Server database under a system's name. Opens nothing until asked."""
+    """The SQL Server database of a system. Connects on first use."""
 
     def __init__(self, system: str, connection: Connection) -> None:
         self._system = system
@@ -66,7 +66,7 @@ class SqlServerSource:
             return f"SQL Server {version}, {edition}"
 
     def grants(self, contracts: Sequence[Contract] = ()) -> list[Grant]:
-        """Return what reading takes, by trying it. Raises SourceUnavailableError, ConfigurationError."""
+        """Return the rights and settings needed for reading. Raises SourceUnavailableError, ConfigurationError."""
         with open_session(self._system, self._connection) as session:
             return list_grants(session, contracts)
 
@@ -110,7 +110,7 @@ class SqlServerSnapshot(SqlSnapshot[Condition, FoundTable]):
         self._active_rowversion = state.active_rowversion
 
     def highest_watermark(self, contract: Contract, *, below: str) -> str | None:
-        """A rowversion is further bounded by those that open transactions may still write: they commit later."""
+        """A rowversion is also bounded by the lowest one that an open transaction may still write."""
         table = self._table(contract)
         source = watermark_column(contract, table.columns)
         if base_of(source.physical_type) == ROWVERSION:
@@ -124,7 +124,7 @@ class SqlServerSnapshot(SqlSnapshot[Condition, FoundTable]):
         source = found_column(contract, contract.keys[0], table.columns)
         number = -(-self.count(contract, Window()) // rows)
         if number < 2 or base_of(source.physical_type) not in CHUNKED:
-            return (WHOLE,)  # texts sort by collation, and not as the lake does; bits and binaries have no bound
+            return (WHOLE,)  # texts sort by collation, unlike in the lake; bits and binaries have no usable bound
         key = quote(source.name)
         tiles = f"SELECT {key}, NTILE({int(number)}) OVER (ORDER BY {key}) AS tile FROM {table.sql}"
         bounds = self._session.rows(
@@ -150,7 +150,7 @@ class SqlServerSnapshot(SqlSnapshot[Condition, FoundTable]):
         return Slice(relation, where.sql if where != Condition() else "", select)
 
     def tracks_changes(self, contract: Contract) -> bool:
-        """Raises ConfigurationError where the log is there, but cannot be read as the contract asks."""
+        """Raises ConfigurationError if the log exists but cannot be used as the contract requires."""
         table = self._table(contract)
         if not is_tracked(self._session, table):
             return False
@@ -169,7 +169,7 @@ class SqlServerSnapshot(SqlSnapshot[Condition, FoundTable]):
         return True
 
     def reaches_back(self, contract: Contract, since: str) -> bool:
-        """The log also knows nothing of what came before it was enabled anew, or before a TRUNCATE."""
+        """The log also has no changes from before it was enabled again, or before a TRUNCATE."""
         table = self._table(contract)
         ((oldest,),) = self._session.rows(
             f"SELECT CHANGE_TRACKING_MIN_VALID_VERSION({table.object_id}) AS oldest", contract=contract
@@ -205,14 +205,14 @@ class SqlServerSnapshot(SqlSnapshot[Condition, FoundTable]):
         return self._slice(contract, Condition(f"NOT {changed}"))
 
     def _changed(self, contract: Contract, since: str, which: str) -> Condition:
-        """Return the condition of rows whose key the log names after a version."""
+        """Return the condition of rows whose key is in the log after a version."""
         table = self._table(contract)
         keys = [quote(found_column(contract, column, table.columns).name) for column in contract.keys]
         same = " AND ".join(f"c.{key} = {table.sql}.{key}" for key in keys)
         return Condition(f"EXISTS (SELECT 1 FROM {self._log(contract, since)} AS c WHERE {same} AND {which})")
 
     def _log(self, contract: Contract, since: str) -> str:
-        # a constant: the function takes no expression, and a bound text would have to be converted by one
+        # a constant, because the function accepts no expression to convert a bound text
         return f"CHANGETABLE(CHANGES {self._table(contract).sql}, {int(since)})"
 
     def _stream(
@@ -245,7 +245,7 @@ class SqlServerSnapshot(SqlSnapshot[Condition, FoundTable]):
     def _longest(
         self, contract: Contract, sources: tuple[FoundColumn, ...], table: str, where: Condition
     ) -> int | None:
-        """Return the bytes of the longest large object among rows, 0 for null; None where there is no row."""
+        """Return the bytes of the longest large object among rows, 0 for null; None without rows."""
         lengths = [f"MAX({object_length(column)})" for column in sources if is_large(column)]
         if not lengths:
             return 2 * LARGE_OBJECT_BYTES
@@ -254,7 +254,7 @@ class SqlServerSnapshot(SqlSnapshot[Condition, FoundTable]):
             f"SELECT COUNT_BIG(*) AS n, {select} FROM {table} WHERE {where.sql}", where.binds, contract
         )
         ((count, *longest),) = rows
-        # as text, a byte of a binary is two characters
+        # as text, each byte of a binary is two characters
         return None if not count else 2 * max(int(length or 0) for length in longest) + 2
 
     def _rows(self, contract: Contract, select: str, where: Condition) -> list[tuple[Any, ...]]:
