@@ -3,27 +3,27 @@
 The tree is the retry policy, and each leaf has its own exit code:
 
     LakehouseError
-    ├── UnexpectedError            1        nobody foresaw it; retried like a transient one
-    ├── TablesFailedError                   several tables of one command failed, each for a reason of its own
-    ├── PermanentError                      do not retry; somebody must change something
+    ├── UnexpectedError            1        an unknown error; retried like a transient one
+    ├── TablesFailedError                   several tables of one command failed, each with its own error
+    ├── PermanentError                      do not retry; a person must change something
     │   ├── ConfigurationError        10    a setting, a name or an installed extra is missing or wrong
     │   ├── InvalidContractError      11    a contract file is wrong
     │   ├── BrokenContractError       12    the source no longer keeps its contract
     │   ├── DeleteBrakeError          13    more keys vanished than the contract allows
     │   ├── QuarantineLimitError      14    more rows are bad than the contract allows
-    │   ├── LakeError                 15    the lake folder is not ours, or not whole
-    │   ├── IntegrityError            16    a count or a schema did not come out as it must
+    │   ├── LakeError                 15    the lake folder is not ours, or is incomplete
+    │   ├── IntegrityError            16    a count or a schema is not as expected
     │   ├── BuildError                17    dbt did not build all that was planned
-    │   ├── RunFailedError            18    a run ended with something red in the ledger
-    │   ├── ApprovalNeededError       19    a repair would write more than the contract lets it write by itself
+    │   ├── RunFailedError            18    a run ended with failures in the ledger
+    │   ├── ApprovalNeededError       19    a repair would write more than the contract allows without approval
     │   └── CriticalGapError          30    a critical gap is confirmed
-    └── TransientError                      retry; nothing has to change
+    └── TransientError                      retry; no change is needed
         ├── SourceUnavailableError    20    the database did not answer
         │   └── SnapshotLostError     22    the database no longer has the fixed point
         ├── ConcurrentWriteError      21    another writer committed first
         └── LakeUnavailableError      23    the lake's storage did not answer
 
-A message says subject, promise against finding, consequence and next step.
+A message has a subject, the promise and the finding, the consequence and the next step.
 It never holds a row value or a secret.
 """
 
@@ -44,10 +44,10 @@ class LakehouseError(Exception):
 
 class UnexpectedError(LakehouseError):
     """
-    An error that nobody foresaw, in the work on one subject.
+    An unknown error in the work on one subject.
 
-    Says the class of what happened and where. Its text may hold row values and is left out, and so is the error itself
-    as a cause, unless LAKEHOUSE_DEBUG is set.
+    The message has the class and the position of the original error. Its text may hold row values and is left out. The
+    original error is kept as the cause only if LAKEHOUSE_DEBUG is set.
     """
 
     def __init__(self, subject: str, error: BaseException) -> None:
@@ -60,7 +60,7 @@ class UnexpectedError(LakehouseError):
 
 
 def place_of(trace: TracebackType | None) -> str:
-    """Return the innermost line of this project that an error passed, and the library's that raised it."""
+    """Return this project's innermost line in an error's traceback, and the library's line that raised it."""
     frames = traceback.extract_tb(trace)
     if not frames:
         return "at an unknown place"
@@ -75,11 +75,11 @@ def place_of(trace: TracebackType | None) -> str:
 
 
 class PermanentError(LakehouseError):
-    """A retry cannot help: somebody must change something first."""
+    """A retry cannot succeed: a person must change something first."""
 
 
 class TransientError(LakehouseError):
-    """A later attempt may succeed with nothing changed."""
+    """A later attempt may succeed without a change."""
 
 
 class ConfigurationError(PermanentError):
@@ -89,7 +89,7 @@ class ConfigurationError(PermanentError):
 
 
 class TablesFailedError(LakehouseError):
-    """Several tables of one command failed; the others are done. `exit_code` is theirs if they share one, else 18."""
+    """Several tables of one command failed; the others are done. `exit_code` is their common one, else 18."""
 
     def __init__(self, errors: Sequence[LakehouseError], of: int) -> None:
         super().__init__(errors, of)
@@ -100,7 +100,7 @@ class TablesFailedError(LakehouseError):
     def __str__(self) -> str:
         rest = self.of - len(self.errors)
         others = f"; the other {rest} are done" if rest else ""
-        told = dict.fromkeys(map(str, self.errors))  # a database that is away says the same of each of its tables
+        told = dict.fromkeys(map(str, self.errors))  # a lost database gives one error for all its tables
         return "\n\n".join([f"{len(self.errors)} of {self.of} tables failed{others}.", *told])
 
 
@@ -109,7 +109,7 @@ class Fault:
     """
     One fault in a contract file. `line` counts from 1; 0 means the file as a whole.
 
-    `severity` is error, or warning for what a contract may do but rarely means.
+    `severity` is error, or warning for something that is allowed but rarely intended.
     """
 
     path: str
@@ -169,7 +169,7 @@ class BrokenContractError(PermanentError):
 
 
 class RetypeError(BrokenContractError):
-    """Bronze cannot take the types that its contract promises by now: what it holds would not stay what it is."""
+    """Bronze cannot be converted to the types that its contract now promises: existing values would change."""
 
     def __str__(self) -> str:
         lines = [f"{self.contract_id}: Bronze cannot take types that its contract promises."]
@@ -196,13 +196,13 @@ class QuarantineLimitError(PermanentError):
 
 
 class LakeError(PermanentError):
-    """The lake folder is not ours, is not whole, or uses features that an engine cannot read."""
+    """The lake folder is not ours, is incomplete, or uses features that an engine cannot read."""
 
     exit_code = 15
 
 
 class IntegrityError(PermanentError):
-    """A count or a schema did not come out as it must; nothing was committed."""
+    """A count or a schema is not as expected; nothing was committed."""
 
     exit_code = 16
 
@@ -214,13 +214,13 @@ class BuildError(PermanentError):
 
 
 class RunFailedError(PermanentError):
-    """A run ended with something red in the ledger."""
+    """A run ended with failures in the ledger."""
 
     exit_code = 18
 
 
 class ApprovalNeededError(PermanentError):
-    """A repair would write more than the contract lets it without approval; `deletes` of that are deletions."""
+    """A repair would write more than the contract allows without approval; `deletes` of that are deletions."""
 
     exit_code = 19
     deletes = 0

@@ -1,8 +1,8 @@
 """
-Private folders for what steps spill and stage, in the system's folder for temporary files (TMPDIR).
+Private folders for spilled and staged data, in the system's folder for temporary files (TMPDIR).
 
-They hold rows in clear, so only this user can enter them, and what a killed process leaves is swept away by the next
-one: a folder belongs to a living process as long as that holds the lock on it.
+They hold unencrypted rows, so only this user can access them. The next process deletes the folders of a killed process:
+a folder is in use as long as its process holds the lock on it.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from ingestion.errors import ConfigurationError
 @contextmanager
 def folder(purpose: str) -> Iterator[Path]:
     """
-    Yield a new folder that goes with the block, whatever is left in it; `purpose` is part of its name.
+    Yield a new folder that is deleted with its content after the block; `purpose` is part of its name.
 
-    Raises ConfigurationError where another user has made the folder that all of ours lie in.
+    Raises ConfigurationError if another user has created the parent folder of our folders.
     """
     path, lock = _made(purpose)
     try:
@@ -35,11 +35,11 @@ def folder(purpose: str) -> Iterator[Path]:
 
 
 def sweep() -> int:
-    """Delete the folders of processes that have ended without doing so; return how many there were."""
+    """Delete the folders that ended processes have left; return how many."""
     home, swept = _home(), 0
     with _locked(home, fcntl.LOCK_EX):
         for path in home.iterdir():
-            with suppress(OSError):  # it belongs to a living process, or just went
+            with suppress(OSError):  # it belongs to a running process, or was just deleted
                 with _locked(path, fcntl.LOCK_EX | fcntl.LOCK_NB):
                     shutil.rmtree(path, ignore_errors=True)
                 swept += 1
@@ -48,7 +48,7 @@ def sweep() -> int:
 
 def _made(purpose: str) -> tuple[Path, int]:
     home = _home()
-    with _locked(home, fcntl.LOCK_SH):  # no sweep sees it before it is locked
+    with _locked(home, fcntl.LOCK_SH):  # so that no sweep sees it before it is locked
         path = Path(tempfile.mkdtemp(prefix=f"{purpose}-", dir=home))
         lock = os.open(path, os.O_RDONLY)
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -56,7 +56,7 @@ def _made(purpose: str) -> tuple[Path, int]:
 
 
 def _home() -> Path:
-    """Return the folder of this user's folders. Raises ConfigurationError where it is not private."""
+    """Return the parent folder of this user's folders. Raises ConfigurationError if it is not private."""
     home = Path(tempfile.gettempdir()) / f"lakehouse-{os.getuid()}"
     with suppress(FileExistsError):
         home.mkdir(mode=0o700)
@@ -71,7 +71,7 @@ def _home() -> Path:
 
 @contextmanager
 def _locked(path: Path, how: int) -> Iterator[None]:
-    """Hold a lock on a folder. Raises BlockingIOError where another has it and `how` does not wait."""
+    """Hold a lock on a folder. Raises BlockingIOError if another process has it and `how` does not wait."""
     descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
     try:
         fcntl.flock(descriptor, how)

@@ -1,13 +1,13 @@
 """The environment as frozen values, read once at the edge.
 
 LAKEHOUSE_ROOT      the lake: a folder or a URI; default `<project>/lake`
-LAKEHOUSE_ENGINE    who reads sources and writes the lake: embedded (this process, the default) or spark
+LAKEHOUSE_ENGINE    reads sources and writes the lake: embedded (this process, the default) or spark
 LAKEHOUSE_PROJECT   the folder with data_contracts/ and dbt_project/; default: the nearest one above the current folder
 LAKEHOUSE_MEMORY    DuckDB's memory limit in a build or a query; default 1GB
-LAKEHOUSE_LOAD_MEMORY  the same in a load, repair or gap check, where Arrow needs as much again; default 256MB
-LAKEHOUSE_MASK_SALT  the secret that keys the hashes of personal values in Gold; no Gold is built without it
+LAKEHOUSE_LOAD_MEMORY  the same in a load, repair or gap check, where Arrow needs the same amount too; default 256MB
+LAKEHOUSE_MASK_SALT  the secret salt of the hashes of personal values in Gold; Gold is not built without it
 LAKEHOUSE_DBT_SECONDS  how long one dbt process may take, after which it is stopped; default 14400 (4 hours)
-AIRFLOW_CONN_<SYSTEM>  a source's connection, as Airflow spells it: a URI or a JSON object
+AIRFLOW_CONN_<SYSTEM>  a source's connection in Airflow's form: a URI or a JSON object
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ DBT_SECONDS = 4 * 3600.0
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """Where a system is and how to log in. The password never shows in a repr."""
+    """Address and login of a system. The repr never shows the password."""
 
     type: str
     host: str = ""
@@ -49,9 +49,9 @@ class Connection:
     @property
     def clock(self) -> datetime | None:
         """
-        The moment that the database shows, UTC, where it is a copy of an earlier state (extra `clock`, ISO 8601).
+        The moment of a database that is a copy of an earlier state, UTC (extra `clock`, ISO 8601).
 
-        Fixed points bear it in place of the server's own clock. Raises ConfigurationError.
+        Fixed points have it instead of the server's own clock. Raises ConfigurationError.
         """
         text = self.extra.get("clock")
         if not text:
@@ -214,7 +214,7 @@ def _type(name: str) -> str:
 
 @contextmanager
 def environment(**given: str) -> Iterator[None]:
-    """Set variables that child processes inherit; this process has its own back at the end."""
+    """Set variables that child processes inherit; restore this process's own ones at the end."""
     before = {name: os.environ.get(name) for name in given}
     os.environ.update(given)
     try:

@@ -1,9 +1,9 @@
-"""What a cluster runs: the command `lakehouse` with Spark as its engine, in the session of the cluster.
+"""The entry point on a cluster: the command `lakehouse` with Spark as its engine, in the cluster's session.
 
     spark-submit [settings] spark_submit.py load erp.customers
 
-The arguments are those of `lakehouse`; the process ends with its exit codes. As a job's entry point in an installed
-wheel it is called `lakehouse-spark`.
+The arguments are those of `lakehouse`; the process ends with its exit codes. In an installed
+wheel the entry point is called `lakehouse-spark`.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ import os
 
 def main() -> None:
     """
-    Run the command. What names an engine already keeps it.
+    Run the command. An engine that is set already is kept.
 
-    Returns where the command ended well: Databricks takes every SystemExit for a failure, that of success too.
+    Returns normally after success, because Databricks treats every SystemExit as a failure.
     """
     os.environ.setdefault("LAKEHOUSE_ENGINE", "spark")
     from ingestion.cli import main as lakehouse  # noqa: PLC0415 - reads the environment

@@ -1,7 +1,7 @@
-"""Rebuilds Silver and Gold as they were known at an earlier point, into a lake of their own.
+"""Rebuilds Silver and Gold as they were known at an earlier point, into a separate lake.
 
-Bronze tells which batch brought each row, so what was known then is its rows up to a batch per table. Contracts and
-models are those of today.
+Bronze records the batch of each row, so the earlier state is its rows up to one batch per table. Contracts and models
+are those of today.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from ingestion.lake import duck
 from ingestion.lake.layout import Lake, create_lake, lake_at
 from ingestion.runs.context import Context
 
-NOTE = "_as_of.json"  # beside the marker: which lake and which batches a rebuilt lake shows
+NOTE = "_as_of.json"  # beside the marker: the original lake and the batches of a rebuilt lake
 _LOADS = "step in ('load', 'repair', 'replay') and status <> 'failed'"
 
 
 @dataclass(frozen=True, slots=True)
 class Rebuilt:
-    """What was built, where, and the newest batch of each contract that counts as known (0: none)."""
+    """What was built, where, and the newest known batch of each contract (0: none)."""
 
     root: str
     batches: Mapping[str, int]
@@ -37,11 +37,11 @@ def build_as_of(
     """
     Rebuild `layer` (`silver` or `all`) as it was known at `as_of`; see `known_batches`.
 
-    The lake is only read, its ledger included; the result lies in `into`, which is made, or was
-    made by an earlier call and is written over.
+    The lake and its ledger are only read. The result is written to `into`, which is created, or overwritten
+    if an earlier call created it.
 
     Raises:
-        ConfigurationError: `as_of` names no point in the lake's past, or one that it no longer holds.
+        ConfigurationError: `as_of` is not a point in the lake's past, or the lake no longer has it.
         LakeError: `into` holds something else.
         BuildError: a model or a test failed.
     """
@@ -66,9 +66,9 @@ def known_batches(context: Context, as_of: Sequence[str]) -> dict[str, int]:
     """
     Return by contract the newest batch that was in the lake at a point of its past.
 
-    `as_of` holds a moment (ISO 8601, UTC unless it tells another offset; included), or the id of a
-    run (when its last load had ended), or tables and batches (`erp.customers=3`), which go before
-    a moment. Without a moment the other tables are as they are now.
+    `as_of` holds a moment (ISO 8601, UTC unless it has another offset; inclusive), or the id of a
+    run (the end of its last load), or tables and batches (`erp.customers=3`), which override a
+    moment. Without a moment the other tables have their newest batch.
     """
     named = [text.rpartition("=")[::2] for text in as_of if "=" in text]
     moments = [_moment(context, text) for text in as_of if "=" not in text]
@@ -105,7 +105,7 @@ def _number(contract_id: str, text: str, newest: int) -> int:
 
 
 def _moment(context: Context, text: str) -> datetime:
-    """Return the moment that a text means: itself, or the end of the last load of the run of that name."""
+    """Return the moment in a text, or the end of the last load of the run with that id."""
     query = f"select max(finished_at) as ended from ops.runs where run_id = ? and {_LOADS}"
     [row] = context.journal.select(query, [text])
     if isinstance(row["ended"], datetime):
@@ -124,8 +124,8 @@ def _newest_and_known(connection: duck.Connection, contract: Contract, moment: d
     """
     Return the newest batch of a table, and the newest one up to a moment if one is given.
 
-    A batch was there when the ledger says that its load ended; a batch that the ledger does not
-    know counts from when it was read. A step that ended before that spoke of a batch of the same number that was lost.
+    A batch is known from the end of its load in the ledger, or from when it was read if the ledger lacks it.
+    A step that ended before the batch was read belongs to a lost batch of the same number.
     """
     view = duck.identifier(contract.bronze_view)
     query = (
@@ -141,7 +141,7 @@ def _newest_and_known(connection: duck.Connection, contract: Contract, moment: d
 
 
 def _check_apart(lake: Lake, target: Lake) -> None:
-    """Raise LakeError where writing to `target` could touch a lake that is loaded into."""
+    """Raise LakeError if writing to `target` could change a lake that is used for loads."""
     one, other = lake.root + "/", target.root + "/"
     if one.startswith(other) or other.startswith(one):
         raise LakeError(

@@ -1,4 +1,4 @@
-"""Builds Silver and Gold by one dbt process per layer, and holds its results against what was planned."""
+"""Builds Silver and Gold with one dbt process per layer, and checks its results against the plan."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from ingestion.lake.library_errors import OUT_OF_MEMORY
 from ingestion.lake.mask_salt import SALT, check_salt, keep_fingerprint
 from ingestion.runs.context import Context
 
-TARGET = "LAKEHOUSE_DBT_TARGET"  # a cluster's output in profiles.yml, in place of a Spark in dbt's own process
+TARGET = "LAKEHOUSE_DBT_TARGET"  # a cluster's output in profiles.yml, instead of Spark in dbt's own process
 LAYERS = ("silver", "gold", "audit")
 _SPEAK_OF_NAMES = (
     "Binder Error",
@@ -63,12 +63,12 @@ def build_layer(
     """
     Build a layer (`silver`, `gold`, `audit`, or `all`), its data tests included.
 
-    `without` names contracts whose load failed: their sources' descendants are left out. A run
-    with nothing new commits nothing. With `new_salt` the salt that is set takes the place of the lake's.
+    `without` names contracts whose load failed: models that depend on their sources are left out. A run
+    with nothing new commits nothing. With `new_salt` the configured salt replaces the lake's.
 
     Raises:
         BuildError: a model or a test failed, one that was planned did not run, or dbt took too long.
-        ConfigurationError: Gold would hold hashes of persons without a salt, or under another one than before.
+        ConfigurationError: Gold would hold hashes of personal values without a salt, or with another one than before.
     """
     if layer not in (*LAYERS, "all"):
         raise ConfigurationError(
@@ -93,9 +93,9 @@ def run_build(
     unit_tests: bool = False,
 ) -> BuildResult:
     """
-    Do what `build_layer` does, under further environment variables, and write nothing into the ledger.
+    Do what `build_layer` does, with further environment variables and without a ledger row.
 
-    `layer` may also be some layers, joined by `+`.
+    `layer` may also be several layers, joined by `+`.
     """
     _refuse_unsalted(context, layer)
     with scratch.folder("dbt") as target:
@@ -113,7 +113,7 @@ def generate_docs(context: Context, folder: Path) -> None:
 
 
 def _refuse_unsalted(context: Context, layer: str) -> None:
-    """Raise ConfigurationError where Gold is built of personal columns without the salt that keys their hashes."""
+    """Raise ConfigurationError if Gold is built from personal columns without the salt of their hashes."""
     if {"gold", "all"} & {*layer.split("+")} and any(_has_persons(context, i) for i in context.contract_ids()):
         check_salt(context.lake, context.settings.mask_salt)
 
@@ -121,7 +121,7 @@ def _refuse_unsalted(context: Context, layer: str) -> None:
 def _has_persons(context: Context, contract_id: str) -> bool:
     try:
         return any(column.is_personal for column in context.contract(contract_id).columns)
-    except InvalidContractError:  # its own table's fault; dbt knows it as it was generated last
+    except InvalidContractError:  # that table's own fault; dbt uses the last generated version
         return False
 
 
@@ -160,7 +160,7 @@ def _run_dbt(
 
 
 def _dbt(context: Context) -> list[str]:
-    """Return the command that is dbt; on Spark, the one that shows it the lake. Raises ConfigurationError."""
+    """Return the dbt command; on Spark, the one that opens the lake first. Raises ConfigurationError."""
     dbt, on_spark = Path(sys.executable).with_name("dbt"), context.settings.engine == "spark"
     if not dbt.exists() or (on_spark and not any(distributions(name="dbt-spark"))):
         raise ConfigurationError(
@@ -173,7 +173,7 @@ def _dbt(context: Context) -> list[str]:
 
 
 def read_results(context: Context, layer: str, target: Path, code: int, output: str) -> BuildResult:
-    """Read `run_results.json`. Raises BuildError unless all that was selected ended well."""
+    """Read `run_results.json`. Raises BuildError unless everything selected succeeded."""
     file = target / "run_results.json"
     if not file.exists():
         raise BuildError(
@@ -197,7 +197,7 @@ def read_results(context: Context, layer: str, target: Path, code: int, output: 
 
 
 def _raise_if_race_lost(layer: str, failed: Sequence[str], results: Mapping[str, Mapping[str, Any]]) -> None:
-    """Raise ConcurrentWriteError where nothing went wrong but that another writer was first."""
+    """Raise ConcurrentWriteError if the only fault is that another writer committed first."""
     told = {name: results[name].get("message") or "" for name in failed if results[name]["status"] != "skipped"}
     if told and all(ONE_WRITER in message for message in told.values()):
         raise ConcurrentWriteError(
@@ -208,7 +208,7 @@ def _raise_if_race_lost(layer: str, failed: Sequence[str], results: Mapping[str,
 
 
 def _state_of_tables(failed: Sequence[str], results: Mapping[str, Mapping[str, Any]]) -> str:
-    """Say what readers of the lake see: a model that fails writes nothing, a test looks at what is written already."""
+    """Say what readers of the lake see: a failed model writes nothing, but a test checks what is already written."""
     told = ""
     if any(name.startswith("model.") for name in failed):
         told += " Models that failed or were skipped wrote nothing: their tables are as they were."
@@ -226,7 +226,7 @@ def _short(unique_id: str) -> str:
 
 
 def reason_of(entry: dict[str, Any]) -> str:
-    """Return what dbt says about a node; of an error that may quote a row's value only its class."""
+    """Return dbt's message about a node; only the class of an error that may quote a row's value."""
     if entry.get("failures"):
         return f" ({entry['failures']} rows break it)"
     if OUT_OF_MEMORY.search(entry.get("message") or ""):

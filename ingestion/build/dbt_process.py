@@ -1,4 +1,4 @@
-"""One process with all that it starts, within a time limit."""
+"""Runs a process and all that it starts, with a time limit."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ def output_of(
     command: Sequence[str], *, folder: Path, environment: Mapping[str, str], seconds: float
 ) -> tuple[int, str]:
     """
-    Run a command in a folder to its end; return its exit code and what it printed.
+    Run a command in a folder; return its exit code and its output.
 
-    However this ends, an interrupt included, no process of it stays behind. Raises BuildError after `seconds`.
+    All its processes are stopped in any case, also after an interrupt. Raises BuildError after `seconds`.
     """
     with subprocess.Popen(
         command,
@@ -29,7 +29,7 @@ def output_of(
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        start_new_session=True,  # so that what it starts, a JVM, can be stopped with it
+        start_new_session=True,  # so that a JVM that it starts can be stopped too
     ) as process:
         try:
             printed, errors = process.communicate(timeout=seconds)
@@ -46,7 +46,7 @@ def output_of(
 
 
 def _stop(process: subprocess.Popen[str]) -> None:
-    """End a process and all that it started: by SIGTERM, and what remains after some seconds by SIGKILL."""
+    """End a process and all that it started: by SIGTERM, and after some seconds by SIGKILL."""
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGTERM)
     with contextlib.suppress(subprocess.TimeoutExpired):

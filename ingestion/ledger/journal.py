@@ -1,4 +1,4 @@
-"""Appends to the ledger and reads it back. Appending is the only way it ever changes."""
+"""Appends to the ledger and reads it. The ledger is append-only."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from ingestion.ledger.tables import TABLES
 
 logger = logging.getLogger("lakehouse")
 _EVERY = 16
-"""After so many commits to a table somebody looks whether its files are to be compacted."""
+"""The number of commits to a table after which its files are checked for compaction."""
 
 
 class Journal:
@@ -32,7 +32,7 @@ class Journal:
         self._views: dict[str, str] = {}
 
     def create(self) -> None:
-        """Create the tables, empty, unless they exist; add columns that they gained since."""
+        """Create the tables, empty, unless they exist; add columns of newer versions. Idempotent."""
         for name in TABLES:
             self._bring_up(name)
 
@@ -40,8 +40,8 @@ class Journal:
         """
         Append rows to a table of `TABLES`; absent fields are null, unknown ones an error.
 
-        A ledger made by an earlier version of the program is brought up to date first. Small files are compacted as
-        they come, so that the table has tens of them and not one per step; that this fails is a warning.
+        A ledger of an earlier version of the program is updated first. Small files are compacted regularly, so that a
+        table has tens of them and not one per step. A failed compaction is only a warning.
         """
         if not rows:
             return
@@ -57,21 +57,21 @@ class Journal:
         self._compact(uri)
 
     def _compact(self, uri: str) -> None:
-        """Compact a table's files of one size where it is time to look; whatever comes of it, the append is done."""
+        """Compact a table's files of one size when a check is due. A failure does not affect the append."""
         try:
             with reaching(uri):
                 if self._engine.version(uri) % _EVERY == 0:
                     self._engine.compact_by_size(uri)
         except ConcurrentWriteError:
-            pass  # another step wrote its row meanwhile: a later one looks again
+            pass  # another step wrote its row meanwhile; a later step checks again
         except LakehouseError as exc:
             logger.warning("the ledger was written, and its files could not be compacted: %s", exc)
 
     def watermark(self, contract_id: str, batch: int, *, since: datetime | None) -> str | None:
         """
-        Return the newest watermark of the steps that ended with this batch as the newest; None where none is known.
+        Return the newest watermark of the steps after which this batch was the newest; None if there is none.
 
-        Steps that ended before `since`, when the batch was made, spoke of another table that bore the same name.
+        Steps that ended before `since` (when the batch was made) belong to an earlier table of the same name.
         """
         rows = self.select(
             "select watermark from ops.runs where subject = ? and last_batch = ? and watermark is not null "
@@ -100,7 +100,7 @@ class Journal:
         """
         Return a connection with a view per table of a query: each view reads a whole Delta log.
 
-        What an earlier version's ledger lacks is empty there, or null.
+        Tables and columns that an earlier version's ledger lacks are empty or null.
         """
         connection = duck.connect(at=self._lake.root)
         connection.execute("create schema ops")

@@ -1,4 +1,4 @@
-"""The ledger's tables in `ops/`: what ran, what drifted, what checks of quality and of sync gaps found.
+"""The ledger's tables in `ops/`: steps, drift, and the results of quality and gap checks.
 
 All moments are UTC. No table ever holds a row value. Percentages are 0 to 100; None means not known, never zero.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 import pyarrow as pa
 
 NO_PARTITION = "(none)"
-"""How `ops.gaps` names the rows whose partition column is null."""
+"""The name in `ops.gaps` of rows whose partition column is null."""
 
 _MOMENT = pa.timestamp("us", "UTC")
 
@@ -35,7 +35,7 @@ RUNS = pa.schema(
         ("error", pa.string()),
         ("message", pa.string()),
         ("source_state", pa.string()),  # the whole fixed point, as JSON; `fixed_point` is its moment
-        ("is_full", pa.bool_()),  # of a load: the whole table was read because somebody asked for it
+        ("is_full", pa.bool_()),  # of a load: the whole table was read on request
     ]
 )
 GAPS = pa.schema(
@@ -44,12 +44,12 @@ GAPS = pa.schema(
         ("contract_id", pa.string()),
         ("checked_at", _MOMENT),
         ("partition", pa.string()),  # null: the whole table
-        ("bound", pa.string()),  # what both sides were compared up to: a watermark, or a version of the change log
+        ("bound", pa.string()),  # the bound of both sides: a watermark, or a version of the change log
         ("batch", pa.int64()),
         ("source_count", pa.int64()),
         ("lake_count", pa.int64()),
-        ("quarantined_count", pa.int64()),  # rows of the source that stand in quarantine
-        ("refused_updates", pa.int64()),  # those of them of which the lake has an older state
+        ("quarantined_count", pa.int64()),  # rows of the source that are in quarantine
+        ("refused_updates", pa.int64()),  # those of them for which the lake has an older state
         ("in_flight_count", pa.int64()),
         ("sync_gap", pa.int64()),
         ("gap_percentage", pa.float64()),
@@ -62,10 +62,10 @@ GAPS = pa.schema(
         ("differing_keys", pa.int64()),  # keys on both sides whose rows differ
         ("rung", pa.string()),  # how deep the comparison went: counts, partitions, checksums, bisect, leaves
         ("outcome", pa.string()),  # equal, different, partial
-        ("why", pa.string()),  # what ended a partial comparison, and keys that do not fit
-        ("failed_load", pa.string()),  # the error of the table's newest load, where it failed
-        ("state", pa.string()),  # the gravest state of the table's open differences; null: none
-        ("unverified_columns", pa.string()),  # not compared, because source and lake do not spell them alike
+        ("why", pa.string()),  # why a partial comparison ended, and keys that do not fit
+        ("failed_load", pa.string()),  # the error of the table's newest load, if it failed
+        ("state", pa.string()),  # the most severe state of the table's open differences; null: none
+        ("unverified_columns", pa.string()),  # not compared, because source and lake convert them to different texts
         ("queries", pa.int64()),
         ("rows_compared", pa.int64()),  # rows fetched from both sides
         ("seconds", pa.float64()),
@@ -75,7 +75,7 @@ GAPS = pa.schema(
 )
 DIFFERENCES = pa.schema(
     [
-        ("difference_id", pa.string()),  # its newest row tells its state
+        ("difference_id", pa.string()),  # its newest row has its state
         ("contract_id", pa.string()),
         ("kind", pa.string()),  # missing_in_lake, missing_in_source, changed, duplicated, partition, stale, failed_load
         ("partition", pa.string()),  # null: spread over several, or the table has none

@@ -1,4 +1,4 @@
-"""Bounds of watermarks and partitions in the digits of the type they are compared with, by whole numbers alone."""
+"""Converts bounds of watermarks and partitions to the digits of the compared type. Uses whole numbers only."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def ceiling(text: str, unit: int) -> int:
     """
     Return the first whole `unit` (in nanoseconds) at or after a moment, in nanoseconds since the year 1.
 
-    The text is a bound as `ingestion.contracts.window.Window` has it, of any number of digits.
+    The text is a bound of `ingestion.contracts.window.Window`, with any number of digits.
     """
     plain = _ZONE.sub("", text.strip()).replace("T", " ")
     whole, _, fraction = (plain if len(plain) > 10 else f"{plain} 00:00:00").partition(".")
@@ -35,7 +35,7 @@ def ceiling(text: str, unit: int) -> int:
 
 
 def moment_text(moment: int, digits: int) -> str | None:
-    """Return such a number as `YYYY-MM-DD HH:MM:SS[.f…]` with so many digits; None where the calendar ends before."""
+    """Return such a number as `YYYY-MM-DD HH:MM:SS[.f…]` with so many digits; None beyond the calendar."""
     seconds, fraction = divmod(moment, SECOND)
     try:
         whole = (datetime.min + timedelta(seconds=seconds)).isoformat(sep=" ")
@@ -45,7 +45,7 @@ def moment_text(moment: int, digits: int) -> str | None:
 
 
 def partition_start(partition: str) -> date | None:
-    """Return the first day of a partition `YYYY[-MM[-DD]]`; None for a label that is none."""
+    """Return the first day of a partition `YYYY[-MM[-DD]]`; None if the label is not of this form."""
     if _LABEL.fullmatch(partition) is None:
         return None
     try:
@@ -55,7 +55,7 @@ def partition_start(partition: str) -> date | None:
 
 
 def partition_bounds(partition: str) -> tuple[date, date] | None:
-    """Return the first day of a partition and the first day after it; None where the calendar has not both."""
+    """Return the first day of a partition and the first day after it; None if the calendar lacks one of them."""
     first = partition_start(partition)
     if first is None:
         return None
@@ -70,7 +70,7 @@ def partition_bounds(partition: str) -> tuple[date, date] | None:
 
 
 def sqlserver_moment(text: str, base: str, arguments: Sequence[str]) -> str | None:
-    """Return the first moment at or after a bound that a type of SQL Server can show; None where its calendar ends."""
+    """Return the first value of a SQL Server type at or after a bound; None beyond its calendar."""
     digits = sqlserver_digits(base, arguments)
     moment = ceiling(text, _UNITS.get(base, SECOND // 10**digits))
     if base == "DATETIME":  # its milliseconds end in 0, 3 or 7
@@ -84,6 +84,6 @@ def sqlserver_moment(text: str, base: str, arguments: Sequence[str]) -> str | No
 
 
 def sqlserver_digits(base: str, arguments: Sequence[str]) -> int:
-    """Return how many digits of a second a type of SQL Server shows."""
+    """Return how many digits of a second a type of SQL Server has."""
     fixed = {"DATE": 0, "SMALLDATETIME": 0, "DATETIME": 3}
     return fixed[base] if base in fixed else int(arguments[0]) if arguments else SQLSERVER_DIGITS

@@ -1,6 +1,6 @@
-"""How each dialect spells what a person is given to run: names, constants of a column's own type, sums. Pure.
+"""The SQL of each dialect in runbooks for people: names, constants of a column's own type, sums. Pure.
 
-Nothing here is sent by the program, which binds its values. The lake is asked in DuckDB's dialect.
+The program never runs this SQL itself: it binds its values. SQL for the lake is in DuckDB's dialect.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from ingestion.runbook.moments import DAY, SECOND, ceiling, moment_text, sqlserv
 from ingestion.sql.quoting import quote_sqlserver, quote_standard, text_literal
 
 WIDE = 28
-"""Decimals of more digits are summed as floats: the exact sum may have more than the 38 that a database keeps."""
+"""Decimals with more digits are summed as floats, because the exact sum may exceed a database's 38 digits."""
 
 
 @dataclass(frozen=True, slots=True)
 class Spot:
-    """A column on one side: the SQL that refers to it, its declared type there, and the type that the lake keeps."""
+    """A column on one side: the SQL that refers to it, its declared type there, and its type in the lake."""
 
     sql: str
     declared: str
@@ -28,7 +28,7 @@ class Spot:
 
 
 def is_summed(type_: pa.DataType) -> bool:
-    """Tell whether a column is summed: floats are not, for their sum depends on the order."""
+    """Return whether a column is summed. Floats are not, because their sum depends on the order."""
     return bool(pa.types.is_integer(type_) or pa.types.is_decimal(type_))
 
 
@@ -44,13 +44,13 @@ class Spelling(ABC):
     @abstractmethod
     def constant(self, spot: Spot, text: str) -> str | None:
         """
-        Return the least value of a column's type that is no less than a bound; None where its calendar ends before.
+        Return the least value of a column's type that is at or above a bound; None beyond its calendar.
 
-        A bound is a text as `ingestion.contracts.window.Window` has it.
+        The bound is a text of `ingestion.contracts.window.Window`.
         """
 
     def total(self, spot: Spot) -> str | None:
-        """Return the sum of a column of numbers, in a type that holds it; None where the type has no sum."""
+        """Return the sum of a column of numbers, in a type that holds it; None if the type has no sum."""
         if not is_summed(spot.kept):
             return None
         if pa.types.is_decimal(spot.kept) and spot.kept.precision > WIDE:
@@ -61,7 +61,7 @@ class Spelling(ABC):
         return f"sum({spot.sql})"
 
     def filled(self, spot: Spot) -> str:
-        """Return how many values there are, whatever their type: not every type can be counted as it is."""
+        """Return the number of values that are not null. Some types need a conversion to be counted."""
         return f"count(case when {spot.sql} is not null then 1 end)"
 
     def newest(self, spot: Spot) -> str:
@@ -101,13 +101,13 @@ class OracleSpelling(Spelling):
 
     def filled(self, spot: Spot) -> str:
         base, _ = split_declaration(spot.declared)
-        return "" if base.startswith("LONG") else super().filled(spot)  # no expression takes a LONG
+        return "" if base.startswith("LONG") else super().filled(spot)  # no expression accepts a LONG
 
 
 class SqlServerSpelling(Spelling):
-    """Moments are converted by a style: what a bare text means depends on the login's language."""
+    """Moments are converted with a style, because the meaning of a plain text depends on the login's language."""
 
-    rows = "count_big(*)"  # count and the sum of whole numbers end at 2^31
+    rows = "count_big(*)"  # COUNT and the sum of INT overflow at 2^31
     double = "float"
 
     def quote(self, name: str) -> str:
@@ -129,7 +129,7 @@ class SqlServerSpelling(Spelling):
 
     def exact_total(self, spot: Spot) -> str | None:
         base, _ = split_declaration(spot.declared)
-        if base in _ROWVERSIONS:  # a number for us only
+        if base in _ROWVERSIONS:  # a number in our contracts only
             return None
         scale = spot.kept.scale if pa.types.is_decimal(spot.kept) else 0
         return f"sum(cast({spot.sql} as decimal(38,{scale})))"

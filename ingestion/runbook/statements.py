@@ -1,8 +1,8 @@
 """
-SQL that a person can run on the source and on the lake, to see what a check or an advice speaks of. Pure.
+SQL that a person can run on the source and on the lake, to see what a check or an advice refers to. Pure.
 
-The only place where such SQL is made. Each question goes to both sides up to the same watermark, as the check did.
-No statement holds a value of a row; what stands in it are the bounds of a window or a partition.
+The only module that builds such SQL. Each question has a query for both sides up to the check's watermark.
+No statement holds a value of a row; its constants are the bounds of a window or a partition.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from ingestion.runbook.moments import partition_bounds, partition_start
 from ingestion.runbook.spelling import SPELLINGS, Spelling, Spot, is_summed
 
 MOST_COLUMNS = 30
-"""So many columns of a wide table are summed: more would not be read, and a database has limits of its own."""
+"""The maximum columns of a wide table that are summed: more are hard to read, and databases have limits."""
 
 _DEFAULT_SCHEMAS = {"duckdb": "main", "sqlserver": "dbo"}
 _FOLDED = re.compile(r"[a-z][a-z0-9_$#]*")
@@ -26,9 +26,9 @@ _FOLDED = re.compile(r"[a-z][a-z0-9_$#]*")
 @dataclass(frozen=True, slots=True)
 class Runbook:
     """
-    The same question to both sides. One of them is empty where only the other can be asked.
+    The same question as SQL for both sides. One of them is empty if only the other side can answer.
 
-    `lake_table` is the table of the lake's question by schema and name; `note` says why it cannot be asked there.
+    `lake_table` is schema and name of the table in the lake's query; `note` says why the lake cannot answer.
     """
 
     source: str = ""
@@ -49,13 +49,13 @@ def count_rows(contract: Contract, bound: str | None, future: str | None = None)
     """
     Ask both sides how many rows they have that are not in flight; None: all.
 
-    In flight are rows whose watermark is at `bound` or later and before `future` (None: however late).
+    In flight are rows whose watermark is at `bound` or later and before `future` (None: no upper end).
     """
     return _ask(contract, bound, lambda side: [side.spelling.rows], future=future)
 
 
 def count_partition(contract: Contract, bound: str | None, partition: str | None, future: str | None = None) -> Runbook:
-    """Ask both sides how many such rows they have of a partition `YYYY[-MM[-DD]]`; None: of those without one."""
+    """Ask both sides how many such rows they have in a partition `YYYY[-MM[-DD]]` (None: rows without one)."""
     name = contract.reconcile.partition
     if name is None:
         return count_rows(contract, bound, future)
@@ -65,7 +65,7 @@ def count_partition(contract: Contract, bound: str | None, partition: str | None
 
 
 def newest_change(contract: Contract) -> Runbook:
-    """Ask both sides for their newest change; for their rows, where the contract names no watermark."""
+    """Ask both sides for their newest change; for their row count if the contract names no watermark."""
     name = contract.watermark
     if name is None:
         return count_rows(contract, None)
@@ -74,21 +74,21 @@ def newest_change(contract: Contract) -> Runbook:
 
 def sums(contract: Contract, bound: str | None) -> Runbook:
     """
-    Ask both sides for what changes when contents do: rows, sums of numbers, counts of other values; none personal.
+    Ask both sides for values that differ if contents do: rows, sums of numbers, counts of values; none personal.
 
-    Of a table in mode full only what is tracked: the lake lets the other columns lag behind.
+    For a table in mode full only tracked columns, because the lake does not update the others at once.
     """
     names = contract.tracked_names if contract.mode is Mode.FULL else contract.arrow_schema.names
     columns = [contract.column(name) for name in names if name not in contract.key_names]
     told = [column for column in columns if not column.is_personal]
-    told.sort(key=lambda column: not is_summed(column.arrow_type))  # a sum tells more than a count
+    told.sort(key=lambda column: not is_summed(column.arrow_type))  # a sum shows more differences than a count
     there = _Side.source(contract)
     asked = {c.name: there.spelling.total(there.spot(c.name)) is not None for c in told[:MOST_COLUMNS]}
 
     def question(side: _Side) -> list[str]:
         spelling = side.spelling
         known = {name: side.spot(name) for name in asked if there.spelling.filled(there.spot(name))}
-        # what the source cannot sum is counted on both sides
+        # columns that the source cannot sum are counted on both sides
         told = [spelling.total(spot) if asked[name] else spelling.filled(spot) for name, spot in known.items()]
         return [spelling.rows, *filter(None, told)]
 
@@ -96,7 +96,7 @@ def sums(contract: Contract, bound: str | None) -> Runbook:
 
 
 def repeated_keys(contract: Contract) -> Runbook:
-    """Ask how many keys come more than once in the source, and how many copies of such keys the lake refused."""
+    """Ask how many keys have several rows in the source, and how many rows of such keys the lake refused."""
     side = _Side.source(contract)
     keys = ", ".join(side.spot(name).sql for name in contract.key_names)
     rows = side.spelling.rows
@@ -112,14 +112,14 @@ def broken_rows(contract: Contract) -> Runbook:
 
 
 def in_files(contract: Contract) -> Contract:
-    """Return a contract for a source that is a DuckDB file, whatever database the contract was written for."""
+    """Return the contract adapted to a DuckDB file as its source, for any dialect of the contract."""
     declared = [replace(column, physical_type=duckdb_type(column.arrow_type)) for column in contract.columns]
     return replace(contract, dialect="duckdb", columns=tuple(declared))
 
 
 @dataclass(frozen=True, slots=True)
 class _Side:
-    """One side of a table: where its rows stand, and how its columns are named and declared."""
+    """One side of a table: its relation, and the names and declarations of its columns."""
 
     spelling: Spelling
     table: str
@@ -154,14 +154,14 @@ class _Side:
         return self.columns[name]
 
     def not_in_flight(self, name: str, bound: str, future: str | None) -> Iterator[str]:
-        """Yield the condition of rows outside `bound` (inclusive) to `future`, those without a value included."""
+        """Yield the condition of rows outside of `bound` (inclusive) to `future` (exclusive), or without a value."""
         below = list(self._compared(name, "<", bound))
         ahead = [] if future is None else list(self._compared(name, ">=", future))
         if below:
             yield f"({' or '.join([*below, *ahead, f'{self.spot(name).sql} is null'])})"
 
     def within(self, name: str, partition: str | None) -> Iterator[str]:
-        """Yield the conditions of a partition; at the calendar's end no upper one, for a label that is none, none."""
+        """Yield the conditions of a partition: no upper one at the calendar's end, none for an invalid label."""
         if partition is None:
             yield f"{self.spot(name).sql} is null"
         elif (first := partition_start(partition)) is not None:
@@ -170,7 +170,7 @@ class _Side:
                 yield from self._compared(name, "<", bounds[1].isoformat())
 
     def _compared(self, name: str, operator: str, bound: str) -> Iterator[str]:
-        """Yield a comparison; none with a bound that lies beyond all that the column's type can hold."""
+        """Yield a comparison; none if the bound is beyond all values of the column's type."""
         spot = self.spot(name)
         constant = self.spelling.constant(spot, bound)
         if constant is not None:
@@ -185,11 +185,11 @@ def _ask(
     *,
     future: str | None = None,
 ) -> Runbook:
-    """Return a question to both sides about the rows that are not in flight."""
+    """Return a query for both sides about the rows that are not in flight."""
 
     def asked(side: _Side) -> str:
         conditions = [*side.conditions]
-        # the bound of mode changes is a version of the change log, which no column holds
+        # in mode changes the bound is a version of the change log, which no column has
         if bound is not None and contract.watermark is not None and contract.mode is Mode.INCREMENTAL:
             conditions += side.not_in_flight(contract.watermark, bound, future)
         conditions += further(side)
@@ -200,9 +200,9 @@ def _ask(
 
 
 def _is_folded(contract: Contract) -> bool:
-    """Tell whether names of Oracle are written in lower case for a dictionary that has them in upper case.
+    """Return whether a contract writes Oracle names in lower case that the dictionary has in upper case.
 
-    A load finds them so as well. What is truly in lower case there stands in a contract beside an owner in upper case.
+    A load finds them too. Names that are really in lower case are in a contract beside an owner in upper case.
     """
     names = [*contract.source_table, *(column.source_name for column in contract.columns)]
     return contract.dialect == "oracle" and all(_FOLDED.fullmatch(name) for name in names)

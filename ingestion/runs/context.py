@@ -1,4 +1,4 @@
-"""What every pipeline step works with: settings, lake, engine, ledger and the run's name."""
+"""What every pipeline step needs: settings, lake, engine, ledger and the run's id."""
 
 from __future__ import annotations
 
@@ -45,12 +45,12 @@ _SAYING: tuple[type[LakehouseError], ...] = (
     *(ConfigurationError, SourceUnavailableError),
 )
 _COMMITTING = ("load", "repair", "replay")
-SIGNALLED = 128  # a process that a signal ended has this plus the signal's number as its exit code
+SIGNALLED = 128  # the exit code of a process ended by a signal is this plus the signal's number
 
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """One run on one lake. Cheap to make; holds no connection."""
+    """One run on one lake. Cheap to create; holds no connection."""
 
     settings: Settings
     lake: Lake
@@ -60,14 +60,14 @@ class Context:
 
     def contract(self, contract_id: str) -> Contract:
         """
-        Return a contract by id, its Silver model being the one that dbt makes of it.
+        Return a contract by id, with the Silver model that dbt has for it.
 
         Raises ConfigurationError, InvalidContractError.
         """
         return with_model(find_contract(self.settings.contracts, contract_id), silver_models(self.settings.dbt_project))
 
     def contract_ids(self) -> list[str]:
-        """Return the ids of all contract files, right or wrong. Raises ConfigurationError if there is none."""
+        """Return the ids of all contract files, valid or not. Raises ConfigurationError if there is none."""
         ids = list_contract_ids(self.settings.contracts)
         if not ids:
             raise ConfigurationError(
@@ -82,7 +82,7 @@ class Context:
         return tuple(with_model(contract, models) for contract in read_contracts(self.settings.contracts))
 
     def told(self, contract: Contract) -> Contract:
-        """Return a contract as SQL for people needs it: in the dialect of what its system's connection reaches."""
+        """Return a contract for SQL that people run: in the dialect of the database behind its system's connection."""
         connection = self.settings.connections.get(contract.system)
         return in_files(contract) if connection is not None and connection.type == "duckdb" else contract
 
@@ -97,9 +97,9 @@ class Context:
         """
         Write one row to `ops.runs` when the block ends, however it ends.
 
-        The block fills the yielded dict with further columns. An error of ours is recorded with its message; any other
-        is recorded by its class and raised as UnexpectedError, for its text may hold row values. What ends the process
-        (a signal) is recorded, and goes on as it is.
+        The block fills the yielded dict with further columns. Our own errors are recorded with their message. Any
+        other is recorded by its class and raised as UnexpectedError, because its text may hold row values. A signal
+        that ends the process is recorded and passed on.
         """
         row: dict[str, Any] = {"run_id": self.run_id, "step": step, "subject": subject, "status": "ok"}
         row["started_at"] = datetime.now(UTC)
@@ -113,7 +113,7 @@ class Context:
             row["message"] = str(error) if isinstance(error, LakehouseError) else _stopped_by(exc)
             try:
                 self._note(row)
-            except LakehouseError as unnoted:  # what failed first is what has to be mended first
+            except LakehouseError as unnoted:  # the first failure must be repaired first
                 logger.warning("%s", unnoted)
             if error is exc:
                 raise
@@ -121,7 +121,7 @@ class Context:
         self._note(row)
 
     def _note(self, row: dict[str, Any]) -> None:
-        """Write a step's row into the ledger. Raises an error of ours that says what the step did all the same."""
+        """Write a step's row to the ledger. If that fails, raises one of our errors that says what the step did."""
         row["finished_at"] = datetime.now(UTC)
         told = [self.run_id, row["step"], row["subject"], row.get("batch"), row["status"]]
         logger.info("run=%s step=%s subject=%s batch=%s status=%s", *told)
@@ -134,7 +134,7 @@ class Context:
 
 
 def _stopped_by(exc: BaseException) -> str | None:
-    """Return which signal ended the process; None where it was none."""
+    """Return which signal ended the process; None if it was none."""
     code = SIGNALLED + signal.SIGINT if isinstance(exc, KeyboardInterrupt) else getattr(exc, "code", None)
     if not isinstance(code, int) or code <= SIGNALLED:
         return None
@@ -142,7 +142,7 @@ def _stopped_by(exc: BaseException) -> str | None:
 
 
 def _after_commit(error: LakehouseError, row: dict[str, Any]) -> LakehouseError:
-    """Return an error that says of a step which had committed its batch before it that the batch stays."""
+    """Return the error with the note that the batch, which the step had committed before, stays."""
     if row.get("batch") is None or row["step"] not in _COMMITTING or type(error) not in _SAYING:
         return error
     told = type(error)(
@@ -153,7 +153,7 @@ def _after_commit(error: LakehouseError, row: dict[str, Any]) -> LakehouseError:
 
 
 def _unnoted(row: dict[str, Any], error: Exception, cause: str) -> LakehouseError:
-    """Return the error of a step that did its work and could not write its row; of the kind of what went wrong."""
+    """Return the error of a step that finished its work but could not write its row; same class as the cause."""
     done = "did its work"
     if row.get("batch") is not None and row["step"] in _COMMITTING:
         done = f"committed batch {row['batch']} to Bronze, which stays"
@@ -167,7 +167,7 @@ def _unnoted(row: dict[str, Any], error: Exception, cause: str) -> LakehouseErro
 
 
 def open_context(settings: Settings, run_id: str | None = None) -> Context:
-    """Return a context on an existing lake. Raises LakeError where there is none."""
+    """Return a context on an existing lake. Raises LakeError if there is none."""
     _check_clock()
     return _context(settings, open_lake(settings.lake_root), run_id)
 
@@ -188,7 +188,7 @@ def new_run_id() -> str:
 
 
 def _check_clock() -> None:
-    """Raise ConfigurationError where this machine's clock stands before 1970, from which Delta's logs count."""
+    """Raise ConfigurationError if this machine's clock is before 1970, the epoch of Delta logs."""
     if time.time() < 0:
         raise ConfigurationError(
             f"clock: promised one that stands after 1970, found {datetime.now(UTC):%Y-%m-%d} on this machine. Nothing "
@@ -199,7 +199,7 @@ def _check_clock() -> None:
 def _context(settings: Settings, lake: Lake, run_id: str | None) -> Context:
     scratch.sweep()
     engine = open_engine(settings, lake)
-    # delta-rs whatever the engine: loads side by side all append here, and on S3 Spark's commits do not exclude others
+    # delta-rs for both engines: parallel loads append here, and on S3 Spark's commits do not exclude other writers
     ledger = DeltaRs(lake.storage_options, settings.memory_limit)
     return Context(settings, lake, engine, Journal(lake, ledger), run_id or new_run_id())
 

@@ -1,4 +1,4 @@
-"""Works on many tables so that the failure of one, expected or not, stops no other."""
+"""Works on many tables so that the failure of one does not stop the others."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Failed:
 
 
 def each(subjects: Iterable[str], work: Callable[[str], T]) -> tuple[list[T], list[Failed]]:
-    """Do the work for each subject, in order; return the results of those that ended well, and the others' errors."""
+    """Do the work for each subject, in order; return the results, and the errors of the failed ones."""
     results, failed = [], []
     for subject in subjects:
         try:
@@ -39,16 +39,16 @@ def each(subjects: Iterable[str], work: Callable[[str], T]) -> tuple[list[T], li
 
 
 def is_error(exc: BaseException) -> bool:
-    """Tell errors, of any kind, from what ends the process. A panic of delta-rs is an error, though not to Python."""
+    """Return whether this is an error and not a signal to end the process. Also true for a panic of delta-rs."""
     return isinstance(exc, Exception) or type(exc).__name__ == "PanicException"
 
 
 def as_ours(subject: str, error: BaseException) -> LakehouseError:
     """
-    Return an error as one of ours; what nobody foresaw, and no library says, becomes UnexpectedError.
+    Return an error as one of ours; an unknown error becomes UnexpectedError.
 
-    With LAKEHOUSE_DEBUG in the environment it keeps the error as its cause, which a traceback shows with its
-    text; without it the cause is suppressed.
+    With LAKEHOUSE_DEBUG in the environment the original error is kept as its cause, with its text in the traceback;
+    otherwise the cause is suppressed.
     """
     if isinstance(error, LakehouseError):
         return error
@@ -67,5 +67,5 @@ def raise_failed(failed: Sequence[Failed], *, of: int) -> None:
 
 
 def as_list(results: Sequence[Any], failed: Sequence[Failed]) -> list[dict[str, Any]]:
-    """Return what became of many tables as one JSON list: the results, then the failures, which have an `error`."""
+    """Return the outcome of many tables as one JSON list: the results, then the failures, which have an `error`."""
     return [each.as_dict() for each in (*results, *failed)]

@@ -9,7 +9,7 @@ from ingestion.sources import open_source
 
 def shared_point(context: Context, system: str) -> FixedPoint | None:
     """
-    Return the newest fixed point of a system for all loads of a run; None where each session has its own.
+    Return the newest fixed point of a system for all loads of a run; None if fixed points cannot be shared.
 
     Raises SourceUnavailableError, ConfigurationError.
     """

@@ -1,4 +1,4 @@
-"""What a step that ran in another process left in the ledger: its result, or why it failed."""
+"""Reads from the ledger the result, or the error, of a step that ran in another process."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _SUMS = ("read", "good", "quarantined", "known_bad", "known", "appended", "delet
 
 
 def rows_of(context: Context, step: str, subject: str) -> list[dict[str, Any]]:
-    """Return what the ledger has of a step in this run, oldest first; of each attempt a row, of some loads two."""
+    """Return the ledger's rows of a step in this run, oldest first: one per attempt, two for some loads."""
     with reaching(context.lake.root):
         return context.journal.select(
             "select * from ops.runs where run_id = ? and step = ? and subject = ? order by finished_at",
@@ -24,9 +24,9 @@ def rows_of(context: Context, step: str, subject: str) -> list[dict[str, Any]]:
 
 def result(step: str, subject: str, rows: Sequence[Row]) -> dict[str, Any]:
     """
-    Return the summary of a job that ended well from the rows that it left, under the names of `LoadResult`.
+    Return the summary of a successful job from its ledger rows, with the names of `LoadResult`.
 
-    Raises ConfigurationError where it left none, and what `failure` returns where the last one says failed.
+    Raises ConfigurationError if it has no rows, and what `failure` returns if the last one has failed.
     """
     if not rows:
         raise ConfigurationError(
@@ -47,10 +47,10 @@ def result(step: str, subject: str, rows: Sequence[Row]) -> dict[str, Any]:
 
 def failure(step: str, subject: str, rows: Sequence[Row], code: int | None) -> LakehouseError | None:
     """
-    Return the error that a job ended with, as an error of the same kind: permanent, or worth a retry.
+    Return the error of a job as an error of the same kind: permanent, or transient (worth a retry).
 
-    The ledger's newest row knows it, else the exit code of the command line. None where neither does: a cluster
-    that did not start, an error that is not ours.
+    It comes from the ledger's newest row, else from the exit code of the command line. None if neither has it: a
+    cluster that did not start, or an error that is not ours.
     """
     kinds = {kind.__name__: kind for kind in _kinds(LakehouseError)}
     if rows and rows[-1]["status"] == "failed":
@@ -67,7 +67,7 @@ def failure(step: str, subject: str, rows: Sequence[Row], code: int | None) -> L
 
 
 def _like(kind: type[LakehouseError], message: str) -> LakehouseError:
-    """Return an error with a message that is whole already; leaves of the tree would compose their own."""
+    """Return an error with a complete message; the constructors of the leaf classes would compose their own."""
     return PermanentError(message) if issubclass(kind, PermanentError) else TransientError(message)
 
 
