@@ -1,4 +1,4 @@
-# The same recipes on a laptop and in CI. Needs Python 3.11+ and make; everything else goes into .venv.
+# The same recipes on a laptop and in CI. Needs Python 3.11+ and make; everything else is installed in .venv.
 PYTHON ?= python3
 BIN := .venv/bin
 WORKERS ?= auto
@@ -15,13 +15,13 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 .PHONY: demo test check format test-sources test-spark build contract-diff airflow
 .PHONY: bench-history bench-load bench-gaps bench-monitor bench-spark constraints clean
 
-demo: .venv/base  ## both days of the retail world, source to Gold
+demo: .venv/base  ## both days of the demo company, from source to Gold
 	$(BIN)/lakehouse demo $(DEMO)
 
 test: .venv/dev .venv/azurite  ## every test; needs no network and no server
 	$(BIN)/pytest -n $(WORKERS) --dist loadgroup $(TESTS)
 
-test-sources: .venv/dev  ## the source tests against a true Oracle and SQL Server; needs Docker
+test-sources: .venv/dev  ## the source tests against real Oracle and SQL Server; needs Docker
 	@set -e; export TEST_PASSWORD="Aa1$$($(PYTHON) -c 'import secrets; print(secrets.token_hex(12))')"; \
 	compose="docker compose -f tests/sources/compose.yml"; trap "$$compose down -v" EXIT; $$compose up -d --wait; \
 	export LAKEHOUSE_TEST_SERVERS=true; \
@@ -43,32 +43,32 @@ check: .venv/dev  ## what a pull request must pass besides the tests
 build: .venv/base  ## one layer, or both: make build LAYER=silver
 	$(BIN)/lakehouse build $(or $(LAYER),all)
 
-contract-diff: .venv/base  ## contracts that changed since AGAINST: a break must be announced by the major version
+contract-diff: .venv/base  ## contracts that changed since AGAINST: a breaking change needs a new major version
 	@LAKEHOUSE=$(BIN)/lakehouse .ci/contract_diff "$(AGAINST)"
 
 format: .venv/dev
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-airflow: .venv/dev  ## Airflow's UI on this machine, with the demo world behind it
+airflow: .venv/dev  ## Airflow's UI on this machine, with the demo's data
 	$(BIN)/python -m ingestion.demo.airflow
 
-bench-history: .venv/base .venv-bench/done  ## how fast history is kept, beside dbt snapshot, SQLMesh and the floor
+bench-history: .venv/base .venv-bench/done  ## speed of history, compared with dbt snapshot, SQLMesh and the minimum
 	BENCH_PYTHON=$(CURDIR)/.venv-bench/bin/python $(BIN)/python -m tests.bench.history $(BENCH)
 
-bench-load: .venv/dev .venv-bench/done  ## how fast tables are loaded, beside the driver's raw fetch, dlt and pandas
+bench-load: .venv/dev .venv-bench/done  ## speed of loads, compared with the driver's raw fetch, dlt and pandas
 	BENCH_PYTHON=$(CURDIR)/.venv-bench/bin/python $(BIN)/python -m tests.bench.load $(or $(BENCH),--rows 1000000 --rows 4000000)
 
-bench-gaps: .venv/dev .venv-bench/done  ## what finding ten differences in five million rows costs, beside reladiff
+bench-gaps: .venv/dev .venv-bench/done  ## cost of finding ten differences in five million rows, compared with reladiff
 	$(BIN)/python -m tests.bench.gaps --others .venv-bench/bin/python $(BENCH)
 
-bench-monitor: .venv/dev  ## the monitor beside constant writes: how often it cries wolf
+bench-monitor: .venv/dev  ## the monitor during constant writes: how many false alarms it raises
 	$(BIN)/python -m tests.bench.monitor $(BENCH)
 
 bench-spark: .venv/dev  ## load and build at 5 and 20 million rows on both engines
 	$(BIN)/python -m tests.bench.spark $(BENCH)
 
-constraints: .venv/base  ## resolve every pin anew from pyproject.toml
+constraints: .venv/base  ## resolve all pins again from pyproject.toml
 	$(BIN)/uv pip compile -q --universal --all-extras --no-header --no-annotate --no-emit-index-url --upgrade \
 		pyproject.toml -o constraints.txt
 
@@ -88,10 +88,10 @@ clean:
 	$(BIN)/uv pip install -q -p .venv -c constraints.txt -e ".[$(EXTRAS)]"
 	touch $@
 
-.venv/azurite: .venv/uv  # Azure's emulator, the last that runs on Node 20; without npm its tests are skipped
+.venv/azurite: .venv/uv  # the last version of Azure's emulator for Node 20; without npm its tests are skipped
 	@if command -v npm >/dev/null; then npm install --silent --no-audit --no-fund --prefix $@ azurite@3.35.0; fi
 
-.venv-bench/done: tests/bench/requirements.txt  # packages that would pull ours apart live in a room of their own
+.venv-bench/done: tests/bench/requirements.txt  # packages with conflicting dependencies have their own environment
 	$(PYTHON) -m venv .venv-bench
 	.venv-bench/bin/pip install -q -r tests/bench/requirements.txt
 	touch $@

@@ -1,4 +1,4 @@
-"""The command line: `lakehouse …`. Every command says the same with `--json` to programs as it does to people."""
+"""The command line: `lakehouse …`. With `--json` every command prints the same information as JSON."""
 
 from __future__ import annotations
 

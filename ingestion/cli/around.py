@@ -1,4 +1,4 @@
-"""Commands around the data: init, doctor, status, maintain."""
+"""Commands that set up, examine and maintain the lake: init, doctor, status, maintain."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ def init(output: Output) -> None:
 
 
 @click.command()
-@click.option("--mend", is_flag=True, help="Heal torn Delta logs first; what is taken out is set aside, not deleted.")
+@click.option("--mend", is_flag=True, help="Repair torn Delta logs first; files taken out are kept in _set_aside.")
 @click.pass_context
 @with_output
 def doctor(output: Output, ctx: click.Context, *, mend: bool) -> None:
-    """Check packages, contracts, lake, tables' files, connections and clocks; say what is missing or damaged."""
+    """Check packages, contracts, lake, table files, connections and clocks; report what is missing or damaged."""
     mended = mend_lake(settings()) if mend else []
     findings = examine(settings())
     colours = {"ok": "green", "warning": "yellow", "missing": "red", "damaged": "red"}
@@ -105,11 +105,11 @@ def status(output: Output) -> None:
 @click.command()
 @click.argument("tables", nargs=-1)
 @click.option(
-    "--keep-days", type=float, default=KEEP.days, show_default=True, help="Files that versions of these days name stay."
+    "--keep-days", type=float, default=KEEP.days, show_default=True, help="Keep the files of versions of so many days."
 )
 @with_output
 def maintain(output: Output, tables: tuple[str, ...], keep_days: float) -> None:
-    """Compact small files of TABLES (e.g. bronze.erp__customers; default: all), delete what no version needs."""
+    """Compact small files of TABLES (e.g. bronze.erp__customers; default: all) and delete unneeded ones."""
     done = maintain_tables(open_context(settings()), tables, keep=timedelta(days=keep_days))
 
     def render(console: Console) -> None:

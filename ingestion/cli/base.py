@@ -1,4 +1,4 @@
-"""The command group, what commands have in common, and how they print."""
+"""The command group, the options that commands share, and the printing of results."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from ingestion.settings import Settings
 
 
 class Group(click.Group):
-    """Turns an error we raised on purpose into one paragraph and its exit code; keeps the commands' order."""
+    """Prints our own errors as one paragraph and sets their exit code; lists commands in the order of definition."""
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
@@ -32,7 +32,7 @@ class Group(click.Group):
             error = exc
         except (click.exceptions.Exit, click.ClickException, click.Abort):
             raise
-        except Exception as exc:  # of no step
+        except Exception as exc:  # outside of any step
             if os.environ.get(DEBUG):
                 raise
             error = told_apart(str(settings().lake_root), exc) or as_ours(ctx.invoked_subcommand or "lakehouse", exc)
@@ -60,7 +60,7 @@ class Output:
                 render(self.console)
 
     def line(self, text: str) -> None:
-        """Print a line that only a person needs."""
+        """Print a line for people only."""
         if not self.as_json:
             with unread():
                 self.console.print(text)
@@ -92,7 +92,7 @@ def settings() -> Settings:
 
 
 def _finite(value: Any) -> Any:
-    """Return a document in which a number that JSON lacks (NaN, the infinities) is its text."""
+    """Return a document with numbers that JSON lacks (NaN, infinities) replaced by their texts."""
     if isinstance(value, dict):
         return {name: _finite(item) for name, item in value.items()}
     if isinstance(value, list | tuple):

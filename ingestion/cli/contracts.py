@@ -21,7 +21,7 @@ from ingestion.runs.context import open_context
 
 @click.group(cls=Group)
 def contract() -> None:
-    """Contract files: check them, compare them, make dbt sources of them."""
+    """Contract files: check, compare and import them, and generate dbt sources from them."""
 
 
 @contract.command()
@@ -52,7 +52,7 @@ def lint(output: Output, folder: Path | None) -> None:
 @click.pass_context
 @with_output
 def diff(output: Output, ctx: click.Context, old: Path, new: Path, allow_announced: bool) -> None:
-    """Compare two versions of a contract, any two files. Ends with 1 if the change breaks its readers."""
+    """Compare two versions of a contract (any two files). Ends with exit code 1 if the change is breaking."""
     before, after = read_version(old), read_version(new)
     if before.id != after.id:
         raise ConfigurationError(
@@ -77,11 +77,11 @@ def diff(output: Output, ctx: click.Context, old: Path, new: Path, allow_announc
 
 
 @contract.command()
-@click.option("--check", is_flag=True, help="Write nothing; end with 1 if a file is not as the contracts say.")
+@click.option("--check", is_flag=True, help="Write nothing; end with 1 if a generated file is not up to date.")
 @click.pass_context
 @with_output
 def sources(output: Output, ctx: click.Context, check: bool) -> None:
-    """Write dbt's source files from the contracts, and the Silver model and its tests of each that has none."""
+    """Generate dbt's source files from the contracts, and missing Silver models with their tests."""
     here = settings()
     changed = write_dbt_files(read_contracts(here.contracts), here.dbt_project, check=check)
     names = [str(path.relative_to(here.project)) for path in changed]
@@ -100,13 +100,13 @@ def sources(output: Output, ctx: click.Context, check: bool) -> None:
 
 @contract.command()
 @click.argument("table")
-@click.option("--column", "columns", multiple=True, metavar="NAME", help="Take this one in, and no other (repeatable).")
+@click.option("--column", "columns", multiple=True, metavar="NAME", help="Accept only this column (repeatable).")
 @with_output
 def accept(output: Output, table: str, columns: tuple[str, ...]) -> None:
-    """Write the next version of TABLE's contract from what its source shows now.
+    """Write the next version of TABLE's contract from its source's current catalog.
 
-    Takes what stops a load, or the only difference there is. Of several with which loads go on, a new column or a
-    wider type, each is taken by name.
+    Accepts the differences that stop a load, or the only difference there is. If there are several that do not stop a
+    load (new columns, wider types), choose them with --column.
 
     \b
     lakehouse contract accept crm.people --column tier
@@ -157,14 +157,14 @@ def _consequence(accepted: Accepted, drift: Drift) -> str:
 @contract.command(name="import")
 @click.argument("system")
 @click.argument("name", metavar="SCHEMA[.TABLE]")
-@click.option("--timezone", help="Zone of the system's wall clocks, e.g. Europe/Berlin; known if it has a contract.")
-@click.option("--key", help="Columns of the key, by comma, where the catalog knows no primary key.")
-@click.option("--entity", help="Our name for the one table; without it, the table's own, made plain and distinct.")
+@click.option("--timezone", help="Time zone of the system, e.g. Europe/Berlin; default: that of its contracts.")
+@click.option("--key", help="Key columns, separated by commas, if the catalog has no primary key.")
+@click.option("--entity", help="Our name for a single table; default: derived from the table's name.")
 @with_output
 def import_(output: Output, system: str, name: str, **options: str | None) -> None:
     """Write a contract per table from the catalog of SYSTEM: types, keys, comments, a proposed watermark.
 
-    What the declarations leave open is looked at in the source. A table that has a contract keeps it.
+    Values are read only where a declaration leaves its type open. Existing contracts are not changed.
     """
     key = tuple((options["key"] or "").split(",")) if options["key"] else ()
     result = import_contracts(settings(), system, name, timezone=options["timezone"], key=key, entity=options["entity"])

@@ -26,9 +26,7 @@ from ingestion.runs.verdict import raise_if_red, verdict
 from monitoring import ledger_views
 from monitoring.ledger_views import TableGap
 
-IN_RUN = click.option(
-    "--run-id", metavar="ID", help="The run that this belongs to, e.g. Airflow's. Default: a new one."
-)
+IN_RUN = click.option("--run-id", metavar="ID", help="The id of the run, e.g. Airflow's. Default: a new one.")
 LOAD_COLUMNS = ("table", "batch", "read", "good", "quarantined", "appended", "deleted", "known", "watermark")
 
 
@@ -41,7 +39,7 @@ def chosen_tables(context: Context, tables: Sequence[str]) -> list[str]:
 @click.option("--full", is_flag=True, help="Plan a load from the start.")
 @with_output
 def plan(output: Output, tables: tuple[str, ...], full: bool) -> None:
-    """Show drift, window, rows and what a load would do. Writes nothing."""
+    """Show what a load would do: drift, window and rows. Writes nothing."""
     context = open_context(settings())
     chosen = chosen_tables(context, tables)
     plans, failed = each(chosen, lambda contract_id: plan_load(context, contract_id, full=full))
@@ -65,8 +63,8 @@ def _print_plans(console: Console, plans: Sequence[LoadPlan]) -> None:
 @click.command()
 @click.argument("tables", nargs=-1)
 @click.option("--full", is_flag=True, help="Read the tables from the start; append what differs from the lake.")
-@click.option("--allow-deletes", is_flag=True, help="Lift the brake on deletions for this load.")
-@click.option("--at", "point", metavar="JSON", help="Read at this fixed point, which the tables of a run share.")
+@click.option("--allow-deletes", is_flag=True, help="Ignore the contract's limit on deletions for this load.")
+@click.option("--at", "point", metavar="JSON", help="Read at this fixed point, to share it in a run.")
 @IN_RUN
 @with_output
 def load(
@@ -78,7 +76,7 @@ def load(
     point: str | None,
     run_id: str | None,
 ) -> None:
-    """Load the next window of TABLES (default: all) into Bronze. A table that fails stops no other."""
+    """Load the next window of TABLES (default: all) into Bronze. A failed table does not stop the others."""
     context = open_context(settings(), run_id)
     if (full or allow_deletes) and not tables:
         raise ConfigurationError("load: --full and --allow-deletes promise care: name the tables. Nothing was loaded.")
@@ -92,7 +90,7 @@ def load(
 
 
 def _fixed_point(text: str | None, tables: Sequence[str]) -> FixedPoint | None:
-    """Read a fixed point as `FixedPoint.as_dict` spells it. Raises ConfigurationError."""
+    """Read a fixed point in the form of `FixedPoint.as_dict`. Raises ConfigurationError."""
     if not text:
         return None
     if len({contract_id.partition(".")[0] for contract_id in tables}) != 1:
@@ -109,7 +107,7 @@ def _fixed_point(text: str | None, tables: Sequence[str]) -> FixedPoint | None:
 
 
 def print_loads(console: Console, results: Sequence[LoadResult]) -> None:
-    """Print load results as one table, warnings below it; nothing where there are none."""
+    """Print load results as one table with warnings below it; nothing if there are no results."""
     if not results:
         return
     rows = [
@@ -129,17 +127,19 @@ def print_loads(console: Console, results: Sequence[LoadResult]) -> None:
 
 @click.command()
 @click.argument("layer", type=click.Choice(["silver", "gold", "audit", "all"]), default="all")
-@click.option("--full-refresh", is_flag=True, help="Rebuild the tables from Bronze; history comes out the same.")
-@click.option("--new-salt", is_flag=True, help="Take the salt that is set now, and write all hashes of persons anew.")
+@click.option("--full-refresh", is_flag=True, help="Rebuild the tables from Bronze; the history stays the same.")
+@click.option("--new-salt", is_flag=True, help="Use the current salt and rewrite all hashes of personal values.")
 @click.option("--unit-tests", is_flag=True, help="Run dbt's unit tests too.")
 @click.option(
     "--as-of",
     multiple=True,
     metavar="WHEN",
-    help="Rebuild what was known at a moment (UTC), after a run, or at TABLE=BATCH (repeatable). Needs --into.",
+    help="Rebuild the state of a moment (UTC), of a run's end, or of TABLE=BATCH (repeatable). Needs --into.",
 )
-@click.option("--into", metavar="FOLDER", help="Where --as-of builds: a lake of its own. This one is only read.")
-@click.option("--without", multiple=True, metavar="TABLE", help="Leave out what descends from a table (repeatable).")
+@click.option("--into", metavar="FOLDER", help="The lake that --as-of builds; this one is only read.")
+@click.option(
+    "--without", multiple=True, metavar="TABLE", help="Leave out all models that depend on this table (repeatable)."
+)
 @IN_RUN
 @with_output
 def build(
@@ -154,7 +154,7 @@ def build(
     without: tuple[str, ...],
     run_id: str | None,
 ) -> None:
-    """Build Silver, Gold, the audit of the ledger, or all with dbt, tests included.
+    """Build Silver, Gold, the audit tables of the ledger, or all of them with dbt, including data tests.
 
     \b
     lakehouse build --as-of 2026-03-02T06:00 --into ./as-of
@@ -207,7 +207,7 @@ def _build_as_of(output: Output, layer: str, unit_tests: bool, as_of: Sequence[s
 @click.command()
 @with_output
 def run(output: Output) -> None:
-    """Do the whole day: load, Silver, Gold, sync gaps, verdict."""
+    """Run the whole day: load, Silver, Gold, sync gaps, verdict."""
     context = open_context(settings())
     day = run_day(context, progress=lambda step, subject: output.line(f"{step}: {subject}"))
     gaps = [gap for gap in ledger_views.current_gaps(context.journal) if gap.run_id == day.run_id]

@@ -13,21 +13,19 @@ from ingestion.settings import ENGINES
 
 @click.command()
 @click.option("--scale", type=click.FloatRange(min=0.05), default=1.0, show_default=True, help="1 is 20,000 orders.")
-@click.option("--seed", type=int, default=7, show_default=True, help="Another seed makes another company.")
+@click.option("--seed", type=int, default=7, show_default=True, help="The seed of the generated data.")
 @click.option(
     "--sources",
     type=click.Choice(["files", "wire"]),
     default="files",
     show_default=True,
-    help="wire: on the servers behind AIRFLOW_CONN_ERP (Oracle) and AIRFLOW_CONN_SHOP (SQL Server).",
+    help="wire: use the servers of AIRFLOW_CONN_ERP (Oracle) and AIRFLOW_CONN_SHOP (SQL Server).",
 )
-@click.option(
-    "--engine", type=click.Choice(ENGINES), help="Who loads and builds; default: LAKEHOUSE_ENGINE, or embedded."
-)
-@click.option("--env", is_flag=True, help="Print shell lines that point the product at the demo, and do nothing else.")
+@click.option("--engine", type=click.Choice(ENGINES), help="Loads and builds; default: LAKEHOUSE_ENGINE, or embedded.")
+@click.option("--env", is_flag=True, help="Only print shell lines that set the environment for the demo.")
 @with_output
 def demo(output: Output, *, scale: float, seed: int, sources: str, engine: str | None, env: bool) -> None:
-    """Play two days of a retail company through the product, trouble included."""
+    """Run the product on two days of a retail company, including typical faults."""
     from ingestion.demo import show
 
     here = settings()

@@ -15,13 +15,13 @@ from ingestion.cli.terminal import Terminal
 
 @click.command()
 @click.argument("kinds", nargs=-1, metavar="[KIND]...")
-@click.option("--list", "is_list", is_flag=True, help="Name the kinds, and do nothing else.")
+@click.option("--list", "is_list", is_flag=True, help="Only list the kinds.")
 @click.pass_context
 @with_output
 def drill(output: Output, ctx: click.Context, kinds: tuple[str, ...], is_list: bool) -> None:
-    """Plant each KIND of trouble (default: all) in a small demo world; show what is found, named and healed.
+    """Cause each KIND of fault (default: all) in a small demo world; show that it is found, explained and repaired.
 
-    Sources and lake are temporary; yours are not touched. Ends with exit code 18 if one does not end as it must.
+    Uses temporary sources and a temporary lake. Ends with exit code 18 if a drill fails.
     """
     from ingestion.drills.run import DRILLS, DrillResult, run_drills
 

@@ -1,4 +1,4 @@
-"""Tables that fit their terminal: a table where it has room, else one record per row. No name or number is broken."""
+"""Tables that fit the terminal: a table if it is wide enough, else one record per row. Names and numbers never wrap."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from rich.table import Table
 from rich.text import Text
 
 PROSE = 24
-"""Texts with blanks that are longer than this may wrap between words, in columns of at least that width."""
+"""Texts longer than this may wrap between words, in columns of at least this width."""
 _GAP = 2
 """Blanks between columns, and before the lines of a record."""
 
 
 class FittingTable:
     """
-    Rows under headings. Columns named in `numbers` stand to the right, None prints as a dash.
+    Rows under headings. Columns in `numbers` are right-aligned, None prints as a dash.
 
-    What comes from data is shown as it is, never taken for markup; a `Text` brings its own style. `exact` shows
+    Data is printed literally, never as markup; a `Text` has its own style. `exact` shows
     numbers as they are stored, without separators and unrounded.
     """
 
@@ -45,7 +45,7 @@ class FittingTable:
             yield from self._records(options.max_width)
 
     def _width(self, at: int) -> int:
-        """Return the least width of a column: that of its longest cell, or of the longest word of prose."""
+        """Return the minimum width of a column: that of its longest cell, or of the longest word if it may wrap."""
         cells = [row[at] for row in self._rows]
         return max([len(self._columns[at]), *map(_least_width, cells)])
 
@@ -65,7 +65,7 @@ class FittingTable:
         return made
 
     def _records(self, width: int) -> Iterable[Text | Padding]:
-        """Yield a paragraph per row: its first cell, then `heading value` of what is not empty, many to a line."""
+        """Yield a paragraph per row: its first cell, then `heading value` of each non-empty cell, several per line."""
         if self._title:
             yield Text(self._title, "bold")
         for first, *cells in self._rows:

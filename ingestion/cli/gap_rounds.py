@@ -1,7 +1,8 @@
-"""Checks tables round after round, in a process beside this one that is replaced in time.
+"""Checks tables repeatedly, in a child process that is replaced regularly.
 
 DuckDB's delta extension keeps what it read of a table's log until its process ends: some 12 kB per commit since the
-log's last checkpoint, at every look (duckdb-delta issue 279, seen with 1.5.5). One check is small, a watch has no end.
+log's last checkpoint, for every read (duckdb-delta issue 279, seen with 1.5.5). So the memory of an endless watch would
+grow without limit.
 """
 
 from __future__ import annotations
@@ -24,16 +25,16 @@ from monitoring import ledger_views
 
 GRACE = 30  # seconds
 CHECKS = 100
-"""What one process checks before the next takes over: each check may leave a few megabytes behind."""
+"""Checks per process before it is replaced, because each check may keep a few megabytes."""
 
 
 def check_all(context: Context, tables: Sequence[str]) -> list[Failed]:
-    """Record the gap of each table; one that cannot be compared stands as UNKNOWN and stops no other."""
+    """Record the gap of each table; one that cannot be compared is UNKNOWN and does not stop the others."""
     return each(tables, lambda contract_id: record_sync_gap(context, contract_id))[1]
 
 
 def standing_of(context: Context, tables: Sequence[str]) -> Standing:
-    """Return what the ledger says of these tables now."""
+    """Return the ledger's current results of these tables."""
     journal = context.journal
     return Standing(
         tuple(ledger_views.current_gaps(journal, tables)),
@@ -44,9 +45,9 @@ def standing_of(context: Context, tables: Sequence[str]) -> Standing:
 
 def rounds(settings: Settings, tables: Sequence[str]) -> Generator[Standing, None, None]:
     """
-    Check all tables whenever the next round is asked for, and yield what stands then. Never ends by itself.
+    Check all tables for each requested item, and yield the current results. Never ends by itself.
 
-    Raises LakehouseError where the ledger cannot be read or written.
+    Raises LakehouseError if the ledger cannot be read or written.
     """
     while True:
         with _beside(settings, tables) as next_round:
@@ -56,7 +57,7 @@ def rounds(settings: Settings, tables: Sequence[str]) -> Generator[Standing, Non
 
 @contextmanager
 def _beside(settings: Settings, tables: Sequence[str]) -> Iterator[Callable[[], Standing]]:
-    """Yield what makes one round in a process that lives as long as this block."""
+    """Yield a function that runs one round in a child process, which ends with this block."""
     spawn = get_context("spawn")  # a fork would copy threads' locks, but not the threads
     here, there = spawn.Pipe()
     process = spawn.Process(target=_serve, args=(there, settings, tuple(tables)), daemon=True)
@@ -86,14 +87,14 @@ def _beside(settings: Settings, tables: Sequence[str]) -> Iterator[Callable[[], 
         raise
     finally:
         here.close()
-        process.join(GRACE)  # a driver may hold the signal up
+        process.join(GRACE)  # a driver may delay the signal
         process.kill()
         process.join()
 
 
 def _serve(asked: Connection, settings: Settings, tables: Sequence[str]) -> None:
-    """Make a round each time that one is asked for, until the other end is closed."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal tells both processes; the other one decides
+    """Run a round for each request, until the other end is closed."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal interrupts both processes; the parent decides
     signal.signal(signal.SIGTERM, lambda *_: sys.exit())
     try:
         context = open_context(settings)
@@ -103,7 +104,7 @@ def _serve(asked: Connection, settings: Settings, tables: Sequence[str]) -> None
     except EOFError:
         pass
     except (LakehouseError, OSError) as exc:  # others print themselves; some cannot be sent
-        with suppress(OSError):  # nobody listens where the watch was stopped in the middle of a round
+        with suppress(OSError):  # the parent is gone if the watch was stopped during a round
             asked.send(exc)
     finally:
-        atexit._run_exitfuncs()  # such a process skips them, and Spark's settings lie in a folder that one sweeps away
+        atexit._run_exitfuncs()  # such a process skips exit handlers, which delete the folder of Spark's settings

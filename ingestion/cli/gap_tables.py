@@ -1,4 +1,4 @@
-"""How gaps, differences and advice look on a terminal."""
+"""Prints gaps, differences and advice on a terminal."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ PARTITIONS_SHOWN = 10
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """What the newest check of each table found, the differences that are open, and those that a person waived."""
+    """The newest check of each table, the open differences, and the waived ones."""
 
     gaps: tuple[TableGap, ...]
     partitions: tuple[PartitionGap, ...]
@@ -43,7 +43,7 @@ class Standing:
     waived: tuple[Difference, ...]
 
     def as_list(self) -> list[dict[str, Any]]:
-        """Return one document per table, its partitions, open and waived differences in it."""
+        """Return one document per table, with its partitions, open and waived differences."""
         return [
             gap.as_dict()
             | {
@@ -56,7 +56,7 @@ class Standing:
 
 
 def print_standing(console: Console, standing: Standing) -> None:
-    """Print the tables, then the partitions that differ, then how to see the gap where something is wrong."""
+    """Print the tables, then the partitions that differ, then a hint on how to examine a gap."""
     console.print(standing_tables(standing))
     for gap in standing.gaps:
         parts = [part for part in standing.partitions if part.contract_id == gap.contract_id]
@@ -87,7 +87,7 @@ def standing_tables(standing: Standing) -> Group:
 
 
 def gap_table(gaps: Sequence[TableGap], *, when: bool = False) -> FittingTable:
-    """Return checks as a table, one line each; with `when`, and at what time."""
+    """Return checks as a table, one line each; `when` adds their time."""
     first = ("checked at (UTC)", "table") if when else ("table",)
     rows = [
         (
@@ -107,7 +107,7 @@ def print_history(console: Console, gaps: Sequence[TableGap]) -> None:
 
 
 def _not_compared(gaps: Sequence[TableGap]) -> list[str]:
-    """Return a line per table and thing that was not compared."""
+    """Return one line per table and reason why something was not compared."""
     unseen = []
     for gap in gaps:
         ended = gap.why if gap.outcome == "partial" else None
@@ -143,7 +143,7 @@ def _difference(difference: Difference) -> tuple[object, ...]:
 
 
 def _state(difference: Difference) -> str:
-    """Tell an open difference's state; of one that is still recorded as waived, that this has ended."""
+    """Return an open difference's state; for one still recorded as waived, that the waiver has ended."""
     return difference.state if difference.until is None else f"waived until {_moment(difference)}: ended"
 
 

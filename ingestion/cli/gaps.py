@@ -29,7 +29,7 @@ from monitoring.trial import tried
 
 
 class GapsGroup(Group):
-    """`gaps [TABLES]` is `gaps check [TABLES]`. A table's name has a dot and a command's has none: neither hides."""
+    """`gaps [TABLES]` means `gaps check [TABLES]`. Table names have a dot, commands have none."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         is_named = bool(args) and args[0] in {*self.commands, *ctx.help_option_names}
@@ -40,17 +40,17 @@ class GapsGroup(Group):
 def gaps() -> None:
     """Compare tables with their sources.
 
-    `lakehouse gaps [TABLES]` checks now, and takes the options of `lakehouse gaps check`.
+    `lakehouse gaps [TABLES]` is short for `lakehouse gaps check [TABLES]`, with the same options.
     """
 
 
 @gaps.command()
 @click.argument("tables", nargs=-1)
-@click.option("--watch", type=click.IntRange(min=1), metavar="SECONDS", help="Check again every so many seconds.")
-@click.option("--last", is_flag=True, help="Show the last recorded check; ask no source.")
-@click.option("--history", is_flag=True, help="Show the recorded checks, newest first; ask no source.")
+@click.option("--watch", type=click.IntRange(min=1), metavar="SECONDS", help="Check again every SECONDS.")
+@click.option("--last", is_flag=True, help="Show the last recorded check without reading a source.")
+@click.option("--history", is_flag=True, help="Show the recorded checks, newest first, without reading a source.")
 @click.option("--checks", type=click.IntRange(min=1), default=20, show_default=True, help="How many --history shows.")
-@click.option("--exit-zero", is_flag=True, help="End with 0 although a critical gap is confirmed.")
+@click.option("--exit-zero", is_flag=True, help="End with 0 even if a critical gap is confirmed.")
 @with_output
 def check(
     output: Output,
@@ -62,10 +62,10 @@ def check(
     checks: int,
     exit_zero: bool,
 ) -> None:
-    """Compare TABLES (default: all) with their sources and record what is found.
+    """Compare TABLES (default: all) with their sources and record the findings.
 
-    Rows in flight are left out, quarantined rows counted apart. What differs is suspected until a second look. Ends
-    with exit code 30 where a critical gap is confirmed.
+    Rows in flight are left out, quarantined rows are counted separately. A difference is suspected until a later check
+    confirms it. Ends with exit code 30 if a critical gap is confirmed.
     """
     context = open_context(settings())
     chosen = chosen_tables(context, tables)
@@ -98,7 +98,7 @@ def _raise_alarm(standing: Standing) -> None:
 
 
 def _watch(output: Output, chosen: Sequence[str], seconds: int) -> None:
-    """Check until somebody stops it. A table that cannot be compared is shown as UNKNOWN until it can."""
+    """Check repeatedly until interrupted. A table that cannot be compared is shown as UNKNOWN."""
     with closing(rounds(settings(), chosen)) as standings:
         if output.as_json:
             for standing in standings:
@@ -114,9 +114,9 @@ def _watch(output: Output, chosen: Sequence[str], seconds: int) -> None:
 @click.argument("tables", nargs=-1)
 @with_output
 def advise(output: Output, tables: tuple[str, ...]) -> None:
-    """Say what most likely caused the gaps of TABLES (default: all), how to see it, and what closes it.
+    """Show the likely causes of the gaps of TABLES (default: all), SQL that shows them, and commands that close them.
 
-    Reads the ledger; asks no source. The cause that explains most comes first. SQL for the lake was tried on it.
+    Reads the ledger and no source. The cause that explains most comes first. SQL for the lake was tested on it.
     """
     context = open_context(settings())
     contracts = [context.told(context.contract(contract_id)) for contract_id in chosen_tables(context, tables)]
@@ -127,12 +127,12 @@ def advise(output: Output, tables: tuple[str, ...]) -> None:
 
 @gaps.command()
 @click.argument("difference")
-@click.option("--why", required=True, help="Why it may stay; kept in the ledger.")
+@click.option("--why", required=True, help="Why the difference is accepted; kept in the ledger.")
 @click.option("--until", required=True, metavar="WHEN", help="A date or moment (UTC), or a number of days such as 14d.")
-@click.option("--by", default=getuser, help="Who says so; default: the user of this shell.")
+@click.option("--by", default=getuser, help="Who accepts it; default: the user of this shell.")
 @with_output
 def waive(output: Output, *, difference: str, why: str, until: str, by: str) -> None:
-    """Accept a DIFFERENCE until a date: it raises no alarm until then, and is checked again after it.
+    """Accept a DIFFERENCE until a date. It raises no alarm until then and counts again afterwards.
 
     \b
     lakehouse gaps waive 3f9c2a71 --why "purge of 2019, ticket 4711" --until 2026-04-01
@@ -147,7 +147,7 @@ def waive(output: Output, *, difference: str, why: str, until: str, by: str) -> 
 
 
 def until_moment(text: str) -> datetime:
-    """Return the moment that a text means. Raises BadParameter."""
+    """Return the moment of a text. Raises BadParameter."""
     try:
         if text.endswith("d") and text[:-1].isdecimal():
             return datetime.now(UTC) + timedelta(days=int(text[:-1]))
@@ -159,11 +159,11 @@ def until_moment(text: str) -> datetime:
 
 @click.command()
 @click.argument("tables", nargs=-1, required=True)
-@click.option("--allow-deletes", is_flag=True, help="Lift the brake on deletions for this repair.")
+@click.option("--allow-deletes", is_flag=True, help="Ignore the contract's limit on deletions for this repair.")
 @click.option("--yes", is_flag=True, help="Approve a repair above the contract's limits.")
 @with_output
 def repair(output: Output, *, tables: tuple[str, ...], allow_deletes: bool, yes: bool) -> None:
-    """Re-extract what TABLES lack, tombstone what their sources no longer have.
+    """Read missing and changed rows of TABLES again, and write tombstones for rows that their sources no longer have.
 
     Above the contract's limits it stops and says how much it would write; --yes approves it.
     """

@@ -26,11 +26,11 @@ def quarantine() -> None:
 @click.argument("tables", nargs=-1)
 @with_output
 def quarantine_list(output: Output, tables: tuple[str, ...]) -> None:
-    """Count the quarantined rows per table, state, column and rule. Shows no values.
+    """Count the quarantined rows per table, state, column and rule. Shows no row values.
 
     \b
-    open      the source showed the row when it was last read
-    waived    open, and accepted by somebody until a moment
+    open      the source still had the row when it was last read
+    waived    open, and accepted by a person until a moment
     settled   a later load no longer found the row in the source
     replayed  a replay appended it
     """
@@ -54,7 +54,7 @@ def quarantine_list(output: Output, tables: tuple[str, ...]) -> None:
 @click.argument("tables", nargs=-1, required=True)
 @with_output
 def quarantine_replay(output: Output, tables: tuple[str, ...]) -> None:
-    """Judge open quarantined rows by today's contracts; append those that keep them."""
+    """Check open quarantined rows against the current contracts; append those that are valid now."""
     context = open_context(settings())
     results, failed = each(tables, lambda contract_id: replay_quarantine(context, contract_id))
     output.result(as_list(results, failed), lambda console: print_loads(console, results))
@@ -63,13 +63,13 @@ def quarantine_replay(output: Output, tables: tuple[str, ...]) -> None:
 
 @quarantine.command("waive")
 @click.argument("table_id", metavar="TABLE")
-@click.option("--why", required=True, help="Why the rows may stay; kept in the ledger.")
+@click.option("--why", required=True, help="Why the rows are accepted; kept in the ledger.")
 @click.option("--until", required=True, metavar="WHEN", help="A date or moment (UTC), or a number of days such as 14d.")
-@click.option("--by", default=getuser, help="Who says so; default: the user of this shell.")
+@click.option("--by", default=getuser, help="Who accepts them; default: the user of this shell.")
 @click.option("--batch", type=int, help="Only the rows of this batch.")
 @with_output
 def quarantine_waive(output: Output, *, table_id: str, why: str, until: str, by: str, batch: int | None) -> None:
-    """Accept the open quarantined rows of TABLE until a date. Rows that come later are open."""
+    """Accept the open quarantined rows of TABLE until a date. Rows quarantined later are open."""
     end = until_moment(until)
     count = waive_entries(open_context(settings()), table_id, by=by, why=why, until=end, batch=batch)
     output.result(

@@ -1,9 +1,9 @@
 """
-What commands print through.
+The output of commands.
 
-Characters that steer a terminal (escape sequences, other control characters, marks that turn the direction of text)
-may come from data, names and paths; they are shown as escapes. A reader of stdout that goes away (`| head`) ends no
-command: its work goes on, only its output is lost.
+Data, names and paths may contain characters that control a terminal: escape sequences, other control characters, marks
+that change the direction of text. They are shown as escapes. If the reader of stdout ends (`| head`), the command
+continues its work without output.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _STEERS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202
 
 
 def shown(text: str) -> str:
-    """Return a text as a terminal may have it: line ends and tabs stay, others that steer it become codes."""
+    """Return a text safe for a terminal: line ends and tabs stay, other control characters become codes."""
     return _STEERS.sub(_escape, text)
 
 
@@ -35,12 +35,12 @@ def _escape(found: re.Match[str]) -> str:
 
 
 def as_json_has_it(document: str) -> str:
-    """Return a JSON document in which the same characters, which can only stand in texts, are JSON's own escapes."""
+    """Return a JSON document with the same characters (which only occur in texts) as JSON escapes."""
     return _STEERS.sub(lambda found: f"\\u{ord(found[0]):04x}", document)
 
 
 class Terminal(Console):
-    """A console that shows text and never obeys it: nothing is markup, `Text` brings its style."""
+    """A console that prints text literally: nothing is markup; `Text` has its own style."""
 
     def __init__(self, *, stderr: bool = False) -> None:
         super().__init__(stderr=stderr, highlight=False, markup=False)
@@ -50,14 +50,14 @@ class Terminal(Console):
             yield segment if segment.control else segment._replace(text=shown(segment.text))
 
     def on_broken_pipe(self) -> None:
-        """Go on without output; rich would end the process."""
+        """Continue without output; rich would end the process."""
         self.quiet = True
         _leave_stdout()
 
 
 @contextmanager
 def unread() -> Iterator[None]:
-    """Go on without output where stdout cannot be written any more."""
+    """Continue without output if stdout cannot be written any more."""
     try:
         yield
         if sys.stdout is not None:
@@ -67,7 +67,7 @@ def unread() -> Iterator[None]:
 
 
 def _leave_stdout() -> None:
-    """Let all later output go nowhere, that of the interpreter's end and of child processes too."""
+    """Discard all later output, including that of the interpreter's exit and of child processes."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 1)
     os.close(nowhere)
@@ -75,10 +75,10 @@ def _leave_stdout() -> None:
 
 def end_in_order() -> None:
     """
-    Let SIGTERM and SIGHUP end the process as an exception does, so that steps are recorded and folders removed.
+    Convert SIGTERM and SIGHUP to an exception, so that steps are recorded and folders removed.
 
-    The exit code is 128 plus the signal's number. A second signal ends it at once. Who started it with a signal ignored
-    (`nohup`) has it ignored.
+    The exit code is 128 plus the signal's number. A second signal ends the process at once. A signal that was ignored
+    at the start (`nohup`) stays ignored.
     """
     for number in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is signal.SIG_DFL:
