@@ -1,13 +1,13 @@
-"""Loads one table by hand: from where it stands, or from the start.
+"""Loads one table on request: from its last watermark, or from the start.
 
 **Parameters**
 
 - `table`: the table's contract id, e.g. `erp.customers`.
-- `full`: read the whole table and append what differs from the lake. Off: the next window, as every day.
-- `allow_deletes`: lift, for this load, the brake on how many keys may vanish at once.
+- `full`: read the whole table and append what differs from the lake. Off: load the next window, as every day.
+- `allow_deletes`: ignore, for this load, the contract's limit on deleted keys (`maxDeletePercent`).
 
-Safe beside the daily run: of two writers to one table the second is refused and tries again.
-Silver and Gold follow with the next daily run.
+Safe to run during the daily run: if two writers commit to one table, the second one fails and is retried.
+The next daily run updates Silver and Gold.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Compacts small files and deletes what no version of the last days needs; once a day, at noon.
+"""Compacts small files and deletes files that no version of the last days needs. Runs once a day, at noon UTC.
 
-Changes no row, and is safe beside loads and builds: of two writers to a table one is refused, and maintenance
-then leaves the table to the next day.
+Changes no row. Safe to run during loads and builds: if another writer commits to a table meanwhile, maintenance
+skips the table until the next day.
 
 **Parameter** `keep_days`: older versions of tables can no longer be read afterwards (Bronze's batches can).
 """
@@ -15,7 +15,7 @@ from lakehouse_dags import wiring
 
 
 @dag(
-    schedule="30 12 * * *",  # UTC; far from the daily run, whose tables it would find busy
+    schedule="30 12 * * *",  # UTC; not during the daily run, which writes to the tables
     start_date=wiring.START,
     catchup=False,
     max_active_runs=1,

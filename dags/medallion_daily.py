@@ -1,11 +1,12 @@
-"""Every contract into Bronze, then Silver, Gold, sync gaps, audit and documentation; once a day.
+"""Loads every contract into Bronze, then builds Silver and Gold, records sync gaps, and writes audit tables and
+documentation. Runs once a day.
 
-A load that fails stops no other: Silver and Gold are built without what descends from it, its gap is recorded,
-and `verdict` ends the run red with the list of what failed. Run it again at any time: each table goes on from
-its last committed watermark, and what is done already is not done twice.
+A failed load does not stop the others: Silver and Gold are built without the models that depend on it, its gap is
+recorded, and `verdict` fails the run with a list of the failures. The run can be repeated at any time: each table
+continues from its last committed watermark, and no batch is committed twice.
 
 **Before the first run:** create the lake (`lakehouse init`), a connection per system whose id is the system's
-name (`AIRFLOW_CONN_ERP`), and a pool per system, without which its tasks wait for ever:
+name (`AIRFLOW_CONN_ERP`), and a pool per system. Without the pool its tasks are never started:
 
     airflow pools set source_erp 4 "tasks that read erp at once"
     airflow pools set source_shop 4 "tasks that read shop at once"
@@ -44,7 +45,7 @@ def medallion_daily() -> None:
     def docs(run_id: str) -> str:
         return wiring.write_docs(run_id)
 
-    # The only leaf, so its state is the run's; it therefore answers for every task before it.
+    # The only leaf, so its state is the run's state; it checks every task before it.
     @task(trigger_rule=TriggerRule.ALL_DONE)
     def verdict(run_id: str) -> None:
         from ingestion.runs.verdict import good_ends, raise_if_red
@@ -60,7 +61,7 @@ def medallion_daily() -> None:
         with TaskGroup(f"source_{system}"):
             pool = wiring.pool_of(system)
             point = fixed_point.override(pool=pool)(system)
-            # All done: where no point is to be had, each load finds out why by itself and records it under its name.
+            # All done: if there is no fixed point, each load finds the cause itself and records it.
             loads.append(steps.load_each(ids, point, pool=pool, trigger_rule=TriggerRule.ALL_DONE))
     silver = steps.build(
         "silver",

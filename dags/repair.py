@@ -1,18 +1,18 @@
 """Closes the sync gap of one table: re-extracts what the lake lacks, then builds Silver and Gold, then checks again.
 
-A repair within the contract's limits is done at once. Above them nothing is written until somebody approves it: the run
-waits at `approve`, under *Required Actions* in the UI, where it says how much would be written. Approved, it goes on;
-rejected, or unanswered for two days, it writes nothing and the gap stays recorded. The limits are the contract's share
-of rows to write (`maxRepairPercent`) and its brake on keys that vanish at once (`maxDeletePercent`); the approval
-covers the deletions that it lists, and no more of them.
+A repair within the contract's limits is done at once. Above them nothing is written without approval: the run waits at
+`approve`, under *Required Actions* in the UI, which shows how much would be written. After approval it continues. If it
+is rejected, or not answered within two days, nothing is written and the gap stays recorded. The limits are the share of
+rows to write (`maxRepairPercent`) and the share of keys to delete (`maxDeletePercent`). The approval covers only the
+listed number of deletions.
 
 **Parameters**
 
 - `table`: the table's contract id, e.g. `erp.customers`.
-- `allow_deletes`: lift, for this repair, the brake on how many keys may vanish at once.
+- `allow_deletes`: ignore, for this repair, the contract's limit on deleted keys (`maxDeletePercent`).
 
-Safe beside the daily run: of two writers to one table the second is refused and tries again. Run it twice and the
-second run finds nothing. By hand: `lakehouse repair TABLE`, `--yes` above the limits.
+Safe to run during the daily run: if two writers commit to one table, the second one fails and is retried. A second
+repair finds nothing to do. On the command line: `lakehouse repair TABLE`, with `--yes` above the limits.
 """
 
 from __future__ import annotations
@@ -64,9 +64,9 @@ def repair() -> None:
         subject="Repair {{ params.table }} above its limits?",
         body="{{ ti.xcom_pull(task_ids='weigh', key='asks') }}",
         response_timeout=timedelta(days=2),
-        execution_timeout=None,  # it waits for a person
-        ignore_downstream_trigger_rules=True,  # rejected: nothing was written, so there is nothing to build or to check
-        retries=0,  # a retry would ask once more
+        execution_timeout=None,  # it waits for a person to approve
+        ignore_downstream_trigger_rules=True,  # rejected: nothing was written, so nothing has to be built or checked
+        retries=0,  # a retry would ask for approval again
     )
 
     @task(outlets=[wiring.BRONZE])
@@ -92,7 +92,7 @@ def repair() -> None:
 
 
 def _of(system: str, params: dict[str, Any]) -> str:
-    """Return the table that was asked for. Skips the task if it is another system's."""
+    """Return the requested table. Skips the task if another system has it."""
     if params["table"] not in SYSTEMS[system]:
         raise AirflowSkipException("a table of another system was asked for")
     return str(params["table"])

@@ -1,9 +1,9 @@
 """Compares every table with its source, each hour, between the daily loads.
 
-Each finding is recorded in the ledger (`lakehouse gaps --last`). A critical gap that is confirmed ends its task, and
-with it the run, red; what is only suspected may be in flight, and the next check after a load tells. A source that
-cannot be asked is red after the retries. Nothing is repaired here: the DAG `repair` does, or `lakehouse repair`; what
-likely happened says `lakehouse gaps advise`.
+Each result is recorded in the ledger (`lakehouse gaps --last`). A confirmed critical gap fails its task and the run. A
+suspected difference may be in flight and fails nothing; the next check after a load decides. A source that cannot be
+read fails its task after the retries. This DAG repairs nothing: use the DAG `repair` or `lakehouse repair`.
+`lakehouse gaps advise` shows the likely causes.
 
 **Parameter** `table`: check this table only.
 """
@@ -31,7 +31,7 @@ TABLES = [contract_id for ids in SYSTEMS.values() for contract_id in ids]
     doc_md=__doc__,
 )
 def sync_monitor() -> None:
-    # Runs without contracts too, and fails there: without it such a run would be empty and green.
+    # Runs without contracts too and then fails; otherwise such a run would be empty and succeed.
     @task
     def chosen(params: dict[str, Any], run_id: str) -> list[str]:
         wiring.open_run(run_id)

@@ -1,1 +1,1 @@
-"""What people are shown of the ledger: views, advice. Reads the ledger, writes nothing."""
+"""Views and advice for people, from the ledger. Reads the ledger, writes nothing."""

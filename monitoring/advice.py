@@ -1,4 +1,4 @@
-"""What an advice is, and the words and commands that advices have in common."""
+"""The advice type, and the texts and commands that advices share."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ NOTHING_TO_ASK = Runbook()
 
 @dataclass(frozen=True, slots=True)
 class Advice:
-    """One likely cause. `commands` close the gap, in order; `prevention` keeps it from coming back."""
+    """One likely cause. `commands` close the gap, in order; `prevention` avoids it in future."""
 
     contract_id: str
     cause: str
@@ -42,7 +42,7 @@ def advice_of(
 
 
 def closing(facts: Facts, *kinds: str) -> list[str]:
-    """Return what closes differences of these kinds: a load while one can, else a repair."""
+    """Return the command that closes differences of these kinds: a load if one still can, else a repair."""
     if not facts.awaits_load(*kinds):
         return repairing(facts)
     return checking(facts) if facts.is_outdated else [*loading(facts), *checking(facts)]

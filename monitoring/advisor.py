@@ -1,8 +1,8 @@
-"""Runbook advice for a table: what most likely caused its gap, how to see it, and the command that closes it.
+"""Runbook advice for a table: the likely cause of its gap, SQL that shows it, and the command that closes it.
 
 Deterministic: the same ledger and contract give the same advice. Causes are ordered by how much they explain: a load
-that does not run explains missing rows, so it comes before them. The text says what the ledger shows; what it cannot
-know it calls likely. No command takes anything out of the lake: the strictest one writes tombstones.
+that does not run explains missing rows, so it comes before them. Texts say what the ledger shows; anything
+else is called likely. No command removes data from the lake: the most drastic one writes tombstones.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ from monitoring.table_causes import contents_unknown, contract_break, load_faile
 
 
 def advise(facts: Facts) -> list[Advice]:
-    """Return the likely causes of what is wrong with a table, the most explaining one first; empty if all is well."""
+    """Return the likely causes of a table's faults, the one that explains most first; empty if there is no fault."""
     advices = ((rule, rule.advice(facts)) for rule in RULES)
     return [_with_doubt(facts, rule, advice) for rule, advice in advices if advice is not None]
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """What explains differences of some kinds (none: a state of the table), and what to do about them."""
+    """The cause of differences of some kinds (none: of a state of the table), and what to do about them."""
 
     advice: Callable[[Facts], Advice | None]
     kinds: tuple[str, ...] = ()
@@ -51,11 +51,11 @@ RULES = (
     Rule(contents_unknown),
     Rule(unfinished),
 )
-"""Every kind of difference has a rule; the most explaining one stands first."""
+"""Every kind of difference has a rule; the one that explains most comes first."""
 
 
 def _with_doubt(facts: Facts, rule: Rule, advice: Advice) -> Advice:
-    """Say of what a load may still close that it is not certain."""
+    """Add a note that differences are not certain while a load may still close them."""
     if not rule.kinds or not facts.awaits_load(*rule.kinds):
         return advice
     doubt = "Seen once so far: the next check after a load confirms it or lets it go."

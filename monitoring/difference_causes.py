@@ -1,4 +1,4 @@
-"""Advice on differences, by their kind: what likely made them, and what closes them as they stand now."""
+"""Advice on differences, by their kind: their likely cause, and what closes them now."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def lost_window(facts: Facts) -> Advice | None:
 
 
 def late_rows(facts: Facts) -> Advice | None:
-    """Rows missing here and there, where most rows of their partition are in the lake."""
+    """Advice on single missing rows, if most rows of their partition are in the lake."""
     whole = sum(p.sync_gap for p in facts.partitions if p.missing_partitions)
     missing = facts.count("missing_in_lake", facts.gap.missing_keys if facts.gap else None) - whole
     if missing <= 0 or not is_loaded(facts):
@@ -146,7 +146,7 @@ def silent_updates(facts: Facts) -> Advice | None:
 
 
 def _count(facts: Facts, *partition: str) -> Runbook:
-    """Return how to count both sides' rows: of a partition if one is named."""
+    """Return SQL that counts both sides' rows, of one partition if it is named."""
     bound = facts.gap.bound if facts.gap else None
     if not partition:
         return runbook.count_rows(facts.contract, bound)

@@ -1,4 +1,4 @@
-"""Gathers what the ledger knows of a table, for advice."""
+"""Gathers the ledger's facts about a table, for advice."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from monitoring.ledger_views import Difference, PartitionGap, Run, TableGap
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What the ledger knows of a table. `load` is the newest one, however it ended; `check` likewise."""
+    """The ledger's facts about a table. `load` and `check` are the newest ones, successful or not."""
 
     contract: Contract
     gap: TableGap | None = None
@@ -27,7 +27,7 @@ class Facts:
 
     @property
     def is_outdated(self) -> bool:
-        """Whether a load has ended well since the newest check: what that one found may be gone."""
+        """Whether a load has succeeded since the newest check, so that its findings may be closed."""
         load = self.load
         return self.gap is not None and load is not None and load.is_good and load.finished_at > self.gap.checked_at
 
@@ -35,7 +35,7 @@ class Facts:
         """
         Tell whether a load may still close the open differences of these kinds.
 
-        What is confirmed outlasted a load, or lies where none reads; so does what a good load has come after.
+        Not if they are confirmed (no load closed them, or none reads them) or if a load has succeeded since.
         """
         own = [difference for difference in self.differences if difference.kind in kinds]
         load = self.load if self.load is not None and self.load.is_good else None
@@ -44,12 +44,12 @@ class Facts:
         return states == {"suspected"} and (self.is_outdated or not came_after)
 
     def count(self, kind: str, counted: int | None = None) -> int:
-        """Return how many keys of a kind differ: as the newest check counted them, else as they stand open."""
+        """Return how many keys of a kind differ: by the newest check, else by the open differences."""
         return counted if counted else self.kinds[kind]
 
 
 def gather(journal: Journal, contracts: Sequence[Contract]) -> list[Facts]:
-    """Read what the ledger knows of these tables."""
+    """Read the ledger's facts about these tables."""
     ids = [contract.id for contract in contracts]
     gaps = {gap.contract_id: gap for gap in ledger_views.current_gaps(journal, ids)}
     partitions = ledger_views.partition_gaps(journal, ids)

@@ -1,7 +1,7 @@
 """The one module that reads the ledger for people: typed answers for the command line, an API, a dashboard, alerts.
 
-Every function asks the ledger alone, no source and no table. Moments are UTC; a day is a UTC day. None means not known,
-never zero. No answer ever holds a row value. `tables` names contracts; None means all.
+Every function reads only the ledger, no source and no table. Moments are UTC; a day is a UTC day. None means not known,
+never zero. No result holds a row value. `tables` has contract ids; None means all.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _WHOLE = '"partition" is null'
 
 @dataclass(frozen=True, slots=True)
 class _Row:
-    """What every answer can do."""
+    """Base of all results."""
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -35,9 +35,9 @@ class TableGap(_Row):
     One check of a table: counts up to `bound`, what differed, how it was judged and what it cost.
 
     `gap_percentage` and `data_quality_score` go from 0 to 100. `missing_keys`, `extra_keys` and `differing_keys` are
-    counts. `severity` is UNKNOWN, and the counts None, where the source could not be asked; it is OK* where nothing is
-    known to be wrong, but not all that is promised was compared: `unverified_columns` was not, nor what `why` tells of
-    a `partial` outcome. `sla_met` is None in both cases.
+    counts. `severity` is UNKNOWN, and the counts None, if the source could not be read. It is OK* if no difference was
+    found but not everything promised was compared: see `unverified_columns`, and `why` for a `partial` outcome.
+    `sla_met` is None in both cases.
     """
 
     contract_id: str
@@ -72,7 +72,7 @@ class TableGap(_Row):
 
 @dataclass(frozen=True, slots=True)
 class PartitionGap(_Row):
-    """A partition that differed in a check. `missing_partitions` is 1 where the lake has no row of it."""
+    """A partition that differed in a check. `missing_partitions` is 1 if the lake has no row of it."""
 
     contract_id: str
     partition: str
@@ -106,7 +106,7 @@ class Difference(_Row):
 
 @dataclass(frozen=True, slots=True)
 class SlaDay(_Row):
-    """How many checks of a table on a day met its service level. `unknown` ones are not judged: not in `compliance`."""
+    """How many checks of a table on a day met its service level. `unknown` ones do not count in `compliance`."""
 
     contract_id: str
     day: date
@@ -118,7 +118,7 @@ class SlaDay(_Row):
 
 @dataclass(frozen=True, slots=True)
 class TimeToRepair(_Row):
-    """How long a difference was there, from when it was first seen until it was repaired."""
+    """How long a difference existed, from when it was first seen until it was repaired."""
 
     difference_id: str
     contract_id: str
@@ -130,7 +130,7 @@ class TimeToRepair(_Row):
 
 @dataclass(frozen=True, slots=True)
 class Run(_Row):
-    """One step of a run, on one subject (a contract or dbt). `error` is the class of what ended it."""
+    """One step of a run, on one subject (a contract or dbt). `error` is the class of the error that ended it."""
 
     run_id: str
     step: str
@@ -175,14 +175,14 @@ def partition_gaps(journal: Journal, tables: Sequence[str] | None = None) -> lis
 def open_differences(
     journal: Journal, tables: Sequence[str] | None = None, *, now: datetime | None = None
 ) -> list[Difference]:
-    """Return differences whose newest state is open, the oldest first. A waiver that has ended leaves one open."""
+    """Return differences whose newest state is open, the oldest first, including those whose waiver has ended."""
     return list(unended_differences(journal, tables, now=now)[0])
 
 
 def unended_differences(
     journal: Journal, tables: Sequence[str] | None = None, *, now: datetime | None = None
 ) -> tuple[tuple[Difference, ...], tuple[Difference, ...]]:
-    """Return the open differences, and those that somebody waived until a moment to come; each the oldest first."""
+    """Return the open differences, and those waived until a future moment; both the oldest first."""
     found, at = differences(journal, tables, states=UNENDED), now or datetime.now(UTC)
 
     def is_waived(difference: Difference) -> bool:
@@ -221,7 +221,7 @@ def sla_compliance(
 def times_to_repair(
     journal: Journal, since: datetime, until: datetime, tables: Sequence[str] | None = None
 ) -> list[TimeToRepair]:
-    """Return how long each difference that was repaired in the period had been there, `since <= repaired < until`."""
+    """Return how long each difference repaired in the period had existed, `since <= repaired < until`."""
     repaired = (
         "(select *, state_at as repaired_at, (epoch_us(state_at) - epoch_us(first_seen_at)) / 3600e6 as hours "
         f"from {queries.newest_differences(_IN)} where state = 'repaired') where repaired_at >= $2::timestamptz "
@@ -233,7 +233,7 @@ def times_to_repair(
 def newest_runs(
     journal: Journal, subjects: Sequence[str] | None = None, *, step: str | None = None, each: int = 1
 ) -> list[Run]:
-    """Return the newest `each` runs of every step on every subject, newest first; only of one step if given."""
+    """Return the newest `each` runs per step and subject, newest first; only of one step if given."""
     which = "($1::varchar[] is null or list_contains($1::varchar[], subject)) and ($2::varchar is null or step = $2)"
     newest = queries.newest_runs(which, each="$3")
     return _read(journal, Run, f"{newest} order by finished_at desc", [subjects, step, each])
@@ -243,7 +243,7 @@ _IN = "($1::varchar[] is null or list_contains($1::varchar[], contract_id))"
 
 
 def _read(journal: Journal, answer: type[_Answer], rest: str, binds: Sequence[object]) -> list[_Answer]:
-    """Return the rows of a relation as answers: each field is the column of its name."""
+    """Return the rows of a relation as results: each field is the column of its name."""
     names = ", ".join(f'"{field.name}"' for field in fields(answer))
     plain = [list(bind) if isinstance(bind, list | tuple) else bind for bind in binds]
     return [answer(**row) for row in journal.select(f"select {names} from {rest}", plain)]

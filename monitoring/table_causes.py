@@ -1,4 +1,4 @@
-"""Advice on the state of a table: what was never done, what failed, and what a check could not tell."""
+"""Advice on the state of a table: steps never run, failed steps, and what a check could not compare."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def _including(contract: Contract) -> str:
 
 
 def contents_unknown(facts: Facts) -> Advice | None:
-    """A server that cannot hash a key: every check ends where this one did."""
+    """Advice on a server that cannot hash a key column: every check stops at the same point."""
     keys = _unhashed_keys(facts)
     if not keys:
         return None
@@ -146,4 +146,4 @@ _AFTER: dict[str, tuple[Sequence[str], str]] = {
         "Lift the brake only if the rows are meant to be gone; else restore them at the source, and load.",
     ),
 }
-"""Error of a failed load -> what to do, and what to see to before."""
+"""Error of a failed load -> what to do, and what to correct before."""

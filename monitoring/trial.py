@@ -1,4 +1,4 @@
-"""Prepares what an advice asks of the lake on the lake itself, before anybody is told to run it. Reads no row."""
+"""Prepares an advice's SQL on the lake before the advice is shown, to test that it runs. Reads no row."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from monitoring.advice import Advice
 
 
 def tried(lake: Lake, advices: Sequence[Advice]) -> list[Advice]:
-    """Return advices with a note in place of a question that the lake cannot answer as it is now."""
+    """Return advices with a note instead of SQL that the lake cannot run in its current state."""
     if not any(advice.runbook.lake for advice in advices):
         return list(advices)
     known = {(table.schema, table.name): table.uri for table in lake.tables()}

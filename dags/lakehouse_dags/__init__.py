@@ -1,1 +1,1 @@
-"""What the DAG files share, under a name that no other project in the same Airflow has."""
+"""Code that the DAG files share, under a package name that no other project in the same Airflow uses."""

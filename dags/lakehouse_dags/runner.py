@@ -3,8 +3,8 @@
 LAKEHOUSE_RUNNER          local (the default), spark-submit or databricks
 LAKEHOUSE_RUNNER_OPTIONS  a JSON file: arguments for the provider's operator, see docs/spark.md
 
-On a cluster the command `lakehouse` runs with the run's id and fixed point. Its result, or the error it ended with,
-is read from the lake's ledger afterwards: of no platform is more asked than that it starts the job and tells its end.
+On a cluster the command `lakehouse` runs with the run's id and fixed point. Its result or error is read from the lake's
+ledger afterwards. So a platform only needs to start the job and report its end.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ MODULES = {
     "spark-submit": ("lakehouse_dags.runner_spark_submit", "apache-spark"),
     "databricks": ("lakehouse_dags.runner_databricks", "databricks"),
 }
-KNOWN_ROWS = "ledger_rows"  # when the step's rows ended that the ledger had as the job was submitted
+KNOWN_ROWS = "ledger_rows"  # ends of the step's ledger rows at the time when the job was submitted
 _SECRET = re.compile(
     r"AIRFLOW_CONN_|MASK_SALT|password|passwd|secret|token|(account|access|private|api)[._-]?key", re.IGNORECASE
 )
@@ -42,9 +42,9 @@ _EXIT_CODE = re.compile(r"(?:SystemExit: |code is: )([1-9]\d*)")
 
 def on_cluster() -> tuple[type[OnCluster], dict[str, Any]] | None:
     """
-    Return the operator that runs a step on the cluster, and its arguments; None where the task does the work itself.
+    Return the operator that runs a step on the cluster, and its arguments; None if the task does the work itself.
 
-    Raises ConfigurationError: an unknown runner, a provider that is not installed, options that cannot be.
+    Raises ConfigurationError: an unknown runner, a provider that is not installed, invalid options.
     """
     name = os.environ.get(RUNNER) or "local"
     if name == "local":
@@ -67,7 +67,7 @@ def on_cluster() -> tuple[type[OnCluster], dict[str, Any]] | None:
 
 
 def read_options(file: str | None) -> dict[str, Any]:
-    """Return the options of a JSON file; none is no options. Raises ConfigurationError, where one is a secret too."""
+    """Return the options of a JSON file; empty without a file. Raises ConfigurationError, also if one is a secret."""
     if not file:
         return {}
     try:
@@ -88,7 +88,7 @@ def read_options(file: str | None) -> dict[str, Any]:
 
 
 def _told_secrets(options: Mapping[str, Any]) -> Iterator[str]:
-    """Yield the names whose values look like secrets told, and not like a reference to a store or a file."""
+    """Yield the names whose values look like plain secrets, and not like a reference to a secret store or a file."""
     for name, value in options.items():
         for below in value if isinstance(value, list) else [value]:
             if isinstance(below, Mapping):
@@ -99,10 +99,10 @@ def _told_secrets(options: Mapping[str, Any]) -> Iterator[str]:
 
 class OnCluster(BaseOperator):
     """
-    A step as a job of its own; the provider's operator, next in line, starts it, waits for it and stops it.
+    A step as a separate job. The provider's operator (the next base class) starts it, waits for it and stops it.
 
-    `step` is load, silver, gold or audit; `subject` a contract's id, or dbt. `planned` are the contracts of whom those
-    that have no good end in this run are left out of a build. With `system`, a subject of another system is skipped.
+    `step` is load, silver, gold or audit; `subject` a contract's id, or dbt. A build leaves out those `planned`
+    contracts whose load did not succeed in this run. With `system`, a subject of another system is skipped.
     """
 
     template_fields = ("subject", "at", "flags")
@@ -125,7 +125,7 @@ class OnCluster(BaseOperator):
 
     @staticmethod
     def check_options(options: Mapping[str, Any]) -> None:
-        """Raise ConfigurationError where the options cannot make a job."""
+        """Raise ConfigurationError if the options are not valid for a job."""
 
     def execute(self, context: Any) -> dict[str, Any]:
         if self.system not in (None, self.subject.partition(".")[0]):
@@ -145,20 +145,20 @@ class OnCluster(BaseOperator):
                 raise
             raise why from exc
         rows = self._ledger(run)
-        store.clear()  # the job is judged by these rows: a task that is cleared or tried again starts a new one
+        store.clear()  # the job's result comes from new rows only; a cleared or retried task starts a new job
         result = wiring.plain(job_result.result(self.step, self.subject, rows))
         if self.step == "load":
             wiring.announce(self.subject, result, context["outlet_events"])
         return result
 
     def submit_job(self, context: Any) -> Any:
-        """Note, for a retry that finds the job again, which rows of the ledger are not its own; then submit it."""
+        """Record which ledger rows exist already, for a retry that finds the job again; then submit it."""
         self.known = self._moments(wiring.open_run(context["run_id"]))
         context["task_state_store"].set(KNOWN_ROWS, self.known)
         return super().submit_job(context)  # type: ignore[misc]
 
     def set_job_arguments(self, arguments: list[str]) -> None:
-        """Tell the provider's operator what is to be run. The arguments hold no secret."""
+        """Set the command on the provider's operator. The arguments hold no secret."""
         raise NotImplementedError
 
     def surroundings(self) -> AbstractContextManager[None]:
@@ -175,14 +175,14 @@ class OnCluster(BaseOperator):
         return ["build", self.step, *in_run, *(word for table in without for word in ("--without", table))]
 
     def _ledger(self, run: Context) -> list[dict[str, Any]]:
-        """Return the rows that the job left."""
+        """Return the job's ledger rows."""
         from ingestion.runs import job_result
 
         rows = job_result.rows_of(run, self.step, self.subject)
         return [row for row in rows if row["finished_at"].timestamp() not in self.known]
 
     def _moments(self, run: Context) -> list[float]:
-        """Return when the step's rows ended that stand in the ledger already, whoever wrote them."""
+        """Return the ends of the step's existing ledger rows, from any writer."""
         from ingestion.runs import job_result
 
         return [row["finished_at"].timestamp() for row in job_result.rows_of(run, self.step, self.subject)]

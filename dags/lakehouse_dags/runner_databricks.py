@@ -1,4 +1,4 @@
-"""Steps as one-time runs of Databricks (`jobs/runs/submit`), by the connection `databricks_default`."""
+"""Steps as one-time runs of Databricks (`jobs/runs/submit`), with the connection `databricks_default`."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ PACKAGE, ENTRY_POINT = "lakehouse", "lakehouse-spark"
 
 class RunOnDatabricks(OnCluster, DatabricksSubmitRunOperator):
     """
-    A step as a one-time run. Cluster, libraries and environment come from the options' request; its command is ours.
+    A step as a one-time run. The request in the options has cluster, libraries and environment, but no command.
 
-    The request names secrets of the workspace as {{secrets/scope/key}}: it is no template of Airflow's.
+    The request refers to secrets of the workspace as {{secrets/scope/key}}, so it must not be an Airflow template.
     """
 
     template_fields = OnCluster.template_fields
 
     def __init__(self, **kwargs: Any) -> None:
-        # a task that is deferred leaves its pool, and the pool is what keeps a source from too many loads at once
+        # a deferred task leaves its pool, and the pool limits the parallel loads of a source
         super().__init__(**{**kwargs, "deferrable": False})
 
     @staticmethod
@@ -38,7 +38,7 @@ class RunOnDatabricks(OnCluster, DatabricksSubmitRunOperator):
             )
 
     def set_job_arguments(self, arguments: list[str]) -> None:
-        # Airflow would hand a DAG's parameters on as named ones, beside which Databricks refuses ours
+        # Airflow would pass a DAG's parameters as named ones, which Databricks does not accept together with ours
         self.params = {}
         [task] = self.json["tasks"]
         command = {"package_name": PACKAGE, "entry_point": ENTRY_POINT, "parameters": arguments}

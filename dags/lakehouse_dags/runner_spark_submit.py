@@ -1,4 +1,4 @@
-"""Steps by `spark-submit`, as the connection `spark_default` says: local, standalone, YARN or Kubernetes."""
+"""Steps by `spark-submit`, with the connection `spark_default`: local, standalone, YARN or Kubernetes."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ class SubmitToSpark(OnCluster, SparkSubmitOperator):
     """
     A step by `spark-submit`. In client mode the driver is this task's child and inherits its environment.
 
-    There it finds the source's connection too, as Airflow has it: neither the command line nor Spark's settings,
-    which logs and pages show, ever hold it. In cluster mode the driver gets it from the cluster's own secrets.
+    The environment includes the source's connection from Airflow. The command line and Spark's settings, which logs and
+    web pages show, never hold it. In cluster mode the driver gets the connection from the cluster's own secrets.
     """
 
     template_fields = OnCluster.template_fields

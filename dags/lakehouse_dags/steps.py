@@ -1,4 +1,4 @@
-"""The tasks that several DAGs have: loads and builds, each in its own process or on a cluster (see `runner`)."""
+"""Tasks that several DAGs use: loads and builds, each in its own process or on a cluster (see `runner`)."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def load_each(contract_ids: list[str], at: Any, **settings: Any) -> Any:
 
 
 def load_chosen(system: str, **settings: Any) -> Any:
-    """Return the task that loads the table of the DAG's parameters, if it is one of this system; else it is skipped."""
+    """Return the task that loads the table of the DAG's parameters; it is skipped if another system has the table."""
     settings = {"outlets": [wiring.BRONZE], **settings}
     cluster = runner.on_cluster()
     if cluster is None:
@@ -35,7 +35,7 @@ def load_chosen(system: str, **settings: Any) -> Any:
 
 
 def build(layer: str, planned: list[str], **settings: Any) -> Any:
-    """Return the task that builds a layer without what descends from a planned contract that has no good load."""
+    """Return the task that builds a layer without models that depend on a planned contract whose load failed."""
     settings = {"task_id": layer, **settings}
     cluster = runner.on_cluster()
     if cluster is None:

@@ -1,8 +1,8 @@
-"""What the DAG files share: where the project is, how tasks retry, and the hand-over from Airflow to the package.
+"""What the DAG files share: where the project is, how tasks retry, and the calls from Airflow into the package.
 
-Read at every parse, so nothing heavy is imported at the top. Tasks pass JSON: a contract's id in, a summary out.
+Airflow parses it often, so nothing heavy is imported at the top. Tasks pass JSON: a contract's id in, a summary out.
 
-LAKEHOUSE_PROJECT  the folder with data_contracts/ and dbt_project/; default: the one above dags/, as the bundle has it
+LAKEHOUSE_PROJECT  the folder with data_contracts/ and dbt_project/; default: the one above dags/
 LAKEHOUSE_DOCS     where dbt's documentation is written; default: <project>/dbt_project/target
 LAKEHOUSE_TASK_HOURS  how long one attempt of a task may take before it is stopped and tried again; default 6
 """
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 START = datetime(2026, 1, 1, tzinfo=UTC)
 DEFAULT_ARGS = {
     "owner": "lakehouse",
-    # a task that hangs would block every later run: there is one at a time
+    # a hanging task would block every later run, because only one run is active at a time
     "execution_timeout": timedelta(hours=float(os.environ.get("LAKEHOUSE_TASK_HOURS") or 6)),
     "retries": 4,
     "retry_delay": timedelta(minutes=1),
@@ -42,7 +42,7 @@ DEFAULT_ARGS = {
         [RetryRule("ingestion.errors.PermanentError", RetryAction.FAIL, reason="a retry cannot help: see the error")]
     ),
 }
-# Mapped tasks cannot each name an asset of their own; through the alias each adds the one it wrote to.
+# Mapped tasks cannot declare different assets; with the alias each adds the asset that it wrote.
 BRONZE = AssetAlias("bronze")
 MAPPED_NAME = "{{ task.op_kwargs['contract_id'] }}"
 
@@ -57,7 +57,7 @@ def contracts_by_system() -> dict[str, list[str]]:
     """
     Return the contracts' ids by system, from file names alone: no contract is opened.
 
-    Raises ConfigurationError for a name with a template mark: Airflow would evaluate it in a task's arguments.
+    Raises ConfigurationError for a name with template syntax, which Airflow would evaluate in a task's arguments.
     """
     found: dict[str, list[str]] = {}
     for contract_id in list_contract_ids(project() / "data_contracts"):
@@ -71,7 +71,7 @@ def contracts_by_system() -> dict[str, list[str]]:
 
 
 def bronze_asset(contract_id: str) -> Asset:
-    """Return the asset of a Bronze table: named as the table, its URI the path in the lake."""
+    """Return the asset of a Bronze table: its name is the table's, its URI the path in the lake."""
     return Asset(name=f"bronze.{contract_id}", uri=f"lake://bronze/{contract_id.replace('.', '/')}")
 
 
@@ -82,10 +82,10 @@ def pool_of(system: str) -> str:
 
 def open_run(run_id: str, subject: str | None = None) -> Context:
     """
-    Open the lake for Airflow's run, with the connection of a system, which a contract's id may stand for.
+    Open the lake for Airflow's run, with the connection of a system (given by its name or a contract's id).
 
     Raises:
-        ConfigurationError: the project has no contract: a run that does nothing must not be green.
+        ConfigurationError: the project has no contract, because a run that does nothing must not succeed.
         LakeError: there is no lake yet.
     """
     from ingestion.runs.context import open_context
@@ -102,7 +102,7 @@ def open_run(run_id: str, subject: str | None = None) -> Context:
 
 
 def _connections(system: str) -> dict[str, Connection]:
-    """Return Airflow's connection of a system as plain values; none is left to the package to tell and to record."""
+    """Return Airflow's connection of a system as plain values; if there is none, the package reports the error."""
     try:
         given = AirflowConnection.get(system)
     except AirflowNotFoundException:
@@ -120,7 +120,7 @@ def _connections(system: str) -> dict[str, Connection]:
 
 
 def connection_variables(subject: str) -> dict[str, str]:
-    """Return the connection of a system, which a contract's id may stand for, as the variable the package reads."""
+    """Return the connection of a system (or of a contract's system) as the variable that the package reads."""
     return {
         f"{CONNECTION_PREFIX}{system.upper()}": given.as_json()
         for system, given in _connections(subject.partition(".")[0]).items()
@@ -128,7 +128,7 @@ def connection_variables(subject: str) -> dict[str, str]:
 
 
 def fixed_point(system: str, run_id: str) -> dict[str, str]:
-    """Return the fixed point that all loads of a system share in this run; empty where each load has its own."""
+    """Return the fixed point that all loads of a system share in this run; empty if each load has its own."""
     from ingestion.runs.fixed_points import shared_point
 
     point = shared_point(open_run(run_id, system), system)
@@ -138,7 +138,7 @@ def fixed_point(system: str, run_id: str) -> dict[str, str]:
 def load(
     contract_id: str, run_id: str, outlet_events: Any, at: dict[str, str] | None = None, **options: bool
 ) -> dict[str, Any]:
-    """Load one table; where a batch was committed, announce it as an event of the table's asset."""
+    """Load one table; if a batch was committed, announce it as an event of the table's asset."""
     from ingestion.contracts.window import FixedPoint
     from ingestion.load.load_table import load_table
 
@@ -149,8 +149,8 @@ def load(
 
 def repair(contract_id: str, run_id: str, outlet_events: Any, **options: Any) -> dict[str, Any]:
     """
-    Repair one table. Above the contract's limits, its brake on deletions among them, write nothing: return under `asks`
-    what is to be approved, and how many `deletes` of that; given back as `approved_deletes`, these pass the brake.
+    Repair one table. Above the contract's limits (including that on deletions) nothing is written. The result then has
+    under `asks` what needs approval, and in `deletes` the deletions of it. As `approved_deletes` these are allowed.
     """
     from ingestion.errors import ApprovalNeededError, DeleteBrakeError
     from ingestion.gaps.repair import repair_table
@@ -158,7 +158,7 @@ def repair(contract_id: str, run_id: str, outlet_events: Any, **options: Any) ->
     try:
         result = repair_table(open_run(run_id, contract_id), contract_id, **options)
     except (ApprovalNeededError, DeleteBrakeError) as exc:
-        if options.get("yes"):  # since then more keys vanished than were approved
+        if options.get("yes"):  # more keys were deleted since than were approved
             raise
         return {"asks": str(exc), "deletes": exc.deletes}
     return announce(contract_id, plain(result.as_dict()), outlet_events)
@@ -173,7 +173,7 @@ def announce(contract_id: str, result: dict[str, Any], outlet_events: Any) -> di
 
 
 def check_gap(contract_id: str, run_id: str, *, is_red: bool = False) -> dict[str, Any]:
-    """Record a table's sync gap and return the finding for the whole table; `is_red`: end with it if it is an alarm."""
+    """Record a table's sync gap and return the result for the whole table. `is_red`: fail if it is an alarm."""
     from ingestion.gaps.record import record_sync_gap
     from ingestion.runs.verdict import alarms, raise_if_red
 
@@ -185,7 +185,7 @@ def check_gap(contract_id: str, run_id: str, *, is_red: bool = False) -> dict[st
 
 
 def build(layer: str, run_id: str, planned: Sequence[str]) -> dict[str, Any]:
-    """Build a layer without what descends from a load of this run that has no good end."""
+    """Build a layer without models that depend on a failed load of this run."""
     from ingestion.build.dbt import build_layer
 
     run = open_run(run_id)
@@ -193,7 +193,7 @@ def build(layer: str, run_id: str, planned: Sequence[str]) -> dict[str, Any]:
 
 
 def without_good_end(run: Context, planned: Sequence[str]) -> list[str]:
-    """Return the planned contracts that no load of this run brought to a good end, as the ledger has it."""
+    """Return the planned contracts without a successful load in this run, according to the ledger."""
     from ingestion.runs.verdict import good_ends
 
     loaded = good_ends(run, "load")
@@ -212,6 +212,6 @@ def write_docs(run_id: str) -> str:
 
 
 def plain(value: dict[str, Any]) -> dict[str, Any]:
-    """Return a value as JSON has it; moments become text."""
+    """Return a value in JSON types; moments become text."""
     plain: dict[str, Any] = json.loads(json.dumps(value, default=str))
     return plain
