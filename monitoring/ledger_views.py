@@ -182,7 +182,7 @@ def open_differences(
 def unended_differences(
     journal: Journal, tables: Sequence[str] | None = None, *, now: datetime | None = None
 ) -> tuple[tuple[Difference, ...], tuple[Difference, ...]]:
-    """Return the open differences, and those that somebody waived until a moment to come; each the oldest first."""
+    """Return the open differences, and those waived until a future moment; both the oldest first."""
     found, at = differences(journal, tables, states=UNENDED), now or datetime.now(UTC)
 
     def is_waived(difference: Difference) -> bool:
@@ -233,7 +233,7 @@ def times_to_repair(
 def newest_runs(
     journal: Journal, subjects: Sequence[str] | None = None, *, step: str | None = None, each: int = 1
 ) -> list[Run]:
-    """Return the newest `each` runs of every step on every subject, newest first; only of one step if given."""
+    """Return the newest `each` runs per step and subject, newest first; only of one step if given."""
     which = "($1::varchar[] is null or list_contains($1::varchar[], subject)) and ($2::varchar is null or step = $2)"
     newest = queries.newest_runs(which, each="$3")
     return _read(journal, Run, f"{newest} order by finished_at desc", [subjects, step, each])

@@ -195,7 +195,7 @@ DIALECTS = frozenset(_DIALECTS)
 
 
 def duckdb_type(type_: pa.DataType) -> str:
-    """Return what DuckDB calls a type of the type plan, e.g. decimal128(12, 2) -> `decimal(12,2)`."""
+    """Return DuckDB's name of a type of the type plan, e.g. decimal128(12, 2) -> `decimal(12,2)`."""
     if pa.types.is_decimal128(type_):
         return f"decimal({type_.precision},{type_.scale})"
     return _DUCKDB_NAMES[type_]

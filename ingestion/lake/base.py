@@ -229,8 +229,8 @@ class FileEngine(Engine, Protocol):
         """
         Swap files in one commit; the rest of the table is left alone. Returns the new version.
 
-        `rearranges` promises the same rows in other files: append-only tables allow no other swap.
-        Raises ConcurrentWriteError if anybody committed anything after `expected_version`.
+        `rearranges` declares that the new files hold the same rows: append-only tables allow only this.
+        Raises ConcurrentWriteError if any commit was made after `expected_version`.
         """
         ...
 

@@ -16,4 +16,4 @@ class State(StrEnum):
 
 
 UNENDED = (State.SUSPECTED, State.CONFIRMED, State.WAIVED)
-"""States of differences that are still there."""
+"""States of open differences."""

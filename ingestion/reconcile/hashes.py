@@ -195,7 +195,7 @@ def _size(type_: HashType, base: str, physical: str) -> int:
         return 4_000
     if type_.kind in TEXTS and base in _CHARACTERS:
         return min(4 * digits_of(physical, 1), 2_000 if type_.kind is Kind.CHAR else 40_000) + len("4000:")
-    return _SIZES.get(type_.kind, 70)  # all digits of a number, even where they are more than promised
+    return _SIZES.get(type_.kind, 70)  # all digits of a number, even if they are more than promised
 
 
 def _text_kind(dialect: str, base: str, answering: str) -> Kind | None:

@@ -45,8 +45,8 @@ def window_condition(
     """
     Return the condition of a window that is not the whole table.
 
-    Rows without a watermark are asked for only where the catalog (which may be behind, for a view) or the contract says
-    that there are some: the OR keeps the database from using an index. `compared` takes the source's column, the end's
+    Rows without a watermark are selected only if the catalog (which may be outdated for a view) or the contract says
+    that there are some, because the OR prevents the use of an index. `compared` takes the source's column, the end's
     name, an operator and the bound.
     """
     source = watermark_column(contract, found)

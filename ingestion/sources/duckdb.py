@@ -55,7 +55,7 @@ from duckdb_constraints()
 where database_name = current_database() and constraint_type = 'FOREIGN KEY' and lower(schema_name) = lower(?)
 """
 _SOURCE = "t"
-"""Alias of the source's table: a bare column name would mean the wanted keys' own column inside their subquery."""
+"""Alias of the source's table. Unqualified column names would refer to the keys' own columns in their subquery."""
 
 
 class DuckDbSource:
@@ -239,7 +239,7 @@ def _projection(contract: Contract, found: tuple[FoundColumn, ...]) -> tuple[str
     typed, raw, raw_fields = [], [], []
     for column in contract.columns:
         source = sources.get(column.name)
-        if source is None:  # the drift policy let a removed column pass
+        if source is None:  # the drift policy allows a removed column
             typed.append(f"cast(null as {duckdb_type(column.arrow_type)}) as {quote(column.name)}")
             continue
         typed.append(f"{_exactly(column, source)} as {quote(column.name)}")
@@ -263,7 +263,7 @@ def _needs_guard(column: Column, source: FoundColumn) -> bool:
 
 
 def _exactly(column: Column, source: FoundColumn) -> str:
-    """Return a column's value as its promised type, null where that is not the very value."""
+    """Return a column's value as its promised type; null if the value is not exactly equal."""
     reference, target = f"{_SOURCE}.{quote(source.name)}", duckdb_type(column.arrow_type)
     if not _needs_guard(column, source):
         return f"cast({reference} as {target})"

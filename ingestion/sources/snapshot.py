@@ -111,4 +111,4 @@ class SqlSnapshot(ABC, Generic[C, T]):
     def _stream(
         self, contract: Contract, columns: tuple[Column, ...] | None, found: tuple[FoundColumn, ...], where: C
     ) -> Iterator[pa.RecordBatch]:
-        """Yield rows of the columns (None: all, with misfit texts), large objects apart from the rest."""
+        """Yield rows of the columns (None: all, with misfit texts); rows with large objects separately."""

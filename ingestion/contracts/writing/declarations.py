@@ -65,7 +65,7 @@ def declaration(dialect: str, type_: pa.DataType) -> str | None:
 
 
 def translated(dialect: str, physical_type: str, type_: pa.DataType | None) -> str:
-    """Return another dialect's declaration as `dialect` writes it; unchanged where there is no way to say it."""
+    """Return another dialect's declaration translated to `dialect`; unchanged if there is no equivalent."""
     base, arguments = split_declaration(physical_type)
     if base in _EXACT and 0 < len(arguments) < 3 and all(argument.isdigit() for argument in arguments):
         return _exact(dialect, int(arguments[0]), int(arguments[1]) if len(arguments) > 1 else 0)

@@ -49,7 +49,7 @@ _NO_ROW = [("_batch", "=", "-1")]  # no file can hold such a row, so an overwrit
 
 class DeltaRs(DeltaReader):
     """
-    Implements `ingestion.lake.base.FileEngine`. Stateless but for the storage options.
+    Implements `ingestion.lake.base.FileEngine`. Stateless except for the storage options.
 
     `memory_limit` is DuckDB's during a merge; data that exceeds it spills to the system's temporary folder.
     """

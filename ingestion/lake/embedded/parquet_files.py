@@ -22,7 +22,7 @@ ROW_GROUP_VALUES = 32 * ROW_GROUP_ROWS  # DuckDB keeps a row group in memory whi
 ROW_GROUPS_PER_FILE = 2  # a changed row causes a rewrite of its whole file; see docs/decisions/0005
 VECTOR_ROWS = 2_048  # DuckDB's vector size
 PARQUET = "format parquet, write_bloom_filter false"
-"""How DuckDB writes every Parquet file: probing its bloom filters, version 1.5.5 loses bytes and NaNs that are there."""
+"""Options of every Parquet file. DuckDB 1.5.5 misses existing bytes and NaNs when it reads its bloom filters."""
 def row_group_rows(columns: int) -> int:
     """Return the rows of a row group with that many columns: whole vectors, at least one."""
     rows = min(ROW_GROUP_ROWS, ROW_GROUP_VALUES // max(1, columns))
@@ -115,7 +115,7 @@ def _stored(field: pa.Field) -> str:
 
 
 def sql_type(type_: pa.DataType) -> str:
-    """Return DuckDB's name of an Arrow type that Delta knows. Raises IntegrityError for any other."""
+    """Return DuckDB's name of an Arrow type that Delta supports. Raises IntegrityError for any other."""
     try:
         return duckdb_type(type_)
     except KeyError:

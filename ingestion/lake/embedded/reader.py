@@ -56,7 +56,7 @@ class DeltaReader:
             version=table.version(),
             schema=schema,
             partition_by=tuple(metadata.partition_columns),
-            # a column may have been retyped since to what carries no statistics
+            # a column may have been retyped since to a type without statistics
             indexed=tuple(name for name in (allowed if named is None else named.split(",")) if name in allowed),
             files=tuple(_live_files(table)),
         )
@@ -73,7 +73,7 @@ class DeltaReader:
             raise torn_log(uri, f"one that cannot be read ({type(exc).__name__})") from exc
 
     def _whole(self, uri: str) -> DeltaTable:
-        """Open a table whose newest commit is whole: readers take an empty one for a commit of nothing."""
+        """Open a table after checking that its newest commit is complete. Readers accept an empty commit as valid."""
         table = self._open(uri)
         with reaching(uri):
             check_whole(uri, table.version())
@@ -93,7 +93,7 @@ class DeltaReader:
 
     @staticmethod
     def _is_applied(table: DeltaTable, commit: Commit) -> bool:
-        # delta-rs records application transactions but does not enforce them: ask the handle that writes
+        # delta-rs records application transactions but does not enforce them: check on the handle that writes
         if commit.version is None:
             return False
         applied = table.transaction_version(commit.app_id)
@@ -108,13 +108,13 @@ def _live_files(table: DeltaTable) -> Iterator[LiveFile]:
     actions = pa.table(table.get_add_actions())
     partitioned = "partition" in actions.column_names
     for action in actions.select(["path", "num_records", "size_bytes", *(["partition"] * partitioned)]).to_pylist():
-        # the log spells paths as URLs do; an action is made from the path itself
+        # paths in the log are URL-encoded; an action is created from the plain path
         values = action.get("partition") or {}
         yield LiveFile(unquote(action["path"]), action["num_records"], action["size_bytes"], _spelled(values))
 
 
 def _spelled(values: Mapping[str, Any]) -> dict[str, str | None]:
-    """Return partition values as the log spells them."""
+    """Return partition values in the log's text form."""
     return {
         name: None if value is None else str(value).lower() if isinstance(value, bool) else str(value)
         for name, value in values.items()

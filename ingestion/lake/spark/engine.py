@@ -200,7 +200,7 @@ class SparkDelta(DeltaReader):
         return self.version(uri)
 
     def retype(self, uri: str, types: Mapping[str, pa.DataType]) -> dict[str, int]:
-        """As the embedded engine does, and by it: Spark swaps no files, and leaves an append-only table no other way."""
+        """Uses the embedded engine, because Spark cannot swap files, which an append-only table requires."""
         misfits = self._embedded.retype(uri, types)
         self._limit_statistics(uri)
         return misfits

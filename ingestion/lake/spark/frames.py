@@ -95,5 +95,5 @@ def needed_features(schema: pa.Schema) -> dict[str, str]:
 
 
 def table_at(uri: str) -> str:
-    """Return what SQL calls the table at a path."""
+    """Return the SQL name of the table at a path."""
     return f"delta.{quote_spark(uri)}"

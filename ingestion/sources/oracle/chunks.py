@@ -78,7 +78,7 @@ def in_chunk(contract: Contract, chunk: Chunk, found: tuple[FoundColumn, ...]) -
 
 
 def key_bounds(source: FoundColumn, table: FoundTable) -> str | None:
-    """Return the query of the first key of each of `:tiles` equal parts at `:scn`, None for a key that has no order."""
+    """Return the query of the first key of each of `:tiles` equal parts at `:scn`; None if the key has no order."""
     base = base_of(source.physical_type)
     if base not in NUMBERS | CHARACTERS | {"DATE", "TIMESTAMP"}:
         return None

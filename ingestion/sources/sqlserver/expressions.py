@@ -197,7 +197,7 @@ _RENDERED: dict[str, Callable[[str], str]] = {
     "IMAGE": lambda c: f"CONVERT(varchar(max), CAST({c} AS varbinary(max)), 2)",
 }
 
-# CONCAT takes two parts or more
+# CONCAT needs at least two arguments
 SQLSERVER = Dialect(
     quote=quote,
     exact_text=exact_text,

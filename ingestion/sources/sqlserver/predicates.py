@@ -108,7 +108,7 @@ def newest(contract: Contract, source: FoundColumn) -> str:
     """Return the expression of the highest watermark as text; the day if a date is promised."""
     highest = f"MAX({quote(source.name)})"
     base = base_of(source.physical_type)
-    if base == ROWVERSION:  # has no MAX of its own
+    if base == ROWVERSION:  # this type has no MAX
         return f"CONVERT(varchar(20), MAX(CAST({quote(source.name)} AS bigint)))"
     if pa.types.is_date(contract.column(contract.watermark or "").arrow_type) and base not in CHARACTERS:
         value = utc(highest) if base == "DATETIMEOFFSET" else wall_clock(highest, base)
@@ -123,7 +123,7 @@ def is_large(column: FoundColumn) -> bool:
 
 
 def object_length(column: FoundColumn) -> str:
-    """Return the expression of a large object's bytes as it is sent: xml is kept shorter than its text."""
+    """Return the expression of a large object's bytes as sent; stored xml is shorter than its text."""
     base = base_of(column.physical_type)
     name = quote(column.name)
     return f"DATALENGTH(CAST({name} AS nvarchar(max)))" if base == "XML" else f"DATALENGTH({name})"

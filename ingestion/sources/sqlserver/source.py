@@ -124,7 +124,7 @@ class SqlServerSnapshot(SqlSnapshot[Condition, FoundTable]):
         source = found_column(contract, contract.keys[0], table.columns)
         number = -(-self.count(contract, Window()) // rows)
         if number < 2 or base_of(source.physical_type) not in CHUNKED:
-            return (WHOLE,)  # texts sort by collation, and not as the lake does; bits and binaries have no bound
+            return (WHOLE,)  # texts sort by collation, unlike in the lake; bits and binaries have no usable bound
         key = quote(source.name)
         tiles = f"SELECT {key}, NTILE({int(number)}) OVER (ORDER BY {key}) AS tile FROM {table.sql}"
         bounds = self._session.rows(
