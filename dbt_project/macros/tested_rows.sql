@@ -26,7 +26,7 @@
 {%- endif -%}
 {%- endmacro %}
 
-{#  Into how many parts a history falls of which the tests look at one.  #}
+{#  The number of parts of a history, of which the tests check one.  #}
 {% macro tested_parts(model) %}
     {% if not execute or load_relation(model) is none %}{{ return(1) }}{% endif %}
     {% set versions = run_query('select count(*) from ' ~ model).rows[0][0] %}

@@ -1,7 +1,7 @@
-"""Opens the lake to dbt-duckdb: every Delta table is a view; models are written by delta-rs.
+"""Opens the lake for dbt-duckdb: every Delta table is a view; delta-rs writes the models.
 
 Every table is read at the version it had when dbt connected, so a build sees one state of the lake. With
-LAKEHOUSE_AS_OF, Bronze is that of another lake, up to a batch per table; what is written stays in LAKEHOUSE_ROOT.
+LAKEHOUSE_AS_OF, Bronze is read from another lake, up to one batch per table; models are written to LAKEHOUSE_ROOT.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from ingestion.ledger import tables as ledger
 logger = logging.getLogger("lakehouse")
 _NOTED = ("fingerprint", "computed_from", "newest")
 DEFAULT_ROOT = Path(__file__).resolve().parents[2] / "lake"
-WRITING = ("build", "run", "retry")  # of dbt's commands those that write models
+WRITING = ("build", "run", "retry")  # the dbt commands that write models
 AS_OF = "LAKEHOUSE_AS_OF"  # JSON: `lake`, the root that Bronze is read from, and `batches`, the newest known per view
 
 
@@ -75,7 +75,7 @@ class Plugin(BasePlugin):
     def _try_to_remember(
         self, connection: duck.Connection, table: LakeTable, engine: DeltaRs, known_batch: int | None = None
     ) -> None:
-        """Remember a table; one that is damaged is left out, so that what does not read it is built all the same."""
+        """Remember a table. A damaged one is left out, so that models that do not read it can still be built."""
         try:
             with reaching(table.uri):
                 self._remember(connection, table, engine, known_batch)
@@ -85,7 +85,7 @@ class Plugin(BasePlugin):
                 logger.warning("%s", exc)
 
     def _open_ledger(self, conn: duck.Connection) -> None:
-        """Make every table of the ledger a view with all columns of today, whatever an older lake has of it."""
+        """Make every table of the ledger a view with all current columns, even if an older lake lacks some."""
         kept = {table.name: table.uri for table in self._lake.tables() if table.schema == "ops"}
         for name, schema in ledger.TABLES.items():
             conn.register("promised", schema.empty_table())
@@ -101,9 +101,9 @@ class Plugin(BasePlugin):
 
     def configure_cursor(self, cursor: duck.Connection) -> None:
         """
-        Set what a cursor does not inherit: moments are told in UTC, and `mask_salt` salts what is masked.
+        Set what a cursor does not inherit: the time zone UTC, and `mask_salt`, the salt of masked values.
 
-        The salt is a variable of the session, so that it stands in no compiled model, log or documentation.
+        The salt is a variable of the session, so that no compiled model, log or documentation contains it.
         """
         cursor.execute("set timezone = 'UTC'")
         salt = "null" if self._salt is None else duck.literal(self._salt)
@@ -165,7 +165,9 @@ class Plugin(BasePlugin):
         batch, version, written = tip.batch, tip.version, {}
         if table.schema != "bronze":
             written = engine.last_metadata(table.uri, app_id) or {}
-            batch = written.get("batch") or 0  # Spark notes no transaction: it would skip rebuilding up to the same
+            batch = (
+                written.get("batch") or 0
+            )  # Spark gets no transaction, because it would skip a rebuild up to the same batch
         duck.register(connection, table.schema, table.name, table.uri, version)
         if known_batch is not None:
             batch = min(batch, known_batch)
@@ -192,8 +194,8 @@ class Plugin(BasePlugin):
         """
         Return as JSON what a table was computed from, with a scan per input at the version of that time.
 
-        None where log clean-up or vacuum has taken a part of one, or that version was torn and is another one now: a
-        footer of every file is read.
+        None if log clean-up or vacuum has removed a part of one, or if that version was torn and replaced. Reads a
+        footer of every file.
         """
         if not noted:
             return None

@@ -1,13 +1,13 @@
 """Runs dbt on Spark: `python dbt_project/plugins/on_spark.py build`, as `lakehouse build` does.
 
 Every table of the lake becomes a view, and what dbt must know of it (version, batch, fingerprint) a view of constants
-in the schema `lake_state`. Delta's logs are read by delta-rs: that takes it milliseconds, and Spark a job.
+in the schema `lake_state`. delta-rs reads Delta's logs in milliseconds; Spark would need a job.
 
-The target `spark` has its Spark in this process, opened as the loads' is, and a session of it per thread of dbt. On a
+The target `spark` runs Spark in this process, with the settings of loads, and one session per dbt thread. On a
 cluster (LAKEHOUSE_DBT_TARGET thrift or databricks) dbt makes the views, by the macro `open_lake`.
 
-As for DuckDB, tables are read at the version that they had when dbt started, and with LAKEHOUSE_AS_OF Bronze is that
-of another lake, up to a batch per table.
+As for DuckDB, tables are read at the version that they had when dbt started, and with LAKEHOUSE_AS_OF Bronze is read
+from another lake, up to one batch per table.
 """
 
 from __future__ import annotations
@@ -41,9 +41,9 @@ from ingestion.lake.spark.session import open_session, prepare  # noqa: E402
 from ingestion.ledger import tables as ledger  # noqa: E402
 
 TARGET = "LAKEHOUSE_DBT_TARGET"
-ON_SPARK = "LAKEHOUSE_ON_SPARK"  # tells the profile that dbt was started here: by itself it would not see the lake
+ON_SPARK = "LAKEHOUSE_ON_SPARK"  # shows the profile that dbt was started here; otherwise dbt has no access to the lake
 VIEWS = "LAKEHOUSE_VIEWS"  # JSON: the statements that open the lake, for a cluster
-WRITING = ("build", "run", "retry")  # of dbt's commands those that write models
+WRITING = ("build", "run", "retry")  # the dbt commands that write models
 SALT_SETTING = "spark.lakehouse.salt"
 AS_OF = "LAKEHOUSE_AS_OF"
 BUILT = ("silver", "gold", "audit")
@@ -79,7 +79,7 @@ def main(arguments: list[str]) -> int:
 
 
 def view_statements(lake: Lake, environ: Mapping[str, str]) -> Iterator[str]:
-    """Yield the SQL that shows the lake's tables, and what is known of them. Raises LakeError."""
+    """Yield the SQL that creates views of the lake's tables and of their state. Raises LakeError."""
     yield from (f"create schema if not exists {name}" for name in ("bronze", *BUILT, "ops"))
     yield "drop schema if exists lake_state cascade"
     yield "create schema lake_state"
@@ -101,7 +101,7 @@ def view_statements(lake: Lake, environ: Mapping[str, str]) -> Iterator[str]:
 
 
 def _unless_damaged(statements: Callable[[], Iterator[str]]) -> Iterator[str]:
-    """Yield the statements of a table; one that is damaged is left out, so that the others are built all the same."""
+    """Yield the statements of a table; a damaged one is left out, so that the others can still be built."""
     try:
         yield from list(statements())
     except LakeError as exc:
@@ -150,7 +150,7 @@ def _state(table: LakeTable, version: int, known: Mapping[str, Any]) -> str:
 
 
 def _still_readable(lake: Lake, noted: Mapping[str, Any] | None) -> dict[str, Any] | None:
-    """Return what a table was computed from; None where log clean-up or vacuum has taken a part of an input."""
+    """Return what a table was computed from; None if log clean-up or vacuum has removed a part of an input."""
     if not noted:
         return None
     scans = {}
@@ -172,12 +172,12 @@ def _still_readable(lake: Lake, noted: Mapping[str, Any] | None) -> dict[str, An
 
 
 def _files(table: DeltaTable) -> set[str]:
-    # the log spells paths as URLs do
+    # paths in the log are URL-encoded
     return {unquote(str(path)) for path in pa.table(table.get_add_actions()).column("path").to_pylist()}
 
 
 def _ledger(engine: DeltaRs, name: str, uri: str | None, promised: pa.Schema) -> Iterator[str]:
-    """Yield the view of a ledger's table with all columns of today, whatever an older lake has of it."""
+    """Yield the view of a ledger's table with all current columns, even if an older lake lacks some."""
     found = [] if uri is None else engine.schema(uri).names
     columns = ", ".join(
         f"`{field.name}`" if field.name in found else f"cast(null as {_SQL_TYPES[str(field.type)]}) as `{field.name}`"
@@ -206,7 +206,7 @@ class Spark:
         self._lock = threading.Lock()
 
     def session(self) -> Any:
-        """Return a session of its own: settings of one thread's commit are nobody else's."""
+        """Return a session of its own: settings of one thread's commit affect no other one."""
         with self._lock:
             if self._first is None:
                 self._first = open_session(root=self._lake.root, storage_options=self._lake.storage_options)

@@ -87,7 +87,7 @@
     getvariable('mask_salt')
 {%- endmacro %}
 
-{#  Spark puts in the setting's value. Where there is none it puts in nothing.  #}
+{#  Spark inserts the setting's value; an empty text if it is not set.  #}
 {% macro spark__mask_salt() -%}
     nullif('${spark.lakehouse.salt}', '')
 {%- endmacro %}
@@ -106,7 +106,7 @@
 
 {% macro spark__lake_salt() %}{{ return('lake_state.lake_salt') }}{% endmacro %}
 
-{#  Which of `parts` parts a text falls into, from 0; the same on every run of one engine.  #}
+{#  The part of a text, from 0 to `parts` - 1; the same on every run of one engine.  #}
 {% macro part_of(text, parts) -%}
     {{ adapter.dispatch('part_of', 'lakehouse')(text, parts) }}
 {%- endmacro %}

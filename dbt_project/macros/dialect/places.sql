@@ -1,6 +1,6 @@
-{# Where a row is stored: its file and its place in it. #}
+{# The position of a row: its file and its row number there. #}
 
-{#  The name of the file that a row lies in, where rows are read by a `scan` of the lake.  #}
+{#  The name of a row's file, if rows are read by a `scan` of the lake.  #}
 {% macro file_of_row() -%}
     {{ adapter.dispatch('file_of_row', 'lakehouse')() }}
 {%- endmacro %}
@@ -13,7 +13,7 @@
     _metadata.file_path
 {%- endmacro %}
 
-{#  The rows of a `scan` in brackets, with the place of each as `_file` and `_pos`. Spark merges by key and wants none.  #}
+{#  The rows of a `scan` in brackets, with the position of each as `_file` and `_pos`. Spark merges by key and needs none.  #}
 {% macro rows_with_places(scan) -%}
     {{ adapter.dispatch('rows_with_places', 'lakehouse')(scan) }}
 {%- endmacro %}

@@ -1,6 +1,6 @@
-{# Moments, days and their parts, as each engine has them. Instants are UTC. #}
+{# Moments, days and their parts in the SQL of each engine. Instants are UTC. #}
 
-{#  The type of a moment that all clocks agree on.  #}
+{#  The type of an instant.  #}
 {% macro instant_type() -%}
     {{ adapter.dispatch('instant_type', 'lakehouse')() }}
 {%- endmacro %}
@@ -13,7 +13,7 @@
     timestamp
 {%- endmacro %}
 
-{#  The type of what a clock on the wall shows, in no zone.  #}
+{#  The type of a wall clock time without a zone.  #}
 {% macro wall_clock_type() -%}
     {{ adapter.dispatch('wall_clock_type', 'lakehouse')() }}
 {%- endmacro %}

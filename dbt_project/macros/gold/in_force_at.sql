@@ -1,5 +1,5 @@
 {#
-    True for the one version of `dimension` in force at `moment`. What happened before the first version
+    True for the one version of `dimension` in force at `moment`. A moment before the first version
     (`is_first_version`) belongs to the first.
 
     Each side of a comparison names one table only: with an `or` between them a left join compares every line with

@@ -1,6 +1,6 @@
 {#
-    The measures of a sale, defined here and nowhere else. A cancelled order sold nothing: its lines stay, at zero.
-    Money has two decimals; cost is unknown (null) where the product is, or where it is told in another currency.
+    The only definition of the measures of a sale. The lines of a cancelled order stay, with measures of zero.
+    Money has two decimals; cost is unknown (null) where the product is, or where it is in another currency.
 #}
 {% macro units_sold(quantity, is_cancelled) -%}
     case when {{ is_cancelled }} then 0 else {{ quantity }} end
@@ -25,7 +25,7 @@
     cast({{ net_revenue }} - {{ cost_of_sales }} as decimal(18, 2))
 {%- endmacro %}
 
-{#  The cost of one unit in the currency of the sale; null where it is told in another one.  #}
+{#  The cost of one unit in the currency of the sale; null if the cost is in another currency.  #}
 {% macro comparable_cost(unit_cost, cost_currency, currency) -%}
     case when {{ cost_currency }} <> {{ currency }} then null else {{ unit_cost }} end
 {%- endmacro %}

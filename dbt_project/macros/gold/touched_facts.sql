@@ -1,7 +1,7 @@
 {#
     Of which values of `per` the facts may differ from what `facts` holds: those of changed rows, and those of facts whose
     member is gone, is another row than it was, or ended before the fact's `moment`. A member that only ended later than
-    that touches nothing, so a price of today leaves the sales of yesterday alone.
+    that touches nothing, so a new price does not change earlier sales.
 
     `rows` are queries in brackets of rows of which the column `per` counts. `members` are dicts: the fact's `key` column,
     the dimension's rows `gone` (rows that are no longer there as they were) and `now`, its `columns` without the key.

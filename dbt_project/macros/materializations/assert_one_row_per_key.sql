@@ -1,4 +1,4 @@
-{#  Stop the model unless every row of `relation` has a `key` of its own, and none a null one.  #}
+{#  Stop the model unless every row of `relation` has a unique `key` that is not null.  #}
 {% macro assert_one_row_per_key(relation, key, name) %}
     {% set wrong %}
         select count(*)
@@ -13,7 +13,7 @@
     {% endif %}
 {% endmacro %}
 
-{#  The column by which a model's rows are told apart. Stops unless the model names one.  #}
+{#  The column that identifies a model's rows. Stops unless the model names one.  #}
 {% macro key_column() %}
     {% set key = config.get('unique_key') %}
     {% if key is string and key %}{{ return(key) }}{% endif %}

@@ -18,7 +18,7 @@
 {% macro spark__compute(query, suffix, as_promised) %}
     {% set relation = api.Relation.create(identifier=this.schema ~ '__' ~ this.identifier ~ suffix, type='view') %}
     {% do forget(relation) %}
-    {% do run_query('set spark.sql.ansi.enabled=true') %}{# dbt turns it off: a cast that loses a value would be a null #}
+    {% do run_query('set spark.sql.ansi.enabled=true') %}{# dbt turns it off, and then a failed cast gives null #}
     {% if as_promised and config.get('contract').enforced %}
         {% do get_assert_columns_equivalent(query) %}
         {% set query = get_select_subquery(query) %}
@@ -27,7 +27,7 @@
     {{ return(relation) }}
 {% endmacro %}
 
-{#  Let go of what `compute` holds.  #}
+{#  Release the rows that `compute` keeps.  #}
 {% macro forget(relation) %}
     {% do adapter.dispatch('forget', 'lakehouse')(relation) %}
 {% endmacro %}

@@ -1,4 +1,4 @@
-{#  The columns of a relation, or of what a query can read, as pairs of name and type; types as DuckDB spells them.  #}
+{#  The columns of a relation, or of what a query can read, as pairs of name and type; types by DuckDB's names.  #}
 {% macro described(rows) %}
     {{ return(adapter.dispatch('described', 'lakehouse')(rows)) }}
 {% endmacro %}

@@ -1,5 +1,5 @@
 {#
-    A table like `delta`, of which only the facts that a change can have touched are computed anew. The model's SQL
+    A table like `delta`, of which only the facts that a change may affect are computed again. The model's SQL
     computes all facts and knows nothing of this; of the facts with one value of `computed_per` it may read
 
         rows_of       rows with that value of these models

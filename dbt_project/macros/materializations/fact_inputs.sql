@@ -1,4 +1,4 @@
-{#  What the materialization `fact` knows of its inputs.  #}
+{#  What the materialization `fact` needs to know about its inputs.  #}
 
 {#  The models that a fact is computed from.  #}
 {% macro fact_inputs() %}
@@ -26,7 +26,7 @@
     {{ return('(select * from ' ~ rows ~ ' where ' ~ per ~ ' in (select ' ~ per ~ ' from ' ~ touched ~ '))') }}
 {% endmacro %}
 
-{#  The model's SQL, reading of its rows those of touched facts only.  #}
+{#  The model's SQL, limited to the rows of touched facts.  #}
 {% macro sql_of_touched(sql, touched) %}
     {% set changed = namespace(sql=sql) %}
     {% for model_name in config.require('rows_of') %}
@@ -36,7 +36,7 @@
     {{ return(changed.sql) }}
 {% endmacro %}
 
-{#  The query of all touched values of `computed_per`; none where the difference to what `known` was computed from is not known.  #}
+{#  The query of all touched values of `computed_per`; none if the difference from the inputs of `known` is not known.  #}
 {% macro touched_query(sql, known) %}
     {% set then = known.computed_from %}
     {% if not then or then.sql != local_md5(sql) %}{{ return(none) }}{% endif %}

@@ -1,4 +1,4 @@
-{#  What a model's contract is compared with. Contracts spell types as DuckDB does; Spark is told its own.  #}
+{#  The schema that a model's contract is compared with. Contracts have DuckDB's type names; Spark gets its own.  #}
 {% macro spark__get_empty_schema_sql(columns) %}
     {% set spelled = {
         'varchar': 'string', 'integer': 'int', 'timestamp with time zone': 'timestamp', 'timestamp': 'timestamp_ntz',

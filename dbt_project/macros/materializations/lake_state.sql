@@ -25,7 +25,7 @@
     ) }}
 {% endmacro %}
 
-{#  What is known of a table stands in a view of constants; `plugins/on_spark.py` makes one per table.  #}
+{#  The state of a table is in a view of constants; `plugins/on_spark.py` makes one per table.  #}
 {% macro spark__lake_state_query(schema, name) %}
     {% set view = schema ~ '__' ~ name %}
     {{ return(

@@ -31,7 +31,7 @@
     {% if silver and bronze.batch > since and not rebuild %}
         {% set events_new, oldest = run_query(scd2_news(events, since)).rows[0] %}
         {% if events_new > 1000000 %}
-            {# one pass over all events costs less than the difference from a fifth of them on #}
+            {# if a fifth of all events or more is new, one pass over all events costs less than the difference #}
             {% set rebuild = events_new * 5 > run_query('select count(*) from ' ~ events).rows[0][0] %}
         {% endif %}
         {% if events_new > 0 %}

@@ -1,7 +1,7 @@
 {#
     Write a model: `rows` (all of it) and `difference` (see `row_difference`; none where nothing can differ) are queries.
     What a difference touches is written anew, or everything where there is no table, another fingerprint, a full
-    refresh or a `rebuild`. New files are sorted by `order_by`. `key` tells rows apart, `within` is a condition that all
+    refresh or a `rebuild`. New files are sorted by `order_by`. `key` identifies rows, `within` is a condition that all
     rows of the table (`known`) meet that a difference can change. Returns the relation; dbt's result tells what became
     of the table.
 #}

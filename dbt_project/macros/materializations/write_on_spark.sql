@@ -103,7 +103,7 @@ order by {{ quoted(told.partition_by + told.order_by) }}
     {{ return(run_query('describe history ' ~ table ~ ' limit 1').rows[0]['version'] | int) }}
 {% endmacro %}
 
-{#  Point a model's view at a version of its table, and note it.  #}
+{#  Set a model's view to a version of its table, and record that version.  #}
 {% macro show_in_lake(relation, version) %}
     {% set scan = 'delta.`' ~ lake_uri(relation) ~ '` version as of ' ~ version %}
     {% do run_query('create or replace view ' ~ relation ~ ' as select * from ' ~ scan) %}

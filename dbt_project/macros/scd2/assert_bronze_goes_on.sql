@@ -17,7 +17,7 @@
     ) }}
 {% endmacro %}
 
-{#  When the newest row of a batch was loaded, in microseconds since 1970; none where no row tells.  #}
+{#  When the newest row of a batch was loaded, in microseconds since 1970; none if no row has it.  #}
 {% macro newest_of(events, batch) %}
     {% set found = run_query(
         'select ' ~ epoch_us('max(_ingested_at)') ~ ' as newest from ' ~ events ~ ' where _batch = ' ~ batch

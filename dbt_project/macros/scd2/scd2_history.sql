@@ -1,8 +1,8 @@
 {#
-    The history that a log of events tells: one row per version of a key.
+    The history computed from a log of events: one row per version of a key.
 
     Order within a key: `_eff`, `_seq`, deletes last, `_batch`, `_row`. Of several events at one `_eff` the last holds.
-    An event that changes neither a tracked column nor the deletion opens no version; a delete of a key that was never
+    An event that changes neither a tracked column nor the deletion creates no version; a delete of a key that was never
     there is dropped. A deleted version carries the last known values.
 
     `events` is a relation or a subquery in brackets with Bronze's columns. `seeds`, of the same kind, are versions of a

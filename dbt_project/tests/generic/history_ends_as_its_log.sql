@@ -1,5 +1,5 @@
 {#
-    Invariant 11: the last event of a key in Bronze and the end of its history say the same: there or deleted, and with one
+    Invariant 11: the last event of a key in Bronze and the end of its history agree: present or deleted, and with the same
     row hash. Returns one row per key that differs.
 #}
 {% test history_ends_as_its_log(model, source_name, table_name) %}

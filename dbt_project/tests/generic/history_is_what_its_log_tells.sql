@@ -1,5 +1,5 @@
 {#
-    Invariant 9: the history, kept up run by run, is the one that the whole log tells. Returns the versions that only one
+    Invariant 9: the incremental history equals the one computed from the whole log. Returns the versions that only one
     of them has.
 #}
 {% test history_is_what_its_log_tells(model, source_name, table_name) %}

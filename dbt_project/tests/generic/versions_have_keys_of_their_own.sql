@@ -1,5 +1,5 @@
 {#
-    Invariant 6: no two versions have one `sk`, and none has none. Returns the keys that break it.
+    Invariant 6: no two versions have the same `sk`, and it is never null. Returns the keys that break it.
 #}
 {% test versions_have_keys_of_their_own(model, source_name, table_name) %}
 select
