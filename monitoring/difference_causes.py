@@ -48,7 +48,7 @@ def key_repeats(facts: Facts) -> Advice | None:
         return None
     return advice_of(
         facts,
-        "key is not a key",
+        "key is not unique",
         f"{keys(repeated)} come more than once: the contract's key ({', '.join(facts.contract.key_names)}) does not "
         "tell the source's rows apart. The lake refuses all copies.",
         [f"lakehouse quarantine list {facts.contract.id}", *loading(facts)],

@@ -29,7 +29,7 @@ def unasked(facts: Facts) -> Advice | None:
         return None
     told = facts.check.message if facts.check is not None and facts.check.status == "failed" else None
     finding = f"The newest check could not compare: {first_line(told) or 'see the log of that run'}"
-    return advice_of(facts, "source not asked", finding, ["lakehouse doctor", *checking(facts)])
+    return advice_of(facts, "source not read", finding, ["lakehouse doctor", *checking(facts)])
 
 
 def never_loaded(facts: Facts) -> Advice | None:

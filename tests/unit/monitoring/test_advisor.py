@@ -58,7 +58,7 @@ def test_source_that_could_not_be_asked_is_said_with_its_error(facts: Callable[.
 
     advice = only(facts(gap=gap(severity="UNKNOWN", source_count=None, outcome="partial"), check=failed))
 
-    assert advice.cause == "source not asked"
+    assert advice.cause == "source not read"
     assert "crm: promised a connection, found none." in advice.finding
     assert "Second line" not in advice.finding
 
@@ -211,7 +211,7 @@ def test_a_break_of_the_contract_names_the_key_that_loads_rows_without_a_waterma
 def test_repeated_keys_say_that_the_key_is_none(facts: Callable[..., Facts]) -> None:
     advice = only(facts(differences=(difference("duplicated"),)))
 
-    assert advice.cause == "key is not a key"
+    assert advice.cause == "key is not unique"
     assert "(id)" in advice.finding
 
 
