@@ -214,11 +214,11 @@ def test_the_queries_of_the_documents_answer_by_month_and_segment(played: Played
         (month // 100, month % 100, segment, net, units) for month, segment, net, units, _ in from_the_generator()
     ]
 
-    assert played.lake(QUERIES["What did each segment bring in, month by month?"]) == generated
+    assert played.lake(QUERIES["What was the revenue of each segment per month?"]) == generated
 
 
 def test_the_queries_of_the_documents_answer_by_category(played: Played) -> None:
-    answer = played.lake(QUERIES["Which categories earn their keep?"])
+    answer = played.lake(QUERIES["Which categories are profitable?"])
 
     generated = from_the_generator()
     assert sum(net for _, net, *_ in answer) == sum(net for _, _, net, _, _ in generated)
