@@ -6,6 +6,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+from deltalake import DeltaTable, write_deltalake
 
 from ingestion.errors import (
     BrokenContractError,
@@ -15,6 +16,7 @@ from ingestion.errors import (
     QuarantineLimitError,
     SourceUnavailableError,
 )
+from ingestion.gaps.record import record_sync_gap
 from ingestion.load.deletes import allowed_rows
 from ingestion.load.load_table import load_table
 from ingestion.load.plan import plan_load
@@ -519,3 +521,19 @@ def test_a_limit_in_percent_lets_few_rows_of_a_small_table_pass_and_never_most_o
     percent: int, of: int, passes: int
 ) -> None:
     assert int(allowed_rows(percent, of)) == passes
+
+
+@ON_BOTH_ENGINES
+def test_a_batch_that_is_in_the_log_twice_is_one_batch(company: Company) -> None:
+    load_table(company.context(), PEOPLE)
+    context = company.context()
+    uri = context.lake.uri("bronze", "crm", "people")
+    write_deltalake(uri, DeltaTable(uri).to_pyarrow_table(), mode="append")
+    company.sql("update people set name = 'Ava', changed_at = '2026-03-01 11:30:00' where id = 1")
+
+    second = load_table(company.context(), PEOPLE)
+    gap = record_sync_gap(company.context(), PEOPLE)
+
+    assert (second.appended, second.deleted, second.fetched) == (1, 0, 0)
+    assert (gap.severity, gap.lake_count, gap.duplicated_keys) == ("OK", 3, 0)
+    assert load_table(company.context(), PEOPLE).batch is None
