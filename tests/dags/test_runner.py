@@ -60,7 +60,10 @@ def test_a_runner_that_nobody_knows_is_named(errors: Callable[..., str]) -> None
 def test_a_provider_that_is_missing_is_named_with_what_to_install(
     errors: Callable[..., str], monkeypatch: pytest.MonkeyPatch, name: str, package: str
 ) -> None:
-    monkeypatch.delitem(sys.modules, f"runner_{name.replace('-', '_')}", raising=False)
+    from airflow.providers_manager import ProvidersManager
+
+    ProvidersManager().initialize_providers_configuration()  # once per process, and it imports them all
+    monkeypatch.delitem(sys.modules, f"lakehouse_dags.runner_{name.replace('-', '_')}", raising=False)
     for module in ("airflow.providers.apache.spark", "airflow.providers.databricks"):
         for known in [known for known in sys.modules if known.startswith(module)]:
             monkeypatch.delitem(sys.modules, known)

@@ -169,6 +169,7 @@ def test_another_column_of_an_input_or_of_the_facts_computes_all(copied: Warehou
         dimension.read_text()
         .replace("        sku,\n", "        sku, sku as label,\n")
         .replace(" as sku,\n", " as sku, cast(null as string) as label,\n")
+        .replace("        'sku': 'string',\n", "        'sku': 'string',\n        'label': 'string',\n")
     )
     described = dimension.with_suffix(".yml")
     described.write_text(

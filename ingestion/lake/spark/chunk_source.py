@@ -87,6 +87,7 @@ def read_on_executors(subject: str, chunks: Sequence[int], read: ReadChunk, *, s
     session.dataSource.register(ChunkSource)
     with scratch.folder("chunks") as folder:
         work = folder / "work"
+        work.touch(mode=0o600)
         work.write_bytes(pickle.dumps((lanes, read)))
         rows = session.read.format(FORMAT).option("work", str(work)).load().collect()
     for row in rows:
