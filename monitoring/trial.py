@@ -8,6 +8,7 @@ from dataclasses import replace
 from ingestion.lake import duck
 from ingestion.lake.layout import Lake
 from ingestion.runbook.statements import Runbook
+from ingestion.sql.quoting import quote_standard
 from monitoring.advice import Advice
 
 
@@ -27,7 +28,7 @@ def _tried(connection: duck.Connection, known: dict[tuple[str, str], str], asked
     if (schema, name) not in known:
         how = "lakehouse build silver" if schema == "silver" else "lakehouse init"
         return replace(asked, note=f"the lake has no table {schema}.{name} yet: {how}")
-    connection.execute(f"create schema if not exists {duck.identifier(schema)}")
+    connection.execute(f"create schema if not exists {quote_standard(schema)}")
     duck.register(connection, schema, name, known[schema, name])
     try:
         connection.execute(f"explain {asked.lake}")

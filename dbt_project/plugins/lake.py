@@ -29,6 +29,7 @@ from ingestion.lake.log import was_mended
 from ingestion.lake.mask_salt import SALT, open_salt
 from ingestion.lake.storage.errors import reaching
 from ingestion.ledger import tables as ledger
+from ingestion.sql.quoting import quote_standard, text_literal
 
 logger = logging.getLogger("lakehouse")
 _NOTED = ("fingerprint", "computed_from", "newest")
@@ -92,7 +93,7 @@ class Plugin(BasePlugin):
             conn.execute(f"create table main.empty_{name} as from promised")
             conn.unregister("promised")
             rows = f" union all by name select * from {duck.scan(kept[name])}" if name in kept else ""
-            view = f"ops.{duck.identifier(name)}"
+            view = f"ops.{quote_standard(name)}"
             try:
                 with reaching(self._lake.uri("ops", name)):
                     conn.execute(f"create or replace view {view} as select * from main.empty_{name}{rows}")
@@ -106,7 +107,7 @@ class Plugin(BasePlugin):
         The salt is a variable of the session, so that no compiled model, log or documentation contains it.
         """
         cursor.execute("set timezone = 'UTC'")
-        salt = "null" if self._salt is None else duck.literal(self._salt)
+        salt = "null" if self._salt is None else text_literal(self._salt)
         cursor.execute(f"set variable mask_salt = {salt}")
 
     def store(self, target_config: TargetConfig) -> None:
@@ -171,7 +172,7 @@ class Plugin(BasePlugin):
         duck.register(connection, table.schema, table.name, table.uri, version)
         if known_batch is not None:
             batch = min(batch, known_batch)
-            view = f"{duck.identifier(table.schema)}.{duck.identifier(table.name)}"
+            view = f"{quote_standard(table.schema)}.{quote_standard(table.name)}"
             rows = duck.scan(table.uri, version)
             connection.execute(f"create or replace view {view} as select * from {rows} where _batch <= {int(batch)}")
         connection.execute("delete from main.lake_state where schema = ? and name = ?", [table.schema, table.name])

@@ -21,8 +21,8 @@ import pyarrow as pa
 from ingestion.bronze.rows import METADATA
 from ingestion.contracts.model import TYPE_RULE, Column, Contract, Mode, NullWatermark
 from ingestion.contracts.types import duckdb_type
-from ingestion.lake.duck import identifier as quote
-from ingestion.lake.duck import literal
+from ingestion.sql.quoting import quote_standard as quote
+from ingestion.sql.quoting import text_literal
 
 _ORDER = ("_eff", "_seq", "_is_delete", "_batch", "_row")
 """The columns that order the events of a key, as in Silver. They are never null."""
@@ -142,7 +142,9 @@ def changed_state(
 def _changed(contract: Contract, differing: tuple[str, ...], op: str | None, moment: datetime) -> str:
     """Return the keys of the staged rows that are new, with the `_op` and `_eff` that they get."""
     keys, first_key = contract.key_names, quote(contract.key_names[0])
-    op_value = literal(op) if op else f"case when n.{first_key} is null or n._place._is_delete then 'I' else 'U' end"
+    op_value = (
+        text_literal(op) if op else f"case when n.{first_key} is null or n._place._is_delete then 'I' else 'U' end"
+    )
     differs = " or ".join(f"exists (select 1 from {name} d where {_same(keys, 'd', 's')})" for name in differing)
     return (
         f"select {', '.join(f's.{quote(n)}' for n in keys)}, {op_value} as _op, "
@@ -220,9 +222,9 @@ def delete_rows(
         f"select {', '.join(fields)}, 'D' as _op, greatest({at}, v._newest + interval 1 microsecond) as _eff, "
         f"cast({sequence} as bigint) as _seq, cast({batch} as bigint) as _batch, "
         f"row_number() over (order by {by_key}) + {first_row - 1} as _row, "
-        f"{literal(contract.system)} as _source_system, "
+        f"{text_literal(contract.system)} as _source_system, "
         f"{_instant(ingested_at)} as _ingested_at, "
-        f"{literal(contract.version)} as _contract_version from {gone_keys} v"
+        f"{text_literal(contract.version)} as _contract_version from {gone_keys} v"
     )
 
 
@@ -251,12 +253,12 @@ def key_of_bad(key: Column) -> str:
     """Return a bad row's key with the contract's type; null if the source's value has another type."""
     name = quote(key.name)
     typed = f"unhex({name})" if pa.types.is_binary(key.arrow_type) else f"cast({name} as {duckdb_type(key.arrow_type)})"
-    misfit = literal(f"{key.name}:{TYPE_RULE}")
+    misfit = text_literal(f"{key.name}:{TYPE_RULE}")
     return f"case when not list_contains(string_split(_breaks, '; '), {misfit}) then {typed} end as {name}"
 
 
 def _instant(moment: datetime) -> str:
-    return f"cast({literal(moment.isoformat())} as timestamptz)"
+    return f"cast({text_literal(moment.isoformat())} as timestamptz)"
 
 
 def _list(names: tuple[str, ...]) -> str:

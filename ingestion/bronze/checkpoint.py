@@ -16,6 +16,7 @@ from datetime import datetime
 import pyarrow.fs as pafs
 
 from ingestion.lake import duck
+from ingestion.sql.quoting import text_literal
 
 WORTH_IT = 2.0
 """A checkpoint is written if finding the live rows reads more than this many events per live key."""
@@ -69,7 +70,7 @@ def create_events_view(connection: duck.Connection, checkpoint: Checkpoint | Non
         if row == (checkpoint.rows,):
             query = (
                 f"select * from bronze where _batch > {checkpoint.batch} "
-                f"union all by name select * from read_parquet({duck.literal(location)})"
+                f"union all by name select * from read_parquet({text_literal(location)})"
             )
     try:
         connection.execute(f"create view events as {query}")

@@ -20,9 +20,9 @@ import pyarrow as pa
 from ingestion.bronze.changes import key_of_bad
 from ingestion.bronze.quarantine import OPEN, typed
 from ingestion.contracts.model import DUPLICATE_RULE, Column, Contract
-from ingestion.lake.duck import identifier as quote
-from ingestion.lake.duck import literal
 from ingestion.sql.partitions import STRFTIME
+from ingestion.sql.quoting import quote_standard as quote
+from ingestion.sql.quoting import text_literal
 
 MOST_KEYS = 100_000
 """The maximum keys of entries that are looked up in the source at once."""
@@ -82,7 +82,7 @@ def refused(contract: Contract) -> str:
     listed = ", ".join(keys)
     typed_bad = ", ".join(key_of_bad(key) for key in contract.keys)
     twice = f"select {listed} from read_rows group by all having count(*) > 1"
-    mark = literal(f"{contract.key_names[0]}:{DUPLICATE_RULE}")
+    mark = text_literal(f"{contract.key_names[0]}:{DUPLICATE_RULE}")
     entry = _digest([_text_of_typed(c, typed(c, "q")) for c in contract.columns])
     doubles = f"(select {entry} as {CONTENT} from quarantine q where {OPEN} and q._breaks = {mark})"
     content = _digest([_text_of_typed(c, f"r.{quote(c.name)}") for c in contract.columns])

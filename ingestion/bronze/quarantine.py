@@ -11,7 +11,7 @@ from ingestion.contracts.projection import RAW_PREFIX
 from ingestion.contracts.types import duckdb_type
 from ingestion.contracts.window import FixedPoint
 from ingestion.lake import duck
-from ingestion.lake.duck import identifier as quote
+from ingestion.sql.quoting import quote_standard as quote
 
 OPEN = "q._replayed_in is null and q._settled_in is null"
 """SQL condition on a quarantine row `q`: the source still had it when it was last read."""

@@ -26,6 +26,7 @@ from ingestion.lake.embedded.rewrite import write_partitioned
 from ingestion.lake.layout import Lake
 from ingestion.lake.statistics import file_statistics, indexed_columns
 from ingestion.lake.storage.filesystem import move
+from ingestion.sql.quoting import quote_standard
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +133,7 @@ class BronzeTable:
 
     def newest_watermark(self, state: BronzeState) -> str | None:
         """Return the highest watermark among the Bronze rows, in source form with the digits that Bronze keeps."""
-        column = duck.identifier(self.contract.watermark or "")
+        column = quote_standard(self.contract.watermark or "")
         with duck.connect(at=self.uri) as connection:
             row = connection.execute(
                 f"select cast(max({column}) as varchar) from {duck.scan(self.uri, state.version)} where _op <> 'D'"
@@ -142,7 +143,7 @@ class BronzeTable:
     def quarantine_at(self, version: int) -> str:
         """Return a query of the quarantine at a Delta version; columns that were added later are null."""
         lacking = ", ".join(
-            f"cast(null as {duckdb_type(field.type)}) as {duck.identifier(field.name)}"
+            f"cast(null as {duckdb_type(field.type)}) as {quote_standard(field.name)}"
             for field in quarantine_schema(self.contract)
         )
         return (

@@ -17,6 +17,7 @@ from ingestion.errors import ConfigurationError, LakeError
 from ingestion.lake import duck
 from ingestion.lake.layout import Lake, create_lake, lake_at
 from ingestion.runs.context import Context
+from ingestion.sql.quoting import quote_standard
 
 NOTE = "_as_of.json"  # beside the marker: the original lake and the batches of a rebuilt lake
 _LOADS = "step in ('load', 'repair', 'replay') and status <> 'failed'"
@@ -127,7 +128,7 @@ def _newest_and_known(connection: duck.Connection, contract: Contract, moment: d
     A batch is known from the end of its load in the ledger, or from when it was read if the ledger lacks it.
     A step that ended before the batch was read belongs to a lost batch of the same number.
     """
-    view = duck.identifier(contract.bronze_view)
+    view = quote_standard(contract.bronze_view)
     query = (
         "select coalesce(max(_batch), 0), coalesce(max(_batch) filter ("
         "where $moment::timestamptz is null or coalesce(ended, read) <= $moment::timestamptz), 0) "

@@ -18,8 +18,7 @@ from ingestion.cli.gap_tables import Standing, print_advice, print_history, prin
 from ingestion.errors import CriticalGapError
 from ingestion.gaps.repair import repair_table
 from ingestion.gaps.waivers import waive as waive_difference
-from ingestion.ledger.vocabulary import State
-from ingestion.reconcile.gap import CRITICAL
+from ingestion.reconcile.gap import is_alarm
 from ingestion.runs.context import open_context
 from ingestion.runs.each import as_list, each, raise_failed
 from monitoring import ledger_views
@@ -89,7 +88,7 @@ def _show(output: Output, standing: Standing) -> None:
 
 def _raise_alarm(standing: Standing) -> None:
     """Raise CriticalGapError that names the tables whose critical gap is confirmed."""
-    red = [gap.contract_id for gap in standing.gaps if (gap.severity, gap.state) == (CRITICAL, State.CONFIRMED)]
+    red = [gap.contract_id for gap in standing.gaps if is_alarm(gap.severity, gap.state)]
     if red:
         raise CriticalGapError(
             f"{', '.join(red)}: promised the rows of the source, found a critical gap that is confirmed. It is "

@@ -10,7 +10,8 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from ingestion.demo import clock, words
-from ingestion.lake.duck import Connection, literal
+from ingestion.lake.duck import Connection
+from ingestion.sql.quoting import text_literal
 
 _MACROS = """
 create macro pick(stream, i, n) as
@@ -97,7 +98,7 @@ def _sql(value: _Literal) -> str:
     if isinstance(value, int):
         return str(value)
     if isinstance(value, str):
-        return literal(value)
+        return text_literal(value)
     if isinstance(value, Mapping):
         return "{" + ", ".join(f"'{key}': {_sql(item)}" for key, item in value.items()) + "}"
     if isinstance(value, Sequence):

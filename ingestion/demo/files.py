@@ -12,7 +12,8 @@ import pyarrow as pa
 from ingestion.demo.tables import Changes, SourceTable
 from ingestion.errors import ConfigurationError
 from ingestion.lake import duck
-from ingestion.lake.duck import Connection, identifier, literal
+from ingestion.lake.duck import Connection
+from ingestion.sql.quoting import quote_standard, text_literal
 
 SYSTEMS = ("erp", "shop")
 
@@ -59,15 +60,15 @@ class SourceFiles:
         connection = duck.connect()
         try:
             for system in SYSTEMS:
-                connection.execute(f"attach {literal(str(self.path(system)))} as {identifier(system)}")
+                connection.execute(f"attach {text_literal(str(self.path(system)))} as {quote_standard(system)}")
             yield connection
         finally:
             connection.close()
 
 
 def _create(connection: Connection, table: SourceTable, rows: pa.Table) -> None:
-    columns = ", ".join(f"{identifier(name)} {type_}" for name, type_ in table.columns)
-    connection.execute(f"create schema if not exists {identifier(table.system)}.{identifier(table.schema)}")
+    columns = ", ".join(f"{quote_standard(name)} {type_}" for name, type_ in table.columns)
+    connection.execute(f"create schema if not exists {quote_standard(table.system)}.{quote_standard(table.schema)}")
     connection.execute(f"create table {_name(table)} ({columns})")
     connection.register("arrived", rows)
     connection.execute(f"insert into {_name(table)} by name from arrived")
@@ -80,7 +81,7 @@ def _apply(connection: Connection, change: Changes) -> None:
         connection.register(batch, rows)
     connection.execute("begin")
     for column, type_ in change.new_columns:
-        connection.execute(f"alter table {name} add column if not exists {identifier(column)} {type_}")
+        connection.execute(f"alter table {name} add column if not exists {quote_standard(column)} {type_}")
     for batch in batches:
         connection.execute(f"delete from {name} where ({keys}) in (select ({keys}) from {batch})")
     for batch in ("updates", "inserts"):
@@ -89,4 +90,4 @@ def _apply(connection: Connection, change: Changes) -> None:
 
 
 def _name(table: SourceTable) -> str:
-    return ".".join(identifier(part) for part in (table.system, table.schema, table.name))
+    return ".".join(quote_standard(part) for part in (table.system, table.schema, table.name))

@@ -40,6 +40,7 @@ from ingestion.load.result import LoadResult
 from ingestion.reconcile.gap import OK, OK_IN_PART, GapReport
 from ingestion.runs.context import Context, initialise, open_context
 from ingestion.settings import Connection, Settings
+from ingestion.sql.quoting import quote_standard
 
 DEMO_MARKER = "_demo"
 SALT_FILE = "mask_salt"
@@ -237,7 +238,7 @@ def _gaps(context: Context, ids: list[str], step: Any, when: str) -> dict[str, G
 def _read_lake(context: Context, story: Story) -> None:
     with duck.connect(context.lake) as connection:
         for contract in context.contracts():
-            _, rows = duck.select(connection, f"select count(*) from silver.{duck.identifier(contract.silver_model)}")
+            _, rows = duck.select(connection, f"select count(*) from silver.{quote_standard(contract.silver_model)}")
             story.versions[contract.id] = int(str(rows[0][0]))
         names, rows = duck.select(
             connection,

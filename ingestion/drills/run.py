@@ -26,6 +26,7 @@ from ingestion.lake import duck
 from ingestion.load.load_table import load_table
 from ingestion.runs.context import initialise
 from ingestion.settings import Settings
+from ingestion.sql.quoting import quote_standard
 from monitoring.ledger_views import TableGap
 
 SCALE = 0.05
@@ -156,9 +157,9 @@ def _deliver_again(site: Site) -> int:
 
 def _has_no_doubled_version(site: Site) -> bool:
     contract = site.contract
-    keys = ", ".join(duck.identifier(name) for name in contract.key_names)
+    keys = ", ".join(quote_standard(name) for name in contract.key_names)
     with duck.connect(site.context.lake) as connection:
-        query = f"select count(*), count(distinct ({keys})) from silver.{duck.identifier(contract.silver_model)}"
+        query = f"select count(*), count(distinct ({keys})) from silver.{quote_standard(contract.silver_model)}"
         [(versions, distinct)] = connection.execute(query).fetchall()
     return site.differing_rows() == 0 and versions == distinct  # a newer watermark alone opens no version
 

@@ -11,9 +11,10 @@ from ingestion.demo.clock import DAY_1, ERP_OFFSET, sql_moment
 from ingestion.demo.files import SYSTEMS
 from ingestion.gaps.record import record_sync_gap
 from ingestion.lake import duck
-from ingestion.lake.duck import identifier as quote
 from ingestion.runs.context import Context, open_context
 from ingestion.settings import Connection, Settings
+from ingestion.sql.quoting import quote_standard as quote
+from ingestion.sql.quoting import text_literal
 from monitoring import ledger_views
 from monitoring.advisor import advise
 from monitoring.facts import gather
@@ -58,7 +59,7 @@ class Site:
         connection = duck.connect()
         try:
             file = str(self.folder / f"{self.contract.system}.duckdb")
-            connection.execute(f"attach {duck.literal(file)} as here; use here")
+            connection.execute(f"attach {text_literal(file)} as here; use here")
             rows = [connection.execute(statement.format(self.place)).fetchall() for statement in statements]
             return int(rows[-1][0][0])
         finally:
@@ -99,7 +100,7 @@ class Site:
         )
         with duck.connect(self.context.lake) as connection:
             file = str(self.folder / f"{contract.system}.duckdb")
-            connection.execute(f"attach {duck.literal(file)} as there (read_only)")
+            connection.execute(f"attach {text_literal(file)} as there (read_only)")
             source = f"select {there} from there.{self.place}"
             query = f"select count(*) from (({source} except {lake}) union all ({lake} except {source}))"
             return int(connection.execute(query).fetchall()[0][0])

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from ingestion.bronze.changes import live
 from ingestion.bronze.entries import REFUSED_LABEL
 from ingestion.contracts.model import Contract
-from ingestion.lake.duck import identifier as quote
+from ingestion.sql.quoting import quote_standard as quote
 
 EXPLAINED, AWAITED, IS_LIVE = "_explained", "_awaited", "_is_live"
 

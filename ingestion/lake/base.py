@@ -260,6 +260,15 @@ def lost_race(uri: str) -> ConcurrentWriteError:
     )
 
 
+def check_columns(uri: str, expected: pa.Schema, found: pa.Schema) -> None:
+    """Raise IntegrityError unless rows have exactly the columns and types of the table that they are appended to."""
+    if not found.equals(expected):
+        raise IntegrityError(
+            f"{uri}: promised the columns {expected.names}, found {found.names} or other types. "
+            "Nothing was written. This is a fault of the program; report it."
+        )
+
+
 def check_types(uri: str, found: pa.Schema, files: pa.Schema | None) -> None:
     """Raise ConcurrentWriteError if a column has another type in the table than in the files to be added."""
     types = dict(zip(found.names, found.types, strict=True))

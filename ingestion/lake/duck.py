@@ -16,8 +16,7 @@ from duckdb import DuckDBPyConnection as Connection
 from duckdb import Error
 
 from ingestion.errors import ConfigurationError, LakeError
-from ingestion.sql.quoting import quote_standard as identifier
-from ingestion.sql.quoting import text_literal as literal
+from ingestion.sql.quoting import quote_standard, text_literal
 from ingestion.lake.layout import Lake
 from ingestion.lake.names import LAYERS
 from ingestion.lake.storage.provider import is_remote, location, redacted, secret
@@ -28,8 +27,6 @@ __all__ = [
     "Error",
     "bound_threads",
     "connect",
-    "identifier",
-    "literal",
     "load_extension",
     "location",
     "prepare",
@@ -64,10 +61,10 @@ def connect(
     connection = duckdb.connect(":memory:", config={UNSIGNED: True})  # `_verify` has checked the signature
     connection.execute("set enable_progress_bar = false")  # DuckDB treats a spawned process as a shell
     if memory_limit is not None:
-        connection.execute(f"set memory_limit = {literal(memory_limit)}")
+        connection.execute(f"set memory_limit = {text_literal(memory_limit)}")
         bound_threads(connection, columns)
     if spill is not None:
-        connection.execute(f"set temp_directory = {literal(spill)}")
+        connection.execute(f"set temp_directory = {text_literal(spill)}")
     if lake is None:
         load_extension(connection, "delta")
         connection.execute("set timezone = 'UTC'")
@@ -109,7 +106,7 @@ def prepare(connection: Connection, lake: Lake, layers: Collection[str] = LAYERS
     reach(connection, lake.root)
     connection.execute("set timezone = 'UTC'")
     for layer in LAYERS:
-        connection.execute(f"create schema if not exists {identifier(layer)}")
+        connection.execute(f"create schema if not exists {quote_standard(layer)}")
     with reaching(lake.root):
         for table in lake.tables():
             if table.schema in layers:
@@ -143,21 +140,21 @@ def reach(connection: Connection, uri: str) -> None:
 def register(connection: Connection, schema: str, name: str, uri: str, version: int | None = None) -> None:
     """Create or replace the view of a Delta table, pinned to `version` if given (0 is a version)."""
     rows = _attached(connection, uri, version) if is_remote(uri) else scan(uri, version)
-    connection.execute(f"create or replace view {identifier(schema)}.{identifier(name)} as select * from {rows}")
+    connection.execute(f"create or replace view {quote_standard(schema)}.{quote_standard(name)} as select * from {rows}")
 
 
 def _attached(connection: Connection, uri: str, version: int | None) -> str:
     """Return an attached table. It reads its Delta log once per connection; a scan reads it for each reference."""
-    name = identifier(f"lake_{uuid.uuid4().hex}")
+    name = quote_standard(f"lake_{uuid.uuid4().hex}")
     pinned = "" if version is None else f", version {int(version)}"
-    connection.execute(f"attach {literal(location(uri))} as {name} (type delta, pin_snapshot{pinned})")
+    connection.execute(f"attach {text_literal(location(uri))} as {name} (type delta, pin_snapshot{pinned})")
     return name
 
 
 def scan(uri: str, version: int | None = None) -> str:
     """Return the table function that reads a Delta table."""
     pinned = "" if version is None else f", version => {int(version)}"
-    return f"delta_scan({literal(location(uri))}{pinned})"
+    return f"delta_scan({text_literal(location(uri))}{pinned})"
 
 
 def load_extension(connection: Connection, name: str) -> None:
@@ -176,11 +173,11 @@ def load_extension(connection: Connection, name: str) -> None:
             f"The lake cannot be read. Install {package.replace('_', '-')}=={duckdb.__version__}"
         )
     _verify(file)
-    connection.execute(f"load {literal(os.fspath(file))}")
+    connection.execute(f"load {text_literal(os.fspath(file))}")
 
 
 @cache
 def _verify(file: Path) -> None:
     """Check an extension's signature, as DuckDB does on each load. Takes 0.3 s for 80 MB."""
     with duckdb.connect(":memory:") as judge:
-        judge.execute(f"load {literal(os.fspath(file))}")
+        judge.execute(f"load {text_literal(os.fspath(file))}")

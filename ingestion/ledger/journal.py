@@ -16,6 +16,7 @@ from ingestion.lake.embedded.engine import DeltaRs
 from ingestion.lake.layout import Lake
 from ingestion.lake.storage.errors import reaching
 from ingestion.ledger.tables import TABLES
+from ingestion.sql.quoting import quote_standard
 
 logger = logging.getLogger("lakehouse")
 _EVERY = 16
@@ -120,4 +121,4 @@ class Journal:
 
 
 def _null(field: pa.Field) -> str:
-    return f"cast(null as {duckdb_type(field.type)}) as {duck.identifier(field.name)}"
+    return f"cast(null as {duckdb_type(field.type)}) as {quote_standard(field.name)}"

@@ -9,10 +9,10 @@ import pyarrow as pa
 
 from ingestion.bronze import changes
 from ingestion.errors import DeleteBrakeError, IntegrityError
-from ingestion.lake import duck
 from ingestion.lake.staging import ParquetStage
 from ingestion.load.batch import Batch
 from ingestion.load.rows import StagedRows, define_refused_keys
+from ingestion.sql.quoting import quote_standard
 
 FEW_KEYS = 10
 
@@ -43,7 +43,7 @@ def source_keys(batch: Batch, staged: StagedRows, batches: Iterable[pa.RecordBat
     """Return which keys the source has: a stream of them, or (None) those that the read `staged` has shown."""
     if batches is None:
         _require_current(batch, staged)
-        keys = ", ".join(duck.identifier(name) for name in batch.contract.key_names)
+        keys = ", ".join(quote_standard(name) for name in batch.contract.key_names)
         define_refused_keys(batch)
         query = f"select {keys} from {staged.relation} union all select {keys} from refused_keys"
         batch.bench.define("source_keys", query)

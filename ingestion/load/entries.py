@@ -18,10 +18,10 @@ from ingestion.contracts.drift import FoundColumn
 from ingestion.contracts.model import Contract, Mode
 from ingestion.contracts.window import Window
 from ingestion.extract.windows import future_limit
-from ingestion.lake import duck
 from ingestion.lake.staging import ParquetFile, ParquetStage
 from ingestion.load.stage import stage_rows
 from ingestion.sources.base import Snapshot
+from ingestion.sql.quoting import quote_standard
 
 _NO_POSITIONS = pa.schema([("_batch", pa.int64()), ("_row", pa.int64())]).empty_table()
 
@@ -72,7 +72,7 @@ class EntryReview:
         return [self.bench.stage(entries.newly_bad(self.contract), schema, self._path("bad"))]
 
     def _define_shown(self, bad: Sequence[ParquetFile]) -> None:
-        keys = ", ".join(duck.identifier(name) for name in self.contract.key_names)
+        keys = ", ".join(quote_standard(name) for name in self.contract.key_names)
         parts = [f"select {keys} from empty_bronze"]
         self.bench.define("empty_bronze", "select * from bronze limit 0")
         self.bench.define("staged_bad", "select * from quarantine limit 0")

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from ingestion.contracts.model import Contract
+from ingestion.ledger.vocabulary import State
 from ingestion.reconcile.comparison import Outcome
 
 OK, WARNING, CRITICAL, UNKNOWN = "OK", "WARNING", "CRITICAL", "UNKNOWN"
@@ -159,6 +160,11 @@ def severity(contract: Contract, report: GapReport) -> str:
         elif report.freshness_lag_hours > allowed and worst == OK:
             worst = WARNING
     return OK_IN_PART if worst == OK and report.not_compared else worst
+
+
+def is_alarm(severity: str, state: str | None) -> bool:
+    """Return whether a check raises an alarm: a critical gap that is confirmed. A suspected one may be in flight."""
+    return (severity, state) == (CRITICAL, State.CONFIRMED)
 
 
 def is_stale(contract: Contract, lag_hours: float | None) -> bool:

@@ -7,8 +7,7 @@ from typing import Any
 
 from ingestion.errors import RunFailedError
 from ingestion.ledger import queries
-from ingestion.ledger.vocabulary import State
-from ingestion.reconcile.gap import CRITICAL
+from ingestion.reconcile.gap import is_alarm
 from ingestion.runs.context import Context
 
 
@@ -50,7 +49,7 @@ def alarms(context: Context, run_id: str, contract_id: str | None = None) -> lis
         f"from {queries.newest_gaps('run_id = ? and contract_id = coalesce(?, contract_id)')} order by 1",
         [run_id, contract_id],
     )
-    return [_describe(gap) for gap in gaps if (gap["severity"], gap["state"]) == (CRITICAL, State.CONFIRMED)]
+    return [_describe(gap) for gap in gaps if is_alarm(gap["severity"], gap["state"])]
 
 
 def raise_if_red(run_id: str, red: Sequence[str]) -> None:

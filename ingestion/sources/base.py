@@ -13,6 +13,7 @@ from ingestion.contracts.drift import FoundColumn
 from ingestion.contracts.facts import TableFacts
 from ingestion.contracts.model import Contract
 from ingestion.contracts.window import FixedPoint, Window
+from ingestion.errors import PermanentError
 
 
 class Grant(NamedTuple):
@@ -21,6 +22,15 @@ class Grant(NamedTuple):
     what: str
     present: bool
     consequence: str
+
+
+def is_permitted(rows: Callable[[str], object], statement: str) -> bool:
+    """Return whether the user may run a statement, by running it with `rows`; errors that a retry may cure pass."""
+    try:
+        rows(statement)
+    except PermanentError:
+        return False
+    return True
 
 
 class Chunk(NamedTuple):

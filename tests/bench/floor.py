@@ -11,6 +11,7 @@ import sys
 import time
 
 from ingestion.lake import duck
+from ingestion.sql.quoting import text_literal
 
 
 def main(table: str, target: str, options: str = "") -> None:
@@ -21,7 +22,7 @@ def main(table: str, target: str, options: str = "") -> None:
         )
         start, used = time.perf_counter(), time.process_time()
         connection.execute(
-            f"copy (select * from {duck.scan(table)} {where}) to {duck.literal(target)} (format parquet {options})"
+            f"copy (select * from {duck.scan(table)} {where}) to {text_literal(target)} (format parquet {options})"
         )
         sys.stdout.write(f"{time.perf_counter() - start:.3f} {time.process_time() - used:.3f}\n")
 

@@ -23,6 +23,7 @@ from ingestion.lake.base import StagedFile
 from ingestion.lake.embedded.parquet_files import VECTOR_ROWS
 from ingestion.lake.layout import Lake
 from ingestion.lake.staging import ParquetFile, ParquetStage
+from ingestion.sql.quoting import text_literal
 
 BATCH_ROWS = 64 * 1024
 BATCH_VALUES = 32 * BATCH_ROWS
@@ -86,7 +87,7 @@ class Workbench:
 
     def view(self, name: str, locations: Sequence[str]) -> None:
         """Create or replace the view of Parquet files."""
-        files = ", ".join(duck.literal(location) for location in locations)
+        files = ", ".join(text_literal(location) for location in locations)
         self.connection.execute(f"create or replace view {name} as select * from read_parquet([{files}])")
 
     def table(self, name: str, query: str) -> None:

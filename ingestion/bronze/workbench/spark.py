@@ -18,12 +18,11 @@ from ingestion.bronze.table import BronzeState, BronzeTable
 from ingestion.contracts.types import duckdb_type
 from ingestion.errors import IntegrityError
 from ingestion.lake.base import StagedFile
-from ingestion.lake.duck import identifier
 from ingestion.lake.layout import Lake
 from ingestion.lake.spark.session import open_session, prepare
 from ingestion.lake.staging import ParquetFile, ParquetStage, open_parquet
 from ingestion.lake.storage.filesystem import make_folder, move
-from ingestion.sql.quoting import spark_text_literal
+from ingestion.sql.quoting import quote_standard, spark_text_literal
 
 DIALECT = {
     "spark.sql.ansi.enabled": "true",
@@ -93,7 +92,7 @@ class SparkWorkbench:
     def stage(self, query: str, schema: pa.Schema, path: str) -> ParquetFile:
         folder = f"{self.folder}/stage-{uuid.uuid4().hex[:8]}"
         columns = ", ".join(
-            f"cast({identifier(x.name)} as {duckdb_type(x.type)}) as {identifier(x.name)}" for x in schema
+            f"cast({quote_standard(x.name)} as {duckdb_type(x.type)}) as {quote_standard(x.name)}" for x in schema
         )
         self._ask(f"select {columns} from ({query})").repartition(1).write.parquet(self._uri(folder))
         infos = self.lake.filesystem.get_file_info(pafs.FileSelector(folder))

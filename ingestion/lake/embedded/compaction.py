@@ -7,8 +7,9 @@ from collections.abc import Sequence
 
 from ingestion.errors import IntegrityError
 from ingestion.lake.base import Commit, FileEngine, LiveFile, Snapshot, StagedFile
-from ingestion.lake.duck import Connection, identifier, literal, location
+from ingestion.lake.duck import Connection, location
 from ingestion.lake.embedded.parquet_files import FileWriter, file_rows
+from ingestion.sql.quoting import quote_standard, text_literal
 
 ENOUGH = 8
 """The least number of small files in a partition that justifies a commit."""
@@ -69,8 +70,8 @@ def _of_one_size(table: Snapshot) -> list[list[LiveFile]]:
 
 def _rows_of(table: Snapshot, files: Sequence[LiveFile]) -> str:
     """Return the query of all rows of some files, including columns that were added to the table later."""
-    paths = ", ".join(literal(f"{location(table.uri)}/{file.path}") for file in files)
-    nothing = ", ".join(f"null as {identifier(name)}" for name in table.schema.names if name not in table.partition_by)
+    paths = ", ".join(text_literal(f"{location(table.uri)}/{file.path}") for file in files)
+    nothing = ", ".join(f"null as {quote_standard(name)}" for name in table.schema.names if name not in table.partition_by)
     return (
         f"select {nothing} where false union all by name "
         f"select * from read_parquet([{paths}], union_by_name = true, hive_partitioning = false)"

@@ -29,6 +29,7 @@ from ingestion.lake.base import (
     Tip,
     check_features,
     check_partition,
+    check_columns,
     check_types,
     lost_race,
     newest_metadata,
@@ -122,12 +123,7 @@ class DeltaRs(DeltaReader):
 
     def append(self, uri: str, rows: pa.Table, *, commit: Commit | None = None) -> None:
         table = self._writable(uri)
-        expected = arrow_schema(table)
-        if not rows.schema.equals(expected):
-            raise IntegrityError(
-                f"{uri}: promised the columns {expected.names}, found {rows.schema.names} or other types. "
-                "Nothing was written. This is a fault of the program; report it."
-            )
+        check_columns(uri, arrow_schema(table), rows.schema)
         if commit is not None and self._is_applied(table, commit):
             return
         with _committing(uri):

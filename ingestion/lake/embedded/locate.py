@@ -8,8 +8,9 @@ import pyarrow as pa
 
 from ingestion.errors import IntegrityError
 from ingestion.lake.base import Snapshot
-from ingestion.lake.duck import Connection, identifier, scan
+from ingestion.lake.duck import Connection, scan
 from ingestion.lake.embedded.rewrite import CHANGE, FILE, POSITION
+from ingestion.sql.quoting import quote_standard
 
 
 def located(connection: Connection, table: Snapshot, rows: pa.RecordBatchReader, key: Sequence[str], op: str) -> str:
@@ -20,7 +21,7 @@ def located(connection: Connection, table: Snapshot, rows: pa.RecordBatchReader,
     """
     connection.register("arriving", rows)
     connection.execute("create table arrived as select * from arriving")
-    keys = ", ".join(identifier(name) for name in key)
+    keys = ", ".join(quote_standard(name) for name in key)
     if connection.execute(f"select 1 from arrived group by {keys} having count(*) > 1 limit 1").fetchone():
         raise IntegrityError(
             f"{table.uri}: promised one change per key, found a key that comes twice. "
@@ -28,19 +29,19 @@ def located(connection: Connection, table: Snapshot, rows: pa.RecordBatchReader,
         )
     given = set(rows.schema.names)
     values = [
-        f"{'arrived' if name in given else 'known'}.{identifier(name)} as {identifier(name)}"
+        f"{'arrived' if name in given else 'known'}.{quote_standard(name)} as {quote_standard(name)}"
         for name in table.schema.names
     ]
-    same_key = " and ".join(f"arrived.{identifier(name)} = known.{identifier(name)}" for name in key)
+    same_key = " and ".join(f"arrived.{quote_standard(name)} = known.{quote_standard(name)}" for name in key)
     return f"""
         select
             case
-                when known._file is null then 'I' when arrived.{identifier(op)} = 'D' then 'D' else 'U'
+                when known._file is null then 'I' when arrived.{quote_standard(op)} = 'D' then 'D' else 'U'
             end as {CHANGE},
             known.{FILE}, known.{POSITION}, {", ".join(values)}
         from arrived
         left join (
             select *, filename as {FILE}, file_row_number as {POSITION} from {scan(table.uri, table.version)}
         ) as known on {same_key}
-        where known.{FILE} is not null or arrived.{identifier(op)} <> 'D'
+        where known.{FILE} is not null or arrived.{quote_standard(op)} <> 'D'
     """

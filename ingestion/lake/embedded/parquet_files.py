@@ -12,10 +12,11 @@ import pyarrow.parquet as pq
 from ingestion.contracts.types import duckdb_type
 from ingestion.errors import IntegrityError
 from ingestion.lake.base import StagedFile
-from ingestion.lake.duck import Connection, identifier, literal, location
+from ingestion.lake.duck import Connection, location
 from ingestion.lake.floats import canonical_sql
 from ingestion.lake.statistics import file_statistics
 from ingestion.lake.storage.filesystem import make_folder, open_files
+from ingestion.sql.quoting import quote_standard, text_literal
 
 ROW_GROUP_ROWS = 122_880  # the unit that DuckDB scans in one task
 ROW_GROUP_VALUES = 32 * ROW_GROUP_ROWS  # DuckDB keeps a row group in memory while it writes it, so wide tables get shorter ones
@@ -57,9 +58,9 @@ class FileWriter:
         sorted row groups, but not always adjacent ones.
         """
         make_folder(self._filesystem, self._folder)
-        order = f" order by {', '.join(identifier(name) for name in order_by)}" if order_by else ""
+        order = f" order by {', '.join(quote_standard(name) for name in order_by)}" if order_by else ""
         written = self.connection.execute(
-            f"copy (select {casts(self._stored)} from ({rows}){order}) to {literal(self._place)} ({self._options()}, "
+            f"copy (select {casts(self._stored)} from ({rows}){order}) to {text_literal(self._place)} ({self._options()}, "
             f"row_groups_per_file {ROW_GROUPS_PER_FILE}, filename_pattern 'part-{{uuid}}', overwrite_or_ignore, "
             "return_files)"
         ).fetchone()
@@ -70,7 +71,7 @@ class FileWriter:
     def write_one(self, rows: str, *, partition_values: Mapping[str, str | None]) -> StagedFile | None:
         """Write one file in the order of the rows; None if there are no rows."""
         name = f"part-{uuid.uuid4()}.parquet"
-        target = literal(f"{self._place}/{name}")
+        target = text_literal(f"{self._place}/{name}")
         self.connection.execute(f"copy (select {casts(self._stored)} from ({rows})) to {target} ({self._options()})")
         return self._describe(name, partition_values)
 
@@ -105,12 +106,12 @@ def casts(schema: pa.Schema) -> str:
 
     Without the casts, DuckDB's widest whole number would be written as a float.
     """
-    return ", ".join(f"{_stored(f)} as {identifier(f.name)}" for f in schema)
+    return ", ".join(f"{_stored(f)} as {quote_standard(f.name)}" for f in schema)
 
 
 def _stored(field: pa.Field) -> str:
     type_ = sql_type(field.type)
-    cast = f"cast({identifier(field.name)} as {type_})"
+    cast = f"cast({quote_standard(field.name)} as {type_})"
     return canonical_sql(cast, type_) if pa.types.is_floating(field.type) else cast
 
 

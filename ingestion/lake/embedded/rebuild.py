@@ -8,10 +8,11 @@ import pyarrow as pa
 
 from ingestion import scratch
 from ingestion.lake.base import Commit, FileEngine
-from ingestion.lake.duck import Connection, literal
+from ingestion.lake.duck import Connection
 from ingestion.lake.embedded.parquet_files import PARQUET, FileWriter, casts
 from ingestion.lake.embedded.rewrite import write_partitioned
 from ingestion.lake.statistics import indexed_columns
+from ingestion.sql.quoting import text_literal
 
 
 def rebuild(
@@ -36,7 +37,7 @@ def rebuild(
     writer = FileWriter(connection, uri, schema, partition_by, indexed_columns(schema, unindexed))
     if partition_by:
         with scratch.folder("rebuild") as folder:
-            staged = literal(f"{folder}/rows.parquet")
+            staged = text_literal(f"{folder}/rows.parquet")
             connection.execute(
                 f"copy (select {casts(schema)} from ({query})) to {staged} ({PARQUET}, compression lz4)"
             )

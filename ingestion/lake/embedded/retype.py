@@ -8,9 +8,10 @@ import pyarrow as pa
 
 from ingestion.errors import IntegrityError, LakeError
 from ingestion.lake.base import LiveFile, Snapshot, StagedFile
-from ingestion.lake.duck import Connection, identifier, literal, location, scan
+from ingestion.lake.duck import Connection, location, scan
 from ingestion.lake.embedded.parquet_files import FileWriter, sql_type
 from ingestion.lake.statistics import indexed_columns
+from ingestion.sql.quoting import quote_standard, text_literal
 
 Types = Mapping[str, pa.DataType]
 
@@ -72,14 +73,14 @@ def _same_bounds(old: pa.DataType, new: pa.DataType) -> bool:
 def _converted(table: Snapshot, file: LiveFile, types: Types) -> str:
     """Return the query of a file's rows with the new types, including columns added after the file was written."""
     stored = [field for field in table.schema if field.name not in table.partition_by]
-    nothing = ", ".join(f"cast(null as {sql_type(field.type)}) as {identifier(field.name)}" for field in stored)
+    nothing = ", ".join(f"cast(null as {sql_type(field.type)}) as {quote_standard(field.name)}" for field in stored)
     values = ", ".join(
-        f"{_new(_old(table, field.name), field.type, types[field.name])} as {identifier(field.name)}"
+        f"{_new(_old(table, field.name), field.type, types[field.name])} as {quote_standard(field.name)}"
         if field.name in types
-        else identifier(field.name)
+        else quote_standard(field.name)
         for field in stored
     )
-    path = literal(f"{location(table.uri)}/{file.path}")
+    path = text_literal(f"{location(table.uri)}/{file.path}")
     return (
         f"select {values} from (select {nothing} where false union all by name "
         f"select * from read_parquet({path}, hive_partitioning = false))"
@@ -89,12 +90,12 @@ def _converted(table: Snapshot, file: LiveFile, types: Types) -> str:
 def _check(
     connection: Connection, table: Snapshot, schema: pa.Schema, file: LiveFile, rows: str, new: StagedFile | None
 ) -> None:
-    names = ", ".join(identifier(field.name) for field in schema if field.name not in table.partition_by)
+    names = ", ".join(quote_standard(field.name) for field in schema if field.name not in table.partition_by)
     summary = f"select count(*), sum(cast(hash({names}) as hugeint)) from "
     promised = connection.execute(f"{summary} ({rows})").fetchone()
     found: tuple[int, int | None] | None = (0, None)
     if new is not None:
-        path = literal(f"{location(table.uri)}/{new.path}")
+        path = text_literal(f"{location(table.uri)}/{new.path}")
         found = connection.execute(f"{summary} read_parquet({path}, hive_partitioning = false)").fetchone()
     if promised != found or promised is None or file.rows not in (None, promised[0]):
         raise IntegrityError(
@@ -105,7 +106,7 @@ def _check(
 
 def _old(table: Snapshot, name: str) -> str:
     """Return a column with its table's old type, even if the file has the new type already."""
-    return f"cast({identifier(name)} as {sql_type(table.schema.field(name).type)})"
+    return f"cast({quote_standard(name)} as {sql_type(table.schema.field(name).type)})"
 
 
 def _new(value: str, old: pa.DataType, new: pa.DataType) -> str:

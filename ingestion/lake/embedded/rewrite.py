@@ -18,8 +18,9 @@ from urllib.parse import unquote
 
 from ingestion.errors import IntegrityError
 from ingestion.lake.base import Commit, FileEngine, LiveFile, Snapshot, StagedFile
-from ingestion.lake.duck import Connection, identifier, literal
+from ingestion.lake.duck import Connection
 from ingestion.lake.embedded.parquet_files import FileWriter, file_rows
+from ingestion.sql.quoting import quote_standard, text_literal
 
 CHANGE, FILE, POSITION = "_change", "_file", "_pos"
 
@@ -76,7 +77,7 @@ def apply_difference(
 @contextmanager
 def _materialized(connection: Connection, query: str) -> Iterator[str]:
     """Run a query once into a table that other cursors see; data over DuckDB's memory limit spills."""
-    name = identifier(f"difference_{uuid.uuid4().hex}")
+    name = quote_standard(f"difference_{uuid.uuid4().hex}")
     connection.execute(f"create table {name} as {query}")
     try:
         yield name
@@ -105,7 +106,7 @@ def _touched(connection: Connection, table: Snapshot, rows: str) -> list[_Touche
 def _comes_to(table: Snapshot, seen_as: str, file: LiveFile) -> str:
     """Return the condition that a row of the difference is written to a position in `file`."""
     partition = [_is(name, file.partition_values.get(name)) for name in table.partition_by]
-    return " and ".join([f"{FILE} = {literal(seen_as)}", f"{CHANGE} <> 'D'", *partition])
+    return " and ".join([f"{FILE} = {text_literal(seen_as)}", f"{CHANGE} <> 'D'", *partition])
 
 
 def _rewrite_touched(
@@ -122,13 +123,13 @@ def _rewrite(connection: Connection, table: Snapshot, rows: str, item: _Touched)
     """Rewrite one file, row for row in its order. Raises IntegrityError if the row count is wrong."""
     if item.file.rows == item.leaving and not item.coming:
         return None
-    stored = [identifier(name) for name in table.schema.names if name not in table.partition_by]
+    stored = [quote_standard(name) for name in table.schema.names if name not in table.partition_by]
     values = ", ".join(f"case when change._comes then change.{name} else old.{name} end as {name}" for name in stored)
     coming = _comes_to(table, item.seen_as, item.file)
     query = f"""
         select {values}
         from (
-            select * from read_parquet({literal(item.seen_as)}, file_row_number = true, hive_partitioning = false)
+            select * from read_parquet({text_literal(item.seen_as)}, file_row_number = true, hive_partitioning = false)
             union all by name
             select {", ".join(stored)} from {rows} where false /* columns that are younger than the file */
         ) as old
@@ -136,7 +137,7 @@ def _rewrite(connection: Connection, table: Snapshot, rows: str, item: _Touched)
             select true as _comes, {POSITION}, {", ".join(stored)} from {rows} where {coming}
             union all by name
             select distinct false as _comes, {POSITION} from {rows}
-            where {FILE} = {literal(item.seen_as)} and {CHANGE} <> 'I'
+            where {FILE} = {text_literal(item.seen_as)} and {CHANGE} <> 'I'
                 and {POSITION} not in (select {POSITION} from {rows} where {coming})
         ) as change
             on old.file_row_number = change.{POSITION}
@@ -204,14 +205,14 @@ def _append_to_smallest_file(
             left.append(here)
             continue
         home = min(homes, key=lambda item: item.rows)
-        order = f" order by {', '.join(identifier(name) for name in order_by)}" if order_by else ""
+        order = f" order by {', '.join(quote_standard(name) for name in order_by)}" if order_by else ""
         touched[touched.index(home)] = replace(home, coming=home.coming + count, appended=here + order)
     return touched, " union all ".join(left) if left else f"{others} limit 0"
 
 
 def _place(item: _Touched, partition_by: Sequence[str]) -> str:
     values = [item.file.partition_values.get(name) for name in partition_by]
-    texts = [literal(item.seen_as), *("null" if value is None else literal(value) for value in values)]
+    texts = [text_literal(item.seen_as), *("null" if value is None else text_literal(value) for value in values)]
     return f"({', '.join(texts)})"
 
 
@@ -237,7 +238,7 @@ def _writer(connection: Connection, table: Snapshot) -> FileWriter:
 
 def _text(name: str) -> str:
     """Return the SQL of a partition value in Delta's text form."""
-    return f"cast({identifier(name)} as varchar)"
+    return f"cast({quote_standard(name)} as varchar)"
 
 
 def _are(partition: Mapping[str, str | None]) -> str:
@@ -245,4 +246,4 @@ def _are(partition: Mapping[str, str | None]) -> str:
 
 
 def _is(name: str, value: str | None) -> str:
-    return f"{_text(name)} is not distinct from {'null' if value is None else literal(value)}"
+    return f"{_text(name)} is not distinct from {'null' if value is None else text_literal(value)}"

@@ -35,6 +35,7 @@ from ingestion.lake.base import (
     Commit,
     LiveFile,
     StagedFile,
+    check_columns,
     check_types,
     lost_race,
     table_properties,
@@ -153,12 +154,7 @@ class SparkDelta(DeltaReader):
 
     def append(self, uri: str, rows: pa.Table, *, commit: Commit | None = None) -> None:
         table = self._writable(uri)
-        expected = self.schema(uri)
-        if not rows.schema.equals(expected):
-            raise IntegrityError(
-                f"{uri}: promised the columns {expected.names}, found {rows.schema.names} or other types. "
-                "Nothing was written. This is a fault of the program; report it."
-            )
+        check_columns(uri, self.schema(uri), rows.schema)
         if commit is not None and self._is_applied(table, commit):
             return
         writer = frame(self.session, rows).coalesce(1).write.format("delta").mode("append")

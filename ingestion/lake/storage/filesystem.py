@@ -8,7 +8,7 @@ from functools import lru_cache
 import pyarrow as pa
 import pyarrow.fs as pafs
 
-from ingestion.lake.storage.provider import PROVIDERS, is_remote, provider_of
+from ingestion.lake.storage.provider import PROVIDERS, is_remote, provider_of, storage_options
 
 
 def open_files(uri: str) -> tuple[pafs.FileSystem, str]:
@@ -16,8 +16,8 @@ def open_files(uri: str) -> tuple[pafs.FileSystem, str]:
     if not is_remote(uri):
         return pafs.LocalFileSystem(), uri
     provider, found = provider_of(uri)
-    options = provider.options(found, {name: value for name, value in os.environ.items() if value})
-    opened = _opened(found.scheme, tuple(sorted(options.items())), os.environ.get("AZURITE_BLOB_STORAGE_URL"))
+    options = tuple(sorted(storage_options(uri, os.environ).items()))
+    opened = _opened(found.scheme, options, os.environ.get("AZURITE_BLOB_STORAGE_URL"))
     return opened, f"{provider.bucket(found)}{found.path.rstrip('/')}"
 
 

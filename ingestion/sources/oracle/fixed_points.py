@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from ingestion.contracts.model import Contract
 from ingestion.contracts.window import FixedPoint
 from ingestion.errors import BrokenContractError, PermanentError
-from ingestion.sources.base import Grant
+from ingestion.sources.base import Grant, is_permitted
 from ingestion.sources.oracle.catalog import COLUMNS, DictionaryRow, FoundTable, candidates, from_dictionary
 from ingestion.sources.oracle.errors import unreadable
 from ingestion.sources.oracle.session import Session
@@ -58,7 +58,7 @@ def list_grants(session: Session, contracts: Sequence[Contract], user: str) -> l
     point = newest_scn(session)
     grants = []
     for what, sql in _SCN.items():
-        grants.append(Grant(what, _works(session, sql), "" if point else DEGRADED))
+        grants.append(Grant(what, is_permitted(session.rows, sql), "" if point else DEGRADED))
     for contract in contracts:
         grants += _table_grants(session, contract, user, point)
     return grants
@@ -71,22 +71,14 @@ def _table_grants(session: Session, contract: Contract, user: str, point: FixedP
         table = find_table(session, contract, user)
     except BrokenContractError:
         return [Grant(select, False, f"{contract.id} cannot be loaded (or the table does not exist)")]
-    has_select = _works(session, f"SELECT NULL FROM {table.sql} WHERE 1 = 0")
+    has_select = is_permitted(session.rows, f"SELECT NULL FROM {table.sql} WHERE 1 = 0")
     grants = [Grant(select, has_select, "" if has_select else f"{contract.id} cannot be loaded")]
     if has_select and point is not None:
         sql = f"SELECT NULL FROM {table.sql} AS OF SCN {int(point.value)} WHERE 1 = 0"
-        has_flashback = _works(session, sql)
+        has_flashback = is_permitted(session.rows, sql)
         without = f"{contract.id} cannot be read as of an SCN: grant it, or set the connection's extra fixed_point"
         grants.append(Grant(flashback, has_flashback, "" if has_flashback else f"{without} to transaction"))
     return grants
-
-
-def _works(session: Session, sql: str) -> bool:
-    try:
-        session.rows(sql)
-    except PermanentError:
-        return False
-    return True
 
 
 def _utc(text: str) -> datetime:

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from ingestion.contracts.model import Contract, Mode
 from ingestion.contracts.window import FixedPoint
 from ingestion.errors import BrokenContractError, ConfigurationError, PermanentError
-from ingestion.sources.base import Grant
+from ingestion.sources.base import Grant, is_permitted
 from ingestion.sources.sqlserver.catalog import COLUMNS, CatalogRow, FoundTable, from_catalog, table_name
 from ingestion.sources.sqlserver.errors import unreadable
 from ingestion.sources.sqlserver.session import Session
@@ -106,8 +106,8 @@ def _table_grants(session: Session, contract: Contract) -> list[Grant]:
         return [Grant(f"SELECT on {name}", False, f"{contract.id} cannot be loaded (or the table does not exist)")]
     grants = [Grant(f"SELECT on {name}", True, "")]
     if contract.mode is Mode.CHANGES:
-        has_log = is_tracked(session, table) and _works(
-            session, f"SELECT TOP 0 1 AS one FROM CHANGETABLE(CHANGES {table.sql}, 0) AS c"
+        has_log = is_tracked(session, table) and is_permitted(
+            session.rows, f"SELECT TOP 0 1 AS one FROM CHANGETABLE(CHANGES {table.sql}, 0) AS c"
         )
         without = f"{contract.id} cannot be read by mode changes: enable it, and grant VIEW CHANGE TRACKING"
         grants.append(Grant(f"Change Tracking of {name}", has_log, "" if has_log else without))
@@ -117,11 +117,3 @@ def _table_grants(session: Session, contract: Contract) -> list[Grant]:
 def _change_version(session: Session) -> int | None:
     ((version,),) = session.rows(_VERSION)
     return None if version is None else int(version)
-
-
-def _works(session: Session, sql: str) -> bool:
-    try:
-        session.rows(sql)
-    except PermanentError:
-        return False
-    return True
