@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -40,17 +41,31 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def airflow_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Settings and a migrated database. Airflow reads them when it is imported, so tests import it inside."""
+def migrated_airflow(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """The environment of an Airflow whose database is migrated; `AIRFLOW_HOME` is its folder."""
     home = tmp_path_factory.mktemp("airflow")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("AIRFLOW_HOME", str(home))
-        patch.setenv("AIRFLOW__CORE__DAGS_FOLDER", str(DAGS))
-        patch.setenv("AIRFLOW__CORE__LOAD_EXAMPLES", "False")
-        patch.setenv("AIRFLOW__LOGGING__LOGGING_LEVEL", "WARNING")
-        patch.setenv("AIRFLOW__DATABASE__SQL_ALCHEMY_CONN", f"sqlite:///{home}/airflow.db")
-        subprocess.run([sys.executable, "-m", "airflow", "db", "migrate"], check=True, capture_output=True)
-        yield home
+    names = {
+        "AIRFLOW_HOME": str(home),
+        "AIRFLOW__CORE__DAGS_FOLDER": str(DAGS),
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        "AIRFLOW__LOGGING__LOGGING_LEVEL": "WARNING",
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home}/airflow.db",
+    }
+    migrate = [sys.executable, "-m", "airflow", "db", "migrate"]
+    subprocess.run(migrate, check=True, capture_output=True, env={**os.environ, **names})
+    return names
+
+
+@pytest.fixture
+def airflow_home(migrated_airflow: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Path:
+    """
+    Settings and a migrated database. Airflow reads them when it is imported, so tests import it inside.
+
+    They are set for one test: another test of this process would take its machine for one with an Airflow.
+    """
+    for name, value in migrated_airflow.items():
+        monkeypatch.setenv(name, value)
+    return Path(migrated_airflow["AIRFLOW_HOME"])
 
 
 @pytest.fixture
