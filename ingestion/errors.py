@@ -35,6 +35,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
+SIGNALLED = 128
+"""The exit code of a process that a signal ended is this plus the signal's number."""
+
 
 class LakehouseError(Exception):
     """Base of all errors raised on purpose. `exit_code` is what the command line ends with."""

@@ -27,6 +27,9 @@ CONNECTION_PREFIX = "AIRFLOW_CONN_"
 DEFAULT_MAX_SESSIONS = 3
 ENGINES = ("embedded", "spark")
 DBT_SECONDS = 4 * 3600.0
+DAYS_KEPT = 7
+"""How long `maintain` keeps the files of earlier versions, unless told otherwise."""
+DEBUG = "LAKEHOUSE_DEBUG"
 
 
 @dataclass(frozen=True, slots=True)

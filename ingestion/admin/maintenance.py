@@ -20,10 +20,11 @@ from ingestion.lake.layout import LakeTable
 from ingestion.lake.storage.provider import is_remote
 from ingestion.runs.context import Context
 from ingestion.runs.each import each, raise_failed
+from ingestion.settings import DAYS_KEPT
 
 logger = logging.getLogger("lakehouse")
 
-KEEP = timedelta(days=7)
+KEEP = timedelta(days=DAYS_KEPT)
 _HALF_WRITTEN = re.compile(r"#\d+$")
 _ORDER: dict[str, tuple[str, ...]] = {"bronze": ("_batch", "_row"), "quarantine": ("_batch", "_row"), "ops": ()}
 

@@ -10,7 +10,7 @@ from ingestion.cli.demo import demo
 from ingestion.cli.drill import drill
 from ingestion.cli.gaps import gaps, repair
 from ingestion.cli.quarantine import quarantine
-from ingestion.cli.terminal import end_in_order
+from ingestion.cli.standard_streams import end_in_order
 
 for command in (
     init,

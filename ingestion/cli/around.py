@@ -3,28 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import timedelta
+from typing import TYPE_CHECKING
 
 import click
-from rich.console import Console
-from rich.text import Text
 
-from ingestion.admin.doctor import examine
-from ingestion.admin.maintenance import KEEP
-from ingestion.admin.maintenance import maintain as maintain_tables
-from ingestion.admin.mending import TableMended, mend_lake
-from ingestion.admin.status import table_statuses
 from ingestion.cli.base import Output, settings, with_output
-from ingestion.cli.fitting import FittingTable
 from ingestion.errors import ConfigurationError, LakeError
-from ingestion.reconcile.gap import OK_IN_PART
-from ingestion.runs.context import initialise, open_context
+from ingestion.settings import DAYS_KEPT
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from ingestion.admin.mending import TableMended
 
 
 @click.command()
 @with_output
 def init(output: Output) -> None:
     """Create the lake: its marker, and an empty table per contract."""
+    from ingestion.runs.context import initialise
+
     context = initialise(settings())
     tables = context.lake.tables()
     output.result(
@@ -39,6 +37,12 @@ def init(output: Output) -> None:
 @with_output
 def doctor(output: Output, ctx: click.Context, *, mend: bool) -> None:
     """Check packages, contracts, lake, table files, connections and clocks; report what is missing or damaged."""
+    from rich.text import Text
+
+    from ingestion.admin.doctor import examine
+    from ingestion.admin.mending import mend_lake
+    from ingestion.cli.fitting import FittingTable
+
     mended = mend_lake(settings()) if mend else []
     findings = examine(settings())
     colours = {"ok": "green", "warning": "yellow", "missing": "red", "damaged": "red"}
@@ -75,6 +79,11 @@ def _print_mended(console: Console, mended: Sequence[TableMended]) -> None:
 @with_output
 def status(output: Output) -> None:
     """Show each table's last batch, watermark, age and gap."""
+    from ingestion.admin.status import table_statuses
+    from ingestion.cli.fitting import FittingTable
+    from ingestion.reconcile.gap import OK_IN_PART
+    from ingestion.runs.context import open_context
+
     statuses = table_statuses(open_context(settings()))
 
     def render(console: Console) -> None:
@@ -105,11 +114,17 @@ def status(output: Output) -> None:
 @click.command()
 @click.argument("tables", nargs=-1)
 @click.option(
-    "--keep-days", type=float, default=KEEP.days, show_default=True, help="Keep the files of versions of so many days."
+    "--keep-days", type=float, default=DAYS_KEPT, show_default=True, help="Keep the files of versions of so many days."
 )
 @with_output
 def maintain(output: Output, tables: tuple[str, ...], keep_days: float) -> None:
     """Compact small files of TABLES (e.g. bronze.erp__customers; default: all) and delete unneeded ones."""
+    from datetime import timedelta
+
+    from ingestion.admin.maintenance import maintain as maintain_tables
+    from ingestion.cli.fitting import FittingTable
+    from ingestion.runs.context import open_context
+
     done = maintain_tables(open_context(settings()), tables, keep=timedelta(days=keep_days))
 
     def render(console: Console) -> None:

@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
-from functools import update_wrapper
+from functools import cached_property, update_wrapper
+from importlib.abc import MetaPathFinder
 from math import isfinite, isnan
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
-from rich.console import Console
 
-from ingestion.cli.terminal import Terminal, as_json_has_it, shown, unread
+from ingestion.cli.standard_streams import as_json_has_it, shown, unread
 from ingestion.errors import LakehouseError
-from ingestion.lake.storage.errors import told_apart
-from ingestion.runs.each import DEBUG, as_ours
-from ingestion.settings import Settings
+from ingestion.settings import DEBUG, Settings
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 
 class Group(click.Group):
@@ -35,6 +37,9 @@ class Group(click.Group):
         except Exception as exc:  # outside of any step
             if os.environ.get(DEBUG):
                 raise
+            from ingestion.lake.storage.errors import told_apart
+            from ingestion.runs.each import as_ours
+
             error = told_apart(str(settings().lake_root), exc) or as_ours(ctx.invoked_subcommand or "lakehouse", exc)
         if os.environ.get(DEBUG) and error.__cause__ is not None:
             raise error
@@ -45,12 +50,17 @@ class Group(click.Group):
         return list(self.commands)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Output:
     """Prints for people, or one JSON document for programs."""
 
     as_json: bool
-    console: Console
+
+    @cached_property
+    def console(self) -> Console:
+        from ingestion.cli.terminal import Terminal
+
+        return Terminal()
 
     def result(self, document: Any, render: Callable[[Console], None]) -> None:
         with unread():
@@ -81,9 +91,38 @@ def with_output(command: Callable[..., Any]) -> Callable[..., Any]:
 
     @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
     def wrapped(*args: Any, as_json: bool, **kwargs: Any) -> Any:
-        return command(Output(as_json, Terminal()), *args, **kwargs)
+        _leave_pandas_out()
+        return command(Output(as_json), *args, **kwargs)
 
     return update_wrapper(wrapped, command)
+
+
+class _Hidden(MetaPathFinder):
+    """Makes a package look as if it were not installed."""
+
+    def __init__(self, package: str) -> None:
+        self._package = package
+
+    def find_spec(self, fullname: str, *_: Any) -> None:
+        if fullname == self._package:
+            raise ModuleNotFoundError(fullname)
+
+
+def _leave_pandas_out() -> None:
+    """
+    Let pyarrow work without pandas, which it imports with its first array where it is installed (0.8 s of CPU).
+
+    The product does not use it. pyspark can still import it.
+    """
+    if "pandas" not in sys.modules:
+        hiding = _Hidden("pandas")
+        sys.meta_path.insert(0, hiding)
+        try:
+            import pyarrow as pa
+
+            pa.scalar(None)  # makes pyarrow look for pandas, once
+        finally:
+            sys.meta_path.remove(hiding)
 
 
 def settings() -> Settings:

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
-from rich.console import Console
 
-from ingestion.admin.import_contracts import import_contracts
 from ingestion.cli.base import Group, Output, settings, with_output
-from ingestion.contracts.drift import Drift, DriftKind
-from ingestion.contracts.odcs import lint as lint_folder
-from ingestion.contracts.odcs import read_contracts, read_version
-from ingestion.contracts.versions import compare_versions
-from ingestion.contracts.writing.dbt_sources import write_dbt_files
 from ingestion.errors import ConfigurationError, InvalidContractError
-from ingestion.load.accept_contract import Accepted, accept_drift
-from ingestion.runs.context import open_context
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from ingestion.contracts.drift import Drift
+    from ingestion.load.accept_contract import Accepted
 
 
 @click.group(cls=Group)
@@ -29,6 +27,8 @@ def contract() -> None:
 @with_output
 def lint(output: Output, folder: Path | None) -> None:
     """Check every contract; list every fault with file and line."""
+    from ingestion.contracts.odcs import lint as lint_folder
+
     faults = lint_folder(folder or settings().contracts)
     errors = [fault for fault in faults if fault.severity == "error"]
 
@@ -53,6 +53,9 @@ def lint(output: Output, folder: Path | None) -> None:
 @with_output
 def diff(output: Output, ctx: click.Context, old: Path, new: Path, allow_announced: bool) -> None:
     """Compare two versions of a contract (any two files). Ends with exit code 1 if the change is breaking."""
+    from ingestion.contracts.odcs import read_version
+    from ingestion.contracts.versions import compare_versions
+
     before, after = read_version(old), read_version(new)
     if before.id != after.id:
         raise ConfigurationError(
@@ -82,6 +85,9 @@ def diff(output: Output, ctx: click.Context, old: Path, new: Path, allow_announc
 @with_output
 def sources(output: Output, ctx: click.Context, check: bool) -> None:
     """Generate dbt's source files from the contracts, and missing Silver models with their tests."""
+    from ingestion.contracts.odcs import read_contracts
+    from ingestion.contracts.writing.dbt_sources import write_dbt_files
+
     here = settings()
     changed = write_dbt_files(read_contracts(here.contracts), here.dbt_project, check=check)
     names = [str(path.relative_to(here.project)) for path in changed]
@@ -111,6 +117,9 @@ def accept(output: Output, table: str, columns: tuple[str, ...]) -> None:
     \b
     lakehouse contract accept crm.people --column tier
     """
+    from ingestion.load.accept_contract import accept_drift
+    from ingestion.runs.context import open_context
+
     context = open_context(settings())
     accepted = accept_drift(context, table, columns)
     output.result(
@@ -126,6 +135,8 @@ def accept(output: Output, table: str, columns: tuple[str, ...]) -> None:
 
 
 def _print_accepted(console: Console, accepted: Accepted) -> None:
+    from ingestion.contracts.drift import DriftKind
+
     before, after = accepted.before, accepted.contract
     lines = [f"{after.id}: version {before.version} -> {after.version}"]
     lines += [f"  {drift.column}: {_consequence(accepted, drift)}" for drift in accepted.taken]
@@ -143,6 +154,8 @@ def _print_accepted(console: Console, accepted: Accepted) -> None:
 
 
 def _consequence(accepted: Accepted, drift: Drift) -> str:
+    from ingestion.contracts.drift import DriftKind
+
     before, after = accepted.before, accepted.contract
     if drift.kind is DriftKind.NEW_COLUMN:
         return f"new. Rows loaded before stay null in it until they change, or: lakehouse load --full {after.id}"
@@ -166,6 +179,8 @@ def import_(output: Output, system: str, name: str, **options: str | None) -> No
 
     Values are read only where a declaration leaves its type open. Existing contracts are not changed.
     """
+    from ingestion.admin.import_contracts import import_contracts
+
     key = tuple((options["key"] or "").split(",")) if options["key"] else ()
     result = import_contracts(settings(), system, name, timezone=options["timezone"], key=key, entity=options["entity"])
 

@@ -4,27 +4,22 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import click
-from rich.console import Console
 
-from ingestion.build.as_of import build_as_of
-from ingestion.build.dbt import build_layer
 from ingestion.cli.base import Output, settings, with_output
-from ingestion.cli.fitting import FittingTable
-from ingestion.cli.gap_tables import gap_table
-from ingestion.contracts.window import FixedPoint
-from ingestion.daily import DayResult, run_day
 from ingestion.errors import ConfigurationError
-from ingestion.lake import duck
-from ingestion.load.load_table import load_table
-from ingestion.load.plan import LoadPlan, plan_load
-from ingestion.load.result import LoadResult
-from ingestion.runs.context import Context, open_context
-from ingestion.runs.each import as_list, each, raise_failed
-from ingestion.runs.verdict import raise_if_red, verdict
-from monitoring import ledger_views
-from monitoring.ledger_views import TableGap
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from ingestion.contracts.window import FixedPoint
+    from ingestion.daily import DayResult
+    from ingestion.load.plan import LoadPlan
+    from ingestion.load.result import LoadResult
+    from ingestion.runs.context import Context
+    from monitoring.ledger_views import TableGap
 
 IN_RUN = click.option("--run-id", metavar="ID", help="The id of the run, e.g. Airflow's. Default: a new one.")
 LOAD_COLUMNS = ("table", "batch", "read", "good", "quarantined", "appended", "deleted", "known", "watermark")
@@ -40,6 +35,10 @@ def chosen_tables(context: Context, tables: Sequence[str]) -> list[str]:
 @with_output
 def plan(output: Output, tables: tuple[str, ...], full: bool) -> None:
     """Show what a load would do: drift, window and rows. Writes nothing."""
+    from ingestion.load.plan import plan_load
+    from ingestion.runs.context import open_context
+    from ingestion.runs.each import as_list, each, raise_failed
+
     context = open_context(settings())
     chosen = chosen_tables(context, tables)
     plans, failed = each(chosen, lambda contract_id: plan_load(context, contract_id, full=full))
@@ -48,6 +47,8 @@ def plan(output: Output, tables: tuple[str, ...], full: bool) -> None:
 
 
 def _print_plans(console: Console, plans: Sequence[LoadPlan]) -> None:
+    from ingestion.cli.fitting import FittingTable
+
     columns = ("table", "mode", "batch", "from", "up to", "rows", "chunks", "compares keys")
     rows = [(p.contract_id, p.mode, p.next_batch, p.low, p.next_low, p.rows, p.chunks, p.compares_keys) for p in plans]
     console.print(FittingTable(columns, rows, numbers=("batch", "rows", "chunks")))
@@ -77,6 +78,10 @@ def load(
     run_id: str | None,
 ) -> None:
     """Load the next window of TABLES (default: all) into Bronze. A failed table does not stop the others."""
+    from ingestion.load.load_table import load_table
+    from ingestion.runs.context import open_context
+    from ingestion.runs.each import as_list, each, raise_failed
+
     context = open_context(settings(), run_id)
     if (full or allow_deletes) and not tables:
         raise ConfigurationError("load: --full and --allow-deletes promise care: name the tables. Nothing was loaded.")
@@ -91,6 +96,8 @@ def load(
 
 def _fixed_point(text: str | None, tables: Sequence[str]) -> FixedPoint | None:
     """Read a fixed point in the form of `FixedPoint.as_dict`. Raises ConfigurationError."""
+    from ingestion.contracts.window import FixedPoint
+
     if not text:
         return None
     if len({contract_id.partition(".")[0] for contract_id in tables}) != 1:
@@ -108,6 +115,8 @@ def _fixed_point(text: str | None, tables: Sequence[str]) -> FixedPoint | None:
 
 def print_loads(console: Console, results: Sequence[LoadResult]) -> None:
     """Print load results as one table with warnings below it; nothing if there are no results."""
+    from ingestion.cli.fitting import FittingTable
+
     if not results:
         return
     rows = [
@@ -159,6 +168,9 @@ def build(
     \b
     lakehouse build --as-of 2026-03-02T06:00 --into ./as-of
     """
+    from ingestion.build.dbt import build_layer
+    from ingestion.runs.context import open_context
+
     if bool(as_of) != bool(into):
         raise ConfigurationError("build: --as-of and --into promise a rebuild together: give both. Nothing was built.")
     if as_of and (without or run_id or new_salt):
@@ -189,6 +201,10 @@ def build(
 
 
 def _build_as_of(output: Output, layer: str, unit_tests: bool, as_of: Sequence[str], into: str) -> None:
+    from ingestion.build.as_of import build_as_of
+    from ingestion.cli.fitting import FittingTable
+    from ingestion.runs.context import open_context
+
     rebuilt = build_as_of(open_context(settings()), as_of, into, layer=layer, unit_tests=unit_tests)
 
     def render(console: Console) -> None:
@@ -208,6 +224,11 @@ def _build_as_of(output: Output, layer: str, unit_tests: bool, as_of: Sequence[s
 @with_output
 def run(output: Output) -> None:
     """Run the whole day: load, Silver, Gold, sync gaps, verdict."""
+    from ingestion.daily import run_day
+    from ingestion.runs.context import open_context
+    from ingestion.runs.verdict import raise_if_red, verdict
+    from monitoring import ledger_views
+
     context = open_context(settings())
     day = run_day(context, progress=lambda step, subject: output.line(f"{step}: {subject}"))
     gaps = [gap for gap in ledger_views.current_gaps(context.journal) if gap.run_id == day.run_id]
@@ -217,6 +238,8 @@ def run(output: Output) -> None:
 
 def print_day(console: Console, day: DayResult, gaps: Sequence[TableGap]) -> None:
     """Print a day's loads and gaps."""
+    from ingestion.cli.gap_tables import gap_table
+
     print_loads(console, day.loads)
     console.print(gap_table(gaps))
 
@@ -230,6 +253,10 @@ def sql(output: Output, query: str) -> None:
     \b
     lakehouse sql "select * from gold.fact_sales limit 5"
     """
+    from ingestion.cli.fitting import FittingTable
+    from ingestion.lake import duck
+    from ingestion.runs.context import open_context
+
     context = open_context(settings())
     with duck.connect(context.lake, memory_limit=context.settings.memory_limit) as connection:
         names, rows = duck.select(connection, query)

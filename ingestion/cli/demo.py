@@ -7,7 +7,6 @@ from dataclasses import replace
 import click
 
 from ingestion.cli.base import Output, settings, with_output
-from ingestion.cli.terminal import Terminal
 from ingestion.settings import ENGINES
 
 
@@ -26,6 +25,7 @@ from ingestion.settings import ENGINES
 @with_output
 def demo(output: Output, *, scale: float, seed: int, sources: str, engine: str | None, env: bool) -> None:
     """Run the product on two days of a retail company, including typical faults."""
+    from ingestion.cli.terminal import Terminal
     from ingestion.demo import show
 
     here = settings()

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import click
-from rich.console import Console
-from rich.text import Text
 
 from ingestion.cli.base import Output, settings, with_output
-from ingestion.cli.fitting import FittingTable
-from ingestion.cli.terminal import Terminal
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.text import Text
 
 
 @click.command()
@@ -23,6 +24,8 @@ def drill(output: Output, ctx: click.Context, kinds: tuple[str, ...], is_list: b
 
     Uses temporary sources and a temporary lake. Ends with exit code 18 if a drill fails.
     """
+    from ingestion.cli.fitting import FittingTable
+    from ingestion.cli.terminal import Terminal
     from ingestion.drills.run import DRILLS, DrillResult, run_drills
 
     if is_list:
@@ -42,4 +45,6 @@ def drill(output: Output, ctx: click.Context, kinds: tuple[str, ...], is_list: b
 
 
 def _mark(ok: bool) -> Text:
+    from rich.text import Text
+
     return Text("yes", "green") if ok else Text("no", "red")

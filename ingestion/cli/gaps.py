@@ -7,24 +7,16 @@ from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from getpass import getuser
 from time import sleep
+from typing import TYPE_CHECKING
 
 import click
-from rich.live import Live
 
 from ingestion.cli.base import Group, Output, settings, with_output
 from ingestion.cli.data import chosen_tables, print_loads
-from ingestion.cli.gap_rounds import check_all, rounds, standing_of
-from ingestion.cli.gap_tables import Standing, print_advice, print_history, print_standing, standing_tables
 from ingestion.errors import CriticalGapError
-from ingestion.gaps.repair import repair_table
-from ingestion.gaps.waivers import waive as waive_difference
-from ingestion.reconcile.gap import is_alarm
-from ingestion.runs.context import open_context
-from ingestion.runs.each import as_list, each, raise_failed
-from monitoring import ledger_views
-from monitoring.advisor import advise as causes_of
-from monitoring.facts import gather
-from monitoring.trial import tried
+
+if TYPE_CHECKING:
+    from ingestion.cli.gap_tables import Standing
 
 
 class GapsGroup(Group):
@@ -66,6 +58,12 @@ def check(
     Rows in flight are left out, quarantined rows are counted separately. A difference is suspected until a later check
     confirms it. Ends with exit code 30 if a critical gap is confirmed.
     """
+    from ingestion.cli.gap_rounds import check_all, standing_of
+    from ingestion.cli.gap_tables import print_history
+    from ingestion.runs.context import open_context
+    from ingestion.runs.each import raise_failed
+    from monitoring import ledger_views
+
     context = open_context(settings())
     chosen = chosen_tables(context, tables)
     if history:
@@ -83,11 +81,15 @@ def check(
 
 
 def _show(output: Output, standing: Standing) -> None:
+    from ingestion.cli.gap_tables import print_standing
+
     output.result(standing.as_list(), lambda console: print_standing(console, standing))
 
 
 def _raise_alarm(standing: Standing) -> None:
     """Raise CriticalGapError that names the tables whose critical gap is confirmed."""
+    from ingestion.reconcile.gap import is_alarm
+
     red = [gap.contract_id for gap in standing.gaps if is_alarm(gap.severity, gap.state)]
     if red:
         raise CriticalGapError(
@@ -98,6 +100,11 @@ def _raise_alarm(standing: Standing) -> None:
 
 def _watch(output: Output, chosen: Sequence[str], seconds: int) -> None:
     """Check repeatedly until interrupted. A table that cannot be compared is shown as UNKNOWN."""
+    from rich.live import Live
+
+    from ingestion.cli.gap_rounds import rounds
+    from ingestion.cli.gap_tables import standing_tables
+
     with closing(rounds(settings(), chosen)) as standings:
         if output.as_json:
             for standing in standings:
@@ -117,6 +124,12 @@ def advise(output: Output, tables: tuple[str, ...]) -> None:
 
     Reads the ledger and no source. The cause that explains most comes first. SQL for the lake was tested on it.
     """
+    from ingestion.cli.gap_tables import print_advice
+    from ingestion.runs.context import open_context
+    from monitoring.advisor import advise as causes_of
+    from monitoring.facts import gather
+    from monitoring.trial import tried
+
     context = open_context(settings())
     contracts = [context.told(context.contract(contract_id)) for contract_id in chosen_tables(context, tables)]
     found = [advice for facts in gather(context.journal, contracts) for advice in causes_of(facts)]
@@ -136,6 +149,10 @@ def waive(output: Output, *, difference: str, why: str, until: str, by: str) -> 
     \b
     lakehouse gaps waive 3f9c2a71 --why "purge of 2019, ticket 4711" --until 2026-04-01
     """
+    from ingestion.gaps.waivers import waive as waive_difference
+    from ingestion.runs.context import open_context
+    from monitoring import ledger_views
+
     context = open_context(settings())
     waive_difference(context, difference, by=by, why=why, until=until_moment(until))
     [waived] = [d for d in ledger_views.differences(context.journal) if d.difference_id == difference]
@@ -166,6 +183,10 @@ def repair(output: Output, *, tables: tuple[str, ...], allow_deletes: bool, yes:
 
     Above the contract's limits it stops and says how much it would write; --yes approves it.
     """
+    from ingestion.gaps.repair import repair_table
+    from ingestion.runs.context import open_context
+    from ingestion.runs.each import as_list, each, raise_failed
+
     context = open_context(settings())
     results, failed = each(
         tables, lambda contract_id: repair_table(context, contract_id, allow_deletes=allow_deletes, yes=yes)

@@ -8,13 +8,7 @@ import click
 
 from ingestion.cli.base import Group, Output, settings, with_output
 from ingestion.cli.data import chosen_tables, print_loads
-from ingestion.cli.fitting import FittingTable
 from ingestion.cli.gaps import until_moment
-from ingestion.gaps.waivers import waive_entries
-from ingestion.lake import duck
-from ingestion.load.replay import replay_quarantine
-from ingestion.runs.context import open_context
-from ingestion.runs.each import as_list, each, raise_failed
 
 
 @click.group(cls=Group)
@@ -34,6 +28,10 @@ def quarantine_list(output: Output, tables: tuple[str, ...]) -> None:
     settled   a later load no longer found the row in the source
     replayed  a replay appended it
     """
+    from ingestion.cli.fitting import FittingTable
+    from ingestion.lake import duck
+    from ingestion.runs.context import open_context
+
     context = open_context(settings())
     names = ("table", "state", "column", "rule", "rows", "first batch", "last batch")
     rows = []
@@ -55,6 +53,10 @@ def quarantine_list(output: Output, tables: tuple[str, ...]) -> None:
 @with_output
 def quarantine_replay(output: Output, tables: tuple[str, ...]) -> None:
     """Check open quarantined rows against the current contracts; append those that are valid now."""
+    from ingestion.load.replay import replay_quarantine
+    from ingestion.runs.context import open_context
+    from ingestion.runs.each import as_list, each, raise_failed
+
     context = open_context(settings())
     results, failed = each(tables, lambda contract_id: replay_quarantine(context, contract_id))
     output.result(as_list(results, failed), lambda console: print_loads(console, results))
@@ -70,6 +72,9 @@ def quarantine_replay(output: Output, tables: tuple[str, ...]) -> None:
 @with_output
 def quarantine_waive(output: Output, *, table_id: str, why: str, until: str, by: str, batch: int | None) -> None:
     """Accept the open quarantined rows of TABLE until a date. Rows quarantined later are open."""
+    from ingestion.gaps.waivers import waive_entries
+    from ingestion.runs.context import open_context
+
     end = until_moment(until)
     count = waive_entries(open_context(settings()), table_id, by=by, why=why, until=end, batch=batch)
     output.result(

@@ -1,42 +1,13 @@
-"""
-The output of commands.
-
-Data, names and paths may contain characters that control a terminal: escape sequences, other control characters, marks
-that change the direction of text. They are shown as escapes. If the reader of stdout ends (`| head`), the command
-continues its work without output.
-"""
+"""A console for tables and lines that holds data."""
 
 from __future__ import annotations
 
-import os
-import re
-import signal
-import sys
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
-from types import FrameType
+from collections.abc import Iterable
 
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 
-from ingestion.runs.context import SIGNALLED
-
-_STEERS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
-
-
-def shown(text: str) -> str:
-    """Return a text safe for a terminal: line ends and tabs stay, other control characters become codes."""
-    return _STEERS.sub(_escape, text)
-
-
-def _escape(found: re.Match[str]) -> str:
-    code = ord(found[0])
-    return f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}"
-
-
-def as_json_has_it(document: str) -> str:
-    """Return a JSON document with the same characters (which only occur in texts) as JSON escapes."""
-    return _STEERS.sub(lambda found: f"\\u{ord(found[0]):04x}", document)
+from ingestion.cli.standard_streams import leave_stdout, shown
 
 
 class Terminal(Console):
@@ -52,39 +23,4 @@ class Terminal(Console):
     def on_broken_pipe(self) -> None:
         """Continue without output; rich would end the process."""
         self.quiet = True
-        _leave_stdout()
-
-
-@contextmanager
-def unread() -> Iterator[None]:
-    """Continue without output if stdout cannot be written any more."""
-    try:
-        yield
-        if sys.stdout is not None:
-            sys.stdout.flush()
-    except OSError:
-        _leave_stdout()
-
-
-def _leave_stdout() -> None:
-    """Discard all later output, including that of the interpreter's exit and of child processes."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 1)
-    os.close(nowhere)
-
-
-def end_in_order() -> None:
-    """
-    Convert SIGTERM and SIGHUP to an exception, so that steps are recorded and folders removed.
-
-    The exit code is 128 plus the signal's number. A second signal ends the process at once. A signal that was ignored
-    at the start (`nohup`) stays ignored.
-    """
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(number) is signal.SIG_DFL:
-            signal.signal(number, _end)
-
-
-def _end(number: int, _frame: FrameType | None) -> None:
-    signal.signal(number, signal.SIG_DFL)
-    raise SystemExit(SIGNALLED + number)
+        leave_stdout()

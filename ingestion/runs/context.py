@@ -19,6 +19,7 @@ from ingestion.contracts.model import Contract
 from ingestion.contracts.odcs import find_contract, list_contract_ids, read_contracts
 from ingestion.contracts.silver_models import silver_models, with_model
 from ingestion.errors import (
+    SIGNALLED,
     ConcurrentWriteError,
     ConfigurationError,
     IntegrityError,
@@ -45,7 +46,6 @@ _SAYING: tuple[type[LakehouseError], ...] = (
     *(ConfigurationError, SourceUnavailableError),
 )
 _COMMITTING = ("load", "repair", "replay")
-SIGNALLED = 128  # the exit code of a process ended by a signal is this plus the signal's number
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,8 @@ from typing import Any, TypeVar
 
 from ingestion.errors import LakehouseError, TablesFailedError, UnexpectedError
 from ingestion.lake.library_errors import library_error
+from ingestion.settings import DEBUG
 
-DEBUG = "LAKEHOUSE_DEBUG"
 T = TypeVar("T")
 
 

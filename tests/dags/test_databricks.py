@@ -236,10 +236,9 @@ def test_a_job_is_not_run_again_because_the_ledger_could_not_be_read(
 def test_a_cluster_with_another_lake_is_no_success(
     project: Project, run: Run, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from ingestion.cli import data
     from ingestion.runs.context import open_context
 
-    monkeypatch.setattr(data, "open_context", lambda settings, _: open_context(settings, "another"))
+    monkeypatch.setattr("ingestion.runs.context.open_context", lambda settings, _: open_context(settings, "another"))
 
     outcome = run("backfill", {"table": "erp.products"})
 

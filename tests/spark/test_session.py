@@ -102,7 +102,7 @@ def test_a_machine_without_java_is_told_what_to_do(company: Company, monkeypatch
 
 
 def test_the_embedded_engine_loads_no_pyspark() -> None:
-    script = "import sys, ingestion.load.load_table, ingestion.cli.data; sys.exit('pyspark' in sys.modules)"
+    script = "import sys, ingestion.load.load_table, ingestion.daily; sys.exit('pyspark' in sys.modules)"
 
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
 

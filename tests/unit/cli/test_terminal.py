@@ -13,7 +13,8 @@ from click.testing import CliRunner
 
 from ingestion.cli.base import Output, cli
 from ingestion.cli.fitting import FittingTable
-from ingestion.cli.terminal import Terminal, shown
+from ingestion.cli.standard_streams import shown
+from ingestion.cli.terminal import Terminal
 from ingestion.errors import ConfigurationError
 
 STEERING = {
@@ -65,7 +66,7 @@ def test_an_error_that_names_such_a_text_is_shown(text: str, monkeypatch: pytest
 def test_json_has_numbers_and_texts_that_every_reader_takes(capsys: pytest.CaptureFixture[str]) -> None:
     values = [math.nan, math.inf, -math.inf, 1.5, *STEERING.values(), "ä€😀"]
 
-    Output(True, Terminal()).result({"values": values}, lambda _: None)
+    Output(True).result({"values": values}, lambda _: None)
 
     out = capsys.readouterr().out
     assert shown(out) == out
