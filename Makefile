@@ -19,6 +19,7 @@ demo: .venv/base  ## both days of the demo company, from source to Gold
 	$(BIN)/lakehouse demo $(DEMO)
 
 test: .venv/dev .venv/azurite  ## every test; needs no network and no server
+	@$(BIN)/python -m compileall -q ingestion monitoring  # once, and not in every process where PYTHONDONTWRITEBYTECODE is set
 	$(BIN)/pytest -n $(WORKERS) --dist loadgroup $(TESTS)
 
 test-sources: .venv/dev  ## the source tests against real Oracle and SQL Server; needs Docker
@@ -81,11 +82,11 @@ clean:
 	touch $@
 
 .venv/base: .venv/uv pyproject.toml constraints.txt
-	$(BIN)/uv pip install -q -p .venv -c constraints.txt -e "$(PACKAGE)"
+	$(BIN)/uv pip install -q --compile-bytecode -p .venv -c constraints.txt -e "$(PACKAGE)"
 	touch $@
 
 .venv/dev: .venv/base
-	$(BIN)/uv pip install -q -p .venv -c constraints.txt -e ".[$(EXTRAS)]"
+	$(BIN)/uv pip install -q --compile-bytecode -p .venv -c constraints.txt -e ".[$(EXTRAS)]"
 	touch $@
 
 .venv/azurite: .venv/uv  # the last version of Azure's emulator for Node 20; without npm its tests are skipped
