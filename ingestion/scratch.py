@@ -46,6 +46,15 @@ def sweep() -> int:
     return swept
 
 
+def stamp(name: str) -> Path:
+    """
+    Return the path of a file that outlives this process, for something found out once per machine; it may not exist.
+
+    Raises ConfigurationError as `folder` does.
+    """
+    return _home() / name
+
+
 def _made(purpose: str) -> tuple[Path, int]:
     home = _home()
     with _locked(home, fcntl.LOCK_SH):  # so that no sweep sees it before it is locked

@@ -29,12 +29,14 @@ from ingestion.lake.log import was_mended
 from ingestion.lake.mask_salt import SALT, open_salt
 from ingestion.lake.storage.errors import reaching
 from ingestion.ledger import tables as ledger
+from ingestion.no_pandas import pandas_hidden
 from ingestion.sql.quoting import quote_standard, text_literal
 
 logger = logging.getLogger("lakehouse")
 _NOTED = ("fingerprint", "computed_from", "newest")
 DEFAULT_ROOT = Path(__file__).resolve().parents[2] / "lake"
 WRITING = ("build", "run", "retry")  # the dbt commands that write models
+SPILL = "LAKEHOUSE_SPILL"
 AS_OF = "LAKEHOUSE_AS_OF"  # JSON: `lake`, the root that Bronze is read from, and `batches`, the newest known per view
 
 
@@ -47,7 +49,13 @@ class Plugin(BasePlugin):
 
     def configure_connection(self, conn: duck.Connection) -> None:
         """Make a view per table, and `lake_state` with the version, batch and fingerprint of each; and `lake_salt`."""
+        with pandas_hidden():
+            self._open(conn)
+
+    def _open(self, conn: duck.Connection) -> None:
         self._connection = conn
+        if spill := os.environ.get(SPILL):  # not in the profile: dbt parses the project anew when the profile changes
+            conn.execute(f"set temp_directory = {text_literal(spill)}")
         self._lake = open_lake(os.environ.get("LAKEHOUSE_ROOT") or DEFAULT_ROOT)
         self._engine = DeltaRs(self._lake.storage_options)
         self._damaged: dict[str, LakeError] = {}

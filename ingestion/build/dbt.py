@@ -14,6 +14,7 @@ from typing import Any
 
 from ingestion import scratch
 from ingestion.build.dbt_process import output_of
+from ingestion.build.parse_cache import ParseCache
 from ingestion.errors import BuildError, ConcurrentWriteError, ConfigurationError, InvalidContractError
 from ingestion.lake.base import ONE_WRITER
 from ingestion.lake.library_errors import OUT_OF_MEMORY
@@ -150,13 +151,18 @@ def _run_dbt(
         "LAKEHOUSE_SPILL": str(target / "spill"),
         "DBT_TARGET_PATH": str(target),
         "DBT_LOG_PATH": str(target / "logs"),
+        "DBT_LOG_LEVEL_FILE": "none",  # of a folder that ends with the build
         "DBT_PROJECT_DIR": str(project),
         "DBT_PROFILES_DIR": str(project),
         TARGET: (os.environ.get(TARGET) if engine == "spark" else None) or engine,
         **(further or {}),
     }
     command = [*_dbt(context), "--no-use-colors", *arguments]
-    return output_of(command, folder=project, environment=environment, seconds=context.settings.dbt_seconds)
+    cache = ParseCache(project, context.settings.contracts, environment[TARGET])
+    cache.lay_out(target)
+    ended = output_of(command, folder=project, environment=environment, seconds=context.settings.dbt_seconds)
+    cache.keep(target)
+    return ended
 
 
 def _dbt(context: Context) -> list[str]:

@@ -11,6 +11,7 @@ from ingestion.cli.drill import drill
 from ingestion.cli.gaps import gaps, repair
 from ingestion.cli.quarantine import quarantine
 from ingestion.cli.standard_streams import end_in_order
+from ingestion.no_pandas import hide_pandas
 
 for command in (
     init,
@@ -35,6 +36,7 @@ for command in (
 def main() -> None:
     """Run the command line. Ends the process with an exit code by error class (see `ingestion.errors`)."""
     end_in_order()
+    hide_pandas()
     cli(prog_name="lakehouse")
 
 

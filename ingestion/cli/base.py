@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 from functools import cached_property, update_wrapper
-from importlib.abc import MetaPathFinder
 from math import isfinite, isnan
 from typing import TYPE_CHECKING, Any
 
@@ -91,38 +89,9 @@ def with_output(command: Callable[..., Any]) -> Callable[..., Any]:
 
     @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
     def wrapped(*args: Any, as_json: bool, **kwargs: Any) -> Any:
-        _leave_pandas_out()
         return command(Output(as_json), *args, **kwargs)
 
     return update_wrapper(wrapped, command)
-
-
-class _Hidden(MetaPathFinder):
-    """Makes a package look as if it were not installed."""
-
-    def __init__(self, package: str) -> None:
-        self._package = package
-
-    def find_spec(self, fullname: str, *_: Any) -> None:
-        if fullname == self._package:
-            raise ModuleNotFoundError(fullname)
-
-
-def _leave_pandas_out() -> None:
-    """
-    Let pyarrow work without pandas, which it imports with its first array where it is installed (0.8 s of CPU).
-
-    The product does not use it. pyspark can still import it.
-    """
-    if "pandas" not in sys.modules:
-        hiding = _Hidden("pandas")
-        sys.meta_path.insert(0, hiding)
-        try:
-            import pyarrow as pa
-
-            pa.scalar(None)  # makes pyarrow look for pandas, once
-        finally:
-            sys.meta_path.remove(hiding)
 
 
 def settings() -> Settings:
