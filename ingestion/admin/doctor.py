@@ -21,7 +21,7 @@ from ingestion.settings import Settings
 from ingestion.sources import open_source
 
 _LITTLE_SPACE = 256 * 2**20
-_PACKAGES = {  # package -> the extra that brings it
+PACKAGES = {  # package -> the extra that brings it
     "oracledb": "oracle",
     "arrow-odbc": "sqlserver",
     "apache-airflow": "airflow",
@@ -50,7 +50,7 @@ def examine(settings: Settings) -> list[DoctorFinding]:
 
 def _packages() -> Iterator[DoctorFinding]:
     yield DoctorFinding("python", "ok", sys.version.split()[0])
-    for name, extra in _PACKAGES.items():
+    for name, extra in PACKAGES.items():
         try:
             yield DoctorFinding(name, "ok", importlib.metadata.version(name))
         except importlib.metadata.PackageNotFoundError:

@@ -64,9 +64,9 @@ def declared_type(dialect: str, physical_type: str) -> pa.DataType | None:
     base, arguments = split_declaration(physical_type)
     if _NAME.fullmatch(base) is None:
         raise UnknownTypeError(f"{physical_type!r} is not a type declaration")
-    table = _DIALECTS.get(dialect)
+    table = TYPE_PLAN.get(dialect)
     if table is None:
-        raise UnknownTypeError(f"{dialect!r} is not a dialect; known are {', '.join(sorted(_DIALECTS))}")
+        raise UnknownTypeError(f"{dialect!r} is not a dialect; known are {', '.join(sorted(TYPE_PLAN))}")
     rule = table.get(base)
     if rule is None:
         raise UnknownTypeError(f"{physical_type} is not a type that {dialect} contracts can use")
@@ -190,8 +190,8 @@ _DUCKDB: dict[str, _Rule] = {
     **dict.fromkeys(["VARCHAR", "CHAR", "TEXT", "STRING", "UUID", "TIME", "INTERVAL", "JSON"], pa.string()),
     **dict.fromkeys(["BLOB", "BYTEA", "VARBINARY"], pa.binary()),
 }
-_DIALECTS = {"oracle": _ORACLE, "sqlserver": _SQLSERVER, "duckdb": _DUCKDB}
-DIALECTS = frozenset(_DIALECTS)
+TYPE_PLAN = {"oracle": _ORACLE, "sqlserver": _SQLSERVER, "duckdb": _DUCKDB}
+DIALECTS = frozenset(TYPE_PLAN)
 
 
 def duckdb_type(type_: pa.DataType) -> str:

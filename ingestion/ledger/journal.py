@@ -19,7 +19,7 @@ from ingestion.ledger.tables import TABLES
 from ingestion.sql.quoting import quote_standard
 
 logger = logging.getLogger("lakehouse")
-_EVERY = 16
+COMPACTION_EVERY = 16
 """The number of commits to a table after which its files are checked for compaction."""
 
 
@@ -61,7 +61,7 @@ class Journal:
         """Compact a table's files of one size when a check is due. A failure does not affect the append."""
         try:
             with reaching(uri):
-                if self._engine.version(uri) % _EVERY == 0:
+                if self._engine.version(uri) % COMPACTION_EVERY == 0:
                     self._engine.compact_by_size(uri)
         except ConcurrentWriteError:
             pass  # another step wrote its row meanwhile; a later step checks again

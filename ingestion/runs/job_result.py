@@ -10,7 +10,7 @@ from ingestion.lake.storage.errors import reaching
 from ingestion.runs.context import Context
 
 Row = Mapping[str, Any]
-_SUMS = ("read", "good", "quarantined", "known_bad", "known", "appended", "deleted")
+SUMS = ("read", "good", "quarantined", "known_bad", "known", "appended", "deleted")
 
 
 def rows_of(context: Context, step: str, subject: str) -> list[dict[str, Any]]:
@@ -41,7 +41,7 @@ def result(step: str, subject: str, rows: Sequence[Row]) -> dict[str, Any]:
         )
     names = ("run_id", "step", "subject", "status", "last_batch", "watermark", "fixed_point", "message")
     batches = [row["batch"] for row in rows if row["batch"] is not None]
-    sums = {name: sum(row[f"rows_{name}"] or 0 for row in rows) for name in _SUMS} if step == "load" else {}
+    sums = {name: sum(row[f"rows_{name}"] or 0 for row in rows) for name in SUMS} if step == "load" else {}
     return {**{name: last[name] for name in names}, "batch": max(batches, default=None), **sums}
 
 

@@ -24,7 +24,7 @@ FAILED = {"status": "failed", "error": "BrokenContractError", "message": "erp.pr
 
 def row(**given: Any) -> dict[str, Any]:
     names = ("run_id", "step", "subject", "status", "last_batch", "watermark", "fixed_point", "message", "batch")
-    return {**dict.fromkeys(names), **{f"rows_{name}": None for name in job_result._SUMS}, "status": "ok", **given}
+    return {**dict.fromkeys(names), **{f"rows_{name}": None for name in job_result.SUMS}, "status": "ok", **given}
 
 
 @pytest.fixture

@@ -27,7 +27,7 @@ FACTS: dict[str, Any] = {
 }
 
 
-class _Facts(dict):  # type: ignore[type-arg]
+class Facts(dict):  # type: ignore[type-arg]
     """A dict whose keys read as attributes, as in Jinja under dbt."""
 
     __getattr__ = dict.__getitem__
@@ -144,13 +144,13 @@ class Sql:
         news = connection.execute(self.macros["scd2_news"]("bronze", since)).fetchone()
         if news is None or news[0] == 0:
             return None
-        return self.macros["scd2_difference"]("bronze", target, _Facts(FACTS), since, news[1])
+        return self.macros["scd2_difference"]("bronze", target, Facts(FACTS), since, news[1])
 
 
 @pytest.fixture(scope="module")
 def sql() -> Sql:
     macros = load_macros()
-    return Sql(macros["scd2_history"]("bronze", _Facts(FACTS)), macros)
+    return Sql(macros["scd2_history"]("bronze", Facts(FACTS)), macros)
 
 
 def insert(connection: duckdb.DuckDBPyConnection, batch: list[Event]) -> None:

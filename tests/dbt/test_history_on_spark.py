@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 
 from ingestion.lake.embedded.parquet_files import FileWriter
 from tests.dbt.macros import load_macros
-from tests.dbt.test_history import _Facts
+from tests.dbt.test_history import Facts
 from tests.spark.session import NEEDS_SPARK
 
 pytestmark = NEEDS_SPARK
@@ -43,7 +43,7 @@ SCHEMA = pa.schema(
     ]
 )
 BUSINESS = SCHEMA.names[:11]
-FACTS = _Facts(
+FACTS = Facts(
     key=["id", "part"],
     columns=BUSINESS,
     types={name: str(SCHEMA.field(name).type) for name in BUSINESS},

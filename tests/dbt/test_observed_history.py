@@ -17,7 +17,7 @@ from ingestion.bronze import changes
 from ingestion.bronze.rows import Stamp, bronze_rows, bronze_schema, effective_time
 from ingestion.contracts.model import Column, Contract, Mode, NullWatermark
 from tests.dbt.macros import load_macros
-from tests.dbt.test_history import EXAMPLES, _Facts
+from tests.dbt.test_history import EXAMPLES, Facts
 
 ZONE = "America/New_York"
 BASE = datetime(2026, 10, 31, 20)  # the hour from 1 to 2 o'clock comes twice on the next day
@@ -30,7 +30,7 @@ CONTRACT = Contract(
     "s.t", "1.0.0", "s", "t", "duckdb", ("main", "t"), COLUMNS, ZONE, Mode.INCREMENTAL, "stg_t", watermark="changed_at",
     null_watermark=NullWatermark.INCLUDE,
 )  # fmt: skip
-FACTS = _Facts(
+FACTS = Facts(
     key=["id"], columns=["id", "colour", "changed_at"], tracked=["colour"],
     types={"id": "int64", "colour": "string", "changed_at": "timestamp[us]"},
 )  # fmt: skip

@@ -277,7 +277,7 @@ COLUMN_FIELDS: dict[str, tuple[str, str]] = {
     "map": ("map: {}", ""),
 }
 OPTIONS = {
-    **{key: f"{{{key}: 3}}" for key in (*rules._LENGTHS, *rules._BOUNDS)},
+    **{key: f"{{{key}: 3}}" for key in (*rules.LENGTHS, *rules.BOUNDS)},
     "pattern": "{pattern: a}",
 }
 SOURCES = "\n".join(path.read_text() for path in Path(rules.__file__).parent.glob("*.py"))
@@ -299,7 +299,7 @@ def test_every_field_of_a_column_that_the_product_reads_changes_the_contract(fie
 
 @pytest.mark.parametrize("option", sorted(OPTIONS))
 def test_every_option_of_a_column_changes_its_rules(option: str) -> None:
-    column = "logicalType: integer, physicalType: BIGINT, " if option in rules._BOUNDS else ""
+    column = "logicalType: integer, physicalType: BIGINT, " if option in rules.BOUNDS else ""
 
     contract = cast(Contract, compiled(f"{column}logicalTypeOptions: {OPTIONS[option]}")[0])
 

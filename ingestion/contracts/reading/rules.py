@@ -16,8 +16,8 @@ from ingestion.contracts.reading.shape import near
 if TYPE_CHECKING:
     from open_data_contract_standard.model import SchemaProperty
 
-_LENGTHS = {"minLength": "min_length", "maxLength": "max_length"}
-_BOUNDS = {
+LENGTHS = {"minLength": "min_length", "maxLength": "max_length"}
+BOUNDS = {
     "minimum": "minimum",
     "exclusiveMinimum": "exclusive_minimum",
     "maximum": "maximum",
@@ -34,8 +34,8 @@ def option_rules(findings: DocumentFaults, column: SchemaProperty, at: Steps, ty
     for key in options:
         if key in _NOT_RUN:
             findings.warn((*where, key), f"{column.name}: {key} is not run by the loader; it only informs")
-        elif key not in (*_LENGTHS, *_BOUNDS, "pattern"):
-            known = (*_LENGTHS, *_BOUNDS, "pattern")
+        elif key not in (*LENGTHS, *BOUNDS, "pattern"):
+            known = (*LENGTHS, *BOUNDS, "pattern")
             findings.error((*where, key), f"{column.name}: {key} is no option of a column{near(str(key), known)}")
     rules += _text_rules(findings, column, where, type_)
     rules += _bound_rules(findings, column, where, type_)
@@ -81,7 +81,7 @@ def exact_values(
 
 def _text_rules(findings: DocumentFaults, column: SchemaProperty, where: Steps, type_: pa.DataType) -> list[Rule]:
     options = column.logicalTypeOptions or {}
-    present = [key for key in ("pattern", *_LENGTHS) if key in options]
+    present = [key for key in ("pattern", *LENGTHS) if key in options]
     if not (pa.types.is_string(type_) or pa.types.is_null(type_)):
         for key in present:
             findings.error((*where, key), f"{column.name}: {key} is for text, but the column is {type_}; remove it")
@@ -98,7 +98,7 @@ def _text_rules(findings: DocumentFaults, column: SchemaProperty, where: Steps, 
         text = findings.document.text((*where, key)) or ""
         if text.isascii() and text.isdigit():
             lengths[key] = int(text)
-            rules.append(Rule(_LENGTHS[key], lengths[key]))
+            rules.append(Rule(LENGTHS[key], lengths[key]))
         else:
             findings.error((*where, key), f"{column.name}: {key} must be a whole number, 0 or more")
     if lengths.get("minLength", 0) > lengths.get("maxLength", lengths.get("minLength", 0)):
@@ -108,7 +108,7 @@ def _text_rules(findings: DocumentFaults, column: SchemaProperty, where: Steps, 
 
 def _bound_rules(findings: DocumentFaults, column: SchemaProperty, where: Steps, type_: pa.DataType) -> list[Rule]:
     rules = []
-    for key, kind in _BOUNDS.items():
+    for key, kind in BOUNDS.items():
         if key not in (column.logicalTypeOptions or {}):
             continue
         text = findings.document.text((*where, key))
@@ -136,7 +136,7 @@ def _report_crossed(
             least, most = (bounds[key] if temporal else Decimal(bounds[key]) for key in (low, high))
             touching = least == most and "exclusive" in low + high
             if least > most or touching:  # type: ignore[operator]
-                names = {kind: key for key, kind in _BOUNDS.items()}
+                names = {kind: key for key, kind in BOUNDS.items()}
                 findings.error(
                     (*where, names[low]),
                     f"{column.name}: {names[low]} {bounds[low]} and {names[high]} {bounds[high]} leave no value",

@@ -235,10 +235,10 @@ def test_gold_with_persons_is_not_built_without_a_salt_and_the_doctor_says_so(
 def test_the_doctor_looks_for_packages_that_their_extras_install() -> None:
     from importlib.metadata import metadata
 
-    from ingestion.admin.doctor import _PACKAGES
+    from ingestion.admin.doctor import PACKAGES
 
     required = [text.replace('"', "'") for text in metadata("lakehouse").get_all("Requires-Dist") or []]
-    for package, extra in _PACKAGES.items():
+    for package, extra in PACKAGES.items():
         found = [text for text in required if package in text and f"extra == '{extra}'" in text]
         assert found, package
 

@@ -49,7 +49,7 @@ def test_a_row_is_written_anew_once_per_size_of_file_and_not_at_every_compaction
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(compaction, "ALIKE", 4)
-    monkeypatch.setattr("ingestion.ledger.journal._EVERY", 2)
+    monkeypatch.setattr("ingestion.ledger.journal.COMPACTION_EVERY", 2)
     root = create_lake(tmp_path / "lake").root
     written: list[int] = []
     swap = DeltaRs.replace

@@ -9,6 +9,7 @@ import duckdb
 import pytest
 
 from ingestion.contracts.model import Contract
+from ingestion.contracts.types import TYPE_PLAN
 from ingestion.contracts.window import Window
 from ingestion.runbook import statements as runbook
 from ingestion.runbook.statements import Runbook
@@ -101,9 +102,7 @@ def bound_of(name: str) -> str:
 
 
 def test_every_type_of_the_plan_has_a_value_here() -> None:
-    from ingestion.contracts.types import _DUCKDB
-
-    assert {name.split("(")[0] for name in VALUES} | {"DECIMAL", "NUMERIC"} == set(_DUCKDB)
+    assert {name.split("(")[0] for name in VALUES} | {"DECIMAL", "NUMERIC"} == set(TYPE_PLAN["duckdb"])
 
 
 @pytest.mark.parametrize(("contract", "bound"), contracts())

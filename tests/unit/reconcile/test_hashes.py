@@ -17,7 +17,7 @@ import pytest
 
 from ingestion.contracts.drift import FoundColumn
 from ingestion.contracts.model import Column, Contract, Mode
-from ingestion.contracts.types import _DIALECTS, UnknownTypeError, arrow_type
+from ingestion.contracts.types import TYPE_PLAN, UnknownTypeError, arrow_type
 from ingestion.reconcile.canonical import field_text, key_hash, lanes, row_hash
 from ingestion.reconcile.dialects import DIALECTS, Origin
 from ingestion.reconcile.hashes import HashType, Kind, RowPlan, plan_row
@@ -26,7 +26,7 @@ from ingestion.reconcile.vectors import TypeThere, verify_vectors
 from tests.golden.vectors import FILE, TYPES, told
 
 DUCKDB = DIALECTS["duckdb"]
-DECLARATIONS = {dialect: list(table) for dialect, table in _DIALECTS.items()}
+DECLARATIONS = {dialect: list(table) for dialect, table in TYPE_PLAN.items()}
 
 
 @pytest.fixture
