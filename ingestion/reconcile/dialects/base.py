@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
+from ingestion.contracts.declared import base_of
 from ingestion.reconcile.canonical import END
-from ingestion.reconcile.hashes import WITH_LENGTH, HashColumn, HashType, RowPlan, in_groups
-from ingestion.sql.quoting import quote_standard
+from ingestion.reconcile.hashes import WITH_LENGTH, HashColumn, HashType, Kind, RowPlan, in_groups
+from ingestion.sql.quoting import quote_standard, text_literal
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,9 @@ class Dialect(ABC):
     """The SQL of one engine. `upper_hex`: whether it writes hashes in upper case."""
 
     name: str
+    types: Mapping[Kind, str]
+    """The engine's type of each kind but decimals; `decimal` is their name."""
+    decimal = "DECIMAL"
     upper_hex = True
     count = "COUNT"
     inner_hint = ""
@@ -37,9 +41,20 @@ class Dialect(ABC):
     def quote(self, name: str) -> str:
         return quote_standard(name)
 
-    @abstractmethod
+    def declared(self, type_: HashType) -> str:
+        """Return the engine's type that holds every value of a type."""
+        if type_.kind is Kind.DECIMAL:
+            return f"{self.decimal}({type_.precision},{type_.scale})"
+        return self.types[type_.kind]
+
     def literal(self, type_: HashType, physical: str | None, value: Any) -> str:
         """Return a value as a constant of a declared type; for golden vectors and partition bounds, never for rows."""
+        declared = physical or self.declared(type_)
+        return f"CAST({'NULL' if value is None else self.constant(type_, declared, value)} AS {declared})"
+
+    @abstractmethod
+    def constant(self, type_: HashType, declared: str, value: Any) -> str:
+        """Return a value that is not null in a form that can be cast to a declared type."""
 
     @abstractmethod
     def spelled(self, type_: HashType, origin: Origin) -> str:
@@ -123,3 +138,38 @@ class Dialect(ABC):
         """Return a query of `passed`, `lane_1` and `lane_2` over an inner query that yields `passed` and a hash `h`."""
         lanes = [f"{self.lane('h', 1)} AS lane_1", f"{self.lane('h', 17)} AS lane_2"]
         return f"SELECT {', '.join([*passed, *lanes])} FROM ({inner}) hashed"
+
+
+class LakeDialect(Dialect):
+    """What DuckDB and Spark spell alike. `text` is the name of their text type."""
+
+    upper_hex = False
+    text: str
+    quoted_text = staticmethod(text_literal)
+
+    def literal(self, type_: HashType, physical: str | None, value: Any) -> str:
+        declared = physical or self.declared(type_)
+        return f"cast({'null' if value is None else self.constant(type_, declared, value)} as {declared})"
+
+    def constant(self, type_: HashType, declared: str, value: Any) -> str:
+        if isinstance(value, bytes):
+            return f"unhex('{value.hex()}')"
+        if isinstance(value, bool) and base_of(declared) != "BOOLEAN":
+            value = int(value)
+        text = repr(value) if isinstance(value, float) else format(value, "f") if type_.kind is Kind.DECIMAL else value
+        return self.quoted_text(str(text))
+
+    def hash_hex(self, text: str) -> str:
+        return f"md5({text})"
+
+    def upper_hash(self, text: str) -> str:
+        return f"upper(md5({text}))"
+
+    def digest(self, type_: HashType, origin: Origin) -> str:
+        return self.upper_hash(origin.sql if type_.kind is Kind.BINARY else self.spelled(type_, origin))
+
+    def exact_text(self, number: str) -> str:
+        return f"cast({number} as {self.text})"
+
+    def day(self, day: date) -> str:
+        return f"date '{day.isoformat()}'"

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import date
-from typing import Any
 
 from ingestion.contracts.declared import base_of
 from ingestion.lake.floats import canonical_sql
-from ingestion.reconcile.dialects.base import Dialect, Origin
+from ingestion.reconcile.dialects.base import LakeDialect, Origin
 from ingestion.reconcile.hashes import HashType, Kind
 from ingestion.sql.partitions import LABEL_LENGTHS
-from ingestion.sql.quoting import text_literal
 
 _MOMENT = (  # the native conversion is twice as fast, and most moments are whole seconds
     "case when epoch_us({x}) % 1000000 = 0 then cast({y} as varchar) else strftime({x}, '%Y-%m-%d %H:%M:%S.%f000') end"
@@ -52,28 +49,13 @@ _HEX_TO_DECIMAL = (
 )
 
 
-class DuckDbDialect(Dialect):
+class DuckDbDialect(LakeDialect):
     name = "duckdb"
-    upper_hex = False
-
-    def literal(self, type_: HashType, physical: str | None, value: Any) -> str:
-        declared = physical or self._declared(type_)
-        if value is None:
-            return f"cast(null as {declared})"
-        if isinstance(value, bytes):
-            return f"cast(unhex('{value.hex()}') as {declared})"
-        if isinstance(value, bool) and base_of(declared) != "BOOLEAN":
-            value = int(value)
-        text = repr(value) if isinstance(value, float) else format(value, "f") if type_.kind is Kind.DECIMAL else value
-        return f"cast({text_literal(str(text))} as {declared})"
-
-    def _declared(self, type_: HashType) -> str:
-        if type_.kind is Kind.DECIMAL:
-            return f"DECIMAL({type_.precision},{type_.scale})"
-        return _TYPES[type_.kind]
+    types = _TYPES
+    text = "varchar"
 
     def spelled(self, type_: HashType, origin: Origin) -> str:
-        declared = self._declared(type_)
+        declared = self.declared(type_)
         physical = (origin.physical or declared).upper()
         if type_.kind is Kind.TEXT and physical != declared:  # kept as its text, as it is read
             return self._spelled(type_, f"cast({origin.sql} as varchar)")
@@ -96,17 +78,8 @@ class DuckDbDialect(Dialect):
     def joined(self, parts: Sequence[str]) -> str:
         return f"concat({', '.join(parts)})"
 
-    def hash_hex(self, text: str) -> str:
-        return f"md5({text})"
-
-    def upper_hash(self, text: str) -> str:
-        return f"upper(md5({text}))"
-
     def hash_value(self, text: str) -> str:
         return f"md5_number({text})"
-
-    def digest(self, type_: HashType, origin: Origin) -> str:
-        return self.upper_hash(origin.sql if type_.kind is Kind.BINARY else self.spelled(type_, origin))
 
     def lane(self, hash_: str, first: int) -> str:
         # md5_number reads the hash as one number whose lowest byte is the first
@@ -125,15 +98,9 @@ class DuckDbDialect(Dialect):
             query = f"select {', '.join([*passed, *lanes])} from ({query})"
         return query
 
-    def exact_text(self, number: str) -> str:
-        return f"cast({number} as varchar)"
-
     def whole(self, column: str, low: int, width: int) -> str:
         return f"(cast({column} as bigint) - ({low})) // {width}"
 
     def partition_text(self, _: HashType, origin: Origin, grain: str) -> str:
         day = f"cast(cast({origin.sql} as date) as varchar)"
         return day if grain == "day" else f"left({day}, {LABEL_LENGTHS[grain]})"
-
-    def day(self, day: date) -> str:
-        return f"date '{day.isoformat()}'"

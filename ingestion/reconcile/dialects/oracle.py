@@ -22,7 +22,7 @@ _AS_TEXT = {
     "ROWID": "ROWIDTOCHAR({x})",
     "UROWID": "CAST({x} AS VARCHAR2(4000))",
 }
-_DEFAULTS = {
+_TYPES = {
     Kind.INTEGER: "NUMBER(38)",
     Kind.BOOLEAN: "NUMBER(1)",
     Kind.DATE: "DATE",
@@ -40,16 +40,12 @@ class OracleDialect(Dialect):
     """Oracle stores an empty text as null, so `||` skips nulls and no text is ever empty."""
 
     name = "oracle"
+    types = _TYPES
+    decimal = "NUMBER"
     inner_hint = "/*+ NO_MERGE */ "
     no_text = "CAST(NULL AS VARCHAR2(1))"
 
-    def literal(self, type_: HashType, physical: str | None, value: Any) -> str:
-        declared = physical or self._declared(type_)
-        if value is None:
-            return f"CAST(NULL AS {declared})"
-        return f"CAST({self._constant(type_, declared, value)} AS {declared})"
-
-    def _constant(self, type_: HashType, declared: str, value: Any) -> str:
+    def constant(self, type_: HashType, declared: str, value: Any) -> str:
         kind = type_.kind
         if kind is Kind.BINARY:
             return f"HEXTORAW('{value.hex().upper()}')"
@@ -64,13 +60,8 @@ class OracleDialect(Dialect):
             return text_literal(value)
         return format(value, "f") if kind is Kind.DECIMAL else str(int(value))
 
-    def _declared(self, type_: HashType) -> str:
-        if type_.kind is Kind.DECIMAL:
-            return f"NUMBER({type_.precision},{type_.scale})"
-        return _DEFAULTS[type_.kind]
-
     def spelled(self, type_: HashType, origin: Origin) -> str:
-        base = base_of(origin.physical or self._declared(type_))
+        base = base_of(origin.physical or self.declared(type_))
         if base in _ZONED or base in ("DATE", "TIMESTAMP"):
             return self._moment(type_, origin.sql, base)
         if type_.kind is Kind.DECIMAL:

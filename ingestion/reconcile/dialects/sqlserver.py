@@ -36,18 +36,13 @@ _SCALES = {"MONEY": "DECIMAL(19,4)", "SMALLMONEY": "DECIMAL(10,4)"}
 
 class SqlServerDialect(Dialect):
     name = "sqlserver"
+    types = _TYPES
     count = "COUNT_BIG"  # COUNT returns an int, which can overflow
 
     def quote(self, name: str) -> str:
         return quote_sqlserver(name)
 
-    def literal(self, type_: HashType, physical: str | None, value: Any) -> str:
-        declared = physical or self._declared(type_)
-        if value is None:
-            return f"CAST(NULL AS {declared})"
-        return f"CAST({self._constant(type_, declared, value)} AS {declared})"
-
-    def _constant(self, type_: HashType, declared: str, value: Any) -> str:
+    def constant(self, type_: HashType, declared: str, value: Any) -> str:
         kind = type_.kind
         if kind is Kind.BINARY:
             return f"0x{value.hex().upper()}"
@@ -66,13 +61,8 @@ class SqlServerDialect(Dialect):
             return f"'{value!r}'"
         return format(value, "f") if kind is Kind.DECIMAL else str(int(value))
 
-    def _declared(self, type_: HashType) -> str:
-        if type_.kind is Kind.DECIMAL:
-            return f"DECIMAL({type_.precision},{type_.scale})"
-        return _TYPES[type_.kind]
-
     def spelled(self, type_: HashType, origin: Origin) -> str:
-        physical = origin.physical or self._declared(type_)
+        physical = origin.physical or self.declared(type_)
         base, sql = base_of(physical), origin.sql
         kind = type_.kind
         if kind in (Kind.TEXT, Kind.CHAR):
@@ -113,7 +103,7 @@ class SqlServerDialect(Dialect):
         return f"RTRIM({utf8})" if type_.kind is Kind.CHAR else utf8
 
     def _decimal(self, type_: HashType, sql: str, physical: str) -> str:
-        declared = self._declared(type_)
+        declared = self.declared(type_)
         _, arguments = split_declaration(_SCALES.get(base_of(physical), physical))
         arguments = arguments or ("18", "0")
         precision, scale = int(arguments[0]), int(arguments[1]) if len(arguments) > 1 else 0
