@@ -7,15 +7,8 @@ A code that is not listed is permanent, because retrying an unknown error hides 
 from __future__ import annotations
 
 from ingestion.contracts.model import Contract
-from ingestion.errors import (
-    Break,
-    BrokenContractError,
-    ConfigurationError,
-    IntegrityError,
-    LakehouseError,
-    SnapshotLostError,
-    SourceUnavailableError,
-)
+from ingestion.errors import ConfigurationError, LakehouseError, SnapshotLostError, SourceUnavailableError
+from ingestion.sources.driver_errors import undeliverable, unreadable
 
 _LOST = {
     "ORA-01466": "the table's definition changed after the fixed point",
@@ -106,18 +99,10 @@ def error_of(code: str, system: str, contract: Contract | None = None) -> Lakeho
             f"Nothing was read. Correct {setting} or the user."
         )
     if code in _NOT_READABLE and contract is not None:
-        return BrokenContractError(contract.id, [unreadable(contract, f"{_NOT_READABLE[code]} ({code})")])
+        return unreadable(contract, f"{_NOT_READABLE[code]} ({code})")
     if code.startswith("ORA-"):
         return ConfigurationError(
             f"{subject}: the database refused a statement ({code}). Nothing was committed. Look the code up in "
             "Oracle's error messages; if it is no missing right or setting, report it with the version of the database."
         )
-    return IntegrityError(
-        f"{subject}: the driver could not take over what the database sent ({code}). Nothing was committed. "
-        "Compare the contract's types with the catalog (`lakehouse plan`) and check the driver's version."
-    )
-
-
-def unreadable(contract: Contract, found: str) -> Break:
-    """Return the break of a table that cannot be read at all."""
-    return Break("(table)", ".".join(contract.source_table), found)
+    return undeliverable(subject, code)

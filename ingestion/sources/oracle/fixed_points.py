@@ -9,8 +9,8 @@ from ingestion.contracts.model import Contract
 from ingestion.contracts.window import FixedPoint
 from ingestion.errors import BrokenContractError, PermanentError
 from ingestion.sources.base import Grant, is_permitted
+from ingestion.sources.driver_errors import unreadable
 from ingestion.sources.oracle.catalog import COLUMNS, DictionaryRow, FoundTable, candidates, from_dictionary
-from ingestion.sources.oracle.errors import unreadable
 from ingestion.sources.oracle.session import Session
 
 DEGRADED = (
@@ -50,7 +50,7 @@ def find_table(session: Session, contract: Contract, user: str) -> FoundTable:
         if rows:
             return FoundTable(owner, name, tuple(from_dictionary(DictionaryRow(*row)) for row in rows))
     found = "no such table in the source, or no right to read it (Oracle tells neither)"
-    raise BrokenContractError(contract.id, [unreadable(contract, found)])
+    raise unreadable(contract, found)
 
 
 def list_grants(session: Session, contracts: Sequence[Contract], user: str) -> list[Grant]:

@@ -19,15 +19,16 @@ A connection is oracle://user:password@host:1521/service. Its extras:
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import Any
 
 import oracledb
 import pyarrow as pa
 
 from ingestion.contracts.model import Contract
-from ingestion.errors import ConfigurationError, IntegrityError, LakehouseError
+from ingestion.errors import ConfigurationError
 from ingestion.settings import Connection
+from ingestion.sources.driver_errors import translating
 from ingestion.sources.oracle.errors import error_of
 from ingestion.sources.oracle.keys import NationalText
 
@@ -124,24 +125,17 @@ def connect(system: str, connection: Connection) -> oracledb.Connection:
     return opened
 
 
-@contextmanager
-def translated(system: str, contract: Contract | None = None) -> Iterator[None]:
+def translated(system: str, contract: Contract | None = None) -> AbstractContextManager[None]:
     """Raise the driver's errors as our own errors, without their text."""
-    try:
-        yield
-    except (LakehouseError, MemoryError):
-        raise
-    except oracledb.Error as exc:
-        details = exc.args[0] if exc.args else None
-        raise error_of(getattr(details, "full_code", "") or type(exc).__name__, system, contract) from None
-    except OSError:
-        raise error_of("DPY-4011", system, contract) from None
-    except (ValueError, OverflowError, pa.ArrowException) as exc:
-        subject = contract.id if contract is not None else system
-        raise IntegrityError(
-            f"{subject}: the driver delivered values that no column can hold ({type(exc).__name__}). "
-            "Nothing was committed. Check the driver's version with `lakehouse doctor`, then report it."
-        ) from None
+    subject = contract.id if contract is not None else system
+    return translating(subject, (oracledb.Error, OSError), lambda exc: error_of(_code_of(exc), system, contract))
+
+
+def _code_of(error: Exception) -> str:
+    if isinstance(error, OSError):
+        return "DPY-4011"
+    details = error.args[0] if error.args else None
+    return getattr(details, "full_code", "") or type(error).__name__
 
 
 def _arguments(system: str, connection: Connection) -> tuple[dict[str, Any], float]:

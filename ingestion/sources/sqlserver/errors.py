@@ -11,14 +11,8 @@ import re
 from typing import NamedTuple
 
 from ingestion.contracts.model import Contract
-from ingestion.errors import (
-    Break,
-    BrokenContractError,
-    ConfigurationError,
-    LakehouseError,
-    SnapshotLostError,
-    SourceUnavailableError,
-)
+from ingestion.errors import ConfigurationError, LakehouseError, SnapshotLostError, SourceUnavailableError
+from ingestion.sources.driver_errors import unreadable
 
 SYSTEM_PACKAGES = "unixodbc libltdl7 libkrb5-3 libgssapi-krb5-2"
 
@@ -132,7 +126,7 @@ def error_of(found: Diagnosis, system: str, contract: Contract | None = None) ->
             "fixed point; if it comes back, give the version store more room or load smaller windows."
         )
     if found.number in _NOT_READABLE and contract is not None:
-        return BrokenContractError(contract.id, [unreadable(contract, f"{_NOT_READABLE[found.number]} (error {code})")])
+        return unreadable(contract, f"{_NOT_READABLE[found.number]} (error {code})")
     refused = _refused(found)
     if refused:
         return ConfigurationError(
@@ -159,11 +153,6 @@ def no_driver(system: str, found: str) -> ConfigurationError:
         f"pip install lakehouse[sqlserver] && apt-get install {SYSTEM_PACKAGES} (or name an installed driver in the "
         "connection's extra driver)"
     )
-
-
-def unreadable(contract: Contract, found: str) -> Break:
-    """Return the break of a table that cannot be read at all."""
-    return Break("(table)", ".".join(contract.source_table), found)
 
 
 def _refused(found: Diagnosis) -> str | None:

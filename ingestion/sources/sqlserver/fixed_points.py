@@ -8,10 +8,10 @@ from datetime import UTC, datetime
 
 from ingestion.contracts.model import Contract, Mode
 from ingestion.contracts.window import FixedPoint
-from ingestion.errors import BrokenContractError, ConfigurationError, PermanentError
+from ingestion.errors import ConfigurationError, PermanentError
 from ingestion.sources.base import Grant, is_permitted
+from ingestion.sources.driver_errors import unreadable
 from ingestion.sources.sqlserver.catalog import COLUMNS, CatalogRow, FoundTable, from_catalog, table_name
-from ingestion.sources.sqlserver.errors import unreadable
 from ingestion.sources.sqlserver.session import Session
 
 DEGRADED = (
@@ -72,9 +72,7 @@ def find_table(session: Session, contract: Contract) -> FoundTable:
     schema, name = table_name(contract)
     rows = session.rows(COLUMNS, [schema, name], contract)
     if not rows:
-        raise BrokenContractError(
-            contract.id, [unreadable(contract, "no such table in the source, or no right to see it")]
-        )
+        raise unreadable(contract, "no such table in the source, or no right to see it")
     return FoundTable(schema, name, tuple(from_catalog(CatalogRow(*row[1:])) for row in rows), int(rows[0][0]))
 
 

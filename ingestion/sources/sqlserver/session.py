@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,7 @@ from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_fixed
 from ingestion.contracts.model import Contract
 from ingestion.errors import ConfigurationError, IntegrityError, LakehouseError, SourceUnavailableError
 from ingestion.settings import Connection
+from ingestion.sources.driver_errors import translating, undeliverable
 from ingestion.sources.sqlserver.errors import diagnose, error_of, no_driver
 
 PROGRAM = "lakehouse"
@@ -167,22 +168,17 @@ def connect(system: str, connection: Connection) -> arrow_odbc.Connection:
 _TIMEOUTS = (("login_timeout_seconds", 15), ("query_timeout_seconds", 600), ("lock_timeout_seconds", 60))
 
 
-@contextmanager
-def translated(system: str, contract: Contract | None = None) -> Iterator[None]:
+def translated(system: str, contract: Contract | None = None) -> AbstractContextManager[None]:
     """Raise the driver's errors as our own errors, without their text."""
-    try:
-        yield
-    except (LakehouseError, MemoryError):
-        raise
-    except arrow_odbc.Error as exc:
+    subject = contract.id if contract is not None else system
+
+    def ours(exc: Exception) -> LakehouseError:
         found = diagnose(str(exc))
         if found.is_library:
-            raise no_driver(system, "none that could be loaded") from None
-        if not found.state:
-            raise _undeliverable(system, contract, "Error") from None
-        raise error_of(found, system, contract) from None
-    except (ValueError, OverflowError, pa.ArrowException) as exc:
-        raise _undeliverable(system, contract, type(exc).__name__) from None
+            return no_driver(system, "none that could be loaded")
+        return error_of(found, system, contract) if found.state else undeliverable(subject, "Error")
+
+    return translating(subject, (arrow_odbc.Error,), ours)
 
 
 def connection_string(system: str, connection: Connection) -> str:
@@ -272,11 +268,3 @@ def _seconds(system: str, connection: Connection, name: str, default: int) -> in
             f"Correct AIRFLOW_CONN_{system.upper()}."
         )
     return int(text)
-
-
-def _undeliverable(system: str, contract: Contract | None, kind: str) -> IntegrityError:
-    subject = contract.id if contract is not None else system
-    return IntegrityError(
-        f"{subject}: the driver could not take over what the database sent ({kind}). Nothing was committed. "
-        "Compare the contract's types with the catalog (`lakehouse plan`) and check the driver's version."
-    )
