@@ -6,27 +6,27 @@ LAKEHOUSE_AS_OF, Bronze is read from another lake, up to one batch per table; mo
 
 from __future__ import annotations
 
-import json
 import logging
 import os
-from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import duckdb
 from dbt.adapters.duckdb.plugins import BasePlugin
 from dbt.adapters.duckdb.utils import TargetConfig
 from dbt.flags import get_flags
 
+from ingestion.build.lake_state import WRITING, bronze_as_of, inputs_of, table_state
 from ingestion.errors import LakeError
 from ingestion.lake import duck
-from ingestion.lake.base import Commit
+from ingestion.lake.base import APPEND_ONLY, Commit
 from ingestion.lake.embedded.engine import DeltaRs
 from ingestion.lake.embedded.rebuild import rebuild
 from ingestion.lake.embedded.rewrite import apply_difference
 from ingestion.lake.layout import Lake, LakeTable, open_lake
 from ingestion.lake.log import was_mended
 from ingestion.lake.mask_salt import SALT, open_salt
+from ingestion.lake.names import DERIVED_LAYERS
 from ingestion.lake.storage.errors import reaching
 from ingestion.ledger import tables as ledger
 from ingestion.no_pandas import pandas_hidden
@@ -35,9 +35,7 @@ from ingestion.sql.quoting import quote_standard, text_literal
 logger = logging.getLogger("lakehouse")
 _NOTED = ("fingerprint", "computed_from", "newest")
 DEFAULT_ROOT = Path(__file__).resolve().parents[2] / "lake"
-WRITING = ("build", "run", "retry")  # the dbt commands that write models
 SPILL = "LAKEHOUSE_SPILL"
-AS_OF = "LAKEHOUSE_AS_OF"  # JSON: `lake`, the root that Bronze is read from, and `batches`, the newest known per view
 
 
 class Plugin(BasePlugin):
@@ -68,15 +66,14 @@ class Plugin(BasePlugin):
             "create table main.lake_state (schema varchar, name varchar, version bigint, batch bigint, "
             "fingerprint varchar, append_only boolean, scan varchar, computed_from varchar, newest bigint)"
         )
-        known = json.loads(os.environ.get(AS_OF) or "null")
-        bronze = self._lake if known is None else open_lake(known["lake"])
+        bronze, batches = bronze_as_of(self._lake, os.environ)
         duck.reach(conn, bronze.root)
+        engine = DeltaRs(bronze.storage_options)
         for table in bronze.tables():
             if table.schema == "bronze":
-                engine, batches = DeltaRs(bronze.storage_options), known and known["batches"]
-                self._try_to_remember(conn, table, engine, batches and batches.get(table.name))
+                self._try_to_remember(conn, table, engine, batches.get(table.name))
         for table in self._lake.tables():
-            if table.schema in ("silver", "gold", "audit"):
+            if table.schema in DERIVED_LAYERS:
                 self._try_to_remember(conn, table, self._engine)
         widest = conn.execute("select max(n) from (select count(*) as n from duckdb_columns() group by table_oid)")
         duck.bound_threads(conn, *(widest.fetchone() or (0,)))
@@ -169,54 +166,36 @@ class Plugin(BasePlugin):
 
         Of a Bronze table only rows up to `known_batch` are shown, if that is given.
         """
-        app_id = f"{table.schema}/{table.name.replace('__', '/') if table.schema == 'bronze' else table.name}"
-        tip = engine.tip(table.uri, app_id)
-        batch, version, written = tip.batch, tip.version, {}
-        if table.schema != "bronze":
-            written = engine.last_metadata(table.uri, app_id) or {}
-            batch = (
-                written.get("batch") or 0
-            )  # Spark gets no transaction, because it would skip a rebuild up to the same batch
-        duck.register(connection, table.schema, table.name, table.uri, version)
+        state, noted = table_state(engine, table, known_batch)
+        duck.register(connection, table.schema, table.name, table.uri, state.version)
+        rows = duck.scan(table.uri, state.version)
         if known_batch is not None:
-            batch = min(batch, known_batch)
             view = f"{quote_standard(table.schema)}.{quote_standard(table.name)}"
-            rows = duck.scan(table.uri, version)
-            connection.execute(f"create or replace view {view} as select * from {rows} where _batch <= {int(batch)}")
+            shown = f"select * from {rows} where _batch <= {int(state.batch)}"
+            connection.execute(f"create or replace view {view} as {shown}")
         connection.execute("delete from main.lake_state where schema = ? and name = ?", [table.schema, table.name])
         connection.execute(
             "insert into main.lake_state values (?, ?, ?, ?, ?, ?, ?, ?, ?)",
             [
                 table.schema,
                 table.name,
-                version,
-                batch,
-                written.get("fingerprint"),
-                tip.properties.get("delta.appendOnly") == "true",
-                duck.scan(table.uri, version),
-                self._still_readable(connection, written.get("computed_from")),
-                written.get("newest"),
+                state.version,
+                state.batch,
+                noted.get("fingerprint"),
+                state.properties.get(APPEND_ONLY) == "true",
+                rows,
+                inputs_of(self._lake, noted, duck.scan, partial(self._can_read, connection)),
+                noted.get("newest"),
             ],
         )
 
-    def _still_readable(self, connection: duck.Connection, noted: Mapping[str, Any] | None) -> str | None:
-        """
-        Return as JSON what a table was computed from, with a scan per input at the version of that time.
-
-        None if log clean-up or vacuum has removed a part of one, or if that version was torn and replaced. Reads a
-        footer of every file.
-        """
-        if not noted:
-            return None
-        scans = {}
-        for name, version in noted["inputs"].items():
-            uri = self._lake.uri(*name.split("."))
-            scans[name] = duck.scan(uri, version)
-            try:
-                if was_mended(uri, version):
-                    return None
-                if version != self._engine.version(uri):
-                    connection.execute(f"select count(distinct filename) from {scans[name]}")
-            except (duckdb.Error, LakeError):
-                return None
-        return json.dumps({"sql": noted["sql"], "scans": scans})
+    def _can_read(self, connection: duck.Connection, uri: str, version: int) -> bool:
+        """Return whether no part of a version was removed or replaced. Reads a footer of every file."""
+        try:
+            if was_mended(uri, version):
+                return False
+            if version != self._engine.version(uri):
+                connection.execute(f"select count(distinct filename) from {duck.scan(uri, version)}")
+        except (duckdb.Error, LakeError):
+            return False
+        return True

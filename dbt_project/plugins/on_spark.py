@@ -32,21 +32,21 @@ from dbt_common.exceptions import DbtRuntimeError  # noqa: E402
 from deltalake import DeltaTable  # noqa: E402
 from deltalake.exceptions import DeltaError  # noqa: E402
 
+from ingestion.build.lake_state import WRITING, bronze_as_of, inputs_of, table_state  # noqa: E402
 from ingestion.errors import LakeError, LakehouseError  # noqa: E402
+from ingestion.lake.base import APPEND_ONLY  # noqa: E402
 from ingestion.lake.embedded.engine import DeltaRs  # noqa: E402
 from ingestion.lake.layout import Lake, LakeTable, open_lake  # noqa: E402
 from ingestion.lake.log import was_mended  # noqa: E402
 from ingestion.lake.mask_salt import SALT, open_salt  # noqa: E402
+from ingestion.lake.names import DERIVED_LAYERS  # noqa: E402
 from ingestion.lake.spark.session import open_session, prepare  # noqa: E402
 from ingestion.ledger import tables as ledger  # noqa: E402
 
 TARGET = "LAKEHOUSE_DBT_TARGET"
 ON_SPARK = "LAKEHOUSE_ON_SPARK"  # shows the profile that dbt was started here; otherwise dbt has no access to the lake
 VIEWS = "LAKEHOUSE_VIEWS"  # JSON: the statements that open the lake, for a cluster
-WRITING = ("build", "run", "retry")  # the dbt commands that write models
 SALT_SETTING = "spark.lakehouse.salt"
-AS_OF = "LAKEHOUSE_AS_OF"
-BUILT = ("silver", "gold", "audit")
 _SQL_TYPES = {
     "string": "string",
     "int64": "bigint",
@@ -80,21 +80,19 @@ def main(arguments: list[str]) -> int:
 
 def view_statements(lake: Lake, environ: Mapping[str, str]) -> Iterator[str]:
     """Yield the SQL that creates views of the lake's tables and of their state. Raises LakeError."""
-    yield from (f"create schema if not exists {name}" for name in ("bronze", *BUILT, "ops"))
+    yield from (f"create schema if not exists {name}" for name in ("bronze", *DERIVED_LAYERS, "ops"))
     yield "drop schema if exists lake_state cascade"
     yield "create schema lake_state"
-    as_of = json.loads(environ.get(AS_OF) or "null")
-    source = lake if as_of is None else open_lake(as_of["lake"])
+    source, batches = bronze_as_of(lake, environ)
     engine = DeltaRs(source.storage_options)
     for table in source.tables():
         if table.schema == "bronze":
-            batch = None if as_of is None else as_of["batches"].get(table.name)
-            yield from _unless_damaged(partial(_bronze, engine, table, batch))
+            yield from _unless_damaged(partial(_view, lake, engine, table, batches.get(table.name)))
     engine = DeltaRs(lake.storage_options)
     ours = lake.tables()
     for table in ours:
-        if table.schema in BUILT:
-            yield from _unless_damaged(partial(_built, engine, lake, table))
+        if table.schema in DERIVED_LAYERS:
+            yield from _unless_damaged(partial(_view, lake, engine, table))
     kept = {table.name: table.uri for table in ours if table.schema == "ops"}
     for name, schema in ledger.TABLES.items():
         yield from _unless_damaged(partial(_ledger, engine, name, kept.get(name), schema))
@@ -120,55 +118,33 @@ def scan(uri: str, version: int) -> str:
     return f"delta.`{uri.replace('`', '``')}` version as of {int(version)}"
 
 
-def _bronze(engine: DeltaRs, table: LakeTable, known_batch: int | None) -> Iterator[str]:
-    tip = engine.tip(table.uri, f"bronze/{table.name.replace('__', '/')}")
-    batch, rows = tip.batch, f"select * from {scan(table.uri, tip.version)}"
-    if known_batch is not None:
-        batch = min(batch, known_batch)
-        rows += f" where _batch <= {batch}"
-    is_log = tip.properties.get("delta.appendOnly") == "true"
-    yield f"create or replace view bronze.`{table.name}` as {rows}"
-    yield _state(table, tip.version, {"batch": batch, "append_only": is_log})
-
-
-def _built(engine: DeltaRs, lake: Lake, table: LakeTable) -> Iterator[str]:
-    written = engine.last_metadata(table.uri, f"{table.schema}/{table.name}") or {}
-    version = engine.tip(table.uri, "").version  # of a log that is whole
-    yield f"create or replace view {table.schema}.`{table.name}` as select * from {scan(table.uri, version)}"
-    yield _state(table, version, {**written, "computed_from": _still_readable(lake, written.get("computed_from"))})
-
-
-def _state(table: LakeTable, version: int, known: Mapping[str, Any]) -> str:
-    from_ = known.get("computed_from")
-    return (
+def _view(lake: Lake, engine: DeltaRs, table: LakeTable, known_batch: int | None = None) -> Iterator[str]:
+    """Yield the views of a table's rows and of its state."""
+    state, noted = table_state(engine, table, known_batch)
+    rows = scan(table.uri, state.version)
+    where = "" if known_batch is None else f" where _batch <= {int(state.batch)}"
+    yield f"create or replace view {table.schema}.`{table.name}` as select * from {rows}{where}"
+    yield (
         f"create or replace view lake_state.`{table.schema}__{table.name}` as select "
-        f"{int(version)} as version, {int(known.get('batch') or 0)} as batch, "
-        f"{_text(known.get('fingerprint'))} as fingerprint, {known.get('append_only', False)} as append_only, "
-        f"{_text(scan(table.uri, version))} as scan, {_text(json.dumps(from_) if from_ else None)} as computed_from, "
-        f"cast({'null' if known.get('newest') is None else int(known['newest'])} as bigint) as newest"
+        f"{state.version} as version, {int(state.batch)} as batch, {_text(noted.get('fingerprint'))} as fingerprint, "
+        f"{state.properties.get(APPEND_ONLY) == 'true'} as append_only, {_text(rows)} as scan, "
+        f"{_text(inputs_of(lake, noted, scan, partial(_can_read, lake)))} as computed_from, "
+        f"cast({'null' if noted.get('newest') is None else int(noted['newest'])} as bigint) as newest"
     )
 
 
-def _still_readable(lake: Lake, noted: Mapping[str, Any] | None) -> dict[str, Any] | None:
-    """Return what a table was computed from; None if log clean-up or vacuum has removed a part of an input."""
-    if not noted:
-        return None
-    scans = {}
-    for name, version in noted["inputs"].items():
-        uri = lake.uri(*name.split("."))
-        try:
-            if was_mended(uri, version):
-                return None
-            table = DeltaTable(uri, storage_options=dict(lake.storage_options))
-            now = _files(table)
-            table.load_as_version(version)
-        except DeltaError:
-            return None
-        gone = [f"{lake.path_of(uri)}/{name}" for name in _files(table) - now]
-        if any(not info.is_file for info in lake.filesystem.get_file_info(gone)):
-            return None
-        scans[name] = scan(uri, version)
-    return {"sql": noted["sql"], "scans": scans}
+def _can_read(lake: Lake, uri: str, version: int) -> bool:
+    """Return whether no part of a version was removed or replaced."""
+    try:
+        if was_mended(uri, version):
+            return False
+        table = DeltaTable(uri, storage_options=dict(lake.storage_options))
+        now = _files(table)
+        table.load_as_version(version)
+    except DeltaError:
+        return False
+    gone = [f"{lake.path_of(uri)}/{name}" for name in _files(table) - now]
+    return all(info.is_file for info in lake.filesystem.get_file_info(gone))
 
 
 def _files(table: DeltaTable) -> set[str]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from ingestion.build.dbt import BuildResult, run_build
+from ingestion.build.lake_state import AS_OF
 from ingestion.contracts.model import BronzeMode, Contract
 from ingestion.errors import ConfigurationError, LakeError
 from ingestion.lake import duck
@@ -57,7 +58,7 @@ def build_as_of(
     known = {"lake": context.lake.root, "batches": views}
     with target.filesystem.open_output_stream(target.path(NOTE)) as stream:
         stream.write(json.dumps({**known, "as_of": list(as_of)}).encode())
-    environment = {"LAKEHOUSE_ROOT": target.root, "LAKEHOUSE_AS_OF": json.dumps(known)}
+    environment = {"LAKEHOUSE_ROOT": target.root, AS_OF: json.dumps(known)}
     layers = "silver+gold" if layer == "all" else layer  # what was audited then is what is audited now
     build = run_build(context, layers, environment, full_refresh=True, unit_tests=unit_tests)
     return Rebuilt(target.root, batches, build)
