@@ -35,20 +35,23 @@ C = TypeVar("C", bound=SqlCondition)
 
 
 def window_condition(
+    kind: type[C],
+    quote: Callable[[str], str],
     contract: Contract,
     window: Window,
     found: tuple[FoundColumn, ...],
     *,
     compared: Callable[[FoundColumn, str, str, str], C],
-    is_null: Callable[[str], C],
 ) -> C:
     """
-    Return the condition of a window that is not the whole table.
+    Return the condition of a window.
 
     Rows without a watermark are selected only if the catalog (which may be outdated for a view) or the contract says
     that there are some, because the OR prevents the use of an index. `compared` takes the source's column, the end's
     name, an operator and the bound.
     """
+    if window.is_whole:
+        return kind()
     source = watermark_column(contract, found)
     low, high = ("<", ">=") if window.inverted else (">=", "<")
     ends = (("low", low, window.low), ("high", high, window.high))
@@ -56,7 +59,7 @@ def window_condition(
     word = "OR" if window.inverted else "AND"
     where = reduce(lambda a, b: a.with_binds_of(b, f"{a.sql} {word} {b.sql}"), parts)
     if window.holds_nulls and (source.nullable or contract.null_watermark is NullWatermark.INCLUDE):
-        nulls = is_null(source.name)
+        nulls = kind(f"{quote(source.name)} IS NULL")
         where = where.with_binds_of(nulls, f"{where.sql} OR {nulls.sql}")
     return replace(where, sql=f"({where.sql})") if " OR " in where.sql else where
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import pyarrow as pa
@@ -42,15 +43,7 @@ class Condition(SqlCondition):
 
 
 def in_window(contract: Contract, window: Window, found: tuple[FoundColumn, ...]) -> Condition:
-    if window.is_whole:
-        return Condition()
-    return window_condition(
-        contract,
-        window,
-        found,
-        compared=lambda source, name, operator, text: compared(contract, source, name, operator, text),
-        is_null=lambda name: Condition(f"{quote(name)} IS NULL"),
-    )
+    return window_condition(Condition, quote, contract, window, found, compared=partial(compared, contract))
 
 
 def compared(contract: Contract, source: FoundColumn, name: str, operator: str, text: str) -> Condition:

@@ -45,14 +45,13 @@ class Condition(SqlCondition):
 
 
 def in_window(contract: Contract, window: Window, found: tuple[FoundColumn, ...]) -> Condition:
-    if window.is_whole:
-        return Condition()
     return window_condition(
+        Condition,
+        quote,
         contract,
         window,
         found,
         compared=lambda source, _, operator, text: compared(contract, source, operator, text),
-        is_null=lambda name: Condition(f"{quote(name)} IS NULL"),
     )
 
 
