@@ -1,4 +1,4 @@
-"""What both sides of a comparison are compared up to: where the newest load came to, or should have come to."""
+"""The bound of a comparison: the watermark or change-log version that the newest load reached, or should have."""
 
 from __future__ import annotations
 
@@ -17,12 +17,13 @@ from ingestion.sources.base import ChangeFeed
 @dataclass(frozen=True, slots=True)
 class Bound:
     """
-    What both sides are compared up to.
+    The point up to which both sides are compared.
 
-    `text` is a watermark or a version of the change log: what is `committed`, or further on where the newest load
-    failed and should have reached. `future` is the watermark from which on rows are ahead of the source's clock, and so
-    not in flight. `is_exact`: whatever changed later can be told from what is lost, so a difference is one. `low` is
-    where the next window begins. Of a table that `is_never_loaded` everything is missing, and nothing in flight.
+    `text` is a watermark or a version of the change log. It equals `committed`, or is later if the newest load failed
+    and should have reached a later point. Rows with a watermark of `future` or more are ahead of the source's clock;
+    they are not in flight. `is_exact`: rows that changed after the bound can be identified, so they are not reported
+    as differences. `low` is where the next window begins. If a table `is_never_loaded`, all its rows are missing and
+    none are in flight.
     """
 
     text: str | None = None
@@ -34,7 +35,7 @@ class Bound:
 
     @property
     def in_flight(self) -> Window:
-        """The rows that changed since the bound, and no others: one without a change time is never in flight."""
+        """The rows that changed since the bound. A row without a change time is never in flight."""
         return Window(low=self.text, high=self.future, nulls=False)
 
     @property
@@ -56,8 +57,8 @@ def find_bound(
     """
     Return the bound of a table at a fixed point of its source. `last` is its newest load.
 
-    `feed` is the source's log of changes, where the table is loaded by one; `is_loaded_state` says that the source is
-    compared at the state which `last` read.
+    `feed` is the source's change log, if the table is loaded from one. `is_loaded_state`: the source is compared at the
+    state that `last` read.
     """
     contract = table.contract
     committed = committed_watermark(context, table, state)
@@ -79,12 +80,12 @@ def find_bound(
 
 
 def _reached(context: Context, table: BronzeTable, state: BronzeState, committed: str, point: FixedPoint | None) -> str:
-    """Return where the newest load came to, or should have: what changed before is not in flight any more."""
+    """Return the point that the newest load reached or should have reached. Earlier changes are not in flight."""
     contract = table.contract
     if contract.mode is Mode.CHANGES:
         is_logged = point is not None and point.kind == "change_tracking"
         return str(max(int(committed), int(point.value))) if point is not None and is_logged else committed
-    # a load that found nothing but bad rows committed no batch: what it came to stands in the ledger only
+    # a load that read only bad rows committed no batch; only the ledger has the watermark that it reached
     noted = context.journal.watermark(contract.id, state.batch, since=state.ingested_at)
     clock = None if point is None else windows.clock_text(contract, point.moment)
     texts = [text for text in (committed, noted, clock) if text is not None]

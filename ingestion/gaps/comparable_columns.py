@@ -1,4 +1,4 @@
-"""Which columns of a table can be compared: spelled alike on its source and in the lake, and proved to be so there."""
+"""Which columns can be compared: those that the source's server hashes to the same values as the lake does."""
 
 from __future__ import annotations
 
@@ -21,16 +21,17 @@ _NOT_STORED = "the lake does not store it yet"
 _UNTRACKED = ""
 _ANSWER = pa.schema([("n", pa.int64()), *((name, pa.string()) for name in ("hash", "lane_1", "lane_2"))])
 _verdicts: dict[tuple[str, ...], dict[TypeThere, bool]] = {}
-"""What each server was found to do, by type; asked once per process."""
+"""By server and type: whether it hashes the golden vectors as defined. Each is tested once per process."""
 
 
 def trusted_plan(
     context: Context, contract: Contract, found: Sequence[FoundColumn], stored: Collection[str]
 ) -> RowPlan:
     """
-    Return what of a table's rows is compared: columns whose equality is promised and whose hashes can be trusted.
+    Return the columns that are compared by the server's hashes.
 
-    A full load appends only keys whose tracked state changed, so the other columns may lag behind and are left out.
+    Left out are types that the server hashes differently than defined. Of a full load, untracked columns are left out
+    too, because such a load appends a row only if a tracked column changed.
     """
     plan = _promised(contract, plan_row(contract, found), stored)
     types = _types_there(contract, found, plan)
@@ -39,7 +40,7 @@ def trusted_plan(
 
 
 def fetched_plan(contract: Contract, found: Sequence[FoundColumn], stored: Collection[str]) -> RowPlan:
-    """Return what is compared of rows that were fetched and are hashed by DuckDB: whatever is promised and stored."""
+    """Return the columns that are compared if rows are fetched and hashed by DuckDB: all that the lake stores."""
     return _promised(contract, plan_row(contract, found, "duckdb"), stored)
 
 
@@ -52,7 +53,7 @@ def _promised(contract: Contract, plan: RowPlan, stored: Collection[str]) -> Row
 
 
 def not_compared(plan: RowPlan) -> str:
-    """Return what is left out although it is promised, and why, e.g. `note: CLOB cannot be hashed by the database`."""
+    """Return the promised columns that are left out, with reasons: `note: CLOB cannot be hashed by the database`."""
     return "; ".join(f"{name}: {why}" for name, why in plan.excluded.items() if why != _UNTRACKED)
 
 
@@ -74,7 +75,7 @@ def _unverified(
 
 
 class _Sessions(ExitStack):
-    """Asks in sessions of their own: a statement that fails may end its transaction, and that is a fixed point."""
+    """Runs the test queries in separate sessions, because an error could end the transaction of the fixed point."""
 
     def __init__(self, context: Context, contract: Contract) -> None:
         super().__init__()
@@ -94,7 +95,7 @@ class _Sessions(ExitStack):
 
 
 def _server(context: Context, contract: Contract) -> tuple[str, ...]:
-    """Name what hashes: a server, or for files the library in this process."""
+    """Identify what computes the hashes: a server, or DuckDB in this process for files."""
     connection = context.settings.connection(contract.system)
     if connection.type == "duckdb":
         return ("duckdb",)

@@ -1,4 +1,4 @@
-"""Compares a table with its source up to what was committed: counts first, then ever less of what differs."""
+"""Compares a table with its source, up to the bound: counts first, then smaller and smaller parts that differ."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ def compare_table(context: Context, table: BronzeTable, state: BronzeState) -> C
     """
     Compare a table with its source; writes nothing.
 
-    A table that is loaded whole is compared at the state that its last load read, if the source still shows it.
+    A table in mode full is compared at the fixed point of its last load, if the source can still be read there.
     """
     point = _loaded_point(context, table, state)
     if point is not None:
         try:
             return _compare_at(context, table, state, point)
         except SnapshotLostError:
-            pass  # the newest state then; what differs may be in flight
+            pass  # the newest state is compared instead; rows that differ may then be in flight
     return _compare_at(context, table, state, None)
 
 
@@ -50,7 +50,7 @@ def _compare_at(context: Context, table: BronzeTable, state: BronzeState, point:
 def compare_in(
     context: Context, table: BronzeTable, state: BronzeState, snapshot: Snapshot, *, is_loaded_state: bool = False
 ) -> Compared:
-    """Compare a table with a source that is open already."""
+    """Compare a table with a source snapshot that is already open."""
     started = time.monotonic()
     with open_comparison(context, table, state, snapshot) as opened:
         compared = opened.run(is_loaded_state=is_loaded_state)
@@ -60,17 +60,16 @@ def compare_in(
 def whole_key_differences(
     context: Context, table: BronzeTable, state: BronzeState, snapshot: Snapshot
 ) -> Mapping[Finding, pa.Table]:
-    """Return the keys that one side lacks, whatever it costs: both key sets are read whole."""
+    """Return the keys that one side lacks. Reads all keys of both sides, without regard to the budget."""
     with open_comparison(context, table, state, snapshot) as opened:
         return opened.whole_keys()
 
 
 def _loaded_point(context: Context, table: BronzeTable, state: BronzeState) -> FixedPoint | None:
     """
-    Return the state of the source that the newest load of a table read that is loaded whole; None where it cannot be
-    had.
+    Return the fixed point of a table's newest load, in mode full; None if the source cannot be read there again.
 
-    A load that committed nothing counts, and one that failed: the lake should show what it read.
+    Loads that committed nothing count too, and so do failed ones, because the lake should have the rows they read.
     """
     contract = table.contract
     if contract.mode is not Mode.FULL or state.is_empty:

@@ -1,4 +1,4 @@
-"""Settles what a check found with what was known before it, and records the states in `ops.differences`."""
+"""Compares a check's findings with the differences known before, and records their states in `ops.differences`."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from ingestion.runs.context import Context
 @dataclass(frozen=True, slots=True)
 class Judged:
     """
-    A comparison and the differences that stand after it.
+    A comparison and the differences that are open after it.
 
-    `waived` are the fingerprints of keys that count as explained. `keys` stand in the order of `compared.found`.
+    `waived` has the fingerprints of keys that a person waived. `keys` have the order of `compared.found`.
     """
 
     compared: Compared
@@ -34,16 +34,16 @@ class Judged:
     waived: frozenset[bytes]
 
     def is_open(self, key: Key) -> bool:
-        """Tell whether nothing explains a key."""
+        """Return whether a key's difference is neither explained by the quarantine nor waived."""
         return not key.is_explained and key.mark not in self.waived
 
     def open_keys(self, kind: Finding) -> list[Key]:
-        """Return the keys of a kind that nothing explains, and that are not known by a count already."""
+        """Return the open keys of a kind, without those whose partition is reported as a whole."""
         return [key for key in self.findings.single if key.kind is kind and key.mark not in self.waived]
 
 
 def settle_differences(context: Context, compared: Compared, *, is_repaired: bool = False) -> Judged:
-    """Settle what was found with what is known, and append what is new of it to `ops.differences`."""
+    """Update the states of known differences from what was found, and append changed states to `ops.differences`."""
     contract_id = compared.contract.id
     fingerprints = read_fingerprints(context.lake, contract_id)
     keys = tuple(_keys(compared, fingerprints))
@@ -99,7 +99,7 @@ def _keys(compared: Compared, fingerprints: Fingerprints) -> Iterator[Key]:
 
 
 def _known(context: Context, contract_id: str, fingerprints: Fingerprints) -> list[Difference]:
-    """Return the differences that were there after the last check."""
+    """Return the differences that were open after the last check."""
     known = []
     for row in newest_states(context, "contract_id", contract_id):
         if row["state"] not in UNENDED:
@@ -117,7 +117,7 @@ def _known(context: Context, contract_id: str, fingerprints: Fingerprints) -> li
 
 
 def _runs_since(context: Context, contract_id: str, since: datetime | None) -> list[PastRun]:
-    """Return the loads and repairs that began after a moment and ended well; none are needed where it is None."""
+    """Return the successful loads and repairs that began after a moment; none if it is None."""
     if since is None:
         return []
     rows = context.journal.select(

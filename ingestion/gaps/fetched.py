@@ -1,4 +1,4 @@
-"""The source's rows themselves, where its database cannot hash all that is promised: fetched once, and hashed here."""
+"""Fetches the source's rows once and hashes them here, for tables that its database cannot hash completely."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from ingestion.sources.base import Snapshot
 
 FETCHED = "fetched_rows"
 MISFITS = "_misfits"
-"""What of a fetched row its promised types cannot hold, as one text. The lake has none: null there, on every row."""
+"""A column with all values of a fetched row that do not fit their promised types, as one text. Null in the lake."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +33,9 @@ class Asked:
     """
     The source's side of a comparison and what it hashes.
 
-    `guarded_keys` may hold values that do not fit their type. `misfits` counts the rows whose key does not, where the
-    side holds fetched rows: it cannot tell them from rows without a key. `queries` and `rows` are what fetching cost.
+    `guarded_keys` may hold values that do not fit their type. `misfits` counts the rows with such a key if rows were
+    fetched, because the side then cannot distinguish them from rows without a key. `queries` and `rows` are the cost of
+    fetching.
     """
 
     plan: RowPlan
@@ -46,7 +47,7 @@ class Asked:
 
 
 class _OutOfTimeError(Exception):
-    """Fetching took longer than the comparison may."""
+    """Fetching took longer than the comparison's time limit."""
 
 
 def fetched(
@@ -54,10 +55,10 @@ def fetched(
     window: Window, bench: Workbench, in_flight: bool,
 ) -> Asked:  # fmt: skip
     """
-    Fetch the rows of a window and return them as the source's side, which compares all of `whole`.
+    Fetch the rows of a window and return them as the source's side, with all columns of `whole`.
 
-    Where the budget is too small, `asked` comes back, with that as a further reason beside its columns left out.
-    Raises what `Snapshot.read` raises.
+    If the budget is too small, return `asked`, with this added to the reasons of the columns left out. Raises what
+    `Snapshot.read` raises.
     """
     promise, told = contract.reconcile, asked.side.summary()
     if (rows := told.rows + told.unkeyed) > promise.max_rows:
@@ -80,7 +81,7 @@ def _left_out(asked: Asked, whole: RowPlan, why: str, queries: int = 1) -> Asked
 
 
 def _narrowed(contract: Contract, plan: RowPlan) -> Contract:
-    """Return the contract of the columns that are hashed, and of those that tell rows apart."""
+    """Return the contract with only the columns that are hashed, the key, the watermark and the partition."""
     wanted = {column.name for column in plan.columns} | {contract.watermark, contract.reconcile.partition}
     names = wanted.union(contract.key_names)
     return replace(contract, columns=tuple(column for column in contract.columns if column.name in names))
@@ -100,7 +101,7 @@ def _stage(
 
 
 def _with_misfits(batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> Iterator[pa.RecordBatch]:
-    """Yield batches with one text of all that comes as null because it does not fit: it must not pass for a null."""
+    """Yield batches with one text of all values that do not fit. Their columns are null and must not equal a null."""
     for batch in batches:
         raw = [batch.column(name) for name in batch.schema.names if name.startswith(RAW_PREFIX)]
         texts = pa.nulls(batch.num_rows, pa.string())

@@ -1,4 +1,4 @@
-"""What a comparison found, as groups that can be settled and as counts per partition."""
+"""What a comparison found: groups of keys, each of which becomes one difference, and counts per partition."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ingestion.reconcile.states import FAILED_LOAD, PARTITION, STALE, Cure, Grou
 
 
 class Key(NamedTuple):
-    """A key that differs, known by its mark. Rows are those of each side."""
+    """A key that differs, identified by the digest `mark`. `there` and `here` count its rows in source and lake."""
 
     kind: Finding
     mark: bytes
@@ -27,24 +27,24 @@ class Key(NamedTuple):
 
     @property
     def explained(self) -> int:
-        """Rows of the source that cannot be in the lake: refused ones, and the copies of a key beyond the first."""
+        """Rows of the source that cannot be in the lake: quarantined rows, and further rows of the same key."""
         if self.kind in (Finding.MISSING_IN_SOURCE, Finding.CHANGED):
             return 0
         return self.there - self.here if self.is_explained else max(0, self.there - 1)
 
     @property
     def gap(self) -> int:
-        """What nothing explains of its rows: those that the lake lacks, negative where it has too many."""
+        """Unexplained rows that the lake lacks; negative if it has too many."""
         return self.there - self.here - self.explained
 
 
 class Findings:
     """
-    The keys that differ, and what is known where keys are not.
+    The keys that differ, and counts of rows whose keys are not known.
 
-    A partition of which the lake has no row is one finding, known by its count where not all of its keys were found.
-    What else a budget left unresolved is one finding too. `single` are the keys that nothing explains, without those
-    that are counted so.
+    A partition of which the lake has no row is one finding. If not all of its keys were found, only its count is known.
+    All other rows that the budget left unresolved are one finding too. `single` has the unexplained keys, without those
+    of partitions that are known by their count.
     """
 
     def __init__(self, compared: Compared, keys: Sequence[Key], fingerprints: Fingerprints) -> None:
@@ -68,7 +68,7 @@ class Findings:
         self.single = [k for k in keys if not k.is_explained and not (k.gap > 0 and k.partition in self._counted)]
 
     def groups(self) -> Iterator[Group]:
-        """Yield what nothing explains, waivers aside."""
+        """Yield the unexplained findings, including waived ones."""
         alike: dict[tuple[str, str | None, Cure], set[bytes]] = defaultdict(set)
         lasting = {key.partition for key in self._keys if key.gap > 0 and key.cure is Cure.NONE}
         for key in self.single:
@@ -99,7 +99,7 @@ class Findings:
             yield Group(STALE, None, Cure.NONE, 0, frozenset([self._fingerprints.digest(STALE)]))
 
     def partitions(self, waived: Collection[bytes] = ()) -> tuple[PartitionGap, ...]:
-        """Return the partitions whose counts differ by more than is explained, the largest gap first, then by name."""
+        """Return the partitions whose counts differ by more than is explained, largest gap first, then by name."""
         excused: dict[str | None, int] = defaultdict(int)
         for key in self._keys if waived else ():
             excused[key.partition] += key.gap if key.mark in waived else 0
@@ -113,7 +113,7 @@ class Findings:
         return tuple(sorted((g for g in gaps if g.sync_gap), key=lambda g: (-abs(g.sync_gap), g.partition or "")))
 
     def waived_rows(self, waived: Collection[bytes]) -> int:
-        """Count the rows that waivers explain, less those that the lake has too many."""
+        """Count the waived rows that the lake lacks, minus the waived rows that it has too many."""
         rows = sum(key.gap for key in self.single if key.mark in waived)
         rows += sum(gap.sync_gap for name, gap in self._counted.items() if self._mark_of(name) in waived)
         rows += self._unkeyed if self._fingerprints.digest("unkeyed") in waived else 0
@@ -122,17 +122,17 @@ class Findings:
 
     @property
     def explained(self) -> int:
-        """Rows with a whole key that cannot be in the lake: refused ones, and copies of a key beyond the first."""
+        """Rows with a complete key that cannot be in the lake: quarantined rows, and further rows of the same key."""
         return sum(self._explained.values())
 
     @property
     def refused_updates(self) -> int:
-        """Rows of the source that stand in the quarantine while the lake has an older state of their key."""
+        """Quarantined rows of the source of whose key the lake has an older state."""
         return sum(key.here for key in self._keys if key.is_explained)
 
     @property
     def explained_unkeyed(self) -> int:
-        """Rows of the source without a whole key that the quarantine holds."""
+        """Rows of the source without a complete key that are in the quarantine."""
         return min(self._compared.comparison.source.unkeyed, self._compared.refused_unkeyed)
 
     @property
@@ -140,7 +140,7 @@ class Findings:
         return self._compared.comparison.source.unkeyed - self.explained_unkeyed
 
     def counted_rows(self, waived: Collection[bytes] = ()) -> int:
-        """Count the lacking rows that are known without their keys; negative where the lake has too many."""
+        """Count the missing rows whose keys are not known; negative if the lake has too many."""
         rows = sum(gap.sync_gap for name, gap in self._counted.items() if self._mark_of(name) not in waived)
         rows += 0 if self._fingerprints.digest("unkeyed") in waived else self._unkeyed
         unresolved = self._unresolved
@@ -155,7 +155,7 @@ class Findings:
 
     @property
     def _unresolved(self) -> int:
-        """The rows of the gap that belong to no finding and that the quarantine does not explain."""
+        """Rows of the gap that belong to no other finding and that the quarantine does not explain."""
         if self._compared.is_complete:
             return 0
         counts = self._compared.comparison
@@ -165,7 +165,7 @@ class Findings:
     @property
     def _by_count(self) -> Cure:
         bound = self._compared.bound
-        if bound.is_never_loaded:  # nothing of it can be in flight
+        if bound.is_never_loaded:  # no row can be in flight
             return Cure.NONE
         return Cure.LOAD if bound.is_exact else Cure.UNKNOWN
 

@@ -1,9 +1,8 @@
-"""Keeps by which keys open differences are known: salted digests in a file per table, beside the ledger.
+"""Stores salted digests of the keys of open differences, in one file per table beside the ledger.
 
     ops/_marks/<contract id>.parquet    difference_id, mark; in its metadata the salt and when each was seen
 
-A key is never stored, and without the salt (new with each file) its digest cannot be made. A lost file costs only time:
-what was suspected is then suspected anew.
+Keys are never stored, and each file has its own salt. If a file is lost, its differences start again as suspected.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ _META = b"lakehouse"
 
 
 class Seen(NamedTuple):
-    """What the ledger does not tell of a difference."""
+    """What the ledger does not store of a difference."""
 
     fingerprints: frozenset[bytes]
     last_seen_at: datetime
@@ -39,18 +38,18 @@ class Seen(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Fingerprints:
-    """The fingerprints of one table's open differences, and the salt they are made with."""
+    """The fingerprints of one table's open differences, and their salt."""
 
     salt: bytes = field(default_factory=lambda: secrets.token_bytes(16))
     seen: dict[str, Seen] = field(default_factory=dict)
 
     def digest(self, *texts: str) -> bytes:
-        """Return the mark of a key and its contents, or of whatever else is known by these texts."""
+        """Return the digest of texts: the hashes of a key and its row, or the name of another finding."""
         return blake2b("|".join(texts).encode(), key=self.salt, digest_size=16).digest()
 
 
 def read_fingerprints(lake: Lake, contract_id: str) -> Fingerprints:
-    """Return what is kept of a table; nothing, under a new salt, where there is no file or none that can be read."""
+    """Return a table's stored fingerprints; none, with a new salt, if its file is missing or cannot be read."""
     path = _path(lake, contract_id)
     if lake.filesystem.get_file_info(path).type != pafs.FileType.File:
         return Fingerprints()
@@ -73,7 +72,7 @@ def read_fingerprints(lake: Lake, contract_id: str) -> Fingerprints:
 def write_fingerprints(
     lake: Lake, contract_id: str, fingerprints: Fingerprints, differences: Iterable[Difference]
 ) -> None:
-    """Keep the fingerprints of the differences that are there now; no file where there are none."""
+    """Store the fingerprints of the open differences; delete the file if there are none."""
     path, filesystem = _path(lake, contract_id), lake.filesystem
     kept = list(differences)
     if not kept:

@@ -1,4 +1,4 @@
-"""Keys that differ between a table and its source: those that one side lacks, and what is known of each."""
+"""Keys that one side lacks or has several times, and what is known of each: quarantined, or read by the next load."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ingestion.reconcile.sides import PARTITION
 
 
 def compare_keys(contract: Contract, bench: Workbench) -> dict[Finding, pa.Table]:
-    """Return the keys of `source_keys` and `live_rows` that one side lacks or that come again, as the ladder does."""
+    """Return the keys of `source_keys` and `live_rows` that one side lacks or repeats, in the shape of the ladder's."""
     queries = {
         Finding.MISSING_IN_LAKE: lake_sql.missing_keys(contract),
         Finding.MISSING_IN_SOURCE: lake_sql.extra_keys(contract),
@@ -28,13 +28,13 @@ def compare_keys(contract: Contract, bench: Workbench) -> dict[Finding, pa.Table
 
 
 def explain_keys(contract: Contract, known: Mapping[Finding, pa.Table], bound: Bound) -> Mapping[Finding, pa.Table]:
-    """Return the rows of `lake_sql.known_of_found` by what was found, each with what follows from its kind."""
+    """Complete the rows of `lake_sql.known_of_found`: set `_explained` and `_awaited` as the kind of finding needs."""
     return {kind: _explained(contract, kind, keys, bound) for kind, keys in _with_repeated(known).items()}
 
 
 def _explained(contract: Contract, kind: Finding, keys: pa.Table, bound: Bound) -> pa.Table:
     rows = keys.num_rows
-    if kind is Finding.MISSING_IN_SOURCE:  # a row that is gone has no place in a window and in the quarantine
+    if kind is Finding.MISSING_IN_SOURCE:  # a deleted row can be neither quarantined nor in a window
         keys = _with_column(keys, EXPLAINED, pa.repeat(pa.scalar(False), rows))
     if _is_awaited(contract, kind, bound):
         keys = _with_column(keys, AWAITED, pa.repeat(pa.scalar(True), rows))
@@ -43,9 +43,9 @@ def _explained(contract: Contract, kind: Finding, keys: pa.Table, bound: Bound) 
 
 def _with_repeated(known: Mapping[Finding, pa.Table]) -> Mapping[Finding, pa.Table]:
     """
-    Return keys that were found missing, but are in the lake, as duplicated.
+    Move keys that were found missing but are in the lake to the duplicated ones.
 
-    Their other row stands in a partition, or beyond the bound, where both sides are equal or were not looked at.
+    Their other row is in another partition or beyond the bound, where the sides are equal or were not compared.
     """
     missing = known.get(Finding.MISSING_IN_LAKE)
     if missing is None or not pc.any(missing.column(lake_sql.IS_LIVE)).as_py():
@@ -62,13 +62,13 @@ def _with_repeated(known: Mapping[Finding, pa.Table]) -> Mapping[Finding, pa.Tab
 
 
 def _is_awaited(contract: Contract, kind: Finding, bound: Bound) -> bool:
-    """Tell whether the next load looks for all keys of a kind, whenever their rows changed."""
+    """Return whether the next load reads all keys of a kind, no matter when their rows changed."""
     if contract.mode is Mode.FULL or not bound.is_exact:
         return True
     if kind in (Finding.CHANGED, Finding.DUPLICATED):
         return False
     if kind is Finding.MISSING_IN_SOURCE and contract.mode is Mode.INCREMENTAL:
-        return True  # nothing tells when a row was deleted: it may have been a moment ago
+        return True  # the time of a deletion is not known: it may be later than the bound
     return contract.deletes is Deletes.KEYS
 
 

@@ -1,4 +1,4 @@
-"""Where a comparison holds the lake's live rows and hashes them: in this process, or on Spark."""
+"""Where a comparison stores and hashes the lake's live rows: in this process, or on Spark."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ class LakeRows(Protocol):
     """The lake's side of one comparison."""
 
     def hold(self, query: str) -> None:
-        """Compute the live rows once and keep them; the comparison's workbench sees them as `live_rows`."""
+        """Compute the live rows once and store them; the comparison's workbench reads them as `live_rows`."""
         ...
 
     def side(self, contract: Contract, plan: RowPlan, *, in_flight: Path | None) -> Side:
-        """Return the side that hashes them. `in_flight` is a local file of the keys to leave out."""
+        """Return the side that hashes the live rows. `in_flight` is a local file with the keys to leave out."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class EmbeddedRows:
-    """Held in a local file, hashed by DuckDB."""
+    """Live rows in a local file, hashed by DuckDB."""
 
     bench: Workbench
 
@@ -51,10 +51,10 @@ class EmbeddedRows:
 @dataclass(frozen=True, slots=True)
 class SparkRows:
     """
-    Held in the lake's storage, folded and hashed by Spark.
+    Live rows in the lake's storage, computed and hashed by Spark.
 
-    What is asked of single keys stays with the comparison's workbench, which reads the files that Spark wrote: a query
-    on Spark takes a third of a second at least.
+    Queries about single keys run in the comparison's workbench, on the files that Spark wrote, because each query on
+    Spark takes at least a third of a second.
     """
 
     bench: Workbench
@@ -73,7 +73,7 @@ class SparkRows:
         return spark_lake(contract, plan, self.spark.session, rows=LIVE_ROWS, in_flight=keys)
 
     def _share(self, file: Path) -> None:
-        """Put the keys where executors can read them."""
+        """Copy the keys to the lake's storage, where executors can read them."""
         target, filesystem = f"{self.spark.folder}/{file.name}", self.spark.lake.filesystem
         make_folder(filesystem, self.spark.folder)
         pafs.copy_files(str(file), target, source_filesystem=pafs.LocalFileSystem(), destination_filesystem=filesystem)
@@ -82,7 +82,7 @@ class SparkRows:
 
 @contextmanager
 def open_rows(table: BronzeTable, state: BronzeState, bench: Workbench) -> Iterator[LakeRows]:
-    """Open the lake's side on the table's engine, at the versions of `state`."""
+    """Open the lake's side on the table's engine, at the table versions of `state`."""
     if table.engine.name == "spark":
         with open_spark_workbench(table, state) as spark:
             yield SparkRows(bench, spark)

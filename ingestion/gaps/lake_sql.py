@@ -1,12 +1,12 @@
-"""The lake's side of a sync gap: its live rows, and what is known of keys that differ. SQL, run by DuckDB.
+"""SQL for DuckDB: the lake's live rows, and what is known of keys that differ.
 
-Tables the statements speak of (beside those of `ingestion.bronze.changes`):
+Tables that the statements read (beside those of `ingestion.bronze.changes`):
     in_flight     keys that changed in the source after the bound: left out on both sides
     live_rows     the lake's live rows, as `live_rows` selects them
-    source_keys   keys of the source up to the bound, with repetitions and nulls as the source has them
+    source_keys   keys of the source up to the bound, including repeated and null ones
     found         keys that differ
     refused       keys all of whose rows in the source are open quarantine entries (`ingestion.bronze.entries`)
-    next_window   keys that the next load reads anyway
+    next_window   keys that the next load reads in any case
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ EXPLAINED, AWAITED, IS_LIVE = "_explained", "_awaited", "_is_live"
 
 
 def live_rows(contract: Contract, columns: Sequence[str]) -> str:
-    """Return the live rows: key, `columns` and the `_batch` that their newest event came with."""
+    """Return the live rows: key, `columns`, and the `_batch` of the newest event."""
     wanted = [name for name in columns if name not in contract.key_names]
     names = ", ".join(quote(name) for name in (*contract.key_names, *wanted))
     return f"select {names}, _batch from ({live(contract, (*wanted, '_batch'))}) where not _deleted"
@@ -30,10 +30,10 @@ def live_rows(contract: Contract, columns: Sequence[str]) -> str:
 
 def known_of_found(contract: Contract) -> str:
     """
-    Return `found` with three answers per key.
+    Return `found` with three more columns per key.
 
-    `_explained`: what the source shows of the key are rows that stand in the open quarantine, and nothing else.
-    `_awaited`: the next load reads the key. `_is_live`: the lake has a row of it.
+    `_explained`: all rows that the source has of the key are open quarantine entries. `_awaited`: the next load reads
+    the key. `_is_live`: the lake has a row of it.
     """
     keys = contract.key_names
     return (
@@ -47,7 +47,7 @@ def known_of_found(contract: Contract) -> str:
 
 
 def missing_keys(contract: Contract) -> str:
-    """Return the source's keys, each once, that are neither in the lake nor in flight, and how often they come."""
+    """Return the source's keys that are neither in the lake nor in flight, each once with its number of rows."""
     keys = contract.key_names
     return (
         f"select {_list(keys, 'k')}, count(*) as _there, 0 as _here from source_keys k where {_present(keys, 'k')} "
@@ -57,7 +57,7 @@ def missing_keys(contract: Contract) -> str:
 
 
 def extra_keys(contract: Contract) -> str:
-    """Return the lake's live keys that the source does not have and that are not in flight."""
+    """Return the lake's live keys that are neither in the source nor in flight."""
     keys = contract.key_names
     return (
         f"select {_list(keys, 'l')}, 0 as _there, 1 as _here from live_rows l "
@@ -66,7 +66,7 @@ def extra_keys(contract: Contract) -> str:
 
 
 def repeated_keys(contract: Contract) -> str:
-    """Return the keys that come more than once in the source, and that the lake has."""
+    """Return the lake's keys that have several rows in the source."""
     keys = contract.key_names
     return (
         f"select {_list(keys, 'k')}, count(*) as _there, 1 as _here from source_keys k where {_present(keys, 'k')} "
@@ -76,7 +76,7 @@ def repeated_keys(contract: Contract) -> str:
 
 
 def as_found(contract: Contract, query: str) -> str:
-    """Return keys as the comparison of rows does, under a digest of our own, for the source cannot hash them."""
+    """Return keys in the shape of the ladder's findings. DuckDB computes the digest: the source cannot hash them."""
     texts = ", ".join(f"md5(cast({quote(name)} as varchar))" for name in contract.key_names)
     return (
         f"select {_list(contract.key_names)}, null::varchar as _partition, null::varchar as _lake_partition, "

@@ -1,4 +1,4 @@
-"""Records the sync gap of a table: source and lake compared up to what was committed, and what became of it."""
+"""Records the sync gap of a table: compares source and lake up to the bound and writes the result to the ledger."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from ingestion.runs.context import Context
 
 def record_sync_gap(context: Context, contract_id: str) -> GapReport:
     """
-    Compare a table with its source, settle its differences and append the finding to the ledger.
+    Compare a table with its source, update its differences and append the result to the ledger.
 
-    A source that cannot be asked is recorded as UNKNOWN before the error goes on.
+    If the comparison fails, severity UNKNOWN is recorded before the error is raised again.
     """
     with context.recorded("gaps", contract_id) as row:
         contract = _contract(context, contract_id)
@@ -34,7 +34,7 @@ def record_sync_gap(context: Context, contract_id: str) -> GapReport:
             report = record_comparison(context, compare_table(context, table, table.state()))
         except Exception:
             unknown = {"severity": UNKNOWN, "runbook_sql": str(count_rows(context.told(contract), None))}
-            with suppress(Exception):  # what failed first is what has to be mended
+            with suppress(Exception):  # the first error is the one to report
                 context.journal.append("gaps", [_common(context, contract_id) | unknown])
             raise
         row["batch"] = report.batch
@@ -44,14 +44,14 @@ def record_sync_gap(context: Context, contract_id: str) -> GapReport:
 
 
 def record_comparison(context: Context, compared: Compared, *, is_repaired: bool = False) -> GapReport:
-    """Settle what a comparison found and append it to `ops.differences` and `ops.gaps`."""
+    """Update the differences from what a comparison found, and append to `ops.differences` and `ops.gaps`."""
     report = report_of(settle_differences(context, compared, is_repaired=is_repaired))
     context.journal.append("gaps", _rows(context, compared.contract, report))
     return report
 
 
 def report_of(judged: Judged) -> GapReport:
-    """Return a comparison as people read it, judged by the contract's promise."""
+    """Return the counts of a comparison and its severity by the contract's limits."""
     compared, findings = judged.compared, judged.findings
     contract, comparison = compared.contract, compared.comparison
     partitions = findings.partitions(judged.waived)
@@ -95,7 +95,7 @@ def report_of(judged: Judged) -> GapReport:
 
 
 def _judged(contract: Contract, report: GapReport) -> GapReport:
-    """Fill in what follows from the counts."""
+    """Fill in severity, quality score and whether the service level is met."""
     found = report.missing_keys + report.differing_keys + report.duplicated_keys
     doubtful = max(found, report.sync_gap) + report.quarantined_count
     judged = severity(contract, report)
@@ -108,14 +108,14 @@ def _judged(contract: Contract, report: GapReport) -> GapReport:
 
 
 def _sla_met(severity: str, state: str | None) -> bool | None:
-    """Tell whether the promise is kept; None where it is not known, or where not all of it was checked."""
+    """Return whether the service level is met; None if that is not known or not everything was checked."""
     if severity in (OK, OK_IN_PART):
         return True if severity == OK else None
     return False if state == State.CONFIRMED else None
 
 
 def describe(report: GapReport) -> str:
-    """Return a gap in a few words; no row value."""
+    """Return a short description of a gap, without row values."""
     told = {
         "gap": report.sync_gap,
         "missing": report.missing_keys,
@@ -167,7 +167,7 @@ def _rows(context: Context, contract: Contract, report: GapReport) -> list[dict[
 
 
 def _runbook(contract: Contract, report: GapReport) -> Runbook:
-    """Return how to see the gap: where it is largest, if partitions differ."""
+    """Return SQL that shows the gap; if partitions differ, of the one with the largest gap."""
     if report.partitions:
         return count_partition(contract, report.bound, report.partitions[0].partition, report.future)
     return count_rows(contract, report.bound, report.future)
@@ -190,7 +190,7 @@ def _row_of(contract: Contract, report: GapReport, part: PartitionGap) -> dict[s
 
 
 def _contract(context: Context, contract_id: str) -> Contract:
-    """Read the contract; a table whose contract is broken stands as UNKNOWN, like one whose source is away."""
+    """Read the contract. If it is invalid, severity UNKNOWN is recorded, as for a source that is not reachable."""
     try:
         return context.contract(contract_id)
     except InvalidContractError:

@@ -1,4 +1,4 @@
-"""Closes a sync gap by re-extraction into Bronze; the next build follows."""
+"""Closes a sync gap by reading rows again and appending them to Bronze. The next build updates Silver and Gold."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ def repair_table(
     context: Context, contract_id: str, *, allow_deletes: bool = False, yes: bool = False, approved_deletes: int = 0
 ) -> LoadResult:
     """
-    Compare a table with its source at a new fixed point and append what closes the gap: lacking and differing rows as
-    R, vanished keys as D. Then compare again at that point, and record both comparisons.
+    Compare a table with its source at a new fixed point and append what closes the gap: missing and different rows as
+    R, deleted keys as D. Then compare again at that point, and record both comparisons.
 
-    The committed watermark stays where it was; rows in flight are left to the next load, waived differences alone. A
-    second repair finds nothing and commits nothing. What is still there afterwards stays open in the ledger. Deletions
-    that somebody was shown and approved, `approved_deletes` of them, pass the contract's brake.
+    The committed watermark does not change. Rows in flight are left to the next load, and waived differences are not
+    repaired. A second repair commits nothing. Differences that remain stay open in the ledger. `approved_deletes` is
+    the number of deletions that a person approved; so many pass the contract's brake.
 
     Raises:
-        ApprovalNeededError: it would write more than the contract lets it without `yes`. Nothing was committed.
+        ApprovalNeededError: it would write more than the contract allows without `yes`. Nothing was committed.
         DeleteBrakeError: more keys vanished than the contract and the approval allow, without `allow_deletes`.
         SourceUnavailableError, ConcurrentWriteError: try again later.
     """

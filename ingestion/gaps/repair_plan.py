@@ -1,4 +1,4 @@
-"""What a repair has to write, and whether it may."""
+"""What a repair has to write, and whether it may do so without approval."""
 
 from __future__ import annotations
 
@@ -24,7 +24,11 @@ LACKING = (Finding.MISSING_IN_LAKE, Finding.CHANGED, Finding.DUPLICATED)
 
 @dataclass(frozen=True, slots=True)
 class RepairWork:
-    """The keys to read again (`lacking`: missing or different) and those to delete, of a table of so many rows."""
+    """
+    The keys to read again (`lacking`: missing, different or repeated) and those to delete (`vanished`).
+
+    `rows` is the size of the table: the larger of both sides.
+    """
 
     state: BronzeState
     lacking: pa.Table
@@ -38,10 +42,10 @@ class RepairWork:
 
 def find_work(context: Context, table: BronzeTable, snapshot: Snapshot) -> RepairWork:
     """
-    Compare a table with its source, record the differences, and return what nothing explains or waives of them.
+    Compare a table with its source, record the differences, and return those that are neither explained nor waived.
 
-    Where the budget ended the comparison before all lacking keys were found, whole key sets are compared; not where
-    something is waived, for then the keys that are left alone could not be told from the others.
+    If the budget ended the comparison before all missing keys were found, all keys of both sides are compared. This is
+    not done if a difference is waived, because waived keys could not be distinguished from the others.
     """
     state = table.state()
     compared = compare_in(context, table, state, snapshot)
@@ -57,7 +61,7 @@ def find_work(context: Context, table: BronzeTable, snapshot: Snapshot) -> Repai
 
 
 def check_limit(contract: Contract, work: RepairWork) -> None:
-    """Raise ApprovalNeededError if a repair would write more than the contract lets it write by itself."""
+    """Raise ApprovalNeededError if a repair would write more than the contract allows without approval."""
     limit = contract.reconcile.max_repair_percent
     if work.keys <= allowed_rows(limit, work.rows):
         return
@@ -72,7 +76,7 @@ def check_limit(contract: Contract, work: RepairWork) -> None:
 
 
 def _open_keys(judged: Judged, *kinds: Finding) -> pa.Table:
-    """Return the keys of these kinds that nothing explains."""
+    """Return the keys of these kinds that are neither explained nor waived."""
     contract, parts = judged.compared.contract, []
     for kind, found in judged.compared.found.items():
         if kind in kinds:

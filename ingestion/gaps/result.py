@@ -1,4 +1,4 @@
-"""What a comparison of a table with its source found, as values."""
+"""The result of a comparison of a table with its source."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from ingestion.reconcile.leaves import Finding
 @dataclass(frozen=True, slots=True)
 class Compared:
     """
-    What a comparison found, before anybody judges it.
+    What a comparison found, before waivers and earlier checks are considered.
 
-    `found` holds the differing keys by kind, with `DETAILS`, `_explained` and `_awaited`. `comparison.source.rows` are
-    rows with a whole key, `unkeyed` others; `refused_unkeyed` such rows stand in the open quarantine. `refused` counts
-    by partition the rows that stand there and not in the lake, of keys that a partial comparison did not find.
-    `failed_load` is the error of the newest load, if that failed. `queries` and `rows` count all that was asked for.
-    `moment` is the source's clock at the fixed point.
+    `found` has the differing keys by kind, with `DETAILS`, `_explained` and `_awaited`. `comparison.source.rows` counts
+    rows with a complete key, `unkeyed` the others; `refused_unkeyed` of these are open quarantine entries. `refused`
+    counts by partition the open entries that the lake lacks, of keys that a partial comparison did not find.
+    `failed_load` is the error of the newest load, if that failed. `queries` and `rows` are the total cost. `moment` is
+    the source's clock at the fixed point.
     """
 
     contract: Contract
@@ -44,5 +44,5 @@ class Compared:
 
     @property
     def is_complete(self) -> bool:
-        """Whether everything was found that differs."""
+        """Whether all differences were found."""
         return self.comparison.outcome is not Outcome.PARTIAL

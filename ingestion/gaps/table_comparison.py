@@ -1,4 +1,4 @@
-"""Both sides of one table at one state each: what is in flight, what the lake holds, and how they are compared."""
+"""Compares one table at one state of each side: finds the rows in flight, stages the lake's rows, runs the ladder."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ _NOT_LOADED = "nothing of it is loaded"
 def open_comparison(
     context: Context, table: BronzeTable, state: BronzeState, snapshot: Snapshot
 ) -> Iterator[TableComparison]:
-    """Open both sides of a table. `feed` is its log of changes, where it is loaded by one and the source keeps it."""
+    """Open both sides of a table, and its change log if the table is loaded from one and the source tracks changes."""
     contract, feed = table.contract, None
     if contract.mode is Mode.CHANGES and isinstance(snapshot, ChangeFeed) and snapshot.tracks_changes(contract):
         feed = snapshot
@@ -124,7 +124,7 @@ class TableComparison:
         return self._stage_keys(IN_FLIGHT, self._keys_in_flight(bound))
 
     def _keys_in_flight(self, bound: Bound) -> Iterator[pa.RecordBatch]:
-        if bound.text is None or not bound.is_exact:  # nothing tells what is in flight
+        if bound.text is None or not bound.is_exact:  # rows in flight cannot be identified
             return
         self.queries += 1
         if self.feed is not None:
@@ -133,7 +133,7 @@ class TableComparison:
             yield from self.snapshot.read_keys(self.contract, bound.in_flight)
 
     def _stage_keys(self, name: str, batches: Iterable[pa.RecordBatch]) -> int:
-        """Make a view of key columns; they go through a file, not through memory."""
+        """Create a view of key columns, through a file to bound memory; return the number of rows."""
         with ParquetStage(pafs.LocalFileSystem(), str(self._keys_file(name)), self.contract.key_schema) as stage:
             stage.write_all(batches)
             file = stage.close()
@@ -155,7 +155,7 @@ class TableComparison:
         self.lake_rows.hold(f"select *{fits} from ({lake_sql.live_rows(self.contract, stored)})")
 
     def _asked(self, bound: Bound, in_flight: int) -> Asked:
-        """Return the source's side: what its database hashes, or the rows fetched where it cannot hash all."""
+        """Return the source's side: hashed by its database, or by fetching the rows if it cannot hash all columns."""
         stored, there = self._stored(), self._slice(bound)
         plan = trusted_plan(self.context, self.contract, self.columns, stored)
         side = source_side(self.contract, self.columns, plan, there.select, relation=there.relation, where=there.where)
@@ -195,7 +195,7 @@ class TableComparison:
         return compare_keys(self.contract, self.bench)
 
     def _known(self, found: Mapping[Finding, pa.Table], bound: Bound) -> Mapping[Finding, pa.Table]:
-        """Tell of every key whether it is quarantined, and whether a later load reads it anyway."""
+        """Return the found keys with whether each is quarantined, and whether the next load reads it in any case."""
         if not found:
             return {}
         self._stage_keys("next_window", self._next_window(bound))
@@ -208,7 +208,7 @@ class TableComparison:
         return explain_keys(self.contract, known, bound)
 
     def _refused_beyond(self, known: Mapping[Finding, pa.Table]) -> Mapping[str | None, int]:
-        """Count the quarantined rows that the source shows and the lake lacks, without those of found keys."""
+        """Count by partition the quarantined rows that the source has and the lake lacks, except found keys."""
         keys = [found.select(list(self.contract.key_names)) for found in known.values()]
         if not known:
             self._stage_refused()
@@ -230,7 +230,7 @@ class TableComparison:
         yield from self.snapshot.read_keys(self.contract, Window(low=bound.low))
 
     def _lag_hours(self, bound: Bound, in_flight: int) -> float | None:
-        """Return by how much the source's newest change is ahead of the lake; None where that has no measure."""
+        """Return how many hours the source's newest change is ahead of the lake; None if that is not known."""
         contract, snapshot = self.contract, self.snapshot
         if contract.mode is not Mode.INCREMENTAL or not windows.is_moment(contract):
             return hours_since_load(self.context, contract, snapshot.fixed_point.moment)

@@ -1,4 +1,4 @@
-"""Lets a person accept a difference, or rows in quarantine, until a moment."""
+"""Records that a person accepts a difference, or quarantined rows, until a moment."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from ingestion.runs.context import Context
 
 def waive(context: Context, difference_id: str, by: str, why: str, until: datetime) -> None:
     """
-    Count a difference as explained until a moment, and keep who said so and why.
+    Count a difference as explained until a moment, and record who decided so and why.
 
-    Checks go on: found again after that moment, it is open again. A repair leaves it alone until then. Raises
-    ConfigurationError where there is no such difference, it has ended, or the waiver would say nothing.
+    Checks continue: a difference that is found after that moment is open again. Until then repairs leave it out. Raises
+    ConfigurationError if there is no such difference, it has ended, `by` or `why` is empty, or `until` is past.
     """
     subject, now = f"waive {difference_id}", datetime.now(UTC)
     _check(subject, by, why, until, now)
@@ -38,8 +38,8 @@ def waive_entries(
     """
     Accept a table's open quarantine entries (of one `batch`, or all) until a moment; return how many.
 
-    They are counted apart until then. Who said so and why stands in `ops.runs`. Raises as `waive` does, and
-    ConcurrentWriteError where a load changed the quarantine meanwhile.
+    Until then they are counted separately. Who decided so and why is recorded in `ops.runs`. Raises ConfigurationError
+    as `waive` does, and ConcurrentWriteError if a load changed the quarantine meanwhile.
     """
     subject = f"quarantine waive {contract_id}"
     _check(subject, by, why, until, datetime.now(UTC))
