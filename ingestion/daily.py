@@ -1,4 +1,4 @@
-"""The whole day by hand, in the order the daily DAG has: load, Silver, Gold, sync gaps."""
+"""Runs a whole day in one process, in the order of the daily DAG: loads, Silver, Gold, gap checks."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from ingestion.runs.each import each
 from ingestion.runs.fixed_points import shared_point
 
 Progress = Callable[[str, str], None]
-"""Told of each step as it begins: the step's name and its subject."""
+"""Called when a step begins, with the step's name and its subject."""
 
 
 @dataclass(slots=True)
 class DayResult:
-    """What a day did. `failures` has one text per step that failed; empty means green."""
+    """What a day did. `failures` has one text per failed step; empty if all succeeded."""
 
     run_id: str
     loads: list[LoadResult] = field(default_factory=list)
@@ -45,12 +45,12 @@ class DayResult:
 
 def run_day(context: Context, *, attempts: int = 3, progress: Progress | None = None) -> DayResult:
     """
-    Load every contract (tables of a system at one fixed point, where it can share one), build Silver and Gold,
-    record every gap. Raises ConfigurationError if there is no contract.
+    Load every table (the tables of a system at one fixed point, if it can be shared), build Silver and Gold, and record
+    every gap. Raises ConfigurationError if there is no contract.
 
-    A step that fails, for whatever reason, stops no other: what descends from a failed load is left out of the build,
-    and its gap is recorded all the same. Transient errors are tried again after a short, growing pause, up to
-    `attempts` times in all (Airflow waits longer; a person watches this one).
+    If a step fails, the others still run: the build leaves out the models that depend on a failed load, and the gap of
+    its table is recorded. Transient errors are retried after a short, growing pause, up to `attempts` attempts in
+    total. The pauses are shorter than Airflow's, because a person is waiting.
     """
     tell = progress or (lambda _step, _subject: None)
     day = DayResult(context.run_id)
@@ -81,7 +81,7 @@ def run_day(context: Context, *, attempts: int = 3, progress: Progress | None = 
 def _point(context: Context, system: str) -> FixedPoint | None:
     try:
         return shared_point(context, system)
-    except Exception:  # every load of the system meets it too, and records it under its own name
+    except Exception:  # each load of the system meets the same error and records it
         return None
 
 

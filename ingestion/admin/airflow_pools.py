@@ -1,4 +1,4 @@
-"""Whether Airflow has the pools that its tasks wait for. Airflow is asked by its command, never imported."""
+"""Checks whether Airflow has the pools that its tasks need. Runs Airflow's command and never imports it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _LIST = ("-m", "airflow", "pools", "list", "--output", "json")
 
 @dataclass(frozen=True, slots=True)
 class DoctorFinding:
-    """One thing the doctor looked at. `outcome` is ok, warning, missing or damaged; `advice` is what to do."""
+    """The result of one check of the doctor. `outcome` is ok, warning, missing or damaged; `advice` is what to do."""
 
     subject: str
     outcome: str
@@ -30,9 +30,10 @@ class DoctorFinding:
 
 def pool_findings(systems: Sequence[str], environ: Mapping[str, str]) -> Iterator[DoctorFinding]:
     """
-    Look for a pool of each system: without one, or with no slot, its tasks wait for ever and say nothing.
+    Check that each system has a pool with slots: without one its tasks wait forever, without a message.
 
-    Nothing is looked at where no Airflow is installed, or the environment names none: its command would make one.
+    Yields nothing if Airflow is not installed, or if the environment does not configure it, because Airflow's command
+    would then create a new installation.
     """
     if find_spec("airflow") is None or not any(environ.get(name) for name in _CONFIGURED):
         return

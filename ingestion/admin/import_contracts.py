@@ -1,4 +1,4 @@
-"""Contracts from a source's catalog, written beside those that are there already."""
+"""Writes contracts from a source's catalog for tables that have none."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from ingestion.sources import open_source
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """A contract file that is new, its path below the project, and what to look at in it."""
+    """A new contract file: its path below the project, and notes on what a person should check in it."""
 
     contract_id: str
     path: str
@@ -53,13 +53,13 @@ def import_contracts(
     entity: str | None = None,
 ) -> ImportResult:
     """
-    Write a contract per table of `schema` or of `schema.table`. A table that has a contract keeps it as it is.
+    Write a contract for each table of `schema`, or for `schema.table`. Existing contracts are not changed.
 
-    A table that cannot be imported is left out and named, and the others are imported. Tables of other schemas with
-    the same name, and names that become the same one, get entities of their own; `entity` names that of one table.
+    A table that cannot be imported is left out and named, and the others are imported. If two tables would have the
+    same entity name, the second one gets another name. `entity` sets the name for a single table.
 
-    Raises ConfigurationError where the name stands for nothing, the time zone cannot be known or the entity is no
-    name, and what the source raises when it is asked for its catalog.
+    Raises ConfigurationError if there is no such schema or table, the time zone is not known or `entity` is not a valid
+    name; and what the source raises when its catalog is read.
     """
     schema, _, table = name.partition(".")
     _check_names(system, entity, table)
@@ -87,7 +87,7 @@ def import_contracts(
 
 @dataclass(slots=True)
 class _Import:
-    """One run: what is known to all of its tables, and what came of them."""
+    """One import: what all its tables share, and the result."""
 
     settings: Settings
     system: str
@@ -97,7 +97,7 @@ class _Import:
     result: ImportResult = field(default_factory=ImportResult)
 
     def take(self, facts: TableFacts, entity: str | None) -> None:
-        """Write a table's contract, or say why not."""
+        """Write a table's contract, or note why it is left out."""
         subject = f"{facts.schema}.{facts.name}"
         try:
             reason = self._obstacle(facts) or self._write(facts, entity or self._entity(facts))
@@ -107,7 +107,7 @@ class _Import:
             reason = str(exc)
         except OSError as exc:
             reason = f"its file cannot be written ({exc.strerror or type(exc).__name__})"
-        except Exception as exc:  # one table's fault ends nothing; its words may hold values
+        except Exception as exc:  # the other tables are imported; the error's text may contain row values
             reason = f"an error of ours ({type(exc).__name__}); please report it with the table's definition"
         if reason:
             self.result.left_out.append(f"{subject}: {reason}")
@@ -133,7 +133,7 @@ class _Import:
         return is_usable(found.dialect, found.physical_type)
 
     def _contract_of(self, facts: TableFacts) -> Contract | None:
-        """Return the contract of a table: by its very name, else by one in another case that no other table has."""
+        """Return the contract of a table: by its exact name, else by its name in another case if no table has that."""
         names = set(self.promises.tables)
         for contract in self.existing:
             own = (
@@ -166,7 +166,7 @@ class _Import:
         return None
 
     def _entity(self, facts: TableFacts) -> str:
-        """Return a free name: the table's, with its schema before it, then with a number."""
+        """Return an unused name: the table's, else with its schema as prefix, else with a number."""
         plain = entity_name(facts.name)
         is_of_this_schema = any(w.contract_id == f"{self.system}.{plain}" for w in self.result.written)
         prefixed = [] if is_of_this_schema else [f"{entity_name(facts.schema)}_{plain}"]
@@ -197,7 +197,7 @@ def _check_names(system: str, entity: str | None, table: str) -> None:
 
 
 def _contracts_of(settings: Settings, system: str) -> list[Contract]:
-    """Return the system's contracts, those that can be read; `lakehouse contract lint` tells the faults of others."""
+    """Return the system's valid contracts; `lakehouse contract lint` reports the faults of the others."""
     contracts = []
     for contract_id in list_contract_ids(settings.contracts):
         place, _, entity = contract_id.partition(".")
@@ -215,7 +215,7 @@ def _id_of(contract: Contract, column: Column) -> ColumnId:
 
 
 def _zone_of(system: str, contracts: Sequence[Contract]) -> str:
-    """Return the zone that the system's other contracts name."""
+    """Return the time zone of the system's other contracts. Raises ConfigurationError if there are none."""
     if contracts:
         return contracts[0].timezone
     raise ConfigurationError(

@@ -1,4 +1,4 @@
-"""Looks at the values of numbers whose declarations leave their digits open, for contracts still to be written."""
+"""Samples the values of numeric columns without declared precision, so that an import can choose their types."""
 
 from __future__ import annotations
 
@@ -25,9 +25,10 @@ _FIRST = {
 
 def look(source: Source, system: str, facts: TableFacts, columns: Sequence[FoundColumn]) -> Mapping[str, Looked]:
     """
-    Return what the first values of each column are, up to `SAMPLE_ROWS` rows; of a leading key also its ends.
+    Return which types hold the values of each column, in the first `SAMPLE_ROWS` rows. Of the first key column, minimum
+    and maximum of all rows are checked too.
 
-    Counts alone leave the database. Empty where the table cannot be read: its contract can be written all the same.
+    Only counts leave the database. Empty if the table cannot be read; its contract can be written nevertheless.
     """
     if not columns:
         return {}
@@ -43,7 +44,7 @@ def look(source: Source, system: str, facts: TableFacts, columns: Sequence[Found
                 fits = looked[key].fits_int64 and _ends_fit(rows, dialect.name, dialect.quote(key))
                 looked[key] = looked[key]._replace(fits_int64=fits)
             return looked
-    except Exception:  # a missing right, a type that cannot be compared: the declaration is all that is known
+    except Exception:  # e.g. a missing right or a type that cannot be compared: only the declaration is known then
         return {}
 
 
@@ -65,7 +66,7 @@ def _counts(rows: Slice, dialect: str, names: Sequence[str]) -> list[Looked]:
 
 
 def _conditions(dialect: str, name: str) -> list[str]:
-    """Return what each value is counted by: beyond 64 bits, beyond 18 digits before the point, more fraction."""
+    """Return the conditions to count: beyond 64 bits, over 18 digits before the point, more than n fraction digits."""
     low, high = _constant(dialect, _LOW), _constant(dialect, _HIGH)
     room = _constant(dialect, 10**MAX_INT64_DIGITS)
     beyond = [f"{name} < {low} OR {name} > {high}", f"{name} <= -{room} OR {name} >= {room}"]
@@ -78,7 +79,7 @@ def _looked(rows: int, beyond_int64: int, beyond_room: int, *finer: int) -> Look
 
 
 def _ends_fit(rows: Slice, dialect: str, name: str) -> bool:
-    """Return whether a leading key's least and greatest value fit 64 bits: each is one look into its index."""
+    """Return whether a first key column's minimum and maximum fit 64 bits; the index answers both."""
     schema = pa.schema([("fits", pa.string())])
     for function, condition in (("MIN", f">= {_constant(dialect, _LOW)}"), ("MAX", f"<= {_constant(dialect, _HIGH)}")):
         select = f"CASE WHEN {function}(t.{name}) {condition} THEN 'y' ELSE 'n' END AS fits"
@@ -92,7 +93,7 @@ def _constant(dialect: str, number: int) -> str:
 
 
 def _table(system: str, facts: TableFacts, dialect: str) -> Contract:
-    """Return what a snapshot must know of a table to read it."""
+    """Return a contract with only what a snapshot needs to read a table."""
     return Contract(
         id=f"{system}.{facts.name}",
         version="0.0.0",

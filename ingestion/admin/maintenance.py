@@ -1,7 +1,7 @@
-"""Keeps the lake's tables quick to read: few files, no litter. Changes no row and forgets no batch.
+"""Keeps the lake's tables fast to read: few files, and none that nobody needs. Changes no row and keeps all batches.
 
-Bronze, quarantine, ledger and the closed versions of Silver grow by a file per commit and are compacted. Gold writes
-what it changes into the files that have it, so it is not.
+Bronze, quarantine, the ledger and the closed versions of Silver grow by a file per commit and are compacted. Gold is
+not compacted, because its builds rewrite the files whose rows change.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _ORDER: dict[str, tuple[str, ...]] = {"bronze": ("_batch", "_row"), "quarantine"
 
 @dataclass(frozen=True, slots=True)
 class Maintained:
-    """What was done to one table. `busy`: another writer committed meanwhile, so it was left as it is."""
+    """What was done to one table. `busy`: another writer committed meanwhile, so it was not compacted."""
 
     table: str
     compacted: int = 0
@@ -46,8 +46,8 @@ def maintain(context: Context, names: tuple[str, ...] = (), *, keep: timedelta =
     """
     Compact tables (all, or those named `schema.table`), and delete files that nobody needs.
 
-    Files that versions of the last `keep` name stay, and so do chunks of a load that broke off
-    within it. Safe beside loads and builds. A table that fails stops no other; its error is raised at the end.
+    Files of table versions of the last `keep` stay, and so do the chunks of a load that was interrupted within it. May
+    run during loads and builds. If a table fails, the others are maintained, and its error is raised at the end.
     Raises ConfigurationError for a `keep` under an hour or an unknown table.
     """
     if keep < timedelta(hours=1):
@@ -81,7 +81,7 @@ def _maintain(
         try:
             compacted = context.engine.compact(table.uri, order_by=order_by)
         except ConcurrentWriteError:
-            busy = True  # the other writer was first; the next maintenance comes
+            busy = True  # another writer committed first; the next maintenance compacts the table
     deleted = context.engine.vacuum(table.uri, keep=keep)
     folder, before = context.lake.path_of(table.uri), datetime.now(UTC) - keep
     deleted += _delete_half_written(context, folder, before)
@@ -93,9 +93,9 @@ def _maintain(
 
 def _delete_half_written(context: Context, folder: str, before: datetime) -> int:
     """
-    Delete files of a local table that a killed process did not finish since `before`; count them.
+    Delete files of a local table that a killed process left incomplete and that are older than `before`; count them.
 
-    delta-rs writes a file as `<name>#<number>` and renames it; its vacuum does not see such files.
+    delta-rs writes a file as `<name>#<number>` and renames it. Its vacuum does not delete such files.
     """
     if is_remote(context.lake.root):
         return 0
@@ -108,7 +108,7 @@ def _delete_half_written(context: Context, folder: str, before: datetime) -> int
 
 
 def _sweep(context: Context, folder: str, before: datetime) -> int:
-    """Delete attempts in `_staging` that rest since `before`, and checkpoints that newer ones replace; count files."""
+    """Delete attempts in `_staging` not changed since `before`, and outdated checkpoints; return how many files."""
     filesystem, deleted = context.lake.filesystem, 0
     for attempt in filesystem.get_file_info(pafs.FileSelector(f"{folder}/_staging", allow_not_found=True)):
         inside = filesystem.get_file_info(pafs.FileSelector(attempt.path, recursive=True, allow_not_found=True))

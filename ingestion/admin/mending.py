@@ -1,4 +1,4 @@
-"""Looks at the files of every table of a lake, and heals what can be healed without loss. Needs no ledger."""
+"""Checks the files of every table of a lake, and repairs what can be repaired without loss. Needs no ledger."""
 
 from __future__ import annotations
 
@@ -26,8 +26,10 @@ logger = logging.getLogger("lakehouse")
 @dataclass(frozen=True, slots=True)
 class TableMended:
     """
-    What became of a damaged table. `rows` are those of its whole commits, all of which it has; `rows_aside` those that
-    the torn commits named, as far as they tell. `fault` says why it was left as it is; empty: it is healed.
+    What was done to a damaged table.
+
+    `rows` counts the rows of its complete commits; it has all of them. `rows_aside` counts the rows of the torn
+    commits, as far as these can be read. `fault` is why the table was not changed; empty if it was mended.
     """
 
     table: str
@@ -43,7 +45,7 @@ class TableMended:
 
 
 def damages(lake: Lake) -> Iterator[tuple[str, Damage]]:
-    """Yield what is wrong with the tables of a lake, by name. Lists files and reads logs, no row."""
+    """Yield the damages of a lake's tables with the table's name. Lists files and reads logs, but no row."""
     engine = DeltaRs(lake.storage_options)
     for table in lake.table_folders():
         try:
@@ -56,10 +58,10 @@ def damages(lake: Lake) -> Iterator[tuple[str, Damage]]:
 
 def mend_lake(settings: Settings) -> list[TableMended]:
     """
-    Write a lost marker again, and heal the torn logs of all tables; return what was done to those that were damaged.
+    Write a lost marker again, and mend the torn logs of all tables; return what was done to the damaged ones.
 
-    Idempotent. Nothing is deleted: see `ingestion.lake.mending`. What was done stands in `ops.runs`, where the ledger
-    can be written by then. Raises LakeError if there is no lake.
+    Idempotent. Nothing is deleted: see `ingestion.lake.mending`. What was done is recorded in `ops.runs`, if the ledger
+    can be written. Raises LakeError if there is no lake.
     """
     lake = lake_at(settings.lake_root)
     with reaching(lake.root):
@@ -92,7 +94,7 @@ def _mend(lake: Lake, engine: DeltaRs, table: LakeTable) -> TableMended | None:
 
 
 def _cached(lake: Lake, engine: DeltaRs, table: LakeTable, folder: str) -> list[str]:
-    """Set the cached folds of batches aside that Bronze has no longer: their numbers will be given again."""
+    """Set aside the checkpoints of batches that Bronze no longer has, because their numbers will be used again."""
     if not engine.exists(table.uri):
         return []
     batch = engine.tip(table.uri, f"bronze/{table.name.replace('__', '/', 1)}").batch

@@ -18,10 +18,10 @@ from ingestion.runs.each import as_ours
 @dataclass(frozen=True, slots=True)
 class TableStatus:
     """
-    One table as the lake and the ledger know it.
+    One table's state in the lake and the ledger.
 
-    `age_hours` counts from the end of the last good load to now; `sync_gap` and `severity` are of
-    the last check. None means never. `fault` says why a table cannot be read; what the lake tells is then not known.
+    `age_hours` counts from the end of the last successful load to now; `sync_gap` and `severity` are of the last check.
+    None means never. `fault` says why a table cannot be read; its batch, watermark and quarantine are then not known.
     """
 
     contract_id: str
@@ -39,7 +39,7 @@ class TableStatus:
 
 
 def table_statuses(context: Context) -> list[TableStatus]:
-    """Return the status of every contracted table, ordered by contract id. Asks no source."""
+    """Return the status of every contracted table, ordered by contract id. Reads no source."""
     now = datetime.now(UTC)
     loads = _by_table(context, "subject", queries.newest_runs("step = 'load'"))
     good = _by_table(context, "subject", queries.newest_runs("step = 'load' and status <> 'failed'"))
@@ -53,7 +53,7 @@ def table_statuses(context: Context) -> list[TableStatus]:
             if fault is None and context.engine.exists(table.uri):
                 state = table.state()
                 quarantined = table.count_in_quarantine(state)
-        except Exception as exc:  # of any kind: the other tables are to be seen
+        except Exception as exc:  # whatever the error is, the other tables are shown
             state, fault = None, str(as_ours(contract_id, exc))
         done = good.get(contract_id)
         statuses.append(
@@ -73,7 +73,7 @@ def table_statuses(context: Context) -> list[TableStatus]:
 
 
 def _fault(context: Context, table: BronzeTable) -> str | None:
-    """Return what is wrong with the files of a table or its quarantine, and what to do; None where nothing is."""
+    """Return what is wrong with the files of a table or its quarantine, and what to do; None if they are whole."""
     for uri in (table.uri, table.quarantine_uri):
         with reaching(context.lake.root):
             for damage in examine_table(context.engine, uri):
@@ -82,6 +82,6 @@ def _fault(context: Context, table: BronzeTable) -> str | None:
 
 
 def _by_table(context: Context, name: str, relation: str) -> dict[str, dict[str, Any]]:
-    """Return the rows of a relation by the table that the column `name` names."""
+    """Return the rows of a relation by the value of their column `name`."""
     with reaching(context.lake.root):
         return {row[name]: row for row in context.journal.select(f"select * from {relation}")}

@@ -1,8 +1,8 @@
-"""Drills: plants one trouble at a time in a small demo world, and shows whether it is found, named and healed.
+"""Drills: causes one fault at a time in a small demo world, and tests that it is found, explained and repaired.
 
-Every drill has source files and a lake of its own in a temporary folder; nothing else is touched. It loads one table,
-checks that all is well, plants, lets the source go on, checks as the monitor would, asks for advice, and does what the
-advice says. That all is well again is judged twice: by the check, and by comparing the lake's rows with the source's.
+Each drill has its own source files and lake in a temporary folder and changes nothing else. It loads one table, checks
+that there is no gap, causes the fault, lets the source change further, checks twice as the monitor does, reads the
+advice, and follows it. The result is tested twice: by a gap check, and by comparing all rows of lake and source.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ SCALE = 0.05
 @dataclass(frozen=True, slots=True)
 class DrillResult:
     """
-    How one drill ended. `planted` counts rows; `found` tells state and severity of the table after the second look,
-    `named` the cause that the advice put first. `ok` says whether all of it is as it must be.
+    The result of one drill. `planted` counts the rows of the fault; `found` is the table's state and severity after the
+    second check, `named` the first cause that the advice gives. `ok`: everything is as expected.
     """
 
     trouble: str
@@ -55,10 +55,10 @@ class DrillResult:
 @dataclass(frozen=True, slots=True)
 class Drill:
     """
-    One kind of trouble: `before` prepares the source, `plant` makes the trouble and returns its rows.
+    One kind of fault: `before` prepares the source, `plant` causes the fault and returns its number of rows.
 
-    `cause` is what the advice must put first (none: the trouble must do no harm), `heal` does what it says, `proof`
-    looks at the rows afterwards. A load runs between the two looks of the monitor, unless it is what is missing.
+    `cause` is what the advice must give first (empty: the fault must do no harm), `heal` does what the advice says,
+    `proof` checks the rows afterwards. A load runs between the two gap checks, unless its absence is the fault.
     """
 
     table: str
@@ -73,7 +73,7 @@ class Drill:
 def run_drills(
     settings: Settings, kinds: Sequence[str] = (), *, progress: Callable[[str], None] = lambda _kind: None
 ) -> list[DrillResult]:
-    """Run the drills of these kinds (default: all), one after the other. Raises ConfigurationError for an unknown."""
+    """Run the drills of these kinds (default: all) in sequence. Raises ConfigurationError for an unknown kind."""
     unknown = sorted({*kinds} - {*DRILLS})
     if unknown:
         raise ConfigurationError(
@@ -111,7 +111,7 @@ def _run(settings: Settings, kind: str, folder: Path) -> DrillResult:
 
 
 def _second_look(site: Site, drill: Drill) -> TableGap:
-    """Check twice, an hour and a load apart, as the monitor does before it says that a difference is one."""
+    """Check twice, with an hour and a load between, as the monitor does before it confirms a difference."""
     site.check()
     if drill.is_loaded_between:
         site.go_on()
@@ -127,7 +127,7 @@ def _is_calm(gap: TableGap) -> bool:
 
 
 def _take(condition: str) -> Callable[[Site], object]:
-    """Keep rows from the first load, so that the lake lacks them when they come back with their old times."""
+    """Remove rows before the first load, so that the lake lacks them when they return with their old change times."""
     return lambda site: site.change(
         f"create table taken as select * from {{0}} where {condition}", f"delete from {{0}} where {condition}"
     )
@@ -146,7 +146,7 @@ def _go_stale(site: Site) -> int:
 
 
 def _deliver_again(site: Site) -> int:
-    """Append the first batch once more by hand, past everything that would refuse it."""
+    """Append the first batch again without the checks that would refuse it."""
     context, contract = site.context, site.contract
     uri = context.lake.uri("bronze", contract.system, contract.entity)
     with duck.connect() as connection:
@@ -161,7 +161,7 @@ def _has_no_doubled_version(site: Site) -> bool:
     with duck.connect(site.context.lake) as connection:
         query = f"select count(*), count(distinct ({keys})) from silver.{quote_standard(contract.silver_model)}"
         [(versions, distinct)] = connection.execute(query).fetchall()
-    return site.differing_rows() == 0 and versions == distinct  # a newer watermark alone opens no version
+    return site.differing_rows() == 0 and versions == distinct  # a newer watermark alone makes no new version
 
 
 def _repair(site: Site) -> object:

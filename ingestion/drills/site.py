@@ -1,4 +1,4 @@
-"""The place of a drill: one table of the demo world, its source file, and a lake of its own."""
+"""What a drill works on: one table of the demo world, its source file, and a separate lake."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ HOUR = timedelta(hours=1)
 
 @dataclass(slots=True)
 class Site:
-    """The place of one drill; `clock` is what the source shows."""
+    """What one drill works on; `clock` is the source's present time."""
 
     folder: Path
     settings: Settings
@@ -34,7 +34,7 @@ class Site:
 
     @property
     def context(self) -> Context:
-        """A run on the lake, at the source's present clock."""
+        """A run on the lake, at the source's present time."""
         connections = {
             system: Connection(
                 "duckdb",
@@ -51,7 +51,7 @@ class Site:
 
     @property
     def place(self) -> str:
-        """The table as the source spells it."""
+        """The table's quoted name in the source."""
         return ".".join(quote(part) for part in self.contract.source_table)
 
     def change(self, *statements: str) -> int:
@@ -66,7 +66,7 @@ class Site:
             connection.close()
 
     def go_on(self, *, by: timedelta = HOUR) -> None:
-        """Let time pass in the source: its newest row is changed once more, as such systems do."""
+        """Advance the source's time by `by` and change its newest row, so that a load has something to read."""
         self.clock += by
         contract = self.contract
         moment = self.clock - timedelta(minutes=1)
@@ -75,20 +75,20 @@ class Site:
         self.change(f"update {{0}} set {watermark} = {stamp} where {key} = (select max({key}) from {{0}})")
 
     def check(self) -> TableGap:
-        """Check as the monitor does, and return what the ledger then says."""
+        """Check the gap as the monitor does, and return the ledger's newest result."""
         context = self.context
         record_sync_gap(context, self.table)
         [gap] = ledger_views.current_gaps(context.journal, [self.table])
         return gap
 
     def first_cause(self) -> str:
-        """Return the cause that the advice puts first; empty where there is none."""
+        """Return the first cause that the advice gives; empty if there is no advice."""
         context = self.context
         [facts] = gather(context.journal, [self.contract])
         return next((advice.cause for advice in advise(facts)), "")
 
     def differing_rows(self) -> int:
-        """Count rows of the source that the lake lacks as they are, and the other way round; asks no product code."""
+        """Count the rows that only the source or only the lake has. Uses no code of loads or gap checks."""
         contract = self.contract
         keys = ", ".join(quote(name) for name in contract.key_names)
         names = ", ".join(quote(column.name) for column in contract.columns)

@@ -1,1 +1,1 @@
-"""What every SQL dialect needs and nobody else: how names and texts are quoted, how partitions are labelled. Pure."""
+"""What all SQL dialects share: how names and texts are quoted, and how partitions are labelled. Pure."""

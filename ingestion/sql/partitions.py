@@ -1,9 +1,9 @@
-"""How each dialect formats the label of a reconcile partition, `YYYY[-MM[-DD]]`, by the contract's grain. Pure."""
+"""Formats of the label of a comparison's partition, `YYYY[-MM[-DD]]`, by the contract's grain and dialect. Pure."""
 
 from __future__ import annotations
 
 LABEL_LENGTHS = {"day": 10, "month": 7, "year": 4}
-"""Characters of a label: it is the front of an ISO date."""
+"""The number of characters of a label, which is the beginning of an ISO date."""
 STRFTIME = {"day": "%Y-%m-%d", "month": "%Y-%m", "year": "%Y"}
 """For DuckDB's `strftime`."""
 ORACLE_DAY = "YYYY-MM-DD"

@@ -1,4 +1,4 @@
-"""How each dialect quotes a name or a text. Texts are paths, settings and constants; values of rows are bound. Pure."""
+"""Quotes names and texts in each dialect. Texts are paths, settings and constants; row values are bound. Pure."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ def quote_standard(name: str) -> str:
 
 
 def quote_oracle(name: str) -> str:
-    """Return a name as a quoted identifier of Oracle, which has no escape for a quote within. Raises ValueError."""
+    """Return a name as a quoted identifier of Oracle. Raises ValueError for a quotation mark, which has no escape."""
     if '"' in name or "\0" in name:
         raise ValueError("a name of Oracle holds no quotation mark")
     return f'"{name}"'
@@ -25,10 +25,10 @@ def quote_spark(name: str) -> str:
 
 
 def text_literal(text: str) -> str:
-    """Return a text as a constant of standard SQL."""
+    """Return a text as a literal of standard SQL."""
     return "'" + text.replace("'", "''") + "'"
 
 
 def spark_text_literal(text: str) -> str:
-    """Return a text as a constant of Spark, where a backslash escapes the next letter."""
+    """Return a text as a literal of Spark's SQL, where a backslash escapes the next character."""
     return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
