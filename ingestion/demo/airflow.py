@@ -1,7 +1,7 @@
-r"""Airflow on this machine with the demo world behind it: `make airflow`. Airflow is called, never imported.
+r"""Runs Airflow on this machine with the demo's sources: `make airflow`. Airflow is started, never imported.
 
-Its home is `<project>/airflow` (SQLite, log of all parts in `standalone.log`). It listens on this machine only,
-and everybody on it is an admin: for looking at it, not for work.
+Its home is `<project>/airflow` (SQLite, log of all parts in `standalone.log`). It listens on this machine only, and
+every user of this machine is an admin of it, so use it for the demo only.
 
 AIRFLOW_PORT  the port of the UI; default 8080, or any free one if that is taken
 
@@ -48,8 +48,8 @@ STOP_SECONDS = 15
 
 
 def main() -> None:
-    """Serve until Ctrl-C or SIGTERM; then stop every process that was started."""
-    for number in (signal.SIGTERM, signal.SIGINT):  # a shell's background job would ignore, and hand down, SIGINT
+    """Run until Ctrl-C or SIGTERM; then stop every process that was started."""
+    for number in (signal.SIGTERM, signal.SIGINT):  # a background job of a shell ignores SIGINT, and so do its children
         signal.signal(number, signal.default_int_handler)
     try:
         serve(Settings.from_environ(os.environ), choose_port(os.environ))
@@ -61,7 +61,7 @@ def main() -> None:
 
 
 def serve(settings: Settings, port: int) -> None:
-    """Prepare world and lake, start Airflow, open the DAG's pools, unpause it, and wait for the end."""
+    """Prepare sources and lake, start Airflow, create the DAG's pools, unpause it, and wait until Airflow ends."""
     click.echo("Preparing the demo's source systems and its lake.")
     prepare(settings)
     click.echo("Starting Airflow; this takes half a minute.")
@@ -81,9 +81,9 @@ def serve(settings: Settings, port: int) -> None:
 
 def prepare(settings: Settings) -> None:
     """
-    Create the demo's source files as they stand after day 2, and its lake, where they are missing.
+    Create the demo's source files in their state after day 2, and its lake, unless they exist.
 
-    What an earlier `lakehouse demo` left is used as it is. Raises LakeError if the lake is not a demo's.
+    Files of an earlier `lakehouse demo` are used unchanged. Raises LakeError if the lake is not a demo's.
     """
     refuse_foreign(settings)
     folder = open_world(settings)
@@ -98,7 +98,7 @@ def environment(settings: Settings, port: int) -> dict[str, str]:
     """
     Return the environment of every Airflow process: its settings, the lake, a connection per system.
 
-    Airflow settings of this shell are left out: they may belong to an Airflow that is at work.
+    Airflow settings of this shell are left out, because they may belong to another Airflow.
     """
     settings = demo_settings(settings, DAY_2)
     connections = {
@@ -109,7 +109,7 @@ def environment(settings: Settings, port: int) -> dict[str, str]:
     return {
         **{name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW__")},
         **connections,
-        # `standalone` starts its parts by the bare name airflow
+        # `standalone` starts its parts by the name `airflow`, without a path
         "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]),
         "LAKEHOUSE_PROJECT": str(settings.project),
         "LAKEHOUSE_ROOT": settings.lake_root,
@@ -119,7 +119,7 @@ def environment(settings: Settings, port: int) -> dict[str, str]:
         "AIRFLOW__CORE__DAGS_FOLDER": str(settings.project / "dags"),
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
         "AIRFLOW__CORE__PARALLELISM": str(POOL_SLOTS),
-        # a task that was killed with the last Airflow is noticed, and tried again, after a minute and not after five
+        # so that a task that was killed with an earlier Airflow is retried after one minute, not after five
         "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "60",
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",
         "AIRFLOW__API__HOST": HOST,
@@ -130,7 +130,7 @@ def environment(settings: Settings, port: int) -> dict[str, str]:
 
 
 def choose_port(environ: Mapping[str, str]) -> int:
-    """Return the port that was asked for, else 8080, else a free one. Raises ConfigurationError."""
+    """Return the port of AIRFLOW_PORT, else 8080, else a free one. Raises ConfigurationError."""
     named = environ.get("AIRFLOW_PORT")
     if named is None:
         return DEFAULT_PORT if _is_free(DEFAULT_PORT) else _free_port()
@@ -143,15 +143,15 @@ def choose_port(environ: Mapping[str, str]) -> int:
 
 def stop(process: subprocess.Popen[bytes]) -> None:
     """
-    Stop `airflow standalone` and every process of its group; what does not end in time is killed.
+    Stop `airflow standalone` and every process of its group; kill those that do not end in time.
 
-    Airflow hands the signal on to running tasks; it tries them again at the next start.
+    Airflow forwards the signal to running tasks and retries them at its next start.
     """
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGTERM)
         deadline = time.monotonic() + STOP_SECONDS
         while time.monotonic() < deadline:
-            process.poll()  # takes the leader off the process table, so that the group can become empty
+            process.poll()  # removes the ended leader from the process table, so that the group can become empty
             os.killpg(process.pid, 0)
             time.sleep(0.2)
         os.killpg(process.pid, signal.SIGKILL)
@@ -174,7 +174,7 @@ def _start(settings: Settings, port: int, log: Path) -> subprocess.Popen[bytes]:
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
-            start_new_session=True,  # Ctrl-C must reach only us: we stop the others in order
+            start_new_session=True,  # Ctrl-C must reach only this process, which stops the others in order
         )
 
 
@@ -186,7 +186,7 @@ class _Api:
     token: str = ""
 
     def call(self, method: str, path: str, body: object = None) -> Any:
-        """Return the answer's document. Raises OSError or HTTPException unless it is a good one."""
+        """Return the JSON of a successful response. Raises OSError or HTTPException for any other."""
         connection = HTTPConnection(HOST, self.port, timeout=10)
         try:
             headers = {"Content-Type": "application/json", "Authorization": f"Bearer {self.token}"}
@@ -201,7 +201,7 @@ class _Api:
 
 
 def _wait_until_up(process: subprocess.Popen[bytes], port: int, log: Path) -> _Api:
-    """Return the API once it knows the DAG. Raises ConfigurationError if that never comes."""
+    """Return the API once it knows the DAG. Raises ConfigurationError if Airflow ends or START_SECONDS pass."""
     deadline = time.monotonic() + START_SECONDS
     while process.poll() is None and time.monotonic() < deadline:
         try:
@@ -223,7 +223,7 @@ def _ended(process: subprocess.Popen[bytes], log: Path) -> ConfigurationError:
 
 
 def _open_pools(api: _Api, settings: Settings) -> None:
-    """Create the pool of each system; a task of a pool that is missing is never started."""
+    """Create the pool of each system. Airflow never starts a task whose pool is missing."""
     systems = sorted({contract_id.partition(".")[0] for contract_id in list_contract_ids(settings.contracts)})
     pools = [
         {"name": f"source_{system}", "slots": POOL_SLOTS, "description": f"tasks that read {system} at once"}

@@ -1,7 +1,7 @@
-"""Chance without a random generator: every draw is a function of the seed, the name of a stream and a row's number.
+"""Pseudo-random numbers without a generator: each depends on the seed, the name of a stream and a row's number only.
 
-`pick(stream, i, n)` is a whole number from 0 to n - 1, taken from MD5; so a world does not depend on threads,
-on the order of rows, on the DuckDB version or on the date. Nothing passes through float.
+`pick(stream, i, n)` is a whole number from 0 to n - 1, taken from an MD5 hash. So a world does not depend on threads,
+the order of rows, the DuckDB version or the date. No calculation uses floats.
 """
 
 from __future__ import annotations

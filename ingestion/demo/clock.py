@@ -1,4 +1,4 @@
-"""The moments of the retail world. All are fixed: the world is the same on every date it is built.
+"""The moments of the retail world. All are constants, so its rows do not depend on the date.
 
 Day 1 ends at midnight in Brazil; the ERP writes that wall clock, the shop writes UTC.
 """
@@ -15,9 +15,9 @@ FIRST_CUSTOMER_DATE = date(2022, 3, 1)
 LOST_DAY = date(2026, 2, 10)
 BROKEN_CLOCK = datetime(2099, 1, 1, 0, 0, 17)
 
-# The newest change of a day comes this long before the day's end, in both systems.
+# The time between the newest change of a day and its end, in both systems.
 LAST_TICK = timedelta(seconds=97, microseconds=250_000)
-# A late transaction carries the time of its work, this long before the newest change of day 1.
+# A transaction that commits late has a change time that is this much before the newest change of day 1.
 LATE_BY = timedelta(hours=1)
 # Brazil has had no summer time since 2019.
 ERP_OFFSET = timedelta(hours=-3)

@@ -1,6 +1,6 @@
-"""The ERP's customers: who they are on day 1, and what day 2 does to them.
+"""The ERP's customers on day 1, and their changes on day 2.
 
-Moments are UTC here; `customers_at` turns them into the ERP's wall clock.
+Moments are UTC here; `customers_at` converts them to the ERP's wall clock.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ select
 from drawn
 """
 
-# Quiet customers have no order that arrives on day 2: what is deleted or broken there leaves that day's trade alone.
+# Quiet customers have no order on day 2. Only these are deleted or made invalid, so that the day's sales stay the same.
 _CUSTOMER_CHANGES = """
 create table customer_changes as
 with busy as (
@@ -150,12 +150,12 @@ where c.created_at < moment and n.kind is distinct from 'deleted'
 
 
 def create_customers(connection: Connection) -> None:
-    """Make `customers`: those of day 1 and those who arrive on day 2, as they first stand."""
+    """Create `customers`: those of day 1 and the new ones of day 2, in their first state."""
     connection.execute(_CPF)
     connection.execute(_CUSTOMERS)
 
 
 def create_customer_changes(connection: Connection) -> None:
-    """Make `customer_changes` of day 2 (needs `orders`) and `customers_at(moment)`, the table just before a moment."""
+    """Create `customer_changes` of day 2 (needs `orders`) and `customers_at(moment)`, the table before a moment."""
     connection.execute(_CUSTOMER_CHANGES)
     connection.execute(_CUSTOMERS_AT)

@@ -29,7 +29,7 @@ class SourceFiles:
         return self.directory / f"{system}.duckdb"
 
     def replace(self, tables: Iterable[tuple[SourceTable, pa.Table]]) -> None:
-        """Remove what is there and write these tables. Nobody may have the files open."""
+        """Delete existing files and write these tables. No process may have the files open."""
         self.directory.mkdir(parents=True, exist_ok=True)
         for system in SYSTEMS:
             self.path(system).unlink(missing_ok=True)
@@ -40,7 +40,7 @@ class SourceFiles:
 
     def apply(self, changes: Iterable[Changes]) -> None:
         """
-        Apply a day's changes, one transaction per table; the same changes again leave the same rows.
+        Apply a day's changes, one transaction per table. Idempotent.
 
         Raises:
             ConfigurationError: there are no files to change.

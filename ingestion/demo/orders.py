@@ -1,6 +1,6 @@
-"""The shop's orders and their lines, with the whole life of each order; a moment decides how much of it is seen.
+"""The shop's orders and their lines, with all states of each order; `orders_at(moment)` gives those of a moment.
 
-`role` says how an order comes into the shop's tables: `plain` and `newest` when it is placed, the others only on
+`role` says when an order appears in the shop's tables: `plain` and `newest` when it is placed, the others only on
 day 2 (`visible_from`): `late` (committed long after its time), `tied` (same time as the newest change of day 1)
 and `lost_day` (a whole day that was imported afterwards with its old times). Moments are UTC.
 """
@@ -92,7 +92,7 @@ select 500000 + row_number() over (order by ordered_at, i) as order_id, c.custom
 from bought b join customers c using (customer_rank)
 """
 
-# An order that came late or tied stays unpaid on day 2, or its next state would bring it into the window anyway.
+# A late or tied order stays unpaid on day 2, because its next state would bring it into the window.
 _EVENTS = """
 create table order_events as
 with fates as (
@@ -153,7 +153,7 @@ select order_id, line_number, p.product_id,
 from chosen join products p using (sales_rank)
 """
 
-# Day 2 breaks two delivered orders (a state nobody announced), the clock of one order, and five lines.
+# Day 2 makes invalid: two delivered orders (an unknown status), the change time of one order, and five lines.
 _FLAWS = """
 create table order_flaws as
 (
@@ -219,12 +219,12 @@ where visible_from < moment
 
 
 def create_orders(connection: Connection) -> None:
-    """Make `orders`, `order_events`, `order_lines` and the flaws of day 2 (needs `customers` and `products`)."""
+    """Create `orders`, `order_events`, `order_lines` and the flaws of day 2 (needs `customers` and `products`)."""
     for statement in (_ORDERS, _EVENTS, _LINES, _FLAWS, _ORDERS_AT):
         connection.execute(statement)
 
 
 def create_order_items(connection: Connection) -> None:
-    """Give every line the price in force when it was ordered (needs all prices), make `order_items_at(moment)`."""
+    """Give each line the price in force when it was ordered (needs all prices); create `order_items_at(moment)`."""
     connection.execute(_PRICED_LINES)
     connection.execute(_ITEMS_AT)

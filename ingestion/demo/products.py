@@ -39,7 +39,7 @@ select product_id,
 from named
 """
 
-# A third of the products became dearer once before day 1.
+# The price of a third of the products was raised once before day 1.
 _PRICES = """
 create table product_prices as
 select product_id, created_at as happened_at, price, cost from products
@@ -53,7 +53,7 @@ select product_id,
 from products where is_active and pick('price.moves', product_id, 100) < 35
 """
 
-# Quiet products are on no line that arrives on day 2.
+# Quiet products are on no order line of day 2.
 _CHANGES = """
 create table product_changes as
 with busy as (
@@ -121,13 +121,13 @@ where p.product_id not in (select product_id from product_changes where kind = '
 
 
 def create_products(connection: Connection) -> None:
-    """Make `products` and `product_prices`, the prices in force up to day 1."""
+    """Create `products` and `product_prices`, the prices in force up to day 1."""
     connection.execute(_PRODUCTS)
     connection.execute(_PRICES)
 
 
 def create_product_changes(connection: Connection) -> None:
-    """Make `product_changes` of day 2 (needs `order_lines`), extend the prices, make `products_at(moment)`."""
+    """Create `product_changes` of day 2 (needs `order_lines`), add its prices, create `products_at(moment)`."""
     connection.execute(_CHANGES)
     connection.execute(_DAY_2_PRICES)
     connection.execute(_PRODUCTS_AT)

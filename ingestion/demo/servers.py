@@ -1,6 +1,6 @@
-"""The two systems on database servers: the same tables, as the contracts declare them, through the true drivers.
+"""The two systems on database servers: the same tables with the contracts' types, written by the real drivers.
 
-A schema that holds tables of these names is touched only if an earlier demo made them, which its marker table tells.
+Existing tables of these names are replaced only if the schema has the marker table of an earlier demo.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class SourceServers:
     contracts: Mapping[str, Contract]
 
     def replace(self, tables: Iterable[tuple[SourceTable, pa.Table]]) -> None:
-        """Remove an earlier demo's tables and write these. Raises ConfigurationError where the tables are another's."""
+        """Replace an earlier demo's tables by these. Raises ConfigurationError for tables that no demo made."""
         for system, given in groupby(tables, key=lambda pair: pair[0].system):
             pairs = list(given)
             with self._writer(system) as writer:
@@ -77,7 +77,7 @@ class SourceServers:
 
 
 class _Writer(ABC):
-    """One connection of one system, and how its database spells things."""
+    """One connection of one system, and the SQL of its database."""
 
     dialect: str
     quoted: str
@@ -88,7 +88,7 @@ class _Writer(ABC):
         self.connection = connection
 
     def claim(self, tables: Sequence[SourceTable]) -> None:
-        """Drop what an earlier demo left and set the marker. Raises ConfigurationError for tables of somebody else."""
+        """Drop an earlier demo's tables and create the marker. Raises ConfigurationError for tables no demo made."""
         schema = tables[0].schema
         is_ours = self.exists(schema, MARKER)
         found = [table for table in tables if self.exists(schema, table.name)]
@@ -128,14 +128,14 @@ class _Writer(ABC):
 
     @abstractmethod
     def delete(self, table: SourceTable, rows: pa.Table) -> None:
-        """Delete the rows that bear the keys of these."""
+        """Delete the rows that have the keys of `rows`."""
 
     @abstractmethod
     def commit(self) -> None: ...
 
 
 class OracleWriter(_Writer):
-    """The driver takes Arrow as it is."""
+    """Writes by binding Arrow data; the driver accepts it directly."""
 
     dialect, quoted, number = "oracle", '"{}"', "NUMBER(1)"
 
@@ -167,7 +167,7 @@ class OracleWriter(_Writer):
 
 
 class SqlServerWriter(_Writer):
-    """Arrow goes in bulk; every statement commits by itself. Keys to delete go through a table of their own."""
+    """Writes Arrow data in bulk; each statement commits. Keys to delete are first written to a separate table."""
 
     dialect, quoted, number = "sqlserver", "[{}]", "int"
 
@@ -201,4 +201,4 @@ class SqlServerWriter(_Writer):
         self.execute(f"DROP TABLE {self.name(table.schema, doomed)}")
 
     def commit(self) -> None:
-        """Nothing is left to do."""
+        """Does nothing, because each statement has committed already."""

@@ -1,4 +1,4 @@
-"""Runs both days of the retail world through the product and says what happened."""
+"""Runs both days of the retail world through the product and prints what happened."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ SYSTEMS = ("erp", "shop")
 
 @dataclass(slots=True)
 class Story:
-    """What both days did, table by table, and Gold's revenue in the end."""
+    """The results of both days, by table, and Gold's revenue at the end."""
 
     lake: str
     world: str
@@ -79,7 +79,7 @@ def demo_settings(settings: Settings, moment: datetime, *, wire: bool = False) -
     """
     Return the settings with the two systems in the demo's files or (`wire`) on their servers, as of `moment`.
 
-    Where no salt of masked values is set, the demo's own is: made once, in a file that its user alone can read.
+    If no salt of masked values is set, the demo's own is used: made once, in a file that only its user can read.
     """
     connections = {}
     for system in SYSTEMS:
@@ -91,7 +91,7 @@ def demo_settings(settings: Settings, moment: datetime, *, wire: bool = False) -
 
 
 def world_folder(settings: Settings) -> Path:
-    """Return the folder of the demo's two systems: beside its lake and called after it; in the project for a bucket."""
+    """Return the folder of the demo's two systems: `<lake>-world` beside the lake, or in the project for a bucket."""
     root = settings.lake_root.rstrip("/")
     if is_remote(root):
         return settings.project / f"{re.sub(r'[^A-Za-z0-9.]+', '-', root)}-world"
@@ -109,7 +109,7 @@ def _own_salt(settings: Settings) -> str:
 
 
 def exports(settings: Settings) -> list[str]:
-    """Return shell lines that point the product at the demo's systems, as they stand after day 2."""
+    """Return shell lines that set the demo's lake and connections, with the clock at the end of day 2."""
     lines = [f"export LAKEHOUSE_ROOT={shlex.quote(settings.lake_root)}"]
     salt = world_folder(settings) / SALT_FILE
     if salt.exists():
@@ -127,9 +127,9 @@ def exports(settings: Settings) -> list[str]:
 
 def run_demo(settings: Settings, console: Console, *, seed: int = 7, scale: float = 1.0, wire: bool = False) -> Story:
     """
-    Play both days on a new lake; progress goes to the console.
+    Run both days on a new lake, with progress on the console.
 
-    The systems are two files, or (`wire`) the servers behind their connections. An earlier demo's lake and sources are
+    The systems are two files, or (`wire`) the servers of their connections. An earlier demo's lake and sources are
     replaced. Raises LakeError if the lake is not a demo's, ConfigurationError if a server's tables are not.
     """
     _clear(settings)
@@ -172,8 +172,9 @@ def initialise_demo(settings: Settings) -> tuple[Contract, ...]:
 
 def refuse_foreign(settings: Settings) -> bool:
     """
-    Return whether an earlier demo's lake is there. Raises LakeError if the lake there is somebody's own, or if files
-    that are no demo's lie in it or in the folder of its systems.
+    Return whether the lake exists and is an earlier demo's.
+
+    Raises LakeError if it is not a demo's lake, or if it or the folder of the systems has files that no demo made.
     """
     lake, world = lake_at(settings.lake_root), world_folder(settings)
     infos = lake.filesystem.get_file_info([lake.path(MARKER), lake.path(DEMO_MARKER)])
@@ -204,7 +205,7 @@ def _is_of_world(name: str) -> bool:
 
 
 def open_world(settings: Settings) -> Path:
-    """Return the folder of the demo's systems, made and marked as the demo's."""
+    """Create the folder of the demo's systems, mark it as the demo's, and return it."""
     folder = world_folder(settings)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / DEMO_MARKER).touch()
@@ -269,7 +270,7 @@ def _progress(console: Console, *, total: int) -> Iterator[Any]:
 
 
 def render(story: Story, console: Console) -> None:
-    """Print the story for a person."""
+    """Print the results as tables."""
     for table in (_planted(story), _loaded(story), _healed(story), _revenue(story)):
         console.print(table)
     console.print(f"The lake is {story.lake}, its two source systems are {story.world}.", soft_wrap=True)

@@ -1,4 +1,4 @@
-"""The four source tables as the two systems declare them, in DuckDB's types; and one day's change to such a table."""
+"""The four source tables with the two systems' columns, in DuckDB's types; and one day's changes of such a table."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pyarrow as pa
 
 @dataclass(frozen=True, slots=True)
 class SourceTable:
-    """A table as its system spells it. `id` is the contract's; the file has neither keys nor constraints."""
+    """A table with its system's names. `id` is the contract's; the file has neither keys nor constraints."""
 
     id: str
     schema: str
@@ -23,7 +23,7 @@ class SourceTable:
 
     @property
     def entity(self) -> str:
-        """Name of the generator's relation of this table."""
+        """The name of the generator's table macro, without `_at`."""
         return self.id.split(".")[1]
 
     @property
@@ -33,10 +33,10 @@ class SourceTable:
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """What day 2 does to one table. Apply as: add columns, delete `deletes` and the keys of `updates`, insert both.
+    """Changes of one table on day 2. To apply: add columns, delete `deletes` and the keys of `updates`, insert both.
 
-    `inserts` and `updates` hold whole rows in column order, new columns last; `deletes` holds keys.
-    One key may be twice in `inserts`.
+    `inserts` and `updates` have complete rows in column order, new columns last; `deletes` has keys. A key may occur
+    twice in `inserts`.
     """
 
     table: SourceTable

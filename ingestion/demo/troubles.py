@@ -1,4 +1,4 @@
-"""What day 2 plants in the two systems, and the sentences that tell a person about it."""
+"""The faults that day 2 adds to the two systems on purpose, and a sentence about each for people."""
 
 from __future__ import annotations
 
@@ -138,7 +138,7 @@ _PLANTED = [
 
 
 def planted(connection: Connection) -> list[Trouble]:
-    """Return what the generated world plants on day 2, with its counts."""
+    """Return the faults of day 2, with their numbers of rows."""
     return [
         Trouble(kind, table, int(connection.execute(statement).fetchall()[0][0]), what)
         for kind, table, what, statement in _PLANTED

@@ -1,7 +1,7 @@
 """The words of the retail world: names, cities, brands and goods. Every combination is invented.
 
 Weights are whole numbers; a weight of 3 is drawn three times as often as a weight of 1.
-E-mail domains lie under `.example`, so that no letter ever reaches anybody.
+E-mail domains end in `.example`, so that no mail can reach a person.
 """
 
 from __future__ import annotations
@@ -133,7 +133,7 @@ GOODS = [
     ("Grocery", "Organic Honey 500 g", 24, 69),
 ]
 
-# Told apart by these, then by a number.
+# Products of one kind are distinguished by these words, then by a number.
 VARIANTS = ["Classic", "Plus", "Eco", "Prime", "Light", "Original"]
 
 # Orders by hour of the day in Brazil, midnight first.

@@ -1,7 +1,7 @@
-"""A retail company for the demo: an ERP and a shop, on day 1 and a real day later.
+"""A retail company for the demo: an ERP and a shop, on day 1 and one day later, with realistic changes and faults.
 
-The world is a function of seed and scale: same rows on every machine and date. `World` makes rows;
-`create_day_1` and `apply_day_2` put them where the two systems are: in two DuckDB files, or on servers.
+Its rows depend only on seed and scale and are the same on every machine and date. `World` makes the rows;
+`create_day_1` and `apply_day_2` write them to the two systems: two DuckDB files, or servers.
 """
 
 from __future__ import annotations
@@ -30,20 +30,20 @@ class World:
     """
     The generator. Scale 1 is about 2,000 customers, 300 products, 20,000 orders and 50,000 order items.
 
-    Below a scale of about 0.3 the world stops shrinking, so that the broken rows of day 2 stay few among the good.
-    Built on first use and kept in memory; one thread at a time.
+    Below a scale of about 0.3 the tables do not get smaller, so that the bad rows of day 2 stay a small share. Built on
+    first use and kept in memory; for one thread at a time.
     """
 
     seed: int = 7
     scale: float = 1.0
 
     def rows(self, table: SourceTable, day: Day) -> pa.Table:
-        """Return the whole table at the end of a day, ordered by key, as the source spells it."""
+        """Return the whole table at the end of a day, ordered by key, with the source's names and types."""
         new = NEW_COLUMNS.get(table.id, ()) if day == 2 else ()
         return _arrow(self._connection, _state(table, day, (*table.columns, *new)))
 
     def changes(self, table: SourceTable) -> Changes:
-        """Return what day 2 does to a table: rows that are new, rows that differ, keys that are gone."""
+        """Return what day 2 changes in a table: new rows, changed rows and deleted keys."""
         new = NEW_COLUMNS.get(table.id, ())
         keys = ", ".join(table.keys)
         before = _state(table, 1, table.columns)
@@ -64,7 +64,7 @@ class World:
         )
 
     def troubles(self) -> list[Trouble]:
-        """Return what day 2 plants, in the order of telling."""
+        """Return the faults that day 2 adds on purpose, in the order in which the demo shows them."""
         return troubles.planted(self._connection)
 
     def _ordered(self, statement: str, keys: str) -> pa.Table:
@@ -72,7 +72,7 @@ class World:
 
     @cached_property
     def _connection(self) -> Connection:
-        """Every relation of the generator; later ones need earlier ones."""
+        """A connection with all tables of the generator, made in the order of their dependencies."""
         connection = duck.connect()
         chance.prepare(connection, self.seed, _sizes(self.scale))
         customers.create_customers(connection)
@@ -85,7 +85,7 @@ class World:
 
 
 class Sources(Protocol):
-    """Where the tables of the two systems are kept."""
+    """A place that stores the tables of the two systems."""
 
     def replace(self, tables: Iterable[tuple[SourceTable, pa.Table]]) -> None: ...
 
@@ -93,23 +93,23 @@ class Sources(Protocol):
 
 
 def create_day_1(world: World, sources: Sources) -> None:
-    """Write both systems as they stand at `DAY_1`; an earlier demo's tables are replaced."""
+    """Write both systems in their state at `DAY_1`; an earlier demo's tables are replaced."""
     sources.replace((table, world.rows(table, 1)) for table in TABLES)
 
 
 def apply_day_2(world: World, sources: Sources) -> list[Trouble]:
     """
-    Bring the systems of day 1 to `DAY_2` and return what was planted.
+    Change the systems from their state at day 1 to `DAY_2`, and return the faults that were added.
 
     Raises:
-        ConfigurationError: day 1 is not there.
+        ConfigurationError: the systems of day 1 do not exist.
     """
     sources.apply(world.changes(table) for table in TABLES)
     return world.troubles()
 
 
 def _sizes(scale: float) -> dict[str, int]:
-    """Return how many of each: at the end of day 1, and what day 2 brings."""
+    """Return the number of rows of each kind at the end of day 1, and of changes on day 2."""
     if not scale > 0:
         raise ValueError(f"scale must be greater than 0, not {scale}")
 
@@ -128,7 +128,7 @@ def _sizes(scale: float) -> dict[str, int]:
 
 
 def _state(table: SourceTable, day: Day, columns: Iterable[tuple[str, str]]) -> str:
-    """Return the statement of a table at the end of a day, cast and named as the source has it."""
+    """Return the query of a table at the end of a day, with the source's names and types."""
     listed = ", ".join(f'{name.lower()}::{type_} as "{name}"' for name, type_ in columns)
     return f"select {listed} from {table.entity}_at(day_{day}()) order by {', '.join(table.keys)}"
 
