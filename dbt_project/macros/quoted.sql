@@ -1,4 +1,4 @@
-{#  Column names as a comma-separated list, quoted, each behind `alias` if one is given.  #}
+{#  Quoted column names as a comma-separated list, each prefixed with `alias`, if given.  #}
 {% macro quoted(columns, alias=none) -%}
     {%- for column in columns -%}
         {{ alias ~ '.' if alias else '' }}{{ adapter.quote(column) }}{{ ', ' if not loop.last }}

@@ -1,7 +1,7 @@
 {#
-    The rows by which `fresh` and `stale` differ, with `_change`: I only in fresh, D only in stale, U in both with another
-    value in `columns`. Both are names of CTEs or relations with the unique column `key`; `stale` also tells the place
-    of its rows, `_file` and `_pos`.
+    The rows by which `fresh` and `stale` differ, with `_change`: I (only in fresh), D (only in stale), U (in both, with
+    another value in `columns`). Both are names of CTEs or relations with the unique column `key`; `stale` also has the
+    positions of its rows, `_file` and `_pos`.
 #}
 {% macro row_difference(fresh, stale, key, columns) -%}
 select

@@ -1,7 +1,7 @@
 {#
-    Rows of `relation` (a history or its log) of the keys that a test is to look at. All of them where the history `model`
-    has up to `history_tested_versions` versions; of a larger one the keys with events in the newest ten batches, and as
-    many of the others as make up that number, others with every batch.
+    The rows of `relation` (a history or its log) whose keys a test checks: all rows if the history `model` has at most
+    `history_tested_versions` versions. Of a larger history: the keys with events in the newest ten batches, and a part
+    of all keys with about `history_tested_versions` versions. The next batch selects another part.
 #}
 {% macro tested_rows(relation, model, source_name, table_name) -%}
 {%- set facts = lake_facts(source_name, table_name) -%}
@@ -26,7 +26,7 @@
 {%- endif -%}
 {%- endmacro %}
 
-{#  The number of parts of a history, of which the tests check one.  #}
+{#  The number of parts into which a history is split; each run of the tests checks one.  #}
 {% macro tested_parts(model) %}
     {% if not execute or load_relation(model) is none %}{{ return(1) }}{% endif %}
     {% set versions = run_query('select count(*) from ' ~ model).rows[0][0] %}

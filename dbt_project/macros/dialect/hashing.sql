@@ -1,4 +1,4 @@
-{# Texts and hashes of values: the same for the same value on each engine. #}
+{# Texts and hashes of values. Each engine gives the same result for the same value. #}
 
 {#  A text as a literal; for settings and JSON, never for values of rows.  #}
 {% macro text_of(text) -%}
@@ -22,7 +22,7 @@
     hex({{ value }})
 {%- endmacro %}
 
-{#  The 16 hexadecimal digits of a floating-point number as an IEEE 754 double; one zero, one NaN.  #}
+{#  A floating-point number as the 16 hexadecimal digits of its IEEE 754 double; -0.0 as 0.0, every NaN as one NaN.  #}
 {% macro float_bits(value) -%}
     {{ adapter.dispatch('float_bits', 'lakehouse')('cast(case when ' ~ value ~ ' = 0 then 0 else ' ~ value ~ ' end as double)') }}
 {%- endmacro %}
@@ -36,8 +36,8 @@
 {%- endmacro %}
 
 {#
-    Columns (pairs of name and type, see `described`) as a list to select, floats with one zero: Spark passes over the
-    rows of a file that holds -0.0 where a query asks for 0.0.
+    A select list of columns (pairs of name and type, see `described`). Floats get one zero: a filter on 0.0 makes Spark
+    skip files that have -0.0.
 #}
 {% macro one_zero(columns) -%}
     {%- for name, type in columns -%}
@@ -74,10 +74,10 @@
 {%- endmacro %}
 
 {#
-    The salt of masked values: the environment's LAKEHOUSE_MASK_SALT, handed over as a variable of the session.
-    Spelled out, it would stand in dbt's artifacts, logs and documentation; the mark beside it says nothing of it, and
-    lets a fact be computed whole after the salt has changed. Stops a model that would be written without a salt, or
-    under another one than Gold is written under (`ingestion/lake/mask_salt.py`).
+    The salt of masked values: LAKEHOUSE_MASK_SALT, read from a variable of the session. As a literal it would be in
+    dbt's artifacts, logs and documentation. An SQL comment after it has a mark that changes with the salt and does not
+    reveal it, so that facts are recomputed after a change. Stops a model that would be written without a salt, or with
+    another one than the rest of Gold (`ingestion/lake/mask_salt.py`).
 #}
 {% macro mask_salt() -%}
     {{ adapter.dispatch('mask_salt', 'lakehouse')() }}{{ salt_mark() }}
@@ -87,7 +87,7 @@
     getvariable('mask_salt')
 {%- endmacro %}
 
-{#  Spark inserts the setting's value; an empty text if it is not set.  #}
+{#  Spark replaces the reference by the setting's value, or by an empty text if it is not set.  #}
 {% macro spark__mask_salt() -%}
     nullif('${spark.lakehouse.salt}', '')
 {%- endmacro %}
@@ -106,7 +106,7 @@
 
 {% macro spark__lake_salt() %}{{ return('lake_state.lake_salt') }}{% endmacro %}
 
-{#  The part of a text, from 0 to `parts` - 1; the same on every run of one engine.  #}
+{#  The number of the part that a text belongs to, from 0 to `parts` - 1. The same on every run of one engine.  #}
 {% macro part_of(text, parts) -%}
     {{ adapter.dispatch('part_of', 'lakehouse')(text, parts) }}
 {%- endmacro %}

@@ -13,7 +13,7 @@
     timestamp
 {%- endmacro %}
 
-{#  The type of a wall clock time without a zone.  #}
+{#  The type of a wall-clock time without time zone.  #}
 {% macro wall_clock_type() -%}
     {{ adapter.dispatch('wall_clock_type', 'lakehouse')() }}
 {%- endmacro %}
@@ -26,7 +26,7 @@
     timestamp_ntz
 {%- endmacro %}
 
-{#  The instant that is this many microseconds after 1970-01-01 00:00 UTC, as a constant.  #}
+{#  The instant that many microseconds after 1970-01-01 00:00 UTC, as a constant.  #}
 {% macro instant_of(microseconds) -%}
     {{ adapter.dispatch('instant_of', 'lakehouse')(microseconds) }}
 {%- endmacro %}
@@ -39,7 +39,7 @@
     timestamp_micros({{ microseconds }})
 {%- endmacro %}
 
-{#  The instant that a naive timestamp shows when it is read as UTC.  #}
+{#  The instant of a timestamp without time zone, read as UTC.  #}
 {% macro as_utc(moment) -%}
     {{ adapter.dispatch('as_utc', 'lakehouse')(moment) }}
 {%- endmacro %}
@@ -52,7 +52,7 @@
     to_utc_timestamp({{ moment }}, 'UTC')
 {%- endmacro %}
 
-{#  An instant before all others.  #}
+{#  An instant before all possible values.  #}
 {% macro beginning_of_time() -%}
     {{ adapter.dispatch('beginning_of_time', 'lakehouse')() }}
 {%- endmacro %}
@@ -65,7 +65,7 @@
     timestamp '0001-01-01 00:00:00+00:00'
 {%- endmacro %}
 
-{#  An instant after all others.  #}
+{#  An instant after all possible values.  #}
 {% macro end_of_time() -%}
     {{ adapter.dispatch('end_of_time', 'lakehouse')() }}
 {%- endmacro %}
@@ -78,7 +78,7 @@
     timestamp '9999-12-31 23:59:59.999999+00:00'
 {%- endmacro %}
 
-{#  The day `number` days after `day`; before it where the number is negative.  #}
+{#  The day `number` days after `day`, or before it if the number is negative.  #}
 {% macro add_days(day, number) -%}
     {{ adapter.dispatch('add_days', 'lakehouse')(day, number) }}
 {%- endmacro %}
@@ -91,7 +91,7 @@
     date_add({{ day }}, cast({{ number }} as int))
 {%- endmacro %}
 
-{#  A query with one row `date_day` for every day from `first` to `last`, both included; none where either is null.  #}
+{#  A query with one row `date_day` per day from `first` to `last`, both included; no row if either is null.  #}
 {% macro days_between(first, last) -%}
     {{ adapter.dispatch('days_between', 'lakehouse')(first, last) }}
 {%- endmacro %}
@@ -117,7 +117,7 @@
     unix_date({{ day }})
 {%- endmacro %}
 
-{#  Microseconds since 1970-01-01 00:00 (UTC, or the wall clock of a naive timestamp) as a whole number.  #}
+{#  Microseconds since 1970-01-01 00:00 (UTC, or the wall clock of a timestamp without time zone), a whole number.  #}
 {% macro epoch_us(moment) -%}
     {{ adapter.dispatch('epoch_us', 'lakehouse')(moment) }}
 {%- endmacro %}
@@ -130,7 +130,7 @@
     unix_micros(cast({{ moment }} as timestamp))
 {%- endmacro %}
 
-{#  1 Monday to 7 Sunday.  #}
+{#  The day of the week: 1 (Monday) to 7 (Sunday).  #}
 {% macro iso_weekday(day) -%}
     {{ adapter.dispatch('iso_weekday', 'lakehouse')(day) }}
 {%- endmacro %}

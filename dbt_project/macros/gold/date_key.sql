@@ -3,7 +3,7 @@
     cast(year({{ day }}) * 10000 + month({{ day }}) * 100 + day({{ day }}) as integer)
 {%- endmacro %}
 
-{#  True for a possible day: `span` is the pair of the first and the last one. A wrong clock may give other days.  #}
+{#  True if a day is possible: `span` is the pair of the first and last one. Wrong clocks may give days outside it.  #}
 {% macro is_possible_day(day, span) -%}
     {{ day }} between date '{{ span[0] }}' and date '{{ span[1] }}'
 {%- endmacro %}

@@ -1,6 +1,6 @@
 {#
-    One of the fixed members as a row of a versioned dimension of `entity`: its keys, `columns` in their order, then
-    what every such dimension has. A column shows the member's label where its type is none, else it is null.
+    One of the fixed members as a row of a versioned dimension of `entity`: its keys, `columns` in their order, then the
+    columns that every such dimension has. A column without a type has the member's label; others are null.
 #}
 {% macro fixed_member(entity, key, label, columns) -%}
     select

@@ -1,6 +1,7 @@
 {#
-    A personal value as it may leave the lake: the SHA-256 of its trimmed lower case behind `salt`, as a rule `mask_salt()`.
-    Equal values stay equal, so people can be counted and joined. Without a secret salt anybody could test a guessed value.
+    A personal value in the form in which Gold shows it: the SHA-256 of `salt` (usually `mask_salt()`) and the trimmed
+    value in lower case. Equal values have equal hashes, so people can be counted and joined. Without a secret salt
+    anybody could hash a guessed value and look for it.
 #}
 {% macro masked(column, salt) -%}
     {{ sha256_hex(salt ~ " || lower(trim(" ~ column ~ "))") }}

@@ -1,6 +1,6 @@
 {#
-    What a fact refers to by `id`: the member that was found, not applicable (-2) where the fact names none, invalid (-3)
-    where no source could have such an id, unknown (-1) where the dimension has no row. Ids count from 1.
+    The dimension key of a fact with `id`: the member that was found; not applicable (-2) if the id is null; invalid (-3)
+    if the id is below 1, which no source has; unknown (-1) if the dimension has no row.
 #}
 {% macro member_key(found, id) -%}
     case

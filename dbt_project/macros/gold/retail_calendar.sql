@@ -1,7 +1,7 @@
 {#
-    The calendar of whole weeks, in quarters of 13 of them. A week belongs to the fiscal year of its fourth day, so a year
-    begins with the week that begins nearest to its first day; with January and Monday these are the ISO weeks. Some years
-    have a 53rd week: it belongs to the last period.
+    A calendar of whole weeks with 13 weeks per quarter. A week belongs to the fiscal year of its fourth day, so a year
+    begins with the week that starts nearest to its first day. With January and Monday these are the ISO weeks. A 53rd
+    week belongs to the last period.
 #}
 
 {#  The fourth day of the week of a day; weeks begin on `first_weekday`, 1 Monday to 7 Sunday.  #}
@@ -19,7 +19,7 @@
     cast(least(floor(({{ week }} - 1) / 13) + 1, 4) as integer)
 {%- endmacro %}
 
-{#  The period 1 to 12 of a week; `pattern` is how many weeks the periods of a quarter have, such as [4, 4, 5].  #}
+{#  The period of a week, 1 to 12. `pattern` has the numbers of weeks of a quarter's periods, such as [4, 4, 5].  #}
 {% macro retail_period(week, pattern) -%}
     {%- set in_quarter = week ~ ' - 13 * (' ~ retail_quarter(week) ~ ' - 1)' -%}
     cast(

@@ -1,6 +1,6 @@
 {#
-    The only definition of the measures of a sale. The lines of a cancelled order stay, with measures of zero.
-    Money has two decimals; cost is unknown (null) where the product is, or where it is in another currency.
+    The only definition of the measures of a sale. Lines of a cancelled order stay, with measures of zero. Money has two
+    decimals. The cost is null if the product is unknown or its cost is in another currency.
 #}
 {% macro units_sold(quantity, is_cancelled) -%}
     case when {{ is_cancelled }} then 0 else {{ quantity }} end

@@ -1,10 +1,10 @@
 {#
-    Of which values of `per` the facts may differ from what `facts` holds: those of changed rows, and those of facts whose
-    member is gone, is another row than it was, or ended before the fact's `moment`. A member that only ended later than
-    that touches nothing, so a new price does not change earlier sales.
+    The values of the column `per` whose facts may differ from those in `facts`: the values of changed rows, and of facts
+    whose member was removed, changed, or ended by the fact's `moment`, or that have no member. A member that ended after
+    the `moment` does not matter, so a new price does not change earlier sales.
 
-    `rows` are queries in brackets of rows of which the column `per` counts. `members` are dicts: the fact's `key` column,
-    the dimension's rows `gone` (rows that are no longer there as they were) and `now`, its `columns` without the key.
+    `rows` are queries in brackets of changed rows with the column `per`. `members` are dicts: the fact's `key` column,
+    the dimension's rows `gone` (removed, or changed since) and `now`, and its `columns` without the key.
 #}
 {% macro touched_facts(facts, per, moment, rows, members) -%}
 select {{ per }} from {{ facts }} where false
@@ -39,8 +39,8 @@ where now_there.{{ member.key }} is null or facts.{{ moment }} >= now_there.vali
 {%- endmacro %}
 
 {#
-    The rows by which a table differs from an older version of it, in brackets: `gone`, as they were, or `come`, as they
-    are. `files` tells the files of each that the other version does not have; no others can hold such a row.
+    The rows by which a table differs from an older version of it, in brackets: `gone` (rows of the older version) or
+    `come` (rows of today's). `files` has the files of each version that the other one lacks; only these are read.
 #}
 {% macro changed_rows(scans, files, columns, which) -%}
 {%- set other = 'come' if which == 'gone' else 'gone' -%}

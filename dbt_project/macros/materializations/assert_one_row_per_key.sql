@@ -13,7 +13,7 @@
     {% endif %}
 {% endmacro %}
 
-{#  The column that identifies a model's rows. Stops unless the model names one.  #}
+{#  The column that identifies a model's rows, from its config. Stops a model without one.  #}
 {% macro key_column() %}
     {% set key = config.get('unique_key') %}
     {% if key is string and key %}{{ return(key) }}{% endif %}

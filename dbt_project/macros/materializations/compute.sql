@@ -1,6 +1,6 @@
 {#
-    Compute a query once, into memory or what it spills to, and return the relation that holds its rows until `forget`.
-    With `as_promised` the rows have the columns and types of the model's contract, or the model stops.
+    Compute a query once, in memory that can spill to disk, and return the relation that has its rows until `forget`.
+    With `as_promised` the rows get the columns and types of the model's contract; the model stops if they do not fit.
 #}
 {% macro compute(query, suffix, as_promised=false) %}
     {{ return(adapter.dispatch('compute', 'lakehouse')(query, suffix, as_promised)) }}
@@ -18,7 +18,7 @@
 {% macro spark__compute(query, suffix, as_promised) %}
     {% set relation = api.Relation.create(identifier=this.schema ~ '__' ~ this.identifier ~ suffix, type='view') %}
     {% do forget(relation) %}
-    {% do run_query('set spark.sql.ansi.enabled=true') %}{# dbt turns it off, and then a failed cast gives null #}
+    {% do run_query('set spark.sql.ansi.enabled=true') %}{# dbt turns ANSI mode off; a failed cast would then give null #}
     {% if as_promised and config.get('contract').enforced %}
         {% do get_assert_columns_equivalent(query) %}
         {% set query = get_select_subquery(query) %}
@@ -27,7 +27,7 @@
     {{ return(relation) }}
 {% endmacro %}
 
-{#  Release the rows that `compute` keeps.  #}
+{#  Release the rows of `compute`.  #}
 {% macro forget(relation) %}
     {% do adapter.dispatch('forget', 'lakehouse')(relation) %}
 {% endmacro %}

@@ -1,10 +1,10 @@
 {#
-    A table whose rows are computed whole and written by difference on `unique_key`: only files with a row that differs
-    are written anew, nothing is where nothing differs. Other columns or types overwrite the table. `order_by` sorts new
-    files: rows that change together should lie together.
+    A table of which all rows are computed and the differences by `unique_key` are written: only files with a changed row
+    are rewritten, and nothing is committed without a difference. Changed columns or types overwrite the table.
+    `order_by` sorts new files; choose it so that rows that change together are stored together.
 
-    The rows are computed into a table in memory first: there the contract's types and constraints hold, and a key that
-    comes twice stops the model, before anything is committed. A merge would keep both rows for ever.
+    The rows are computed into a temporary table first, where the contract's types and constraints are checked. A
+    repeated key stops the model before anything is committed, because a merge would keep both rows forever.
 #}
 {% materialization delta, default %}
     {% set key = key_column() %}

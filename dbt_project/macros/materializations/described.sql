@@ -1,4 +1,4 @@
-{#  The columns of a relation, or of what a query can read, as pairs of name and type; types by DuckDB's names.  #}
+{#  The columns of a relation or query as pairs of name and type, with DuckDB's names of types.  #}
 {% macro described(rows) %}
     {{ return(adapter.dispatch('described', 'lakehouse')(rows)) }}
 {% endmacro %}

@@ -1,13 +1,13 @@
 {#
-    A table like `delta`, of which only the facts that a change may affect are computed again. The model's SQL
-    computes all facts and knows nothing of this; of the facts with one value of `computed_per` it may read
+    A table like `delta` of which only the facts that a change may affect are recomputed. The model's SQL computes all
+    facts. To compute the facts with one value of `computed_per` it may read only
 
-        rows_of       rows with that value of these models
-        members_of    of these dimensions (keyed by the fact's column), the version in force at the fact's `moment`
+        rows_of       rows of these models with that value
+        members_of    of these dimensions (by the fact's key column), the version in force at the fact's `moment`
 
-    and nothing else. Each commit notes the versions that it was computed from. The next run compares them with those of
-    today, file by file, and computes what `touched_facts` tells; all of it where they cannot be read any more, or where
-    the model or the columns of an input are not what they were.
+    Each commit stores the versions of its inputs. The next run compares these with today's, file by file, and recomputes
+    the facts that `touched_facts` finds. All facts are recomputed if an old version can no longer be read, or if the
+    model or the columns of an input changed.
 #}
 {% materialization fact, default %}
     {% set key = key_column() %}

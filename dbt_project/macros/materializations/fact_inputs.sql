@@ -26,7 +26,7 @@
     {{ return('(select * from ' ~ rows ~ ' where ' ~ per ~ ' in (select ' ~ per ~ ' from ' ~ touched ~ '))') }}
 {% endmacro %}
 
-{#  The model's SQL, limited to the rows of touched facts.  #}
+{#  The model's SQL, restricted to the rows of touched facts.  #}
 {% macro sql_of_touched(sql, touched) %}
     {% set changed = namespace(sql=sql) %}
     {% for model_name in config.require('rows_of') %}
@@ -36,7 +36,7 @@
     {{ return(changed.sql) }}
 {% endmacro %}
 
-{#  The query of all touched values of `computed_per`; none if the difference from the inputs of `known` is not known.  #}
+{#  A query of the touched values of `computed_per`; none if the inputs of `known` cannot be compared with today's.  #}
 {% macro touched_query(sql, known) %}
     {% set then = known.computed_from %}
     {% if not then or then.sql != local_md5(sql) %}{{ return(none) }}{% endif %}
@@ -68,8 +68,8 @@
 {% endmacro %}
 
 {#
-    How an input differs from what it was: `scans` of both versions, the `files` that only one of them has, `columns`.
-    None where it had other columns or no table.
+    How an input differs from its older version: `scans` of both versions, the `files` that only one of them has, and
+    `columns`. None if it had other columns or no table.
 #}
 {% macro input_change(input, then) %}
     {% set was = then.scans.get(input.schema ~ '.' ~ input.identifier) %}

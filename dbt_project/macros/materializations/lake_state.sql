@@ -1,7 +1,9 @@
 {#
-    A lake table as this dbt process sees it: `version`, `batch`, `fingerprint`, whether it is `append_only`, what it was
-    `computed_from` (none where that cannot be read any more), when the `newest` row of its batch was loaded, `scan`, which reads it, and `rows`, a query in brackets of
-    its rows with the place of each (`_file`, `_pos`); none where there is no table.
+    The state of a lake table when dbt connected; none if there is no table.
+
+    `version`, `batch` and `fingerprint`; whether it is `append_only`; the inputs that it was `computed_from` (none if
+    they can no longer be read); when the `newest` row of its batch was loaded, in microseconds since 1970; `scan`, the
+    SQL that reads it; `rows`, a query in brackets of its rows with their positions (`_file`, `_pos`).
 #}
 {% macro lake_state(schema, name) %}
     {% set query = adapter.dispatch('lake_state_query', 'lakehouse')(schema, name) %}
@@ -25,7 +27,7 @@
     ) }}
 {% endmacro %}
 
-{#  The state of a table is in a view of constants; `plugins/on_spark.py` makes one per table.  #}
+{#  On Spark the state of each table is a view of constants, made by `plugins/on_spark.py`.  #}
 {% macro spark__lake_state_query(schema, name) %}
     {% set view = schema ~ '__' ~ name %}
     {{ return(

@@ -1,9 +1,9 @@
 {#
-    A history table (model SQL: `scd2(...)`). Touches only keys with new events, in one commit; nothing new makes none.
-    Another set of keys, columns or tracked columns, or a type that Bronze has changed, forces a rebuild from Bronze,
-    which gives the same history; so do new events in a Bronze table that is not append-only, for what has left it
-    leaves no event. Where a large share of all events is new, a rebuild is quicker. Bronze that is not the one read
-    before, or lacks batches of it, stops the model.
+    A history table (model SQL: `scd2(...)`). A run changes only keys with new events, in one commit, or commits nothing.
+    It rebuilds the history from Bronze, with the same result, in these cases: the key, the columns or the tracked
+    columns changed; Bronze changed a type; or there are new events in a Bronze table that is not append-only, because
+    rows that such a table has lost leave no event. A rebuild is also used if a large share of all events is new, because
+    it is then faster. The model stops if Bronze was replaced or lacks batches that it had before.
 #}
 {% materialization scd2, default %}
     {% set source_name, table_name = model.sources[0] %}
@@ -31,7 +31,7 @@
     {% if silver and bronze.batch > since and not rebuild %}
         {% set events_new, oldest = run_query(scd2_news(events, since)).rows[0] %}
         {% if events_new > 1000000 %}
-            {# if a fifth of all events or more is new, one pass over all events costs less than the difference #}
+            {# from a fifth of new events on, a rebuild of all events costs less than the difference #}
             {% set rebuild = events_new * 5 > run_query('select count(*) from ' ~ events).rows[0][0] %}
         {% endif %}
         {% if events_new > 0 %}
@@ -55,7 +55,7 @@
     {{ return({'relations': [relation]}) }}
 {% endmaterialization %}
 
-{#  The contracted columns of a Bronze table and their types. Stops where Bronze lacks one: no load has run since.  #}
+{#  The contracted columns of a Bronze table and their types. Stops if Bronze lacks one that no load has added yet.  #}
 {% macro types_in_bronze(id, events, facts) %}
     {% set found = dict(described(events)) %}
     {% set lacking = facts.columns | reject('in', found) | list %}
@@ -68,7 +68,7 @@
     {{ return(_types_of(facts, found)) }}
 {% endmacro %}
 
-{#  The same of the history; none for columns that it lacks.  #}
+{#  The same columns of the history with their types; none for columns that it lacks.  #}
 {% macro types_in_silver(facts) %}
     {{ return(_types_of(facts, dict(described(this)))) }}
 {% endmacro %}

@@ -1,9 +1,9 @@
 {#
-    Write a model: `rows` (all of it) and `difference` (see `row_difference`; none where nothing can differ) are queries.
-    What a difference touches is written anew, or everything where there is no table, another fingerprint, a full
-    refresh or a `rebuild`. New files are sorted by `order_by`. `key` identifies rows, `within` is a condition that all
-    rows of the table (`known`) meet that a difference can change. Returns the relation; dbt's result tells what became
-    of the table.
+    Write a model. `rows` is a query of all rows, `difference` one of the changes (see `row_difference`; none if nothing
+    can differ). Only files with changed rows are rewritten; all of the table is, if it does not exist, its fingerprint
+    changed, or on a full refresh or `rebuild`. New files are sorted by `order_by`. `key` identifies rows. `within` is a
+    condition that is true for all rows of the table (`known`) that a difference can change. Returns the relation; dbt's
+    result message says what was written.
 #}
 {% macro store_in_lake(
     rows, difference, fingerprint, key, within=none, batch=none, partition_by=[], order_by=[], unindexed=[],
@@ -34,7 +34,7 @@
     {{ return(relation) }}
 {% endmacro %}
 
-{#  The lake plugin writes the files and makes the view.  #}
+{#  The lake plugin writes the files and creates the view.  #}
 {% macro duckdb__write_in_lake(relation, told) %}
     {% do adapter.store_relation('lake', relation, [], '', 'delta', told) %}
 {% endmacro %}

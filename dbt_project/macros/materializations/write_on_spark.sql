@@ -1,7 +1,6 @@
 {#
-    Spark writes a model into its place in the lake by a statement of its own: MERGE applies a difference, CREATE OR
-    REPLACE TABLE writes everything. The commit bears the same metadata as the embedded engine's, so that either of them
-    goes on where the other one ended.
+    Spark writes a model's table itself: MERGE applies a difference, CREATE OR REPLACE TABLE writes all rows. The commit
+    has the same metadata as on the embedded engine, so that each engine can continue after the other.
 #}
 {% macro spark__write_in_lake(relation, told) %}
     {% set table = "delta.`" ~ lake_uri(relation) ~ "`" %}
@@ -83,7 +82,7 @@ order by {{ quoted(told.partition_by + told.order_by) }}
 {%- endif %}
 {%- endmacro %}
 
-{#  The columns that may carry statistics, by the rule of `ingestion.lake.statistics`.  #}
+{#  The columns that may have statistics, by the rule of `ingestion.lake.statistics`.  #}
 {% macro indexed_columns(columns, unindexed) %}
     {% set indexed = [] %}
     {% for name, type in columns if name not in unindexed %}
@@ -115,7 +114,7 @@ order by {{ quoted(told.partition_by + told.order_by) }}
     ) %}
 {% endmacro %}
 
-{#  On a cluster: make every table of the lake a view. `plugins/on_spark.py` runs it before dbt's command.  #}
+{#  On a cluster: create a view of every table of the lake. `plugins/on_spark.py` runs this before dbt's command.  #}
 {% macro open_lake() %}
     {% for statement in fromjson(env_var('LAKEHOUSE_VIEWS')) %}{% do run_query(statement) %}{% endfor %}
 {% endmacro %}

@@ -1,7 +1,7 @@
 {#
-    Stop the model where Bronze no longer holds the batches that its table was made of: a log that was cut back or a table
-    that was made anew counts the same numbers again, and `since` means nothing in it. A rebuild would drop from the
-    history what only the lost batches told, so it is for somebody to ask for.
+    Stop the model if Bronze no longer has the batches from which the history was built. After a restored log or a new
+    table, batch numbers are used again, so `since` would select the wrong events. A rebuild would lose the history that
+    only the lost batches contained, so a person must decide on it.
 #}
 {% macro assert_bronze_goes_on(events, batch, silver) %}
     {% if batch >= silver.batch and (silver.newest is none or newest_of(events, silver.batch) == silver.newest) %}
@@ -17,7 +17,7 @@
     ) }}
 {% endmacro %}
 
-{#  When the newest row of a batch was loaded, in microseconds since 1970; none if no row has it.  #}
+{#  When the newest row of a batch was loaded, in microseconds since 1970; none if the batch has no row.  #}
 {% macro newest_of(events, batch) %}
     {% set found = run_query(
         'select ' ~ epoch_us('max(_ingested_at)') ~ ' as newest from ' ~ events ~ ' where _batch = ' ~ batch

@@ -1,6 +1,6 @@
 {#
-    One exact text per value, alike on every engine: numbers at their declared scale, moments as microseconds,
-    days as days since 1970, booleans as 1 and 0, floats as their bits (databases format 1e20 and 0.1 differently).
+    One exact text per value, the same on every engine: numbers with their declared scale, moments as microseconds and
+    days as days since 1970, booleans as 1 and 0, floats as their bits (engines format 1e20 and 0.1 differently).
 #}
 {% macro canonical_text(column, types) -%}
     {%- set arrow = types[column] -%}

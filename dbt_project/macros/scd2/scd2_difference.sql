@@ -1,11 +1,12 @@
 {#
-    What a history lacks against its log: rows to insert (I), update (U) and delete (D) in `target`, which tells the
-    place of its rows as `_file` and `_pos`. A new current version takes the place of the one that it ends.
+    The changes that bring a history up to date with its log: rows to insert (I), update (U) and delete (D) in `target`,
+    which has the positions of its rows as `_file` and `_pos`. A new current version is written into the file of the
+    version that it ends.
 
-    Only keys with events of batches after `since` are touched, and of those only what is in force at their first new
-    event or later. The version before that event stands for all that happened before, so neither older events nor
-    older versions are read: `oldest`, the first moment of all new events in microseconds since 1970, is a constant
-    that lets a reader leave out files of Bronze and of closed history.
+    Only keys with events of batches after `since` change, and of these only the versions in force at their first new
+    event or later. The version before that event represents all earlier events, so neither older events nor older
+    versions are read. `oldest` is the earliest moment of all new events, in microseconds since 1970; as a constant it
+    lets the reader skip files of Bronze and of closed history.
 #}
 {% macro scd2_difference(events, target, facts, since, oldest) -%}
 {%- set key = quoted(facts.key) -%}

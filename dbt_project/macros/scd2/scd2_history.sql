@@ -1,12 +1,12 @@
 {#
     The history computed from a log of events: one row per version of a key.
 
-    Order within a key: `_eff`, `_seq`, deletes last, `_batch`, `_row`. Of several events at one `_eff` the last holds.
-    An event that changes neither a tracked column nor the deletion creates no version; a delete of a key that was never
-    there is dropped. A deleted version carries the last known values.
+    Order within a key: `_eff`, `_seq`, deletes last, `_batch`, `_row`. Of several events with one `_eff` the last
+    applies. An event that changes neither a tracked column nor the deletion creates no version; a delete of a key
+    without earlier event is dropped. A deleted version has the last known values.
 
-    `events` is a relation or a subquery in brackets with Bronze's columns. `seeds`, of the same kind, are versions of a
-    history: at most one per key, older than all events of that key. They stand for what happened before.
+    `events` is a relation or a subquery in brackets with Bronze's columns. `seeds`, in the same form, are versions of a
+    history: at most one per key, older than all events of that key. They represent the events before.
 #}
 {% macro scd2_history(events, facts, seeds=none) -%}
 {%- set key = quoted(facts.key) -%}

@@ -1,7 +1,7 @@
 {#
-    `name=length:value;` for every non-null column, in name order. A null writes nothing, so a new column that is
-    null everywhere changes no hash; the length leaves no room for two rows with one text. One call of `concat` for all
-    columns: a chain of `||` is one level of expression per column, and engines limit those.
+    `name=length:value;` for every column that is not null, in the order of names. A null adds nothing, so a new column
+    that is null everywhere changes no hash. The lengths ensure that different rows have different texts. One call of
+    `concat` for all columns, because a chain of `||` nests one level per column and engines limit nesting.
 #}
 {% macro sparse_text(columns, types) -%}
     {%- for column in columns | sort -%}
