@@ -17,7 +17,7 @@ from ingestion.errors import PermanentError
 
 
 class Grant(NamedTuple):
-    """A right of the user, whether it is granted, and the consequence without it (empty if there is none)."""
+    """A right of the database user, whether it is granted, and the consequence if not (empty if there is none)."""
 
     what: str
     present: bool
@@ -25,7 +25,7 @@ class Grant(NamedTuple):
 
 
 def is_permitted(rows: Callable[[str], object], statement: str) -> bool:
-    """Return whether the user may run a statement, by running it with `rows`; errors that a retry may cure pass."""
+    """Return whether the user may run a statement, by running it with `rows`. Transient errors are raised."""
     try:
         rows(statement)
     except PermanentError:
@@ -37,8 +37,8 @@ class Chunk(NamedTuple):
     """
     A slice of a table: `low <= x < high`, where x is the first key column or the row's address; None for an open end.
 
-    `kind` is key or rowid. Bounds are texts in the source's form. A chunk without `low` also holds the rows
-    whose x is null.
+    `kind` is key or rowid. Bounds are texts in the source's form. A chunk without `low` also contains the rows whose x
+    is null.
     """
 
     kind: str
@@ -50,7 +50,7 @@ WHOLE = Chunk("key")
 
 
 def cut(kind: str, bounds: Sequence[str]) -> tuple[Chunk, ...]:
-    """Return the chunks between ascending, distinct bounds: the first open below, the last open above."""
+    """Return the chunks between ascending, distinct bounds; the first one has no `low`, the last one no `high`."""
     ends = [None, *bounds, None]
     return tuple(Chunk(kind, low, high) for low, high in pairwise(ends))
 
@@ -59,9 +59,9 @@ class Slice(NamedTuple):
     """
     Rows of a table as SQL in the source's own dialect.
 
-    `relation` is the table at its fixed point (its alias must be t), `where` a condition on it (empty: none). `select`
-    runs a query that contains both once, or neither. It adds their bind values and returns exactly the given schema,
-    columns by position. Raises what `Snapshot.read` raises.
+    `relation` is the table at its fixed point, to be used with the alias t. `where` is a condition on it (empty: none).
+    `select` runs a query that contains either both, once each, or neither. It adds their bind values and returns
+    exactly the given schema, with columns by position. Raises what `Snapshot.read` raises.
     """
 
     relation: str
@@ -70,14 +70,14 @@ class Slice(NamedTuple):
 
 
 class Snapshot(Protocol):
-    """A source at one fixed point. Reads are serial; a new read ends the one before."""
+    """A source at one fixed point. Only one read at a time: a new read ends the previous one."""
 
     @property
     def fixed_point(self) -> FixedPoint: ...
 
     @property
     def degraded(self) -> str | None:
-        """What this fixed point cannot do, and why; None if nothing is missing."""
+        """What this kind of fixed point cannot do, and why; None if it has no limits."""
         ...
 
     def catalog(self, contract: Contract) -> tuple[FoundColumn, ...]:
@@ -85,7 +85,7 @@ class Snapshot(Protocol):
         ...
 
     def highest_watermark(self, contract: Contract, *, below: str) -> str | None:
-        """Return the highest watermark less than `below`, in source form; None where there is none."""
+        """Return the highest watermark less than `below`, in the source's form; None if there is none."""
         ...
 
     def count(self, contract: Contract, window: Window) -> int:
@@ -94,7 +94,7 @@ class Snapshot(Protocol):
 
     def chunks(self, contract: Contract, *, rows: int) -> tuple[Chunk, ...]:
         """
-        Split the table into disjoint chunks of about `rows` rows that together hold every row, in ascending order.
+        Split the table into disjoint chunks of about `rows` rows, in ascending order, that together contain all rows.
 
         Returns one chunk, open at both ends, if the table is smaller or cannot be split.
         """
@@ -110,18 +110,18 @@ class Snapshot(Protocol):
         chunk: Chunk = WHOLE,
     ) -> Iterator[pa.RecordBatch]:
         """
-        Yield the rows of a window, only those of `keys` (a table of key columns) or of a chunk if given. Unordered.
+        Yield the rows of a window; if given, only those of `keys` (a table of key columns) and of a chunk. Unordered.
 
         Batches have the shape that `ingestion.contracts.projection` describes.
         """
         ...
 
     def read_keys(self, contract: Contract, window: Window) -> Iterator[pa.RecordBatch]:
-        """Yield the key columns of a window's rows, as the contract types them (null where a value does not fit)."""
+        """Yield the key columns of a window's rows, with the contract's types (null for a value that does not fit)."""
         ...
 
     def slice(self, contract: Contract, window: Window) -> Slice:
-        """Return a window's rows for the caller's own queries. Reads nothing yet."""
+        """Return a window's rows for queries of the caller. Reads nothing itself."""
         ...
 
 
@@ -165,7 +165,7 @@ class Source(Protocol):
 
     def snapshot(self, at: FixedPoint | None = None) -> AbstractContextManager[Snapshot]:
         """
-        Open the newest fixed point, or that of another session (`at`), so that both read one state.
+        Open the newest fixed point, or that of another session (`at`), so that both sessions read one state.
 
         Raises SourceUnavailableError, SnapshotLostError if the state no longer exists, and ConfigurationError
         if a fixed point of that kind cannot be shared.
@@ -173,21 +173,21 @@ class Source(Protocol):
         ...
 
     def shares(self, point: FixedPoint) -> bool:
-        """Return whether `snapshot(at=point)` can work."""
+        """Return whether `snapshot(at=point)` is possible for this kind of fixed point."""
         ...
 
     def grants(self, contracts: Sequence[Contract] = ()) -> list[Grant]:
-        """Return the rights needed to read these tables, each one tested. Raises as `snapshot` does."""
+        """Return the rights needed to read these tables, each tested. Raises what `snapshot` raises."""
         ...
 
     def describe(self, schema: str, table: str | None = None) -> list[TableFacts]:
         """
-        Return a table, or (None) all tables and views of a schema by name, as the catalog describes them to this user.
+        Return the catalog's description of a table, or (None) of all tables and views of a schema, ordered by name.
 
-        Names match exactly, or in any case if only one name matches. Empty if there is no match.
+        Only what this user may see. Names match exactly, or in any case if only one name matches. Empty without match.
         """
         ...
 
     def probe(self) -> str:
-        """Connect and return one line about the server (no secret)."""
+        """Connect, and return one line about the server, without secrets."""
         ...

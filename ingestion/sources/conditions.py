@@ -1,4 +1,4 @@
-"""Which rows a statement reads: what all databases that are asked in SQL do alike. Pure."""
+"""Conditions that select the rows to read: what all SQL databases share. Pure."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ingestion.errors import Break, BrokenContractError, ConfigurationError
 
 @dataclass(frozen=True, slots=True)
 class SqlCondition(ABC):
-    """A condition; each dialect adds the values of its binds in the form that its driver takes. Default: all rows."""
+    """A condition; each dialect adds its bind values in the driver's form. By default it selects all rows."""
 
     sql: str = "1 = 1"
 
@@ -46,9 +46,9 @@ def window_condition(
     """
     Return the condition of a window.
 
-    Rows without a watermark are selected only if the catalog (which may be outdated for a view) or the contract says
-    that there are some, because the OR prevents the use of an index. `compared` takes the source's column, the end's
-    name, an operator and the bound.
+    Rows without a watermark are selected only if the catalog (which may be outdated for a view) or the contract allows
+    them, because the OR prevents the use of an index. `compared` gets the source's column, the end's name (low or
+    high), an operator and the bound.
     """
     if window.is_whole:
         return kind()
@@ -66,10 +66,11 @@ def window_condition(
 
 def lane_conditions(lengths: Sequence[str], most: int, if_null: str) -> list[str]:
     """
-    Return disjoint conditions that together match every row: rows of small large objects, then the others.
+    Return two disjoint conditions that together match every row: rows with only small large objects, and the others.
 
-    One that matches all where there are no large objects. `lengths` are expressions, `if_null` is the function that
-    replaces a null. Memory is what a fetch holds: its rows times the largest object.
+    One condition that matches all rows if there are no large objects. `lengths` are expressions, `most` is the longest
+    small object, `if_null` is the function that replaces a null. A fetch needs memory for its number of rows times the
+    largest object, so each kind of row has its own fetch size.
     """
     if not lengths:
         return ["1 = 1"]
@@ -79,7 +80,7 @@ def lane_conditions(lengths: Sequence[str], most: int, if_null: str) -> list[str
 
 
 def watermark_of(contract: Contract) -> Column:
-    """Return the column that windows go by. Raises ConfigurationError."""
+    """Return the contract's watermark column. Raises ConfigurationError if there is none."""
     if contract.watermark is None:
         raise ConfigurationError(
             f"{contract.id}: a window was asked for, but the contract names no watermark. "

@@ -1,7 +1,7 @@
-"""Builds the select list of a read, and converts the driver's arrays back to a batch for the lake. Pure.
+"""Builds the select list of a read, and converts the driver's arrays to a batch for the lake. Pure.
 
-A batch has the shape of `ingestion.contracts.projection`. In the select list all short misfit texts of a row share one
-column, which is null if every value fits. Separate columns would cost up to a sixth of a read's CPU.
+A batch has the shape of `ingestion.contracts.projection`. In the select list, all short misfit texts of a row share one
+column, which is null if all values fit. Separate columns would cost up to a sixth of a read's CPU.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from ingestion.errors import Break, BrokenContractError, IntegrityError
 NEVER = "1 = 0"
 
 _SEPARATOR = "|"
-_TEXTS_PER_COLUMN = 40  # of at most 100 bytes each, because a text in SQL may have at most 4000 bytes
+_TEXTS_PER_COLUMN = 40  # each has at most 100 bytes, and a text in SQL may have at most 4000
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,10 +29,10 @@ class Expression:
     """
     What to select for one column.
 
-    `typed` is None if the types do not convert exactly: then every value is a misfit. `fetched` is the Arrow type to
-    request from the driver. `guard` is None if every value fits; else it is true for a value that fits, null for a
-    null. `text` is the exact text of any value; None if there is none. `is_short` says that the text is short and has
-    no `|`.
+    `typed` is the value's expression; None if the types do not convert exactly, so that every value is a misfit.
+    `fetched` is the Arrow type to request from the driver. `guard` is a condition that is true for a value that fits
+    and null for a null; None if every value fits. `text` is the expression of the exact text of any value; None if SQL
+    has none. `is_short`: the text is short and contains no `|`.
     """
 
     typed: str | None
@@ -51,10 +51,11 @@ class Expression:
 @dataclass(frozen=True, slots=True)
 class Dialect:
     """
-    How a database spells a column as a promised type, and joins texts to one.
+    The expressions with which a database converts a column to a promised type.
 
-    `exact_text` spells any value of a column, None where SQL cannot. `as_text`, `as_number` and `as_moment` give None
-    where they are not for such a column. `short` are the types whose texts are brief and hold no `|`.
+    `exact_text` returns the expression of the exact text of any value; None if SQL has none. `as_text`, `as_number` and
+    `as_moment` return None for columns of other kinds. `short` has the types whose texts are short and contain no `|`.
+    `joined` concatenates texts.
     """
 
     quote: Callable[[str], str]
@@ -66,7 +67,7 @@ class Dialect:
     joined: Callable[[Sequence[str]], str]
 
     def expression(self, found: FoundColumn, promised: pa.DataType, truncate: bool = False) -> Expression:
-        """Return how a found column is fetched as the promised type, its moments cut to microseconds if `truncate`."""
+        """Return how to fetch a found column as the promised type, with moments cut to microseconds if `truncate`."""
         base, arguments = split_declaration(found.physical_type)
         reference = self.quote(found.name)
         text = self.exact_text(reference, base, arguments)
@@ -80,7 +81,7 @@ class Dialect:
 
 @dataclass(frozen=True, slots=True)
 class _Origin:
-    """The origin of a delivered column: a selected column, a part of one, or None (all nulls)."""
+    """The origin of a column of the batch: a selected column, a part of one, or None (all nulls)."""
 
     index: int | None = None
     part: int | None = None
@@ -106,7 +107,7 @@ class Projection:
         return pa.schema(self._fields)
 
     def batch(self, arrays: Sequence[pa.Array]) -> pa.RecordBatch:
-        """Return the driver's arrays as a batch. Raises IntegrityError if their lengths or number are wrong."""
+        """Return the driver's arrays as a batch. Raises IntegrityError if their number or lengths are wrong."""
         lengths = {len(array) for array in arrays}
         if len(arrays) != len(self.select) or len(lengths) != 1:
             raise IntegrityError(
@@ -134,12 +135,12 @@ class Projection:
         return pc.if_else(pc.equal(text, ""), pa.scalar(None, pa.string()), text)
 
     def add(self, name: str, type_: pa.DataType, sql: str | None, fetched: pa.DataType | None = None) -> None:
-        """Add a delivered column with its own selected column, or (None) of all nulls."""
+        """Add a column of the batch that has its own selected column, or (None) is all nulls."""
         self._fields.append(pa.field(name, type_))
         self._origins.append(_Origin(None if sql is None else self._add_selected(sql, fetched or type_)))
 
     def add_shared(self, names_and_expressions: list[tuple[str, Expression]]) -> None:
-        """Add delivered columns of misfit texts that share one selected column."""
+        """Add columns of misfit texts that share one selected column."""
         misfits = " OR ".join(f"NOT ({e.guard})" for _, e in names_and_expressions)
         parts = [part for _, e in names_and_expressions for part in (f"'{_SEPARATOR}'", raw_text(e))]
         texts = self.dialect.joined(parts[1:])
@@ -158,10 +159,10 @@ def project(
     contract: Contract, found: tuple[FoundColumn, ...], dialect: Dialect, columns: Sequence[Column] | None = None
 ) -> Projection:
     """
-    Return how the contract's columns are read from the found ones.
+    Return how to read the contract's columns from the found ones.
 
-    With `columns` only those are read, without misfit texts. A column missing in the source is all nulls, as the
-    drift policy allows. Raises BrokenContractError for a column that no SQL can convert.
+    With `columns` only these are read, without misfit texts. A column that the source lacks is all nulls; the drift
+    policy decides before whether that is allowed. Raises BrokenContractError for a column that SQL cannot convert.
     """
     matches = match_columns(contract, found)
     projection = Projection(contract.id, dialect)
@@ -184,7 +185,7 @@ def project(
 
 
 def raw_text(how: Expression) -> str:
-    """Return the expression of a value's text if it does not fit, null if it does."""
+    """Return an expression that is a value's text if it does not fit, and null if it does."""
     return f"CASE WHEN NOT ({how.guard}) THEN {how.text} END"
 
 

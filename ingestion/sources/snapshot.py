@@ -1,4 +1,4 @@
-"""A snapshot of a database that is asked in SQL: what all of them do alike. A dialect fills in what differs."""
+"""A snapshot of a SQL database: what all databases share. Subclasses add what differs."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ingestion.sources.projection import Dialect, Projection, project
 
 
 class FoundTable(Protocol):
-    """A table as the catalog has it."""
+    """A table in the source's catalog."""
 
     @property
     def columns(self) -> tuple[FoundColumn, ...]: ...
@@ -28,7 +28,7 @@ T = TypeVar("T", bound=FoundTable)
 
 
 class SqlSnapshot(ABC, Generic[C, T]):
-    """Implements `ingestion.sources.base.Snapshot` but for `highest_watermark`, `chunks` and `slice`."""
+    """Implements `ingestion.sources.base.Snapshot` except `highest_watermark`, `chunks` and `slice`."""
 
     dialect: Dialect
     rows_counted: str
@@ -83,7 +83,7 @@ class SqlSnapshot(ABC, Generic[C, T]):
     def _projected(
         self, contract: Contract, columns: tuple[Column, ...] | None, found: tuple[FoundColumn, ...]
     ) -> tuple[Projection, tuple[FoundColumn, ...]]:
-        """Return how the columns (None: all, with misfit texts) are read, and those that the source has."""
+        """Return how to read the columns (None: all, with misfit texts), and those of them that the source has."""
         matches = match_columns(contract, found)
         names = [column.name for column in columns or contract.columns]
         projection = project(contract, found, self.dialect, columns)
@@ -105,10 +105,10 @@ class SqlSnapshot(ABC, Generic[C, T]):
 
     @abstractmethod
     def _rows(self, contract: Contract, select: str, where: C) -> list[tuple[Any, ...]]:
-        """Return all rows of a short answer."""
+        """Return all rows of a small result."""
 
     @abstractmethod
     def _stream(
         self, contract: Contract, columns: tuple[Column, ...] | None, found: tuple[FoundColumn, ...], where: C
     ) -> Iterator[pa.RecordBatch]:
-        """Yield rows of the columns (None: all, with misfit texts); rows with large objects separately."""
+        """Yield the columns (None: all, with misfit texts) of matching rows; rows with large objects separately."""

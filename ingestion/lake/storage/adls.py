@@ -1,7 +1,8 @@
 """Azure Data Lake Storage: `abfss://container@account.dfs.core.windows.net/prefix`.
 
-AZURE_STORAGE_ACCOUNT_KEY, AZURE_STORAGE_SAS_TOKEN, or AZURE_CLIENT_ID with AZURE_CLIENT_SECRET and AZURE_TENANT_ID;
-without them the machine's managed identity. AZURE_STORAGE_USE_EMULATOR for Azurite.
+Variables: AZURE_STORAGE_ACCOUNT_KEY, or AZURE_STORAGE_SAS_TOKEN, or AZURE_CLIENT_ID with AZURE_CLIENT_SECRET and
+AZURE_TENANT_ID, or AZURE_USE_AZURE_CLI. Without them the machine's managed identity is used.
+AZURE_STORAGE_USE_EMULATOR selects Azurite.
 """
 
 from __future__ import annotations
@@ -74,7 +75,7 @@ def file_system(options: Mapping[str, str], emulator: str | None) -> pafs.FileSy
 
 
 def location(found: SplitResult) -> str:
-    """Return the place by the endpoint for blobs, which accounts with and without a hierarchical namespace have."""
+    """Return the URI at the blob endpoint, which accounts with and without a hierarchical namespace have."""
     return f"az://{found.username}{found.path}"
 
 

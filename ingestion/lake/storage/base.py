@@ -1,4 +1,4 @@
-"""What a provider of object storage has to say, and the values it says it in. One provider is one module."""
+"""The interface of a provider of object storage, and its values. Each provider is one module."""
 
 from __future__ import annotations
 
@@ -46,19 +46,19 @@ class StorageSettings:
 
 class Provider(Protocol):
     """
-    One provider's module. `found` are the parts of a root's URI, `given` the environment without empty variables.
+    One provider's module. `found` has the parts of a root's URI, `given` is the environment without empty variables.
 
-    `options` are those of delta-rs, by its names; all else is made of them. They hold secrets.
+    `options` are delta-rs's storage options; they contain secrets. Settings of other libraries are derived from them.
     """
 
     @property
     def FORM(self) -> str:
-        """How a root at this provider is written."""
+        """The form of a root of this provider, for messages."""
         ...
 
     @property
     def PREFIXES(self) -> tuple[str, ...]:
-        """How the names of the provider's variables begin."""
+        """The prefixes of the provider's variables."""
         ...
 
     @property
@@ -67,32 +67,32 @@ class Provider(Protocol):
         ...
 
     def bucket(self, found: SplitResult) -> str | None:
-        """Return the bucket or container of a root, None where the URI lacks a part."""
+        """Return the bucket or container of a root; None if the URI is incomplete."""
         ...
 
     def options(self, found: SplitResult, given: Mapping[str, str]) -> dict[str, str]:
-        """Raises ConfigurationError where a setting lacks its other half or would let writers lose commits."""
+        """Raises ConfigurationError if one setting of a pair is missing, or if writers could lose commits."""
         ...
 
     def file_system(self, options: Mapping[str, str], emulator: str | None) -> pafs.FileSystem: ...
 
     def location(self, found: SplitResult) -> str:
-        """Return how DuckDB spells the place."""
+        """Return the URI in DuckDB's form."""
         ...
 
     def secret(self, found: SplitResult, options: Mapping[str, str], given: Mapping[str, str]) -> Secret:
-        """Raises ConfigurationError where DuckDB has no such login."""
+        """Raises ConfigurationError if DuckDB does not support the login."""
         ...
 
     def extensions(self, login: Secret) -> tuple[str, ...]:
-        """Return the DuckDB extensions that a secret is for, besides Delta's."""
+        """Return the DuckDB extensions that a secret needs, besides Delta's."""
         ...
 
     def spark_settings(self, found: SplitResult, options: Mapping[str, str]) -> StorageSettings: ...
 
 
 def check_pair(given: Mapping[str, str], one: str, other: str) -> None:
-    """Raise ConfigurationError where a variable is set without the other one."""
+    """Raise ConfigurationError if `one` is set without `other`."""
     if (one in given) and (other not in given):
         raise ConfigurationError(
             f"{other}: promised beside {one}, found none. Nothing was read or written. Set both or neither."

@@ -13,7 +13,7 @@ from ingestion.lake.damage import lost_data, torn_log
 from ingestion.lake.names import table_in
 from ingestion.lake.storage.provider import is_remote
 
-# as worded by Arrow, delta-rs and DuckDB, in this order
+# in the words of Arrow, delta-rs and DuckDB, in this order
 _FROM_STORAGE = re.compile(
     r"AWS Error|Azure Error|google::cloud|Error performing|Generic (S3|MicrosoftAzure|GCS) error"
     r"|ObjectStoreError|HTTP Error|HTTP (HEAD|GET|PUT|POST|DELETE)|Azure\w*FileSystem",
@@ -33,7 +33,7 @@ _LOST = re.compile(
     r"|[Dd]ecompression failure|corrupt|[Uu]nexpected end of|No such file or directory|prefix length",
 )
 FOLDER_OF_LOG = "/_delta_log/"
-_NOT_OF_FILES = ("oracledb", "mssql", "pyodbc")  # a database may use the same words
+_NOT_OF_FILES = ("oracledb", "mssql", "pyodbc")  # errors of databases may have the same texts
 _ABOUT = re.compile(r"[^\s'\"]+\.parquet")
 _ERRNOS = {
     errno.ENOSPC: r"no space left on device",

@@ -1,4 +1,4 @@
-"""The lake's files through Arrow, and folders and moves on object stores, which have neither."""
+"""Access to the lake's files through Arrow; creates folders and moves files on local disks and object stores."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ def open_files(uri: str) -> tuple[pafs.FileSystem, str]:
 
 
 def make_folder(filesystem: pafs.FileSystem, path: str) -> None:
-    """Create a folder if the file system needs one. Object stores need none, and would keep an empty object instead."""
+    """Create a folder on a local disk. Object stores need no folders; creating one would add an empty object."""
     if isinstance(filesystem, pafs.LocalFileSystem):
         filesystem.create_dir(path, recursive=True)
 
 
 def move(filesystem: pafs.FileSystem, source: str, target: str) -> None:
-    """Move a file. If the store can neither rename nor copy, the bytes are read and written by this process."""
+    """Move a file. If the store can neither rename nor copy, this process reads and writes the bytes."""
     try:
         filesystem.move(source, target)
     except pa.ArrowNotImplementedError:  # a storage account of Azure without a hierarchical namespace

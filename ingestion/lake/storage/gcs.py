@@ -1,6 +1,6 @@
 """Google Cloud Storage: `gs://bucket/prefix`.
 
-GOOGLE_APPLICATION_CREDENTIALS or the machine's account, and for DuckDB GCS_HMAC_KEY_ID with GCS_HMAC_SECRET.
+Variables: GOOGLE_APPLICATION_CREDENTIALS, else the machine's account; for DuckDB GCS_HMAC_KEY_ID with GCS_HMAC_SECRET.
 """
 
 from __future__ import annotations
@@ -51,4 +51,4 @@ def extensions(_: Secret) -> tuple[str, ...]:
 
 
 def spark_settings(_: SplitResult, __: Mapping[str, str]) -> StorageSettings:
-    return StorageSettings()  # a connector that the platform brings, by the machine's own account
+    return StorageSettings()  # the platform provides the connector, which uses the machine's account

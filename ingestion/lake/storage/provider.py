@@ -1,7 +1,7 @@
-"""Which provider stores the lake, and how its readers and writers reach it: the environment as their options.
+"""Finds the provider of a lake's root, and translates the environment to the options of each library.
 
-A root is a folder, or a URI of one of the providers. Secrets come from the environment alone: they stand in no file, no
-table and no message. See docs/storage.md.
+A root is a folder, or a URI of one of the providers. Secrets come from the environment only and are in no file, table
+or message. See docs/storage.md.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ def is_remote(root: str) -> bool:
 
 
 def provider_of(uri: str) -> tuple[Provider, SplitResult]:
-    """Return the provider of a URI and its parts. Raises ConfigurationError unless it is of one that we know."""
+    """Return the provider of a URI, and the URI's parts. Raises ConfigurationError for any other form of URI."""
     found = urlsplit(uri)
     provider = PROVIDERS.get(found.scheme)
     if provider is None or not provider.bucket(found) or found.password is not None or found.query or found.fragment:
@@ -48,7 +48,7 @@ def storage_options(root: str, environ: Mapping[str, str]) -> dict[str, str]:
 
 
 def location(uri: str) -> str:
-    """Return what DuckDB calls a place: a path or URI as it is, but Azure's by the endpoint for blobs."""
+    """Return a path or URI in DuckDB's form: unchanged, except Azure's, which uses the blob endpoint."""
     if not is_remote(uri):
         return uri
     provider, found = provider_of(uri)
@@ -56,14 +56,14 @@ def location(uri: str) -> str:
 
 
 def secret(root: str, environ: Mapping[str, str]) -> tuple[Secret, tuple[str, ...]]:
-    """Return DuckDB's secret for the bucket of `root` and the extensions that it is for. Raises ConfigurationError."""
+    """Return DuckDB's secret for the bucket of `root` and the extensions that it needs. Raises ConfigurationError."""
     provider, found = provider_of(root)
     made = provider.secret(found, storage_options(root, environ), _given(environ))
     return made, provider.extensions(made)
 
 
 def spark_settings(root: str, options: Mapping[str, str]) -> StorageSettings:
-    """Return what a Spark session needs to reach `root`; nothing for a local folder."""
+    """Return what a Spark session needs for access to `root`; nothing for a local folder."""
     if not is_remote(root):
         return StorageSettings()
     provider, found = provider_of(root)
@@ -71,14 +71,14 @@ def spark_settings(root: str, options: Mapping[str, str]) -> StorageSettings:
 
 
 def forget_empty(environ: MutableMapping[str, str]) -> None:
-    """Remove a store's empty variables from the environment: delta-rs would log in with empty values."""
+    """Remove the providers' empty variables from the environment, because delta-rs would log in with empty values."""
     prefixes = tuple(prefix for provider in PROVIDERS.values() for prefix in provider.PREFIXES)
     for name in [name for name, value in environ.items() if not value and name.startswith(prefixes)]:
         del environ[name]
 
 
 def redacted(text: str, environ: Mapping[str, str]) -> str:
-    """Return a text without the secrets of the environment. A library's error may quote the URL it requested."""
+    """Return a text without the environment's secrets, because a library's error may quote a URL with a signature."""
     for name in (name for provider in PROVIDERS.values() for name in provider.SECRETS):
         value = environ.get(name, "")
         for part in (value, *(piece.partition("sig=")[2] for piece in value.split("&") if piece.startswith("sig="))):

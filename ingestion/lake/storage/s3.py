@@ -1,7 +1,7 @@
-"""Amazon S3 and stores that speak its protocol: `s3://bucket/prefix`.
+"""Amazon S3 and stores with its protocol: `s3://bucket/prefix`.
 
-AWS_REGION, AWS_ENDPOINT_URL (a store that is not Amazon's), AWS_ACCESS_KEY_ID with AWS_SECRET_ACCESS_KEY and
-AWS_SESSION_TOKEN; without them AWS's own chain.
+Variables: AWS_REGION; AWS_ENDPOINT_URL for a store that is not Amazon's; AWS_ACCESS_KEY_ID with AWS_SECRET_ACCESS_KEY
+and AWS_SESSION_TOKEN. Without keys AWS's default chain is used.
 """
 
 from __future__ import annotations
@@ -95,11 +95,11 @@ def extensions(login: Secret) -> tuple[str, ...]:
 
 
 def spark_settings(_: SplitResult, options: Mapping[str, str]) -> StorageSettings:
-    settings = {"spark.hadoop.fs.s3.impl": f"{S3A}.S3AFileSystem"}  # delta-rs says s3://, Hadoop s3a://
+    settings = {"spark.hadoop.fs.s3.impl": f"{S3A}.S3AFileSystem"}  # so that Hadoop reads s3:// as its own s3a://
     settings |= {f"spark.hadoop.fs.s3a.{_SPARK[name]}": value for name, value in options.items() if name in _SPARK}
     if options.get("aws_allow_http", "").lower() == "true":
         settings["spark.hadoop.fs.s3a.connection.ssl.enabled"] = "false"
-    if "aws_endpoint_url" in options:  # a server that is not Amazon's: bucket names are not host names
+    if "aws_endpoint_url" in options:  # on servers other than Amazon's, bucket names are not part of the host name
         settings["spark.hadoop.fs.s3a.path.style.access"] = "true"
     if "aws_session_token" in options:
         settings["spark.hadoop.fs.s3a.aws.credentials.provider"] = f"{S3A}.TemporaryAWSCredentialsProvider"

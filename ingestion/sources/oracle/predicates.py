@@ -1,6 +1,7 @@
-"""Conditions with bound values for the rows to read: windows, and lanes by the size of large objects. Pure.
+"""Conditions with bound values that select the rows to read: by window, and by the size of large objects. Pure.
 
-Moments are bound as texts and converted by the database: the driver binds a datetime as DATE and loses its fraction.
+Moments are bound as texts and converted by the database, because the driver binds a datetime as DATE and loses its
+fraction.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ SECOND = f"{ORACLE_DAY} HH24:MI:SS"
 
 @dataclass(frozen=True, slots=True)
 class Condition(SqlCondition):
-    """A condition and the values of its binds, by name."""
+    """A condition and its bind values by name."""
 
     binds: dict[str, Any] = field(default_factory=dict)
 
@@ -47,16 +48,16 @@ def in_window(contract: Contract, window: Window, found: tuple[FoundColumn, ...]
 
 
 def compared(contract: Contract, source: FoundColumn, name: str, operator: str, text: str) -> Condition:
-    """Return a column compared with a bound, which is bound as `name`."""
+    """Return the condition that compares a column with a bound, which is bound as `name`."""
     sql, value = bound(contract, source, name, text)
     return Condition(f"{quote(source.name)} {operator} {sql}", {name: value})
 
 
 def bound(contract: Contract, source: FoundColumn, name: str, text: str) -> tuple[str, Any]:
     """
-    Return the expression and the bound value of a window's end, in the column's own type so that indexes serve.
+    Return the expression and the bind value of a window's end, in the column's own type so that indexes are used.
 
-    A DATE has no fractions, so the first second at or after the bound selects the same rows.
+    A DATE has no fraction, so the first whole second at or after the bound selects the same rows.
     """
     base = base_of(source.physical_type)
     if base in NUMBERS:
@@ -75,7 +76,7 @@ def bound(contract: Contract, source: FoundColumn, name: str, text: str) -> tupl
 
 
 def newest(contract: Contract, source: FoundColumn) -> str:
-    """Return the expression of the highest watermark in the text form of `spelled`; the day if a date is promised."""
+    """Return the expression of the highest watermark as the text of `spelled`, or its day if a date is promised."""
     reference = f"MAX({quote(source.name)})"
     base = base_of(source.physical_type)
     if pa.types.is_date(contract.column(contract.watermark or "").arrow_type) and base not in CHARACTERS:
@@ -84,7 +85,7 @@ def newest(contract: Contract, source: FoundColumn) -> str:
 
 
 def spelled(source: FoundColumn, reference: str) -> str:
-    """Return an expression over a column as the text that `bound` reads: all digits, zoned in UTC, numbers floored."""
+    """Return the text of an expression in the form that `bound` reads: all digits, UTC, numbers rounded down."""
     base, arguments = split_declaration(source.physical_type)
     if base in NUMBERS:
         return f"TO_CHAR(FLOOR({reference}),'TM9')"
@@ -110,7 +111,7 @@ def lanes(found: tuple[FoundColumn, ...]) -> list[Condition]:
 
 
 def moment_text(moment: date) -> str:
-    """Return a wall clock, a UTC instant or a day as the text that `to_timestamp` reads."""
+    """Return a wall-clock time, an instant (in UTC) or a day as the text that `to_timestamp` reads."""
     if not isinstance(moment, datetime):
         return f"{moment.isoformat()} 00:00:00.000000"
     naive = moment if moment.tzinfo is None else moment.astimezone(UTC).replace(tzinfo=None)
@@ -118,7 +119,7 @@ def moment_text(moment: date) -> str:
 
 
 def to_timestamp(base: str, name: str) -> str:
-    """Return a bind converted to a moment of the column's own type; for zoned columns it is UTC."""
+    """Return a bind converted to the column's own type; for types with time zone its text is in UTC."""
     moment = f"TO_TIMESTAMP(:{name},'{SECOND}.FF9')"
     if base not in ZONED:
         return moment
@@ -144,6 +145,6 @@ def _next_second(text: str) -> str | None:
 
 
 def _plain(text: str) -> str:
-    """Return a bound with a blank before its time and without its zone (if it has one, it is UTC)."""
+    """Return a bound with a blank before the time and without its zone, which is UTC if there is one."""
     plain = text.strip().replace("T", " ").removesuffix("Z").removesuffix("+00:00").removesuffix("+00")
     return plain if len(plain) > 10 else f"{plain} 00:00:00"

@@ -1,6 +1,6 @@
-"""Conditions with bound texts for the rows to read: windows, chunks, lanes by the size of large objects. Pure.
+"""Conditions with bound texts that select the rows to read: by window, chunk and size of large objects. Pure.
 
-The driver binds texts only, so the database converts each bind to its column's own type. So an index is used, and a
+The driver binds texts only, so the database converts each bind to the column's own type. Then indexes are used, and a
 bound between two values of that type becomes the next value.
 """
 
@@ -36,7 +36,7 @@ LARGE_OBJECT_BYTES = 32 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Condition(SqlCondition):
-    """A condition and the values of its placeholders (`?`), in their order."""
+    """A condition and the values of its placeholders (`?`) in their order."""
 
     binds: tuple[str, ...] = ()
 
@@ -68,7 +68,7 @@ def in_chunk(contract: Contract, chunk: Chunk, found: tuple[FoundColumn, ...]) -
 
 
 def compared(contract: Contract, source: FoundColumn, operator: str, text: str) -> Condition:
-    """Return a column compared (`>=` or `<`) with a bound. A bound that no value of the column can reach holds none."""
+    """Return the condition that compares a column (`>=` or `<`) with a bound, which may exceed the column's range."""
     base, arguments = split_declaration(source.physical_type)
     name = quote(source.name)
     if base in INTEGERS:
@@ -90,7 +90,7 @@ def compared(contract: Contract, source: FoundColumn, operator: str, text: str) 
 
 
 def spelled(source: FoundColumn, reference: str) -> str:
-    """Return an expression over a column as the text that `compared` reads: all its digits, zoned in UTC."""
+    """Return the text of an expression in the form that `compared` reads: all digits, UTC, numbers rounded down."""
     base, arguments = split_declaration(source.physical_type)
     if base == ROWVERSION:
         return f"CONVERT(varchar(20), CAST({reference} AS bigint))"
@@ -104,7 +104,7 @@ def spelled(source: FoundColumn, reference: str) -> str:
 
 
 def newest(contract: Contract, source: FoundColumn) -> str:
-    """Return the expression of the highest watermark as text; the day if a date is promised."""
+    """Return the expression of the highest watermark as text, or of its day if a date is promised."""
     highest = f"MAX({quote(source.name)})"
     base = base_of(source.physical_type)
     if base == ROWVERSION:  # this type has no MAX
@@ -122,7 +122,7 @@ def is_large(column: FoundColumn) -> bool:
 
 
 def object_length(column: FoundColumn) -> str:
-    """Return the expression of a large object's bytes as sent; stored xml is shorter than its text."""
+    """Return the expression of a large object's size in bytes as sent. XML is sent as text, which is longer."""
     base = base_of(column.physical_type)
     name = quote(column.name)
     return f"DATALENGTH(CAST({name} AS nvarchar(max)))" if base == "XML" else f"DATALENGTH({name})"
@@ -136,7 +136,7 @@ def lanes(found: tuple[FoundColumn, ...]) -> list[Condition]:
 
 def text_bind(base: str, text: str) -> str:
     """
-    Return the placeholder of a text. For a varchar column it is varchar, else each row would be converted.
+    Return the placeholder of a text: varchar for a varchar column, because otherwise each row would be converted.
 
     Texts with non-ASCII characters stay nvarchar, because varchar would convert them to the database's code page,
     which may differ from the column's.
