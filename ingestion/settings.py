@@ -107,7 +107,7 @@ class Settings:
         found = self.connections.get(system)
         if found is None:
             raise ConfigurationError(
-                f"{system}: promised a connection, found none. No rows were read. "
+                f"{system}: needs a connection, but none is set. No rows were read. "
                 f"Set {CONNECTION_PREFIX}{system.upper()}, e.g. oracle://user:password@host:1521/service "
                 f"(in Airflow: add the connection {system}), or run the example world: lakehouse demo"
             )

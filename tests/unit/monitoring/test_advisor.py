@@ -54,12 +54,12 @@ def test_table_that_was_never_checked_is_to_be_checked(facts: Callable[..., Fact
 
 
 def test_source_that_could_not_be_asked_is_said_with_its_error(facts: Callable[..., Facts]) -> None:
-    failed = run("gaps", "failed", message="crm: promised a connection, found none.\nSecond line")
+    failed = run("gaps", "failed", message="crm: needs a connection, but none is set.\nSecond line")
 
     advice = only(facts(gap=gap(severity="UNKNOWN", source_count=None, outcome="partial"), check=failed))
 
     assert advice.cause == "source not read"
-    assert "crm: promised a connection, found none." in advice.finding
+    assert "crm: needs a connection, but none is set." in advice.finding
     assert "Second line" not in advice.finding
 
 
