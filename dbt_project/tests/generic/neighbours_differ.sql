@@ -3,26 +3,14 @@
     do not.
 #}
 {% test neighbours_differ(model, source_name, table_name) %}
-{%- set key = quoted(lake_facts(source_name, table_name).key) -%}
-with
-
-neighbours as (
-
-    select
-        *,
-        lag(row_hash) over (partition by {{ key }} order by valid_from) as _last_hash,
-        lag(is_deleted) over (partition by {{ key }} order by valid_from) as _last_deleted
-
-    from {{ tested_rows(model, model, source_name, table_name) }} as history
-
-)
-
+{%- set key = lake_facts(source_name, table_name).key -%}
+{%- set history = tested_rows(model, model, source_name, table_name) -%}
 select
     sk,
     valid_from,
     valid_to
 
-from neighbours
+from {{ with_neighbours(history, key, {'_last_hash': 'lag(row_hash)', '_last_deleted': 'lag(is_deleted)'}) }} as neighbours
 
 where is_deleted = _last_deleted and row_hash is not distinct from _last_hash
 {% endtest %}

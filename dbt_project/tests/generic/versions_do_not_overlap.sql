@@ -1,26 +1,15 @@
 {#
-    Invariant 2: a version has ended where the next one of its key begins. Returns the versions that have not.
+    Invariant 2: a version ends when the next one of its key begins, or before. Returns the versions that end later.
 #}
 {% test versions_do_not_overlap(model, source_name, table_name) %}
-{%- set key = quoted(lake_facts(source_name, table_name).key) -%}
-with
-
-neighbours as (
-
-    select
-        *,
-        lead(valid_from) over (partition by {{ key }} order by valid_from) as _next_from
-
-    from {{ tested_rows(model, model, source_name, table_name) }} as history
-
-)
-
+{%- set key = lake_facts(source_name, table_name).key -%}
+{%- set history = tested_rows(model, model, source_name, table_name) -%}
 select
     sk,
     valid_from,
     valid_to
 
-from neighbours
+from {{ with_neighbours(history, key, {'_next_from': 'lead(valid_from)'}) }} as neighbours
 
 where _next_from < coalesce(valid_to, {{ end_of_time() }})
 {% endtest %}

@@ -1,27 +1,16 @@
 {#
-    Invariant 3: the next version of a key, or its tombstone, begins where one ends; only the last has no end. Returns the
-    versions after which there is nothing.
+    Invariant 3: when a version ends, the next version of its key or its tombstone begins; only the last one has no end.
+    Returns the ended versions without successor at that moment.
 #}
 {% test versions_leave_no_gap(model, source_name, table_name) %}
-{%- set key = quoted(lake_facts(source_name, table_name).key) -%}
-with
-
-neighbours as (
-
-    select
-        *,
-        lead(valid_from) over (partition by {{ key }} order by valid_from) as _next_from
-
-    from {{ tested_rows(model, model, source_name, table_name) }} as history
-
-)
-
+{%- set key = lake_facts(source_name, table_name).key -%}
+{%- set history = tested_rows(model, model, source_name, table_name) -%}
 select
     sk,
     valid_from,
     valid_to
 
-from neighbours
+from {{ with_neighbours(history, key, {'_next_from': 'lead(valid_from)'}) }} as neighbours
 
 where valid_to is not null and (_next_from is null or _next_from > valid_to)
 {% endtest %}
