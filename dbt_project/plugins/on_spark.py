@@ -40,8 +40,10 @@ from ingestion.lake.layout import Lake, LakeTable, open_lake  # noqa: E402
 from ingestion.lake.log import was_mended  # noqa: E402
 from ingestion.lake.mask_salt import SALT, open_salt  # noqa: E402
 from ingestion.lake.names import DERIVED_LAYERS  # noqa: E402
+from ingestion.lake.spark.frames import table_at  # noqa: E402
 from ingestion.lake.spark.session import open_session, prepare  # noqa: E402
 from ingestion.ledger import tables as ledger  # noqa: E402
+from ingestion.sql.quoting import spark_text_literal  # noqa: E402
 
 TARGET = "LAKEHOUSE_DBT_TARGET"
 ON_SPARK = "LAKEHOUSE_ON_SPARK"  # shows the profile that dbt was started here; otherwise dbt has no access to the lake
@@ -115,7 +117,7 @@ def _salt(lake: Lake, *, is_writing: bool) -> Iterator[str]:
 
 def scan(uri: str, version: int) -> str:
     """Return how Spark's SQL names a version of a Delta table."""
-    return f"delta.`{uri.replace('`', '``')}` version as of {int(version)}"
+    return f"{table_at(uri)} version as of {int(version)}"
 
 
 def _view(lake: Lake, engine: DeltaRs, table: LakeTable, known_batch: int | None = None) -> Iterator[str]:
@@ -165,11 +167,7 @@ def _ledger(engine: DeltaRs, name: str, uri: str | None, promised: pa.Schema) ->
 
 def _text(text: str | None) -> str:
     """Return a text as a literal of Spark's SQL."""
-    return "cast(null as string)" if text is None else f"'{_escaped(text)}'"
-
-
-def _escaped(text: str) -> str:
-    return text.replace("\\", "\\\\").replace("'", "\\'")
+    return "cast(null as string)" if text is None else spark_text_literal(text)
 
 
 class Spark:
@@ -189,7 +187,7 @@ class Spark:
                 for statement in self._statements:
                     self._first.sql(statement)
             session = prepare(self._first.newSession())
-        session.conf.set(SALT_SETTING, _escaped(os.environ.get(SALT, "")))
+        session.conf.set(SALT_SETTING, spark_text_literal(os.environ.get(SALT, ""))[1:-1])
         return session
 
 
