@@ -7,8 +7,8 @@ A code that is not listed is permanent, because retrying an unknown error hides 
 from __future__ import annotations
 
 from ingestion.contracts.model import Contract
-from ingestion.errors import ConfigurationError, LakehouseError, SnapshotLostError, SourceUnavailableError
-from ingestion.sources.driver_errors import undeliverable, unreadable
+from ingestion.errors import ConfigurationError, LakehouseError, SnapshotLostError
+from ingestion.sources.driver_errors import subject_of, unavailable, undeliverable, unreadable, unusable
 
 _LOST = {
     "ORA-01466": "the table's definition changed after the fixed point",
@@ -81,23 +81,16 @@ _NOT_READABLE = {
 
 def error_of(code: str, system: str, contract: Contract | None = None) -> LakehouseError:
     """Return the error to raise for a code (`ORA-01555`, `DPY-4011`) while reading for a contract, or for none."""
-    subject = contract.id if contract is not None else system
-    setting = f"AIRFLOW_CONN_{system.upper()}"
+    subject = subject_of(system, contract)
     if code in _LOST:
         return SnapshotLostError(
             f"{subject}: {_LOST[code]} ({code}). Nothing was committed. The table is read again at a new fixed point; "
             "if it comes back, ask for a longer undo retention or load smaller windows."
         )
     if code in _UNAVAILABLE:
-        return SourceUnavailableError(
-            f"{subject}: promised a reachable database, found that {_UNAVAILABLE[code]} ({code}). "
-            f"Nothing was committed. It is tried again; if it stays so, check the database and {setting}."
-        )
+        return unavailable(subject, system, f"{_UNAVAILABLE[code]} ({code})")
     if code in _REFUSED:
-        return ConfigurationError(
-            f"{subject}: the database cannot be used: {_REFUSED[code]} ({code}). "
-            f"Nothing was read. Correct {setting} or the user."
-        )
+        return unusable(subject, system, f"{_REFUSED[code]} ({code})")
     if code in _NOT_READABLE and contract is not None:
         return unreadable(contract, f"{_NOT_READABLE[code]} ({code})")
     if code.startswith("ORA-"):

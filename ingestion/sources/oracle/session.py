@@ -28,7 +28,7 @@ import pyarrow as pa
 from ingestion.contracts.model import Contract
 from ingestion.errors import ConfigurationError
 from ingestion.settings import Connection
-from ingestion.sources.driver_errors import translating
+from ingestion.sources.driver_errors import subject_of, translating, wrong_extra
 from ingestion.sources.oracle.errors import error_of
 from ingestion.sources.oracle.keys import NationalText
 
@@ -127,7 +127,7 @@ def connect(system: str, connection: Connection) -> oracledb.Connection:
 
 def translated(system: str, contract: Contract | None = None) -> AbstractContextManager[None]:
     """Raise the driver's errors as our own errors, without their text."""
-    subject = contract.id if contract is not None else system
+    subject = subject_of(system, contract)
     return translating(subject, (oracledb.Error, OSError), lambda exc: error_of(_code_of(exc), system, contract))
 
 
@@ -156,7 +156,7 @@ def _arguments(system: str, connection: Connection) -> tuple[dict[str, Any], flo
     except ValueError:
         timeout = 0.0
     if not 0 < timeout < 2**31 / 1000:
-        raise _wrong(system, "call_timeout_seconds", "a number of seconds above 0")
+        raise wrong_extra(system, "call_timeout_seconds", "a number of seconds above 0")
     return arguments, timeout
 
 
@@ -164,7 +164,7 @@ def _address(system: str, connection: Connection) -> dict[str, Any]:
     extra = connection.extra
     protocol = extra.get("protocol") or "tcp"
     if protocol not in ("tcp", "tcps"):
-        raise _wrong(system, "protocol", "tcp or tcps")
+        raise wrong_extra(system, "protocol", "tcp or tcps")
     service = extra.get("service_name") or connection.schema
     if not connection.host or not (service or extra.get("sid")):
         raise ConfigurationError(
@@ -179,12 +179,5 @@ def _address(system: str, connection: Connection) -> dict[str, Any]:
 def _yes_or_no(system: str, name: str, text: str) -> bool:
     known = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
     if text.lower() not in known:
-        raise _wrong(system, name, "true or false")
+        raise wrong_extra(system, name, "true or false")
     return known[text.lower()]
-
-
-def _wrong(system: str, name: str, promised: str) -> ConfigurationError:
-    return ConfigurationError(
-        f"{system}: the connection's extra {name} must be {promised}. Nothing was read. "
-        f"Correct AIRFLOW_CONN_{system.upper()}."
-    )

@@ -11,8 +11,8 @@ import re
 from typing import NamedTuple
 
 from ingestion.contracts.model import Contract
-from ingestion.errors import ConfigurationError, LakehouseError, SnapshotLostError, SourceUnavailableError
-from ingestion.sources.driver_errors import unreadable
+from ingestion.errors import ConfigurationError, LakehouseError, SnapshotLostError
+from ingestion.sources.driver_errors import subject_of, unavailable, unreadable, unusable
 
 SYSTEM_PACKAGES = "unixodbc libltdl7 libkrb5-3 libgssapi-krb5-2"
 
@@ -118,7 +118,7 @@ def diagnose(text: str) -> Diagnosis:
 
 def error_of(found: Diagnosis, system: str, contract: Contract | None = None) -> LakehouseError:
     """Return the error to raise for a diagnosis while reading for a contract, or for none."""
-    subject = contract.id if contract is not None else system
+    subject = subject_of(system, contract)
     code = str(found.number) if found.number > 0 else found.state
     if found.number in _LOST:
         return SnapshotLostError(
@@ -129,16 +129,10 @@ def error_of(found: Diagnosis, system: str, contract: Contract | None = None) ->
         return unreadable(contract, f"{_NOT_READABLE[found.number]} (error {code})")
     refused = _refused(found)
     if refused:
-        return ConfigurationError(
-            f"{subject}: the database cannot be used: {refused} (error {code}). "
-            f"Nothing was read. Correct AIRFLOW_CONN_{system.upper()} or the user."
-        )
+        return unusable(subject, system, f"{refused} (error {code})")
     why = _UNAVAILABLE.get(found.number) or _STATES.get(found.state)
     if why:
-        return SourceUnavailableError(
-            f"{subject}: promised a reachable database, found that {why} (error {code}). Nothing was committed. "
-            f"It is tried again; if it stays so, check the database and AIRFLOW_CONN_{system.upper()}."
-        )
+        return unavailable(subject, system, f"{why} (error {code})")
     return ConfigurationError(
         f"{subject}: the database refused a statement (error {code or 'of the driver'}). Nothing was committed. "
         "Look the number up in SQL Server's list of errors; if it is no missing right or setting, report it with the "

@@ -33,9 +33,9 @@ from mssql_python_odbc import get_libs_dir
 from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_fixed
 
 from ingestion.contracts.model import Contract
-from ingestion.errors import ConfigurationError, IntegrityError, LakehouseError, SourceUnavailableError
+from ingestion.errors import ConfigurationError, IntegrityError, LakehouseError
 from ingestion.settings import Connection
-from ingestion.sources.driver_errors import translating, undeliverable
+from ingestion.sources.driver_errors import subject_of, translating, unavailable, undeliverable, wrong_extra
 from ingestion.sources.sqlserver.errors import diagnose, error_of, no_driver
 
 PROGRAM = "lakehouse"
@@ -120,11 +120,8 @@ class Session:
         with translated(self._system, contract):
             sent = self._count_sent()
         if sent != seen:
-            subject = contract.id if contract is not None else self._system
-            raise SourceUnavailableError(
-                f"{subject}: promised a reachable database, found that the connection was lost while rows were read. "
-                f"Nothing was committed. It is tried again; if it stays so, check the database and the network."
-            )
+            why = "the connection was lost while rows were read"
+            raise unavailable(subject_of(self._system, contract), self._system, why)
 
     def _next(self, reading: object, contract: Contract | None) -> pa.RecordBatch | None:
         if self._reading is not reading:
@@ -170,7 +167,7 @@ _TIMEOUTS = (("login_timeout_seconds", 15), ("query_timeout_seconds", 600), ("lo
 
 def translated(system: str, contract: Contract | None = None) -> AbstractContextManager[None]:
     """Raise the driver's errors as our own errors, without their text."""
-    subject = contract.id if contract is not None else system
+    subject = subject_of(system, contract)
 
     def ours(exc: Exception) -> LakehouseError:
         found = diagnose(str(exc))
@@ -263,8 +260,5 @@ def _braced(value: str) -> str:
 def _seconds(system: str, connection: Connection, name: str, default: int) -> int:
     text = connection.extra.get(name) or str(default)
     if not text.isdecimal() or not 0 < int(text) < 2**31 // 1000:
-        raise ConfigurationError(
-            f"{system}: the connection's extra {name} must be a whole number of seconds above 0. Nothing was read. "
-            f"Correct AIRFLOW_CONN_{system.upper()}."
-        )
+        raise wrong_extra(system, name, "a whole number of seconds above 0")
     return int(text)
