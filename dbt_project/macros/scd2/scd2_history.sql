@@ -7,11 +7,30 @@
 
     `events` is a relation or a subquery in brackets with Bronze's columns. `seeds`, in the same form, are versions of a
     history: at most one per key, older than all events of that key. They represent the events before.
+
+    Without seeds the input is a whole log, in which most keys may have one event. Such an event is a version as it is;
+    only the events of keys that have several (`repeated`) are ranked and compared, which sorts them.
 #}
 {% macro scd2_history(events, facts, seeds=none) -%}
 {%- set key = quoted(facts.key) -%}
 {%- set others = facts.columns | reject('in', facts.key) | list -%}
+{%- set row_hash = hash_hex(sparse_text(facts.tracked, facts.types)) -%}
+{%- set sk = hash_hex(sparse_text(facts.key, facts.types) ~ " || '@' || cast(" ~ epoch_us('_eff') ~ " as string)") -%}
 with
+{%- if not seeds %}
+
+repeated as (
+
+    select {{ key }}
+
+    from {{ events }} as events
+
+    group by {{ key }}
+
+    having count(*) > 1
+
+),
+{%- endif %}
 
 ranked as (
 
@@ -23,6 +42,7 @@ ranked as (
         ) as _copy
 
     from {{ events }} as events
+    {%- if not seeds %} semi join repeated on {{ same_key(facts.key, 'events', 'repeated') }}{% endif %}
 
 ),
 
@@ -32,7 +52,7 @@ states as (
         {{ quoted(facts.columns) }},
         _eff,
         _op = 'D' as is_deleted,
-        case when _op <> 'D' then {{ hash_hex(sparse_text(facts.tracked, facts.types)) }} end as row_hash,
+        case when _op <> 'D' then {{ row_hash }} end as row_hash,
         false as _is_seed
 
     from ranked
@@ -91,7 +111,7 @@ final as (
             else {{ adapter.quote(column) }}
         end as {{ adapter.quote(column) }},
         {%- endfor %}
-        {{ hash_hex(sparse_text(facts.key, facts.types) ~ " || '@' || cast(" ~ epoch_us('_eff') ~ " as string)") }} as sk,
+        {{ sk }} as sk,
         _eff as valid_from,
         lead(_eff) over (partition by {{ key }} order by _eff) as valid_to,
         lead(_eff) over (partition by {{ key }} order by _eff) is null and not is_deleted as is_current,
@@ -105,4 +125,22 @@ final as (
 select {{ quoted(facts.columns) }}, sk, valid_from, valid_to, is_current, is_deleted, row_hash
 
 from final
+{%- if not seeds %}
+
+union all
+
+select
+    {{ quoted(facts.columns) }},
+    {{ sk }} as sk,
+    _eff as valid_from,
+    null as valid_to,
+    true as is_current,
+    false as is_deleted,
+    {{ row_hash }} as row_hash
+
+from {{ events }} as events
+    anti join repeated on {{ same_key(facts.key, 'events', 'repeated') }}
+
+where _op <> 'D'
+{%- endif %}
 {%- endmacro %}
