@@ -9,7 +9,9 @@
     {% set source_name, table_name = model.sources[0] %}
     {% set facts = lake_facts(source_name, table_name) %}
     {% set events = source(source_name, table_name) %}
-    {% set spelling = 2 if 'float' in facts.types.values() or 'double' in facts.types.values() else 1 %}
+    {# raised where the text of a type was corrected, so that histories with it are rebuilt once #}
+    {% set types = facts.types.values() | list %}
+    {% set spelling = 3 if 'bool' in types else 2 if 'float' in types or 'double' in types else 1 %}
     {% set fingerprint = local_md5(tojson({'hash': spelling, 'facts': facts}, sort_keys=true)) %}
     {% set bronze = lake_state('bronze', events.identifier) %}
     {% set silver = lake_state(this.schema, this.identifier) %}
