@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ingestion.cli.base import Output, settings, with_output
+from ingestion.cli.progress import steps
 from ingestion.errors import ConfigurationError, LakeError
 from ingestion.settings import DAYS_KEPT
 
@@ -43,8 +44,10 @@ def doctor(output: Output, ctx: click.Context, *, mend: bool) -> None:
     from ingestion.admin.mending import mend_lake
     from ingestion.cli.fitting import FittingTable
 
-    mended = mend_lake(settings()) if mend else []
-    findings = examine(settings())
+    with steps(output) as current:
+        current.begin("doctor")
+        mended = mend_lake(settings()) if mend else []
+        findings = examine(settings())
     colours = {"ok": "green", "warning": "yellow", "missing": "red", "damaged": "red"}
 
     def render(console: Console) -> None:
@@ -125,7 +128,9 @@ def maintain(output: Output, tables: tuple[str, ...], keep_days: float) -> None:
     from ingestion.cli.fitting import FittingTable
     from ingestion.runs.context import open_context
 
-    done = maintain_tables(open_context(settings()), tables, keep=timedelta(days=keep_days))
+    with steps(output) as current:
+        current.begin("maintain")
+        done = maintain_tables(open_context(settings()), tables, keep=timedelta(days=keep_days))
 
     def render(console: Console) -> None:
         rows = [(m.table, m.compacted, m.deleted, "busy, left as it is" if m.busy else "") for m in done]

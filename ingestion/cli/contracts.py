@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ingestion.cli.base import Group, Output, settings, with_output
+from ingestion.cli.progress import steps
 from ingestion.errors import ConfigurationError, InvalidContractError
 
 if TYPE_CHECKING:
@@ -182,7 +183,11 @@ def import_(output: Output, system: str, name: str, **options: str | None) -> No
     from ingestion.admin.import_contracts import import_contracts
 
     key = tuple((options["key"] or "").split(",")) if options["key"] else ()
-    result = import_contracts(settings(), system, name, timezone=options["timezone"], key=key, entity=options["entity"])
+    with steps(output) as current:
+        current.begin(f"import {system}.{name}")
+        result = import_contracts(
+            settings(), system, name, timezone=options["timezone"], key=key, entity=options["entity"]
+        )
 
     def render(console: Console) -> None:
         for written in result.written:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ingestion.cli.base import Output, settings, with_output
+from ingestion.cli.progress import steps, watched
 from ingestion.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -41,7 +42,8 @@ def plan(output: Output, tables: tuple[str, ...], full: bool) -> None:
 
     context = open_context(settings())
     chosen = chosen_tables(context, tables)
-    plans, failed = each(chosen, lambda contract_id: plan_load(context, contract_id, full=full))
+    with watched(output, "plan", chosen) as tables_begun:
+        plans, failed = each(tables_begun, lambda contract_id: plan_load(context, contract_id, full=full))
     output.result(as_list(plans, failed), lambda console: _print_plans(console, plans))
     raise_failed(failed, of=len(chosen))
 
@@ -87,9 +89,11 @@ def load(
         raise ConfigurationError("load: --full and --allow-deletes promise care: name the tables. Nothing was loaded.")
     at = _fixed_point(point, tables)
     chosen = chosen_tables(context, tables)
-    results, failed = each(
-        chosen, lambda contract_id: load_table(context, contract_id, full=full, allow_deletes=allow_deletes, at=at)
-    )
+    with watched(output, "load", chosen) as tables_begun:
+        results, failed = each(
+            tables_begun,
+            lambda contract_id: load_table(context, contract_id, full=full, allow_deletes=allow_deletes, at=at),
+        )
     output.result(as_list(results, failed), lambda console: print_loads(console, results))
     raise_failed(failed, of=len(chosen))
 
@@ -189,9 +193,11 @@ def build(
             f"build: --without promises contracted tables, found {', '.join(unknown)}. Nothing was built. "
             "See the names: lakehouse contract lint"
         )
-    result = build_layer(
-        context, layer, full_refresh=full_refresh, unit_tests=unit_tests, without=without, new_salt=new_salt
-    )
+    with steps(output) as current:
+        current.begin(f"build {layer}")
+        result = build_layer(
+            context, layer, full_refresh=full_refresh, unit_tests=unit_tests, without=without, new_salt=new_salt
+        )
     output.result(
         result.as_dict(),
         lambda console: console.print(
@@ -205,7 +211,9 @@ def _build_as_of(output: Output, layer: str, unit_tests: bool, as_of: Sequence[s
     from ingestion.cli.fitting import FittingTable
     from ingestion.runs.context import open_context
 
-    rebuilt = build_as_of(open_context(settings()), as_of, into, layer=layer, unit_tests=unit_tests)
+    with steps(output) as current:
+        current.begin(f"build {layer} as of {', '.join(as_of)}")
+        rebuilt = build_as_of(open_context(settings()), as_of, into, layer=layer, unit_tests=unit_tests)
 
     def render(console: Console) -> None:
         columns = ("table", "known up to batch")
@@ -230,7 +238,8 @@ def run(output: Output) -> None:
     from monitoring import ledger_views
 
     context = open_context(settings())
-    day = run_day(context, progress=lambda step, subject: output.line(f"{step}: {subject}"))
+    with steps(output) as current:
+        day = run_day(context, progress=lambda step, subject: current.begin(f"{step} {subject}"))
     gaps = [gap for gap in ledger_views.current_gaps(context.journal) if gap.run_id == day.run_id]
     output.result(day.as_dict(), lambda console: print_day(console, day, gaps))
     raise_if_red(day.run_id, verdict(context, day.run_id, context.contract_ids()))

@@ -10,7 +10,7 @@ from __future__ import annotations
 import atexit
 import signal
 import sys
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
@@ -28,7 +28,7 @@ CHECKS = 100
 """Checks per process before it is replaced, because each check may keep a few megabytes."""
 
 
-def check_all(context: Context, tables: Sequence[str]) -> list[Failed]:
+def check_all(context: Context, tables: Iterable[str]) -> list[Failed]:
     """Record the gap of each table; one that cannot be compared is UNKNOWN and does not stop the others."""
     return each(tables, lambda contract_id: record_sync_gap(context, contract_id))[1]
 

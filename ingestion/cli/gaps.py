@@ -13,6 +13,7 @@ import click
 
 from ingestion.cli.base import Group, Output, settings, with_output
 from ingestion.cli.data import chosen_tables, print_loads
+from ingestion.cli.progress import watched
 from ingestion.errors import CriticalGapError
 
 if TYPE_CHECKING:
@@ -72,7 +73,10 @@ def check(
     elif watch is not None and not last:
         _watch(output, chosen, watch)
     else:
-        failures = [] if last else check_all(context, chosen)
+        failures = []
+        if not last:
+            with watched(output, "gaps", chosen) as tables_begun:
+                failures = check_all(context, tables_begun)
         standing = standing_of(context, chosen)
         _show(output, standing)
         raise_failed(failures, of=len(chosen))
@@ -188,9 +192,10 @@ def repair(output: Output, *, tables: tuple[str, ...], allow_deletes: bool, yes:
     from ingestion.runs.each import as_list, each, raise_failed
 
     context = open_context(settings())
-    results, failed = each(
-        tables, lambda contract_id: repair_table(context, contract_id, allow_deletes=allow_deletes, yes=yes)
-    )
+    with watched(output, "repair", tables) as tables_begun:
+        results, failed = each(
+            tables_begun, lambda contract_id: repair_table(context, contract_id, allow_deletes=allow_deletes, yes=yes)
+        )
     output.result(as_list(results, failed), lambda console: print_loads(console, results))
     if results:
         output.line("Silver and Gold follow with the next build: lakehouse build")

@@ -9,6 +9,7 @@ import click
 from ingestion.cli.base import Group, Output, settings, with_output
 from ingestion.cli.data import chosen_tables, print_loads
 from ingestion.cli.gaps import until_moment
+from ingestion.cli.progress import watched
 
 
 @click.group(cls=Group)
@@ -58,7 +59,8 @@ def quarantine_replay(output: Output, tables: tuple[str, ...]) -> None:
     from ingestion.runs.each import as_list, each, raise_failed
 
     context = open_context(settings())
-    results, failed = each(tables, lambda contract_id: replay_quarantine(context, contract_id))
+    with watched(output, "replay", tables) as tables_begun:
+        results, failed = each(tables_begun, lambda contract_id: replay_quarantine(context, contract_id))
     output.result(as_list(results, failed), lambda console: print_loads(console, results))
     raise_failed(failed, of=len(tables))
 
