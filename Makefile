@@ -13,7 +13,7 @@ PACKAGE := .[cloud]
 endif
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 .PHONY: demo test check format test-sources test-spark build contract-diff airflow
-.PHONY: bench-history bench-load bench-gaps bench-monitor bench-spark constraints clean
+.PHONY: bench-history bench-load bench-gaps bench-monitor bench-many bench-spark constraints clean
 
 demo: .venv/base  ## both days of the demo company, from source to Gold
 	$(BIN)/lakehouse demo $(DEMO)
@@ -65,6 +65,9 @@ bench-gaps: .venv/dev .venv-bench/done  ## cost of finding ten differences in fi
 
 bench-monitor: .venv/dev  ## the monitor during constant writes: how many false alarms it raises
 	$(BIN)/python -m tests.bench.monitor $(BENCH)
+
+bench-many: .venv/dev  ## CPU per table of each command, on 500 tables of which most have nothing new
+	$(BIN)/python -m tests.bench.many $(BENCH)
 
 bench-spark: .venv/dev  ## load and build at 5 and 20 million rows on both engines
 	$(BIN)/python -m tests.bench.spark $(BENCH)
