@@ -9,10 +9,19 @@ from typing import Any
 
 import pytest
 
+from tests.dbt import warm
 from tests.spark.session import SETTINGS
 
 pytest_plugins = ["tests.system_libraries"]
 os.environ["LAKEHOUSE_MASK_SALT"] = "a salt of the tests"  # Gold is not built without one
+
+
+@pytest.fixture(scope="session", autouse=True)
+def warm_dbt() -> Iterator[None]:
+    """Builds in this process run a dbt that is started already; builds of a `lakehouse` that a test starts, their own."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("ingestion.build.dbt.output_of", warm.output_of)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -27,7 +27,7 @@ def project(tmp_path: Path) -> Path:
 @pytest.fixture
 def parse(tmp_path: Path, project: Path) -> Callable[[], Build]:
     """Return a function that parses the project as a build does, in a target folder of its own."""
-    warehouse = Warehouse(tmp_path / "warehouse", project)
+    warehouse = Warehouse(tmp_path / "warehouse", project, parsed=False)
 
     def parse_once() -> Build:
         cache, target = cache_of(project), warehouse.folder / "target"

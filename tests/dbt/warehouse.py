@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
 import os
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -22,26 +20,11 @@ from ingestion.lake import duck
 from ingestion.lake.base import Commit
 from ingestion.lake.embedded.engine import DeltaRs
 from ingestion.lake.layout import Lake, create_lake
+from tests.dbt.warm import run_dbt
 
 ROOT = Path(__file__).parents[2]
 PROJECT = ROOT / "dbt_project"
 Row = Mapping[str, Any]
-_STARTED = multiprocessing.get_context("forkserver")  # dbt takes seconds to be imported: that is done once
-_STARTED.set_forkserver_preload(["dbt.cli.main", "dbt.adapters.duckdb", __name__])
-
-
-def _be_dbt(arguments: Sequence[str], cwd: Path, environment: Mapping[str, str], outputs: Sequence[Path]) -> None:
-    """Become the command dbt in a fresh process: its folder, variables, outputs and exit code."""
-    from dbt.cli.main import cli
-
-    os.chdir(cwd)
-    os.environ.clear()
-    os.environ.update(environment)
-    for descriptor, path in enumerate(outputs, 1):
-        os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), descriptor)
-    sys.path.insert(0, environment["PYTHONPATH"])
-    sys.argv = ["dbt", *arguments]
-    cli()
 
 
 @dataclass(frozen=True)
@@ -73,11 +56,16 @@ class Build:
 
 @dataclass
 class Warehouse:
-    """A lake in a temporary folder. `append` writes Bronze batches as a load would, `dbt` runs the shipped project."""
+    """
+    A lake in a temporary folder. `append` writes Bronze batches as a load would, `dbt` runs the shipped project.
+
+    Its first dbt finds that project parsed, unless `parsed` is false.
+    """
 
     folder: Path
     project: Path = PROJECT
     batches: dict[str, int] = field(default_factory=dict)
+    parsed: bool = True
 
     def __post_init__(self) -> None:
         self.engine = DeltaRs()
@@ -103,13 +91,10 @@ class Warehouse:
         """Run dbt in the project's folder (or `cwd`), with nothing of this test process but the lake's place."""
         outputs = self.folder / "printed.txt", self.folder / "errors.txt"
         given = ["--no-use-colors", *arguments]
-        process = _STARTED.Process(
-            target=_be_dbt, args=(given, cwd or self.project, self.environment(env or {}), outputs)
-        )
-        process.start()
-        process.join()
+        code = run_dbt(given, cwd or self.project, self.environment(env or {}), outputs, parsed=self.parsed)
         printed, errors = (path.read_text() for path in outputs)
-        return Build(process.exitcode or 0, printed, errors, self.folder / "target")
+        assert code is not None, "dbt was still at work after ten minutes"
+        return Build(code, printed, errors, self.folder / "target")
 
     def environment(self, further: Mapping[str, str]) -> dict[str, str]:
         """Return the variables that dbt is run with."""

@@ -1,0 +1,73 @@
+"""
+The shipped project, parsed once when this module is imported: by the process that every dbt of a test worker is a fork of.
+
+A fork finds dbt imported, its classes prepared, and the parse as a file where dbt looks for one. It is given to a project
+whose every file is as shipped; dbt itself compares its version, the connection and the variables.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping
+from importlib import import_module
+from pathlib import Path
+
+from dbt.cli.main import dbtRunner
+
+PROJECT = Path(__file__).parents[2] / "dbt_project"
+_FOLDER = Path(tempfile.mkdtemp(prefix="dbt-parsed-"))
+_PARSE = _FOLDER / "partial_parse.msgpack"
+_NOT_SHIPPED = {"target", "logs", "__pycache__"}
+atexit.register(shutil.rmtree, _FOLDER, ignore_errors=True)  # a fork ends without what is registered
+
+
+def take_over(environment: Mapping[str, str], project: Path) -> dict[str, str]:
+    """Give a dbt, of which this process is a fork, the parse, if that is its project's; return its variables."""
+    taken = Path(environment["DBT_TARGET_PATH"], _PARSE.name)
+    if _files(project) != _SHIPPED or not _PARSE.exists():
+        return dict(environment)
+    if not taken.exists():
+        taken.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(_PARSE, taken)
+    return {**environment, "DBT_PROFILES_DIR": str(PROJECT)}  # the same profile; its folder is part of the connection
+
+
+def _files(project: Path) -> dict[Path, bytes]:
+    """Return what stands in each file of a project."""
+    found = {}
+    for place, folders, names in os.walk(project):
+        folders[:] = [name for name in folders if name not in _NOT_SHIPPED]
+        found.update({Path(place, name).relative_to(project): Path(place, name).read_bytes() for name in names})
+    return found
+
+
+def _import() -> None:
+    """Import what a run imports later."""
+    for name in ("dbt.adapters.duckdb", "dbt.task.build", "dbt.task.show", "dbt_common.clients.agate_helper"):
+        import_module(name)
+    for name in ("lake.embedded.rebuild", "lake.embedded.rewrite", "lake.mask_salt", "ledger.tables"):
+        import_module(f"ingestion.{name}")
+
+
+def _parse() -> None:
+    """
+    Parse the project. What it finds wrong is told by the forks, which parse it again then.
+
+    Not by dbt's static parser: its threads are not in a fork, which would wait for them for ever.
+    """
+    before = dict(os.environ)
+    for name in list(os.environ):
+        if name.startswith(("DBT_", "LAKEHOUSE_")):
+            del os.environ[name]
+    places = ("--project-dir", PROJECT, "--profiles-dir", PROJECT, "--target-path", _FOLDER, "--log-path", _FOLDER)
+    dbtRunner().invoke(["--quiet", "--no-static-parser", "parse", *map(str, places)])
+    os.environ.clear()
+    os.environ.update(before)
+
+
+_SHIPPED = _files(PROJECT)
+_import()
+_parse()

@@ -1,0 +1,72 @@
+"""dbt as the command that it is, without the seconds of its start: each run is a fork of one process per test worker."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from ingestion import scratch
+from ingestion.build import dbt_process
+
+_STARTED = multiprocessing.get_context("forkserver")
+_STARTED.set_forkserver_preload(["tests.dbt.parsed", __name__])
+_started_anew = dbt_process.output_of
+
+
+def run_dbt(
+    arguments: Sequence[str],
+    folder: Path,
+    environment: Mapping[str, str],
+    outputs: tuple[Path, Path],
+    *,
+    parsed: bool = True,
+    seconds: float = 600,
+) -> int | None:
+    """
+    Run dbt in a folder, with these variables alone; return its exit code, None if it was stopped after `seconds`.
+
+    Unless `parsed`, it is not given the parse.
+    """
+    process = _STARTED.Process(target=_be_dbt, args=(arguments, folder, environment, outputs, parsed))
+    process.start()
+    process.join(seconds)
+    if process.exitcode is None:
+        process.kill()
+        process.join()
+        return None
+    return process.exitcode
+
+
+def output_of(
+    command: Sequence[str], *, folder: Path, environment: Mapping[str, str], seconds: float
+) -> tuple[int, str]:
+    """Do what `dbt_process.output_of` does. Another command than dbt, and a dbt that takes too long, are left to that."""
+    if Path(command[0]).name != "dbt":
+        return _started_anew(command, folder=folder, environment=environment, seconds=seconds)
+    with scratch.folder("dbt-said") as said:
+        outputs = said / "printed.txt", said / "errors.txt"
+        code = run_dbt(command[1:], folder, environment, outputs, seconds=seconds)
+        if code is None:
+            return _started_anew(command, folder=folder, environment=environment, seconds=0)
+        return code, "".join(path.read_text() for path in outputs)
+
+
+def _be_dbt(
+    arguments: Sequence[str], cwd: Path, environment: Mapping[str, str], outputs: Sequence[Path], parsed: bool
+) -> None:
+    """Become the command dbt in a fresh process: its folder, variables, outputs and exit code."""
+    for descriptor, path in enumerate(outputs, 1):
+        os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), descriptor)
+    from dbt.cli.main import cli
+
+    from tests.dbt.parsed import take_over
+
+    os.chdir(cwd)
+    os.environ.clear()
+    os.environ.update(take_over(environment, cwd) if parsed else environment)
+    sys.path.insert(0, environment.get("PYTHONPATH", ""))
+    sys.argv = ["dbt", *arguments]
+    cli()
