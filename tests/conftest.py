@@ -5,13 +5,16 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests import examples
 from tests.dbt import warm
 from tests.spark.session import SETTINGS
 
+__all__ = ["examples"]  # it sets the profile of Hypothesis
 pytest_plugins = ["tests.system_libraries"]
 os.environ["LAKEHOUSE_MASK_SALT"] = "a salt of the tests"  # Gold is not built without one
 
@@ -22,6 +25,14 @@ def warm_dbt() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("ingestion.build.dbt.output_of", warm.output_of)
         yield
+
+
+@pytest.fixture(scope="session")
+def small_company(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder that `company` copies, made once per process. No file of it names its place."""
+    from tests.engines.conftest import make_company
+
+    return make_company(tmp_path_factory.mktemp("company")).folder
 
 
 @pytest.fixture(scope="session")

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import duckdb
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
 from tests.dbt.gold import config_of, lake_facts, render
 from tests.dbt.macros import load_macros
+from tests.examples import examples
 
-EXAMPLES = max(20, int(os.environ.get("LAKEHOUSE_EXAMPLES", "2000")) // 60)
 SILVER = {
     "stg_customers": "erp.customers",
     "stg_products": "erp.products",
@@ -164,7 +163,7 @@ def sql() -> dict[str, str]:
     return {**silver, **{model: render(model) for model in (*DIMENSIONS, "fact_sales")}}
 
 
-@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(20, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(log=days)
 def test_facts_that_follow_changes_are_the_facts_computed_whole(
     sql: dict[str, str], log: list[tuple[list[tuple[str, dict[str, Any]]], set[str]]]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -12,12 +11,12 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
 from tests.dbt.macros import load_macros
+from tests.examples import examples
 
-EXAMPLES = int(os.environ.get("LAKEHOUSE_EXAMPLES", "2000"))
 BESIDE = 10  # random logs that go through one build, each under keys of its own
 FACTS: dict[str, Any] = {
     "key": ["id", "part"],
@@ -178,7 +177,7 @@ def history(connection: duckdb.DuckDBPyConnection, source: str) -> list[tuple[An
     return connection.execute(f"select {COLUMNS} from {source} order by id, part, valid_from").fetchall()
 
 
-@settings(max_examples=EXAMPLES // BESIDE, deadline=None, suppress_health_check=list(HealthCheck))
+@examples(30, suppress_health_check=list(HealthCheck))
 @given(
     some=st.lists(logs, min_size=BESIDE, max_size=BESIDE),
     again=st.lists(st.integers(0, 9), max_size=2),
@@ -210,9 +209,7 @@ def test_incremental_run_rebuild_and_fold_give_the_same_history(
         assert stored == connection.execute(f"select sk, row_hash from ({sql.full}) order by sk").fetchall()
 
 
-@settings(
-    max_examples=max(20, EXAMPLES // 60), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@examples(20, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(log=logs, seed=st.randoms(use_true_random=False))
 def test_the_order_in_which_rows_lie_in_the_log_does_not_matter(sql: Sql, log: list[list[Event]], seed: Any) -> None:
     rows = [event for batch in numbered(log, []) for event in batch]

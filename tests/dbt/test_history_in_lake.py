@@ -8,7 +8,7 @@ from typing import Any
 
 import duckdb
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
 from ingestion.lake import duck
@@ -16,7 +16,8 @@ from ingestion.lake.base import Commit
 from ingestion.lake.embedded.engine import DeltaRs
 from ingestion.lake.embedded.rebuild import rebuild
 from ingestion.lake.embedded.rewrite import apply_difference
-from tests.dbt.test_history import DDL, EXAMPLES, Event, Sql, fold, history, insert, logs, numbered, sql
+from tests.dbt.test_history import DDL, Event, Sql, fold, history, insert, logs, numbered, sql
+from tests.examples import examples
 
 __all__ = ["sql"]
 ENGINE = DeltaRs()
@@ -40,9 +41,7 @@ def files(uri: str) -> dict[str, Any]:
     return {file.name: file.partition_values["is_current"] for file in snapshot.files}
 
 
-@settings(
-    max_examples=max(25, EXAMPLES // 60), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@examples(20, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(log=logs, again=st.lists(st.integers(0, 9), max_size=1), first=st.integers(0, 3))
 def test_files_rewritten_batch_by_batch_hold_what_a_rebuild_would(
     sql: Sql, log: list[list[Event]], again: list[int], first: int

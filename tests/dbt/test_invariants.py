@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from typing import Any
 
@@ -10,13 +9,13 @@ import duckdb
 import jinja2
 import pytest
 import yaml
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
 from tests.dbt.gold import lake_facts
 from tests.dbt.macros import PROJECT, load_macros
+from tests.examples import examples
 
-EXAMPLES = max(20, int(os.environ.get("LAKEHOUSE_EXAMPLES", "2000")) // 40)
 GENERIC = PROJECT / "tests" / "generic"
 FACTS = lake_facts("erp.products")
 MACROS = load_macros()
@@ -159,7 +158,7 @@ events = st.tuples(st.integers(1, 2), st.integers(0, 5), st.sampled_from([None, 
 batches = st.lists(st.lists(events, min_size=1, max_size=4), min_size=2, max_size=5)
 
 
-@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(log=batches, order=st.randoms(use_true_random=False))
 def test_batches_that_arrive_in_another_order_tell_the_same_history(
     log: list[list[tuple[int, int, int | None]]], order: Any

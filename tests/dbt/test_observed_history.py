@@ -10,14 +10,15 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import HealthCheck, example, given
 from hypothesis import strategies as st
 
 from ingestion.bronze import changes
 from ingestion.bronze.rows import Stamp, bronze_rows, bronze_schema, effective_time
 from ingestion.contracts.model import Column, Contract, Mode, NullWatermark
 from tests.dbt.macros import load_macros
-from tests.dbt.test_history import EXAMPLES, Facts
+from tests.dbt.test_history import Facts
+from tests.examples import examples
 
 ZONE = "America/New_York"
 BASE = datetime(2026, 10, 31, 20)  # the hour from 1 to 2 o'clock comes twice on the next day
@@ -134,7 +135,7 @@ def history() -> str:
     return load_macros()["scd2_history"]("bronze", FACTS)
 
 
-@settings(max_examples=max(20, EXAMPLES // 100), deadline=None, suppress_health_check=list(HealthCheck))
+@examples(20, suppress_health_check=list(HealthCheck))
 @given(some=loads)
 @example(some=[Load((("red", None),), 1, None), Load((("blue", 2),), 3, None), Load((("red", None),), 12, 4)])
 @example(some=[Load((("red", None),), 5, None), Load((("blue", 2),), 6, 4)])

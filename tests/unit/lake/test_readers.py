@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import operator
-import os
 import uuid
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime
@@ -18,19 +17,19 @@ import pyarrow.dataset as ds
 import pyarrow.fs as pafs
 import pytest
 from deltalake import DeltaTable, QueryBuilder
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import HealthCheck, example, given
 from hypothesis import strategies as st
 
-from ingestion.lake.staging import ParquetStage
 from ingestion.lake import duck
-from ingestion.lake.embedded import compaction
 from ingestion.lake.base import Commit, StagedFile
+from ingestion.lake.embedded import compaction
 from ingestion.lake.embedded.engine import DeltaRs
 from ingestion.lake.embedded.parquet_files import FileWriter
+from ingestion.lake.staging import ParquetStage
 from ingestion.lake.statistics import file_statistics, indexed_columns
+from tests.examples import examples
 
 ENGINE = DeltaRs()
-EXAMPLES = int(os.environ.get("LAKEHOUSE_EXAMPLES", "1"))
 LAST = datetime(9999, 12, 31, 23, 59, 59, 999999)
 MOMENTS = [datetime.min, datetime(1582, 10, 10, 1, 2, 3, 4), datetime(2026, 1, 1, 0, 0, 0, 123456), LAST]
 LONG = ["y" * 64, "y" * 65, "y" * 5_000, "z" * 70 + "\U00020bb7", "\ud7ff" * 70]
@@ -184,7 +183,7 @@ def test_every_reader_finds_every_row_on_every_kind_of_file(
     type_, ends, some = TYPES[name]
 
     @example(ends)
-    @settings(max_examples=EXAMPLES, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+    @examples(1, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
     @given(st.lists(some, min_size=1, max_size=4))
     def tries(values: list[Any]) -> None:
         with TemporaryDirectory() as folder:

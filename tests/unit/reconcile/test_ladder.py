@@ -8,13 +8,14 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ingestion.reconcile import ladder
 from ingestion.reconcile.comparison import Budget, Outcome, Rung
 from ingestion.reconcile.ladder import compare_sides
 from ingestion.reconcile.leaves import Finding
+from tests.examples import examples
 from tests.unit.reconcile.worlds import World, contract, keys_of, row
 
 MISSING, ORPHAN, CHANGED, DUPLICATED = Finding
@@ -233,7 +234,7 @@ def planted(draw: st.DrawFn) -> tuple[tuple[str, ...], Mapping[tuple[Any, ...], 
     return names, rows_
 
 
-@settings(max_examples=120, deadline=None)
+@examples(40)
 @given(planted(), st.sampled_from([None, "day"]), st.sampled_from(["day", "month", "year"]), st.integers(1, 40))
 def test_what_is_found_is_exactly_what_was_planted(
     drawn: tuple[tuple[str, ...], Mapping[tuple[Any, ...], tuple[str, Any, Any]]],
