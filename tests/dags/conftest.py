@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import shutil
@@ -42,7 +43,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def migrated_airflow(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """The environment of an Airflow whose database is migrated; `AIRFLOW_HOME` is its folder."""
+    """The environment of an Airflow of this worker; `AIRFLOW_HOME` is its folder. Its database is migrated once per run."""
     home = tmp_path_factory.mktemp("airflow")
     names = {
         "AIRFLOW_HOME": str(home),
@@ -51,8 +52,17 @@ def migrated_airflow(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]
         "AIRFLOW__LOGGING__LOGGING_LEVEL": "WARNING",
         "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home}/airflow.db",
     }
-    migrate = [sys.executable, "-m", "airflow", "db", "migrate"]
-    subprocess.run(migrate, check=True, capture_output=True, env={**os.environ, **names})
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    with (shared / "airflow-migrated.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # the other workers wait for the one that migrates
+        migrated = shared / "airflow-migrated.db"
+        if not migrated.exists():
+            migrate = [sys.executable, "-m", "airflow", "db", "migrate"]
+            subprocess.run(migrate, check=True, capture_output=True, env={**os.environ, **names})
+            shutil.copyfile(home / "airflow.db", migrated)
+        else:
+            shutil.copyfile(migrated, home / "airflow.db")
     return names
 
 

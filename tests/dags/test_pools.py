@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 from ingestion.admin.airflow_pools import pool_findings
 
 
 def test_the_doctor_names_pools_that_are_missing_or_have_no_slots(airflow_home: Path) -> None:
-    pools = [sys.executable, "-m", "airflow", "pools"]
-    subprocess.run([*pools, "set", "source_there", "4", "enough"], check=True, capture_output=True)
-    subprocess.run([*pools, "set", "source_shut", "0", "none"], check=True, capture_output=True)
+    from airflow.models.pool import Pool
+
+    for name, slots in (("source_there", 4), ("source_shut", 0)):
+        Pool.create_or_update_pool(name, slots=slots, description="", include_deferred=False)
 
     found = {f.subject: (f.outcome, f.finding) for f in pool_findings(["away", "shut", "there"], os.environ)}
 

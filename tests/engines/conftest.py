@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -140,12 +141,13 @@ ON_BOTH_ENGINES = pytest.mark.parametrize(
 
 
 @pytest.fixture
-def company(tmp_path: Path, request: pytest.FixtureRequest) -> Company:
+def company(tmp_path: Path, small_company: Path, request: pytest.FixtureRequest) -> Company:
     """The company of `make_company`, with nothing loaded yet; its loads run on the engine that a test may name."""
     engine = getattr(request, "param", "embedded")
     if engine == "spark":
         request.getfixturevalue("spark")
-    return replace(make_company(tmp_path), engine=engine)
+    shutil.copytree(small_company, tmp_path, dirs_exist_ok=True)
+    return Company(tmp_path, engine=engine)
 
 
 @pytest.fixture

@@ -7,11 +7,13 @@ import json
 import multiprocessing
 import os
 import re
+import shutil
 import signal
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import Any
 
 import click
@@ -22,18 +24,34 @@ from deltalake import write_deltalake
 
 from ingestion.cli import cli
 from ingestion.cli.gap_tables import Standing
-from tests.engines.conftest import Company, company  # noqa: F401 - a fixture
+from ingestion.load.load_table import load_table
+from tests.engines.conftest import Company
 
 gap_rounds = importlib.import_module("ingestion.cli.gap_rounds")
 gap_commands = importlib.import_module("ingestion.cli.gaps")  # the package's `gaps` is the command
 Run = Callable[..., Result]
 
 
-@pytest.fixture
-def run(company: Company, monkeypatch: pytest.MonkeyPatch) -> Run:  # noqa: F811
-    """Return a runner of commands on the small company, loaded by window only."""
+@pytest.fixture(scope="module")
+def loaded(small_company: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the small company, loaded once, by window only."""
+    folder = tmp_path_factory.mktemp("loaded") / "company"
+    company = Company(shutil.copytree(small_company, folder))
     company.amend("people", "deletes: keys\n", "deletes: none\n")
     company.amend("people", "      maxDeletePercent: 50\n", "")
+    for contract_id in ("crm.cities", "crm.people"):
+        load_table(company.context(), contract_id)
+    return folder
+
+
+@pytest.fixture
+def company(loaded: Path, tmp_path: Path) -> Company:
+    return Company(shutil.copytree(loaded, tmp_path / "company"))
+
+
+@pytest.fixture
+def run(company: Company, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Return a runner of commands on the loaded company."""
     monkeypatch.setenv("LAKEHOUSE_PROJECT", str(company.folder))
     monkeypatch.setenv("LAKEHOUSE_ROOT", str(company.folder / "lake"))
     monkeypatch.setenv("COLUMNS", "200")
@@ -43,7 +61,6 @@ def run(company: Company, monkeypatch: pytest.MonkeyPatch) -> Run:  # noqa: F811
     def run_now(*arguments: str) -> Result:
         return CliRunner().invoke(cli, list(arguments))
 
-    assert run_now("load").exit_code == 0
     return run_now
 
 
@@ -52,7 +69,7 @@ def document(result: Result, code: int = 0) -> Any:
     return json.loads(result.stdout)
 
 
-def lose(company: Company) -> None:  # noqa: F811
+def lose(company: Company) -> None:
     company.sql("insert into people values (4, 'Dee', 1, '2026-02-01 08:00:00')")
 
 
@@ -73,7 +90,7 @@ def test_help_of_gaps_names_its_commands(run: Run) -> None:
         assert f"\n  {name} " in result.output
 
 
-def test_check_tells_partitions_and_differences_of_each_table(run: Run, company: Company) -> None:  # noqa: F811
+def test_check_tells_partitions_and_differences_of_each_table(run: Run, company: Company) -> None:
     lose(company)
 
     [people] = document(run("gaps", "crm.people", "--json"), 30)
@@ -85,7 +102,7 @@ def test_check_tells_partitions_and_differences_of_each_table(run: Run, company:
     assert {d["contract_id"] for d in people["differences"]} == {"crm.people"}
 
 
-def test_check_shows_people_what_differs_and_where_to_go_on(run: Run, company: Company) -> None:  # noqa: F811
+def test_check_shows_people_what_differs_and_where_to_go_on(run: Run, company: Company) -> None:
     lose(company)
 
     shown = run("gaps").stdout
@@ -98,7 +115,7 @@ def test_check_shows_people_what_differs_and_where_to_go_on(run: Run, company: C
 
 def test_what_was_not_compared_stands_under_the_table_and_is_no_fault(
     run: Run,
-    company: Company,  # noqa: F811
+    company: Company,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("COLUMNS", "80")
@@ -115,7 +132,7 @@ def test_what_was_not_compared_stands_under_the_table_and_is_no_fault(
     assert "OK*: not all was compared; lakehouse gaps --last names what" in run("status").stdout
 
 
-def test_last_asks_no_source(run: Run, company: Company) -> None:  # noqa: F811
+def test_last_asks_no_source(run: Run, company: Company) -> None:
     run("gaps")
     company.file.rename(company.file.with_suffix(".away"))
 
@@ -135,7 +152,7 @@ def test_history_is_newest_first_and_as_long_as_asked(run: Run) -> None:
     assert run("gaps", "--history").stdout.count("crm.people") == 3
 
 
-def test_table_that_cannot_be_compared_is_shown_unknown_and_stops_no_other(run: Run, company: Company) -> None:  # noqa: F811
+def test_table_that_cannot_be_compared_is_shown_unknown_and_stops_no_other(run: Run, company: Company) -> None:
     company.sql("drop table cities")
 
     result = run("gaps", "--json")
@@ -149,7 +166,7 @@ def test_table_that_cannot_be_compared_is_shown_unknown_and_stops_no_other(run: 
 
 def test_watch_goes_on_while_a_source_is_away(
     run: Run,
-    company: Company,  # noqa: F811
+    company: Company,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     rounds = []
@@ -192,7 +209,7 @@ def test_watch_changes_its_process_so_that_it_never_grows_large(
 
 def test_watch_ends_with_the_error_where_the_ledger_cannot_be_written(
     run: Run,
-    company: Company,  # noqa: F811
+    company: Company,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(gap_commands, "sleep", lambda _: (company.folder / "lake" / "_lakehouse.json").unlink())
@@ -255,7 +272,7 @@ def test_watch_whose_process_was_killed_says_so(run: Run, monkeypatch: pytest.Mo
     assert (result.exit_code, "their process ended (exit code 9)" in result.stderr) == (1, True)
 
 
-def test_advice_names_the_cause_the_sql_and_the_command(run: Run, company: Company) -> None:  # noqa: F811
+def test_advice_names_the_cause_the_sql_and_the_command(run: Run, company: Company) -> None:
     lose(company)
     run("gaps", "crm.people")
 
@@ -270,7 +287,7 @@ def test_advice_names_the_cause_the_sql_and_the_command(run: Run, company: Compa
 
 def test_sql_of_an_advice_was_tried_on_the_lake_and_names_the_model_that_dbt_makes(
     run: Run,
-    company: Company,  # noqa: F811
+    company: Company,
 ) -> None:
     model = company.folder / "dbt_project" / "models" / "silver" / "crm" / "people_history.sql"
     model.parent.mkdir(parents=True)
@@ -292,7 +309,7 @@ def test_sql_of_an_advice_was_tried_on_the_lake_and_names_the_model_that_dbt_mak
     assert [contract.silver_model for contract in company.context().contracts()] == ["stg_cities", "people_history"]
 
 
-def store(company: Company, model: str, rows: pa.Table) -> None:  # noqa: F811
+def store(company: Company, model: str, rows: pa.Table) -> None:
     write_deltalake(company.context().lake.uri("silver", model), rows, mode="overwrite", schema_mode="overwrite")
 
 
@@ -303,7 +320,7 @@ def test_advice_on_a_table_that_is_well_is_that_nothing_is_to_do(run: Run) -> No
     assert "Nothing to do" in run("gaps", "advise").stdout
 
 
-def test_waiver_keeps_who_why_and_until_and_stays_in_sight(run: Run, company: Company) -> None:  # noqa: F811
+def test_waiver_keeps_who_why_and_until_and_stays_in_sight(run: Run, company: Company) -> None:
     lose(company)
     [people] = document(run("gaps", "crm.people", "--json"), 30)
     name = people["differences"][0]["difference_id"]
@@ -318,7 +335,7 @@ def test_waiver_keeps_who_why_and_until_and_stays_in_sight(run: Run, company: Co
     assert re.split(r"  +", shown.strip())[-3:] == ["2099-01-31 00:00", "ada", "purge [ticket 4711]"]
 
 
-def test_waiver_that_has_ended_is_shown_among_what_is_open(run: Run, company: Company) -> None:  # noqa: F811
+def test_waiver_that_has_ended_is_shown_among_what_is_open(run: Run, company: Company) -> None:
     lose(company)
     [people] = document(run("gaps", "crm.people", "--json"), 30)
     name = people["differences"][0]["difference_id"]
@@ -358,7 +375,7 @@ def test_end_of_a_waiver_without_an_offset_is_utc() -> None:
 
 def test_a_confirmed_critical_gap_has_an_exit_code_of_its_own_unless_it_is_not_wanted(
     run: Run,
-    company: Company,  # noqa: F811
+    company: Company,
 ) -> None:
     company.amend("people", "criticalGapPercent: 50", "criticalGapPercent: 1")
     company.sql("delete from people where id = 2")
