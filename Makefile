@@ -2,6 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 WORKERS ?= auto
+PYTEST = $(BIN)/pytest -n $(WORKERS) --dist loadgroup
 EXTRAS := airflow,cloud,databricks,oracle,sqlserver,dev
 ifneq ($(shell command -v java),)
 EXTRAS := $(EXTRAS),spark,spark-submit
@@ -12,7 +13,7 @@ ifneq ($(findstring ://,$(LAKEHOUSE_ROOT)),)
 PACKAGE := .[cloud]
 endif
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
-.PHONY: demo test check format test-sources test-spark build contract-diff airflow
+.PHONY: demo test test-fast test-long check format test-sources test-spark build contract-diff airflow
 .PHONY: bench-history bench-load bench-gaps bench-monitor bench-many bench-spark constraints clean
 
 demo: .venv/base  ## both days of the demo company, from source to Gold
@@ -20,7 +21,13 @@ demo: .venv/base  ## both days of the demo company, from source to Gold
 
 test: .venv/dev .venv/azurite  ## every test; needs no network and no server
 	@$(BIN)/python -m compileall -q ingestion monitoring  # once, and not in every process where PYTHONDONTWRITEBYTECODE is set
-	$(BIN)/pytest -n $(WORKERS) --dist loadgroup $(TESTS)
+	$(PYTEST) --durations 20 $(TESTS)
+
+test-fast: .venv/dev  ## unit tests, contracts and documents: in a minute on two cores
+	$(PYTEST) tests/unit tests/contracts tests/docs
+
+test-long: .venv/dev .venv/azurite  ## every test in its long form, with 20 times as many random examples
+	LAKEHOUSE_TEST_LONG=true $(PYTEST) --hypothesis-profile nightly --durations 20 $(TESTS)
 
 test-sources: .venv/dev  ## the source tests against real Oracle and SQL Server; needs Docker
 	@set -e; export TEST_PASSWORD="Aa1$$($(PYTHON) -c 'import secrets; print(secrets.token_hex(12))')"; \
