@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from copy import deepcopy
 from typing import Any
 
 import pytest
@@ -267,7 +268,7 @@ def test_wrong_shape_anywhere_is_a_fault_or_no_matter_and_never_a_crash(
     del whole["schema"][0]["properties"][1:-3]  # columns of a kind tell nothing new
 
     for path in list(_paths(whole)):
-        data = yaml.safe_load(yaml.safe_dump(whole))
+        data = deepcopy(whole)
         block = data
         for step in path[:-1]:
             block = block[step]

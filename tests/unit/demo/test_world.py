@@ -30,13 +30,13 @@ def test_same_seed_makes_the_same_rows() -> None:
     again = World(seed=7, scale=SMALL)
     again._connection.execute("set threads = 1")
     for table in TABLES:
-        assert fingerprint(world_of().rows(table, 1)) == fingerprint(again.rows(table, 1))
-        assert fingerprint(world_of().rows(table, 2)) == fingerprint(again.rows(table, 2))
+        assert world_of().rows(table, 1).equals(again.rows(table, 1))
+        assert world_of().rows(table, 2).equals(again.rows(table, 2))
 
 
 def test_another_seed_makes_another_world() -> None:
     for table in TABLES:
-        assert fingerprint(world_of(7).rows(table, 1)) != fingerprint(world_of(8).rows(table, 1))
+        assert not world_of(7).rows(table, 1).equals(world_of(8).rows(table, 1))
 
 
 def test_rows_do_not_depend_on_machine_or_version() -> None:
