@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from ingestion.build import dbt_process
 from tests import examples
 from tests.dbt import warm
 from tests.spark.session import SETTINGS
@@ -25,6 +26,12 @@ def warm_dbt() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("ingestion.build.dbt.output_of", warm.output_of)
         yield
+
+
+@pytest.fixture
+def started_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Builds of this test start dbt as the product does: by its command, in a process of its own."""
+    monkeypatch.setattr("ingestion.build.dbt.output_of", dbt_process.output_of)
 
 
 @pytest.fixture(scope="session")

@@ -43,6 +43,7 @@ def repaired(project: Project) -> list[int]:
     return [row["rows_appended"] for row in rows]
 
 
+@pytest.mark.usefixtures("started_anew")
 def test_small_repair_needs_nobody_and_silver_gold_and_check_follow(
     project: Project, run: Run, lacking: Callable[[str], int]
 ) -> None:

@@ -9,7 +9,11 @@ from pathlib import Path
 import pytest
 
 from ingestion.build import parse_cache
+from ingestion.build.dbt import build_layer
 from ingestion.build.parse_cache import FOLDER, ParseCache
+from ingestion.runs.context import initialise
+from ingestion.settings import Settings
+from tests.dbt.test_dbt_commands import SILVER, fill
 from tests.dbt.warehouse import ROOT, Build, Warehouse
 
 ANEW = "Starting full parse"
@@ -67,6 +71,25 @@ def test_the_second_build_uses_the_parse_of_the_first_and_an_edit_is_seen(
     assert described.startswith("Another text")
     assert [*kept(project)] != [first]
     assert len(kept(project)) == 1
+
+
+@pytest.mark.usefixtures("started_anew")
+def test_a_build_by_dbts_own_command_keeps_a_parse_for_the_next(tmp_path: Path) -> None:
+    folder, warehouse = tmp_path / "project", Warehouse(tmp_path)
+    for name in ("data_contracts", "dbt_project"):
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("target", "logs"))
+    fill(warehouse)
+    context = initialise(Settings(folder, warehouse.lake.root, mask_salt="a salt of the tests"))
+
+    results, parses = [], []
+    for _ in range(2):
+        results.append(build_layer(context, "silver"))
+        parses.append(kept(folder / "dbt_project"))
+
+    assert [result.models for result in results] == [tuple(SILVER)] * 2
+    assert results[0].tests == results[1].tests > 0
+    assert parses[0] == parses[1] != []
+    assert warehouse.query("select count(*) as n from silver.stg_customers") == [{"n": 1}]
 
 
 @pytest.mark.parametrize(

@@ -32,7 +32,7 @@ gap_commands = importlib.import_module("ingestion.cli.gaps")  # the package's `g
 Run = Callable[..., Result]
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def loaded(small_company: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of the small company, loaded once, by window only."""
     folder = tmp_path_factory.mktemp("loaded") / "company"
