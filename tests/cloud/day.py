@@ -109,11 +109,11 @@ def _begin(folder: Path, root: str) -> Played:
 
 
 def _keeping(folder: Path) -> Any:
-    """Return dbt's starter that keeps what dbt wrote: logs, compiled models, artifacts, and what it said."""
+    """Return dbt's starter that keeps what dbt wrote: a log of all, compiled models, artifacts, and what it said."""
     run_dbt = build._run_dbt
 
-    def run(context: Context, arguments: Any, target: Path, *further: Any) -> tuple[int, str]:
-        code, output = run_dbt(context, arguments, target, *further)
+    def run(context: Context, arguments: Any, target: Path, further: Any = None) -> tuple[int, str]:
+        code, output = run_dbt(context, arguments, target, {"DBT_LOG_LEVEL_FILE": "debug", **(further or {})})
         shutil.copytree(target, folder / target.name, ignore=shutil.ignore_patterns("spill"))
         (folder / target.name / "said.txt").write_text(output)
         return code, output
