@@ -23,7 +23,7 @@ test: .venv/dev .venv/azurite  ## every test; needs no network and no server
 	@$(BIN)/python -m compileall -q ingestion monitoring  # once, and not in every process where PYTHONDONTWRITEBYTECODE is set
 	$(PYTEST) --durations 20 $(TESTS)
 
-test-fast: .venv/dev  ## unit tests, contracts and documents: in a minute on two cores
+test-fast: .venv/dev  ## unit tests, contracts and documents
 	$(PYTEST) tests/unit tests/contracts tests/docs
 
 test-long: .venv/dev .venv/azurite  ## every test in its long form, with 20 times as many random examples
