@@ -39,10 +39,8 @@ def live(contract: Contract, columns: tuple[str, ...] = (), *, events: str = "se
     An event that is in the log twice, as after a batch that was appended again by hand, is one event.
     """
     if not columns:
-        keys = _list(contract.key_names)
-        return (
-            f"select {keys}, _place._is_delete as _deleted, _place._eff as _newest from ({_places(contract, events)}) n"
-        )
+        keys, places = _list(contract.key_names), _places(contract, events)
+        return f"select {keys}, _place._is_delete as _deleted, _place._eff as _newest from ({places}) n"
     wanted = ", ".join(f"e.{quote(name)}" for name in (*contract.key_names, *columns))
     return _newest(contract, f"{wanted}, n._place._is_delete as _deleted, n._place._eff as _newest", events)
 
@@ -56,7 +54,7 @@ def _newest(contract: Contract, columns: str, events: str) -> str:
     """Return columns of the newest event `e` of every key, and of its place `n`; one row per key."""
     joined = f"from ({events}) e join places n on {_is_newest(contract)} and n._place._copies"
     return (
-        f"with places as ({_places(contract, events)}) "
+        f"with places as ({_places(contract, events, copies=True)}) "
         f"select {columns} {joined} = 1 union all select distinct {columns} {joined} > 1"
     )
 
@@ -65,16 +63,19 @@ def _is_newest(contract: Contract) -> str:
     return f"{_same(contract.key_names, 'e', 'n')} and e._batch = n._place._batch and e._row = n._place._row"
 
 
-def _places(contract: Contract, events: str) -> str:
+def _places(contract: Contract, events: str, *, copies: bool = False) -> str:
     """
-    Return the keys of events, each with the `_place` of its newest one and its `_copies` in the log.
+    Return the keys of events, each with the `_place` of its newest one, with `copies` its `_copies` in the log too.
 
-    One greatest value per key takes a quarter of the memory that sorting the events of each key does.
+    One greatest value per key takes a quarter of the memory that sorting the events of each key does. Counting copies
+    takes as long again: only who takes rows by their place needs it.
     """
-    keys, place = _list(contract.key_names), ", ".join(f"{name} := {name}" for name in (*_ORDER, "_copies"))
-    ordered = f"select {keys}, _eff, _seq, _op = 'D' as _is_delete, _batch, _row from ({events}) x"
-    once = f"select *, count(*) as _copies from ({ordered}) o group by all"
-    return f"select {keys}, max(struct_pack({place})) as _place from ({once}) c group by {keys}"
+    keys, order = _list(contract.key_names), (*_ORDER, *(("_copies",) if copies else ()))
+    placed = f"select {keys}, _eff, _seq, _op = 'D' as _is_delete, _batch, _row from ({events}) x"
+    if copies:
+        placed = f"select *, count(*) as _copies from ({placed}) o group by all"
+    place = ", ".join(f"{name} := {name}" for name in order)
+    return f"select {keys}, max(struct_pack({place})) as _place from ({placed}) c group by {keys}"
 
 
 def duplicates(contract: Contract) -> str:
