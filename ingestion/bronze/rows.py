@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -71,22 +72,35 @@ class Stamp:
     ingested_at: datetime
 
 
-def bronze_rows(contract: Contract, good: pa.RecordBatch, stamp: Stamp, *, first_row: int) -> pa.RecordBatch:
+def shared_values(contract: Contract, stamp: Stamp) -> dict[str, pa.Scalar]:
+    """Return the metadata columns that have one value in all rows of one read, with that value."""
+    values: dict[str, object] = {
+        "_op": stamp.op,
+        "_seq": stamp.sequence,
+        "_batch": stamp.batch,
+        "_source_system": contract.system,
+        "_ingested_at": stamp.ingested_at,
+        "_contract_version": contract.version,
+    }
+    if contract.sequence is not None:
+        del values["_seq"]
+    return {name: pa.scalar(value, METADATA.field(name).type) for name, value in values.items()}
+
+
+def bronze_rows(
+    contract: Contract, good: pa.RecordBatch, stamp: Stamp, *, first_row: int, without: Collection[str] = ()
+) -> pa.RecordBatch:
     """
-    Return the rows with the metadata columns; `_row` counts up from `first_row`.
+    Return the rows with the metadata columns, except some of `shared_values`; `_row` counts up from `first_row`.
 
     The effective time of rows without a watermark is the fixed point's moment.
     """
-    rows = good.num_rows
-    values = {
-        "_op": pa.repeat(pa.scalar(stamp.op, pa.string()), rows),
-        "_eff": pc.fill_null(effective_times(contract, good, stamp.moment), pa.scalar(stamp.moment, INSTANT)),
-        "_seq": _sequences(contract, good, stamp.sequence),
-        **_common(contract, stamp, rows, first_row),
-    }
-    return pa.RecordBatch.from_arrays(
-        [*good.columns, *(values[name] for name in METADATA.names)], schema=bronze_schema(contract)
-    )
+    values = _metadata(contract, good, stamp, first_row, without)
+    if values["_eff"].null_count:
+        values["_eff"] = pc.fill_null(values["_eff"], pa.scalar(stamp.moment, INSTANT))
+    schema = pa.schema([field for field in bronze_schema(contract) if field.name not in without])
+    metadata = [values[name] for name in METADATA.names if name not in without]
+    return pa.RecordBatch.from_arrays([*good.columns, *metadata], schema=schema)
 
 
 def quarantine_rows(
@@ -101,10 +115,8 @@ def quarantine_rows(
             text = pc.coalesce(bad.column(RAW_PREFIX + column.name), text)
         texts.append(text)
     values = {
+        **_metadata(contract, bad, stamp, first_row),
         "_breaks": breaks,
-        "_eff": effective_times(contract, bad, stamp.moment),
-        "_seq": _sequences(contract, bad, stamp.sequence),
-        **_common(contract, stamp, rows, first_row),
         "_found_at": pa.repeat(pa.scalar(stamp.moment, INSTANT), rows),
     }
     metadata = [values.get(field.name, pa.nulls(rows, field.type)) for field in QUARANTINE_METADATA]
@@ -127,9 +139,11 @@ def effective_times(contract: Contract, batch: pa.RecordBatch, moment: datetime)
         values = values.cast(WALL_CLOCK)
     if not pa.types.is_timestamp(values.type):
         return pa.repeat(pa.scalar(moment, INSTANT), batch.num_rows)
-    if values.type.tz is None:
+    if values.type.tz is None and contract.timezone != "UTC":  # a cast takes wall clock times for UTC, at no cost
         values = pc.assume_timezone(values, contract.timezone, ambiguous="earliest", nonexistent="earliest")
     instants, first = values.cast(INSTANT), pa.scalar(FIRST_MOMENT, INSTANT)
+    if not pc.less(pc.min(instants), first).as_py():
+        return instants
     return pc.if_else(pc.less(instants, first), first, instants)
 
 
@@ -160,17 +174,16 @@ def as_text(values: pa.Array) -> pa.Array:
     return values.cast(pa.string())
 
 
-def _sequences(contract: Contract, batch: pa.RecordBatch, sequence: int) -> pa.Array:
-    if contract.sequence is not None:
-        return pc.fill_null(batch.column(contract.sequence).cast(pa.int64()), 0)
-    return pa.repeat(pa.scalar(sequence, pa.int64()), batch.num_rows)
-
-
-def _common(contract: Contract, stamp: Stamp, rows: int, first_row: int) -> dict[str, pa.Array]:
-    return {
-        "_batch": pa.repeat(pa.scalar(stamp.batch, pa.int64()), rows),
+def _metadata(
+    contract: Contract, batch: pa.RecordBatch, stamp: Stamp, first_row: int, without: Collection[str] = ()
+) -> dict[str, pa.Array]:
+    """Return the metadata columns of a batch's rows. `_eff` is null where the change time is unknown."""
+    rows = batch.num_rows
+    values = {
+        "_eff": effective_times(contract, batch, stamp.moment),
         "_row": pa.arange(first_row, first_row + rows),
-        "_source_system": pa.repeat(pa.scalar(contract.system, pa.string()), rows),
-        "_ingested_at": pa.repeat(pa.scalar(stamp.ingested_at, INSTANT), rows),
-        "_contract_version": pa.repeat(pa.scalar(contract.version, pa.string()), rows),
     }
+    if contract.sequence is not None:
+        values["_seq"] = pc.fill_null(batch.column(contract.sequence).cast(pa.int64()), 0)
+    shared = shared_values(contract, stamp)
+    return values | {name: pa.repeat(value, rows) for name, value in shared.items() if name not in without}

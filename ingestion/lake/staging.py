@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from types import TracebackType
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 
@@ -17,6 +19,7 @@ from ingestion.lake.storage.filesystem import make_folder
 
 ROW_GROUP_BYTES = 16 * 1024 * 1024
 ROW_GROUP_ROWS = 256 * 1024
+SAMPLED_ROWS = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,30 +48,26 @@ class ParquetStage:
 
     At most two row groups are in memory: the buffered one and the one being written.
     Floats are written with one zero and one NaN.
+    `shared` gives the columns of the schema that have one value in all rows. Batches come without them; they are made
+    per row group, texts as a dictionary of one value, so that they cost next to nothing.
     Use as a context manager: leaving it on an error deletes the file.
     """
 
-    def __init__(self, filesystem: pafs.FileSystem, path: str, schema: pa.Schema) -> None:
+    def __init__(
+        self, filesystem: pafs.FileSystem, path: str, schema: pa.Schema, *, shared: Mapping[str, pa.Scalar] | None = None
+    ) -> None:
         self._filesystem = filesystem
         self._path = path
         self._schema = schema
+        self._shared = dict(shared or {})
+        self._expected = pa.schema([field for field in schema if field.name not in self._shared])
         self._waiting: list[pa.RecordBatch] = []
         self._waiting_bytes = 0
         self._waiting_rows = 0
         self._written = 0
         make_folder(filesystem, path.rsplit("/", 1)[0])
         self._sink = filesystem.open_output_stream(path)
-        self._writer = pq.ParquetWriter(
-            self._sink,
-            schema,
-            compression="zstd",
-            compression_level=1,
-            # a dictionary of numbers takes half of the writing time and saves no space
-            use_dictionary=[field.name for field in schema if pa.types.is_string(field.type)],
-            # bounds ignore NaN, so delta-rs would skip files that have one
-            write_statistics=[field.name for field in schema if not pa.types.is_floating(field.type)],
-            column_encoding={field.name: "DELTA_BINARY_PACKED" for field in schema if _is_whole(field.type)},
-        )
+        self._writer: pq.ParquetWriter | None = None
         self._thread = ThreadPoolExecutor(1)
         self._writing: Future[None] | None = None
 
@@ -78,8 +77,8 @@ class ParquetStage:
         return self._written + self._waiting_rows
 
     def write(self, batch: pa.RecordBatch) -> None:
-        """Add a batch of exactly the stage's schema. Raises IntegrityError."""
-        if batch.schema != self._schema:
+        """Add a batch of exactly the stage's schema without the shared columns. Raises IntegrityError."""
+        if batch.schema != self._expected:
             raise IntegrityError(
                 f"{self._path.rsplit('/', 1)[-1]}: a batch has other columns or types than its file. "
                 "Nothing was committed. This is a fault of the program; report it."
@@ -101,7 +100,7 @@ class ParquetStage:
         self._flush()
         self._settle()
         self._thread.shutdown()
-        self._writer.close()
+        (self._writer or self._opened(self._whole([]))).close()
         self._sink.close()
         pa.default_memory_pool().release_unused()  # frees memory that DuckDB needs next
         file = open_parquet(self._filesystem, self._path)
@@ -116,10 +115,38 @@ class ParquetStage:
     def _flush(self) -> None:
         self._settle()
         if self._waiting:
-            rows = pa.Table.from_batches(self._waiting)
-            self._writing = self._thread.submit(self._writer.write_table, rows, row_group_size=self._waiting_rows)
+            rows = self._whole(self._waiting)
+            writer = self._writer = self._writer or self._opened(rows)
+            self._writing = self._thread.submit(writer.write_table, rows, row_group_size=self._waiting_rows)
             self._written += self._waiting_rows
         self._waiting, self._waiting_bytes, self._waiting_rows = [], 0, 0
+
+    def _whole(self, batches: Sequence[pa.RecordBatch]) -> pa.Table:
+        """Return the rows of batches with the shared columns."""
+        rows = pa.Table.from_batches(batches, self._expected)
+        if not self._shared:
+            return rows
+        columns = [
+            _repeated(self._shared[name], rows.num_rows) if name in self._shared else rows.column(name)
+            for name in self._schema.names
+        ]
+        return pa.table(columns, self._schema.names)
+
+    def _opened(self, rows: pa.Table) -> pq.ParquetWriter:
+        """Open the writer for row groups like `rows`, the first one."""
+        texts = [field.name for field in self._schema if pa.types.is_string(field.type)]
+        return pq.ParquetWriter(
+            self._sink,
+            rows.schema,
+            compression="zstd",
+            compression_level=1,
+            # a dictionary of numbers takes half of the writing time and saves no space
+            use_dictionary=[name for name in texts if name in self._shared or _recurs(rows.column(name))],
+            # bounds ignore NaN, so delta-rs would skip files that have one
+            write_statistics=[field.name for field in self._schema if not pa.types.is_floating(field.type)],
+            column_encoding={field.name: "DELTA_BINARY_PACKED" for field in self._schema if _is_whole(field.type)},
+            store_schema=not self._shared,  # it would tell readers of dictionaries
+        )
 
     def _settle(self) -> None:
         """Wait for the row group that is being written. Raises the error of its write."""
@@ -135,9 +162,27 @@ class ParquetStage:
     ) -> None:
         if kind is not None:
             self._thread.shutdown()
-            self._writer.close()
+            if self._writer is not None:
+                self._writer.close()
             self._sink.close()
             self._filesystem.delete_file(self._path)
+
+
+def _repeated(value: pa.Scalar, rows: int) -> pa.Array:
+    if not pa.types.is_string(value.type):
+        return pa.repeat(value, rows)
+    return pa.DictionaryArray.from_arrays(np.zeros(rows, np.int8), pa.repeat(value, 1))
+
+
+def _recurs(values: pa.ChunkedArray) -> bool:
+    """
+    Return whether texts come again, by a sample of the first ones.
+
+    Where they do not, a dictionary is given up when it is full: it takes as long as all other columns, and its texts
+    compress worse.
+    """
+    sample = values.slice(0, SAMPLED_ROWS)
+    return 2 * len(pc.unique(sample)) <= len(sample)
 
 
 def _is_whole(type_: pa.DataType) -> bool:

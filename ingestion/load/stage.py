@@ -8,7 +8,14 @@ from collections.abc import Iterable
 import pyarrow as pa
 import pyarrow.fs as pafs
 
-from ingestion.bronze.rows import Stamp, bronze_rows, bronze_schema, quarantine_rows, quarantine_schema
+from ingestion.bronze.rows import (
+    Stamp,
+    bronze_rows,
+    bronze_schema,
+    quarantine_rows,
+    quarantine_schema,
+    shared_values,
+)
 from ingestion.contracts.model import Contract
 from ingestion.extract.chunk_ledger import StagedRead
 from ingestion.extract.split import Tally, split
@@ -28,16 +35,18 @@ def stage_rows(
     """Read batches to their end into new files of a folder; `_row` counts on from `first_row`, bad rows included."""
     tally = Tally()
     bad_stage: ParquetStage | None = None
-    with ParquetStage(filesystem, new_path(folder, "arrived"), bronze_schema(contract)) as stage:
+    shared = shared_values(contract, stamp)
+    with ParquetStage(filesystem, new_path(folder, "arrived"), bronze_schema(contract), shared=shared) as stage:
         for batch in batches:
             row = first_row + tally.read
             parts = split(contract, batch, tally, future=future)
-            stage.write(bronze_rows(contract, parts.good, stamp, first_row=row))
+            stage.write(bronze_rows(contract, parts.good, stamp, first_row=row, without=shared))
             if parts.bad.num_rows:
                 bad_stage = bad_stage or ParquetStage(filesystem, new_path(folder, "bad"), quarantine_schema(contract))
                 row += parts.good.num_rows
                 bad_stage.write(quarantine_rows(contract, parts.bad, parts.breaks, stamp, first_row=row))
-        return StagedRead(stage.close(), None if bad_stage is None else bad_stage.close(), tally)
+        bad = None if bad_stage is None else bad_stage.close()
+        return StagedRead(stage.close(), bad, tally)
 
 
 def new_path(folder: str, name: str) -> str:
