@@ -22,11 +22,16 @@ from ingestion.lake.storage.filesystem import make_folder, move
 
 @dataclass(frozen=True, slots=True)
 class StagedRead:
-    """The result of one read: good rows in Bronze form (one file, perhaps empty), bad ones in quarantine form."""
+    """
+    The result of one read: good rows in Bronze form (one file, perhaps empty), bad ones in quarantine form.
+
+    `ascends` says that the keys of the good rows ascend strictly; False says nothing.
+    """
 
     arrived: ParquetFile
     bad: ParquetFile | None
     tally: Tally
+    ascends: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +85,7 @@ class ChunkLedger:
     def finish(self, index: int, read: StagedRead) -> None:
         """Record that a chunk's files are complete. Written last, so a recorded chunk is complete."""
         noted = {"arrived": _noted(read.arrived), "bad": read.bad and _noted(read.bad)}
-        self._write(_chunk(index), {**noted, "tally": asdict(read.tally)})
+        self._write(_chunk(index), {**noted, "tally": asdict(read.tally), "ascends": read.ascends})
 
     def finished(self, index: int) -> StagedRead | None:
         """Return the result of a chunk; None if it was not read completely, or a file is missing or truncated."""
@@ -91,7 +96,7 @@ class ChunkLedger:
         bad = self._file(noted["bad"]) if noted["bad"] else None
         if arrived is None or (noted["bad"] and bad is None):
             return None
-        return StagedRead(arrived, bad, Tally(**noted["tally"]))
+        return StagedRead(arrived, bad, Tally(**noted["tally"]), noted.get("ascends", False))
 
     def clear(self) -> None:
         """Delete all records and staged files. Idempotent."""

@@ -15,6 +15,7 @@ from ingestion.contracts.window import FixedPoint, Window
 from ingestion.errors import IntegrityError
 from ingestion.extract import windows
 from ingestion.extract.chunk_ledger import StagedRead
+from ingestion.extract.key_order import lie_apart
 from ingestion.lake.staging import ParquetFile, ParquetStage
 from ingestion.load.batch import Batch
 from ingestion.load.stage import stage_rows
@@ -74,7 +75,7 @@ def admit(
     batch.review.shown += arrived
     rows = sum(file.rows for file in arrived)
     batch.view("arrived", arrived)
-    repeated = batch.bench.scalar(changes.count_duplicates(batch.contract)) if rows else 0
+    repeated = 0 if _are_distinct(batch, reads) else batch.bench.scalar(changes.count_duplicates(batch.contract))
     if repeated:
         _refuse_duplicates(batch, stamp, repeated)
     batch.bench.define("staged", changes.singles(batch.contract) if repeated else "select * from arrived")
@@ -84,6 +85,12 @@ def admit(
     batch.counts.appended += kept
     batch.kept += [file for file in files if file.rows]
     return StagedRows("staged", batch.reads, kept)
+
+
+def _are_distinct(batch: Batch, reads: Sequence[StagedRead]) -> bool:
+    """Return whether no two staged rows can have one key; False says nothing."""
+    footers = [read.arrived.footer for read in reads]
+    return all(read.ascends for read in reads) and lie_apart(footers, batch.contract.key_names[0])
 
 
 def _new_files(batch: Batch, new_rows: changes.NewRows | None) -> list[ParquetFile]:
