@@ -9,13 +9,11 @@ from __future__ import annotations
 import hashlib
 import multiprocessing
 import os
-import sys
 import threading
 from collections.abc import Iterable, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from functools import partial
-from importlib.abc import MetaPathFinder
 from typing import TYPE_CHECKING
 
 from ingestion.bronze.rows import Stamp
@@ -25,6 +23,7 @@ from ingestion.errors import IntegrityError
 from ingestion.extract.chunk_ledger import ChunkLedger, ChunkPlan, StagedRead
 from ingestion.lake.layout import Lake
 from ingestion.load.stage import stage_rows
+from ingestion.no_pandas import hide_pandas
 from ingestion.settings import Connection, environment
 from ingestion.sources import open_source
 from ingestion.sources.base import Chunk
@@ -146,17 +145,9 @@ def _read_on_spark(work: ChunkWork, indices: Sequence[int], sessions: int) -> No
     read_on_executors(work.contract.id, indices, partial(read_chunk, work), sessions=sessions)
 
 
-class _NoPandas(MetaPathFinder):
-    """Hides pandas, which pyarrow would import with the first value that it converts: 0.3 s of CPU."""
-
-    def find_spec(self, fullname: str, path: object, target: object = None) -> None:  # noqa: ARG002 - importlib's
-        if fullname == "pandas":
-            raise ModuleNotFoundError(fullname, name=fullname)
-
-
 def _begin_worker() -> None:
     """Let this process end as soon as its parent does, however that ends."""
-    sys.meta_path.insert(0, _NoPandas())
+    hide_pandas()
     threading.Thread(target=_wait_for_parent, daemon=True).start()
 
 
