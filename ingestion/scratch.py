@@ -8,15 +8,18 @@ a folder is in use as long as its process holds the lock on it.
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import os
 import shutil
 import stat
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from ingestion.errors import ConfigurationError
+
+_PASSED = "passed-"
 
 
 @contextmanager
@@ -39,6 +42,8 @@ def sweep() -> int:
     home, swept = _home(), 0
     with _locked(home, fcntl.LOCK_EX):
         for path in home.iterdir():
+            if path.name.startswith(_PASSED):
+                continue
             with suppress(OSError):  # it belongs to a running process, or was just deleted
                 with _locked(path, fcntl.LOCK_EX | fcntl.LOCK_NB):
                     shutil.rmtree(path, ignore_errors=True)
@@ -46,13 +51,22 @@ def sweep() -> int:
     return swept
 
 
-def stamp(name: str) -> Path:
+def check_once(subject: str, check: Callable[[], None]) -> None:
     """
-    Return the path of a file that outlives this process, for something found out once per machine; it may not exist.
+    Run a check unless a process of this user has passed it on this machine; `subject` says all that it depends on.
 
-    Raises ConfigurationError as `folder` does.
+    Nothing is noted of a check that raises. Where no note can be kept, every process runs the check.
     """
-    return _home() / name
+    try:
+        note = _home() / f"{_PASSED}{hashlib.sha256(subject.encode()).hexdigest()[:32]}"
+        if note.is_dir():
+            return
+    except (OSError, ConfigurationError):
+        check()
+        return
+    check()
+    with suppress(OSError):
+        note.mkdir(mode=0o700)  # its name tells all
 
 
 def _made(purpose: str) -> tuple[Path, int]:

@@ -7,8 +7,7 @@ import logging
 import os
 import uuid
 from collections.abc import Collection
-from functools import cache
-from hashlib import sha256
+from functools import cache, partial
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -60,7 +59,7 @@ def connect(
     DuckDB's (e.g. "400MB"); data that exceeds it spills to the folder `spill`. The number of threads is limited so that
     a table with that many `columns` fits the memory.
     """
-    connection = duckdb.connect(":memory:", config={UNSIGNED: True})  # `_verify` has checked the signature
+    connection = duckdb.connect(":memory:", config={UNSIGNED: True})  # `_check_signature` has checked it
     connection.execute("set enable_progress_bar = false")  # DuckDB treats a spawned process as a shell
     if memory_limit is not None:
         connection.execute(f"set memory_limit = {text_literal(memory_limit)}")
@@ -174,21 +173,21 @@ def load_extension(connection: Connection, name: str) -> None:
             f"DuckDB extension {name}: promised for DuckDB {duckdb.__version__}, found another version. "
             f"The lake cannot be read. Install {package.replace('_', '-')}=={duckdb.__version__}"
         )
-    _verify(file)
+    _check_signature(file)
     connection.execute(f"load {text_literal(os.fspath(file))}")
 
 
 @cache
-def _verify(file: Path) -> None:
+def _check_signature(file: Path) -> None:
     """
     Check an extension's signature. DuckDB does so on each load, which takes 0.3 s for 80 MB; here a file is checked
     once, and again when its size or one of its times has changed.
     """
     found = file.stat()
     identity = f"{file}:{found.st_size}:{found.st_mtime_ns}:{found.st_ctime_ns}:{found.st_ino}"
-    checked = scratch.stamp(f"verified-{sha256(identity.encode()).hexdigest()[:32]}")
-    if checked.exists():
-        return
+    scratch.check_once(identity, partial(_verify, file))
+
+
+def _verify(file: Path) -> None:
     with duckdb.connect(":memory:") as judge:
         judge.execute(f"load {text_literal(os.fspath(file))}")
-    checked.touch()

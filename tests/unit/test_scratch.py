@@ -72,3 +72,29 @@ def test_a_folder_that_others_may_enter_is_refused(tmp_path: Path) -> None:
     open_to_all.symlink_to(tmp_path)
     with pytest.raises(ConfigurationError, match="promised a private folder"):
         scratch.sweep()
+
+
+def test_a_check_that_passed_runs_once_and_one_that_failed_again(tmp_path: Path) -> None:
+    runs: list[str] = []
+
+    def failing() -> None:
+        runs.append("failed")
+        raise OSError
+
+    with pytest.raises(OSError):
+        scratch.check_once("file 1", failing)
+    for subject in ("file 1", "file 1", "file 2"):
+        scratch.check_once(subject, lambda: runs.append("passed"))
+        scratch.sweep()
+
+    assert runs == ["failed", "passed", "passed"]
+
+
+def test_a_check_runs_each_time_where_no_note_can_be_trusted(tmp_path: Path) -> None:
+    (tmp_path / f"lakehouse-{os.getuid()}").mkdir(mode=0o755)
+    runs: list[int] = []
+
+    for number in range(2):
+        scratch.check_once("file", lambda number=number: runs.append(number))  # type: ignore[misc]
+
+    assert runs == [0, 1]
