@@ -19,8 +19,6 @@ from pathlib import Path
 
 from ingestion.errors import ConfigurationError
 
-_PASSED = "passed-"
-
 
 @contextmanager
 def folder(purpose: str) -> Iterator[Path]:
@@ -42,8 +40,6 @@ def sweep() -> int:
     home, swept = _home(), 0
     with _locked(home, fcntl.LOCK_EX):
         for path in home.iterdir():
-            if path.name.startswith(_PASSED):
-                continue
             with suppress(OSError):  # it belongs to a running process, or was just deleted
                 with _locked(path, fcntl.LOCK_EX | fcntl.LOCK_NB):
                     shutil.rmtree(path, ignore_errors=True)
@@ -58,15 +54,15 @@ def check_once(subject: str, check: Callable[[], None]) -> None:
     Nothing is noted of a check that raises. Where no note can be kept, every process runs the check.
     """
     try:
-        note = _home() / f"{_PASSED}{hashlib.sha256(subject.encode()).hexdigest()[:32]}"
-        if note.is_dir():
+        note = _home() / f"passed-{hashlib.sha256(subject.encode()).hexdigest()[:32]}"
+        if note.is_file():
             return
     except (OSError, ConfigurationError):
         check()
         return
     check()
     with suppress(OSError):
-        note.mkdir(mode=0o700)  # its name tells all
+        note.touch(mode=0o600)  # empty: its name tells all
 
 
 def _made(purpose: str) -> tuple[Path, int]:
