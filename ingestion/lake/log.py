@@ -71,7 +71,11 @@ def read_log(uri: str) -> Log:
 def has_data_files(uri: str) -> bool:
     """Return whether a table's folder holds data files, committed or not."""
     filesystem, folder = open_files(uri)
-    inside = filesystem.get_file_info(pafs.FileSelector(folder, recursive=True, allow_not_found=True))
+    selector = pafs.FileSelector(folder, recursive=True, allow_not_found=True)
+    try:
+        inside = filesystem.get_file_info(selector)
+    except FileNotFoundError:  # delta-rs removes empty folders after a lost commit, perhaps during the listing
+        inside = filesystem.get_file_info(selector)
     return any(
         info.is_file and info.extension == "parquet" and not info.path.removeprefix(f"{folder}/").startswith("_")
         for info in inside

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,9 @@ from typing import Any
 import duckdb
 import pytest
 
+from ingestion.load.result import LoadResult
 from ingestion.runs import job_result
+from ingestion.runs.context import Context
 from tests.dags.conftest import Outcome, Project
 from tests.dags.jobs_api import TOKEN, Workspace, serve
 
@@ -236,9 +239,12 @@ def test_a_job_is_not_run_again_because_the_ledger_could_not_be_read(
 def test_a_cluster_with_another_lake_is_no_success(
     project: Project, run: Run, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from ingestion.runs.context import open_context
+    from ingestion.load.load_table import load_table
 
-    monkeypatch.setattr("ingestion.runs.context.open_context", lambda settings, _: open_context(settings, "another"))
+    def in_another_run(context: Context, *given: Any, **named: Any) -> LoadResult:
+        return load_table(replace(context, run_id="another"), *given, **named)
+
+    monkeypatch.setattr("ingestion.load.load_table.load_table", in_another_run)  # only the job calls it
 
     outcome = run("backfill", {"table": "erp.products"})
 
