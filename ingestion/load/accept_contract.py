@@ -1,4 +1,4 @@
-"""Takes differences of a source into its contract: those that somebody names, and new columns by `onDrift`."""
+"""Accepts drift into a contract: the differences that a person names, and new columns if `onDrift` says so."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from ingestion.contracts.writing.next_version import next_version
 from ingestion.errors import ConfigurationError, InvalidContractError
 from ingestion.runs.context import Context
 
-_WRITES = 5  # of dbt's sources, where loads of other tables write them at the same time
+_WRITES = 5  # attempts to write dbt's sources, which loads of other tables may write at the same time
 
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """The contract before and after; the differences it took in, and those it left."""
+    """The contract before and after, the differences that were accepted (`taken`) and those that were not (`left`)."""
 
     before: Contract
     contract: Contract
@@ -31,14 +31,14 @@ class Accepted:
 
 def accept_drift(context: Context, contract_id: str, columns: Sequence[str] = ()) -> Accepted:
     """
-    Write the next version of a contract from what its source shows now.
+    Write the next version of a contract from the current catalog of its source.
 
-    `columns` (our names or the source's) say which differences to take. Without any it takes those that stop a load, or
-    the only one there is: what a load goes on with, a new column or a narrower promise, may be meant so.
+    `columns` (our names or the source's) select the differences to accept. Without them, those that stop a load are
+    accepted, or the only one there is. Others, such as a new column or a narrower promise, may be intended.
 
     Raises:
-        ConfigurationError: nothing to accept, or no such difference. The file is as it was.
-        InvalidContractError: the contract would not hold together, e.g. a key would be a decimal.
+        ConfigurationError: nothing to accept, or no such difference. The file is unchanged.
+        InvalidContractError: the next version would be invalid, e.g. a key would be a decimal.
     """
     contract = context.contract(contract_id)
     with context.source(contract).snapshot() as snapshot:
@@ -58,10 +58,10 @@ def accept_drift(context: Context, contract_id: str, columns: Sequence[str] = ()
 
 def add_new_columns(context: Context, contract: Contract, drifts: Sequence[Drift]) -> tuple[Contract, str] | None:
     """
-    Write the new columns that `onDrift.newColumn: add` asks for into the contract's file and dbt's sources.
+    Add the source's new columns to the contract's file and dbt's sources, if it says `onDrift.newColumn: add`.
 
-    Returns the next version, and in words what was written; None where nothing is to be added.
-    Raises ConfigurationError where the file cannot be written: the lake would hold what no contract promises.
+    Returns the next version and a sentence on what was written; None if there is nothing to add.
+    Raises ConfigurationError if the file cannot be written: the lake would have columns that no contract promises.
     """
     new = [drift for drift in drifts if drift.kind is DriftKind.NEW_COLUMN and drift.action is DriftAction.ADD]
     if not new:
@@ -84,7 +84,7 @@ def add_new_columns(context: Context, contract: Contract, drifts: Sequence[Drift
 
 
 def _chosen(contract: Contract, drifts: Sequence[Drift], columns: Sequence[str]) -> tuple[Drift, ...]:
-    """Return the differences to take in. Raises ConfigurationError where there is none, or none of a name."""
+    """Return the differences to accept. Raises ConfigurationError if there are none, or it is not clear which ones."""
     if not drifts:
         raise ConfigurationError(f"{contract.id}: promised a drift to accept, found none. The contract is unchanged.")
     by_name = {name.casefold(): drift for drift in drifts for name in _names(contract, drift)}
@@ -109,8 +109,8 @@ def _names(contract: Contract, drift: Drift) -> set[str]:
 
 
 def _next(context: Context, contract: Contract, drifts: Sequence[Drift]) -> tuple[str, Contract]:
-    """Return the text of the next version and what it says; the contract itself where nothing changes."""
-    text = _path(context, contract).read_bytes().decode("utf-8-sig")  # its line ends stay
+    """Return the next version as text and as a contract; the given contract if nothing changes."""
+    text = _path(context, contract).read_bytes().decode("utf-8-sig")  # keeps its line ends
     result = next_version(text, contract, drifts)
     if result == text:
         return text, contract
@@ -121,7 +121,7 @@ def _next(context: Context, contract: Contract, drifts: Sequence[Drift]) -> tupl
 
 
 def _check_that_lake_follows(context: Context, contract: Contract, accepted: Contract) -> None:
-    """Raise ConfigurationError where Bronze holds rows that cannot take a type of the next version."""
+    """Raise ConfigurationError if Bronze has rows that cannot be converted to the types of the next version."""
     table = context.table(contract)
     if not context.engine.exists(table.uri) or table.state().is_empty:
         return
@@ -137,7 +137,7 @@ def _check_that_lake_follows(context: Context, contract: Contract, accepted: Con
 
 
 def _write_sources(context: Context) -> str:
-    """Bring dbt's sources in line with all contracts; return in words what is left to do."""
+    """Write dbt's sources from all contracts; return as text what is left to do, empty if nothing is."""
     here = context.settings
     if not here.dbt_project.is_dir():
         return ""

@@ -1,4 +1,4 @@
-"""One load of one table at one fixed point: what is read, what of it is new, what was deleted, and the commit."""
+"""One load of one table at one fixed point: reads rows, finds the new and the deleted ones, and commits them."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ from ingestion.sources.base import ChangeFeed, Snapshot, Source
 
 
 def catches_up(contract: Contract, state: BronzeState) -> bool:
-    """Return whether the load after a first one finds all that changed since that one began, whatever clocks say."""
+    """Return whether this is a first load and the next one finds all changes since it began, independent of clocks."""
     if not state.is_empty or contract.bronze is BronzeMode.OVERWRITE:
         return False
     if contract.mode is Mode.CHANGES:
@@ -51,9 +51,9 @@ def catches_up(contract: Contract, state: BronzeState) -> bool:
 @dataclass(frozen=True, slots=True)
 class ReadPlan:
     """
-    What one load reads: a window, or (`since`) what changed after a version of the source's log of changes.
+    What one load reads: a window, or with `since` the keys that changed after that version of the change log.
 
-    `watermark` is what the commit will say; `full` compares the whole table with the lake.
+    `watermark` is the one to commit. `full` means that the whole table is compared with the lake.
     """
 
     window: Window
@@ -73,7 +73,7 @@ class TableLoad:
     batch: Batch
     ledger: ChunkLedger
     row: dict[str, Any]
-    """The step's row in the ledger: what is committed is noted there at once."""
+    """The step's row in the ledger. The batch number is written to it right after the commit."""
 
     @property
     def contract(self) -> Contract:
@@ -123,7 +123,7 @@ class TableLoad:
         return plan.since is None and plan.window.is_whole
 
     def _look_again(self, plan: ReadPlan) -> int:
-        """Read the rows of quarantine entries that nothing has shown: one that was mended is new, wherever it is."""
+        """Read keys of open quarantine entries that were not read yet: a repaired row may be outside of the window."""
         keys = None if self._reads_all(plan) else entries_to_ask(self.batch)
         if keys is None or not keys.num_rows:
             return 0
@@ -142,7 +142,7 @@ class TableLoad:
         return ReadPlan(plan.window, full=full, watermark=plan.next_low, future=plan.future)
 
     def _plan_changes(self, committed: str | None) -> ReadPlan:
-        """Plan to read what changed; everything, where nothing is loaded yet or the log does not reach back so far."""
+        """Plan to read the changes; everything, if nothing is loaded yet or the log does not reach back far enough."""
         feed, watermark = self._feed(), self.snapshot.fixed_point.value
         if committed is not None and feed.reaches_back(self.contract, committed):
             return ReadPlan(Window(), full=False, watermark=watermark, since=committed)
@@ -187,7 +187,7 @@ class TableLoad:
             )
 
     def _chunks(self, plan: ReadPlan) -> ChunkPlan | None:
-        """Return chunks for sessions to read side by side, an earlier attempt's if there are; None for one read."""
+        """Return the chunks to read in parallel, those of an interrupted attempt if any; None for a single read."""
         begun = self.ledger.plan()
         if begun is not None and begun.window == plan.window:
             return begun
@@ -215,7 +215,7 @@ class TableLoad:
         return staged
 
     def _new_rows(self, plan: ReadPlan) -> changes.NewRows | None:
-        """Return what finds the rows that the lake lacks among the staged ones; None keeps all."""
+        """Return the SQL that finds the staged rows that the lake lacks; None means that all are kept."""
         contract = self.contract
         if self.state.is_empty or not self._appends:
             return None
@@ -231,13 +231,13 @@ class TableLoad:
         return changes.changed_state(self.contract, compared, op=op, moment=moment, since=since)
 
     def _settle_deletes(self, plan: ReadPlan, staged: StagedRows, *, allow_deletes: bool) -> int:
-        """Stage deletes, and fetch what the read did not show. Returns the rows fetched."""
+        """Stage deletes, and fetch rows that neither the lake nor the read has. Returns how many were fetched."""
         if self.contract.deletes is Deletes.NONE:
             return 0
         batch, keys, lacking = self.batch, None, None
         if plan.since is not None and self.contract.deletes is Deletes.CHANGES:
             gone = reported_keys(batch, self._feed().read_deleted(self.contract, plan.since))
-        else:  # where all rows were read, their states were compared already
+        else:  # if all rows were read, their keys are staged and their states compared
             shown = None if self._reads_all(plan) else self.snapshot.read_keys(self.contract, Window())
             keys = source_keys(batch, staged, shown)
             gone = vanished_keys(batch, keys)

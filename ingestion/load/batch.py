@@ -1,4 +1,4 @@
-"""One batch under way: its number and stamp, its counts, and the files that are staged for it."""
+"""One batch in progress: its number, the metadata of its rows, its counts, and its staged files."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ from ingestion.load.stage import new_path
 @dataclass(slots=True)
 class Counts:
     """
-    Rows of one batch. `known` were in Bronze already; `known_bad` in quarantine already.
+    Row counts of one batch. `known` rows were in Bronze already, `known_bad` rows were in quarantine already.
 
-    `settled` counts quarantine entries that the source no longer shows, `in_quarantine` those that are left, new ones
-    included.
+    `settled` counts the quarantine entries whose rows the source no longer has. `in_quarantine` counts the entries that
+    are open after the batch, new ones included.
     """
 
     appended: int = 0
@@ -46,9 +46,9 @@ class Batch:
     """
     One batch of one table. Use `open_batch`.
 
-    `load.rows` stages what is read, `load.deletes` what is gone, and `load.publish` commits all of it or nothing;
-    until then nothing is visible in the lake. `kept` are the files of rows for Bronze, `bad` those of rows for the
-    quarantine. Every staged row gets the next `_row`, counted by `next_row`; `reads` counts the reads.
+    `load.rows` stages rows that were read, `load.deletes` stages deletes, and `load.publish` commits them; until then
+    nothing is visible in the lake. `kept` are the files for Bronze, `bad` those for the quarantine. `next_row` is the
+    `_row` of the next staged row; `reads` counts the reads.
     """
 
     table: BronzeTable
@@ -74,22 +74,22 @@ class Batch:
         return self.table.lake.filesystem
 
     def stamp(self, op: str, fixed_point: FixedPoint | None = None) -> Stamp:
-        """Return what rows of this batch bear; `fixed_point` is that of their read, if not the batch's."""
+        """Return the values that the rows of a read share; `fixed_point` is the read's, if it is not the batch's."""
         point = fixed_point or self.fixed_point
         return Stamp(self.state.next_batch, op, point.moment, point.sequence, self.ingested_at)
 
     def live_rows(self) -> int:
-        """Return how many live keys the lake has, without this batch; 0 for a table that keeps no history."""
+        """Return how many live keys the lake has, not counting this batch; 0 for a table that keeps no history."""
         return (
             0 if self.contract.bronze is BronzeMode.OVERWRITE else self.bench.scalar(changes.count_live(self.contract))
         )
 
     def view(self, name: str, files: Sequence[ParquetFile]) -> None:
-        """Make or replace the view of staged files."""
+        """Create or replace a view of staged files."""
         self.bench.staged(name, [file.path for file in files])
 
     def stage_query(self, query: str, name: str) -> ParquetFile:
-        """Write a query's rows, which are Bronze rows, to a new staged file."""
+        """Write the rows of a query, in Bronze form, to a new staged file."""
         return self.bench.stage(query, bronze_schema(self.contract), self.path(name))
 
     def path(self, name: str) -> str:
@@ -107,9 +107,9 @@ def open_batch(
     ingested_at: datetime | None = None,
 ) -> Iterator[Batch]:
     """
-    Open the next batch of a table; its staged files are swept away at the end, committed or not.
+    Open the next batch of a table. Its staging folder is deleted at the end, whether it was committed or not.
 
-    `ingested_at` (UTC) is when the batch began, where that was an earlier attempt; None means now.
+    `ingested_at` (UTC) is when the batch began, if an earlier attempt began it; None means now.
     """
     folder = table.staging_folder(f"{state.next_batch:08d}-{uuid.uuid4().hex[:8]}")
     try:
@@ -129,6 +129,6 @@ def open_batch(
             )
     finally:
         filesystem = table.lake.filesystem
-        with suppress(OSError):  # maintenance sweeps what stays; a fault of the storage has its own error
+        with suppress(OSError):  # maintenance deletes leftovers; a storage fault is reported by its own error
             if filesystem.get_file_info(folder).type.name == "Directory":
                 filesystem.delete_dir(folder)

@@ -1,4 +1,4 @@
-"""What stands between reading and committing: drift of the source, bad rows and quality checks against their limits."""
+"""The checks before a commit: drift of the source, and the limits of bad rows and quality checks."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ingestion.load.publish import ReviewedRows, new_breaks
 from ingestion.runs.context import Context
 
 FEW_BAD_ROWS = 100
-"""So many bad rows of a big table stop no load, whatever share of its window they are."""
+"""Up to this many bad rows do not stop the load of a big table, whatever their share of the window."""
 
 
 def judge_batch(context: Context, batch: Batch, reviewed: ReviewedRows) -> tuple[list[QualityOutcome], tuple[str, ...]]:
@@ -47,10 +47,10 @@ def judge_batch(context: Context, batch: Batch, reviewed: ReviewedRows) -> tuple
 
 def _is_too_many(batch: Batch, judged: int) -> bool:
     """
-    Tell whether more rows are bad than the contract's limit allows: more than its share of the rows that were read, and
-    more than FEW_BAD_ROWS, or than the same share of the table where that is less.
+    Return whether there are more bad rows than the contract's limit (a share in percent) allows.
 
-    A window of few rows is no measure of a big table; of fewer than MIN_ROWS_TO_JUDGE rows no share is taken.
+    There are if they exceed that share of the rows read, and also exceed FEW_BAD_ROWS or that share of the whole table,
+    whichever is less: a small window says little about a big table. Fewer than MIN_ROWS_TO_JUDGE rows are not judged.
     """
     bad, share = batch.counts.quarantined, batch.contract.quarantine_fail_percent / 100.0
     if judged < MIN_ROWS_TO_JUDGE or bad <= share * judged:
@@ -59,7 +59,7 @@ def _is_too_many(batch: Batch, judged: int) -> bool:
 
 
 def refuse_null_watermarks(batch: Batch) -> None:
-    """Raise QuarantineLimitError if rows without a watermark came and the contract says that they stop a load."""
+    """Raise QuarantineLimitError if rows without a watermark were read and the contract says `nullWatermark: fail`."""
     contract = batch.contract
     found = batch.tally.broken.get(f"{contract.watermark}:{NULL_RULE}", 0)
     if contract.null_watermark is not NullWatermark.FAIL or not found:
@@ -72,7 +72,7 @@ def refuse_null_watermarks(batch: Batch) -> None:
 
 
 def _way_out(contract: Contract, breaks: Mapping[str, int]) -> str:
-    """Name the key that lets rows without a watermark pass, if such rows are among the bad ones."""
+    """Return a hint at `nullWatermark: include` if some bad rows have no watermark, else an empty text."""
     marks = {f"{contract.watermark}:{rule}" for rule in (NULL_RULE, "required")}
     if marks.isdisjoint(breaks):
         return ""

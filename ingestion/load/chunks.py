@@ -1,7 +1,8 @@
-"""Reads a big table chunk by chunk, in processes, and goes on where a load broke off.
+"""Reads a big table in chunks, in several processes, and continues an interrupted load.
 
-The processes share one fixed point where the source has one to share. Where each session has its own, a first load may
-still be read so if the source tells afterwards what changed since the load began: the next load makes it one state.
+The processes share one fixed point if the source's sessions can. If each session has its own, only a first load is read
+in chunks, and only if the source can report what changed since it began. The next load reads these changes, and then
+all rows are of one state.
 """
 
 from __future__ import annotations
@@ -32,12 +33,12 @@ if TYPE_CHECKING:  # a worker imports this module, and needs neither engine nor 
     from ingestion.bronze.table import BronzeState, BronzeTable
 
 DEFAULT_CHUNK_ROWS = 1_000_000
-ROW_NUMBERS = 10**12  # `_row` of chunk n begins at n times this
+ROW_NUMBERS = 10**12  # `_row` of chunk n (from 0) begins at n times this plus 1
 
 
 @dataclass(frozen=True, slots=True)
 class ChunkWork:
-    """What all chunks of a batch have in common, as plain values that another process can be handed."""
+    """What all chunks of a batch have in common, as plain values that can be sent to another process."""
 
     contract: Contract
     connection: Connection
@@ -54,7 +55,7 @@ def chunk_rows(contract: Contract) -> int:
 
 
 def chunk_ledger(table: BronzeTable, state: BronzeState, *, full: bool) -> ChunkLedger:
-    """Return the ledger of a table's next batch. Another contract, batch or kind of read has another folder."""
+    """Return the chunk ledger of a table's next batch. Its folder depends on contract, batch, version and `full`."""
     subject = repr((table.contract, state.next_batch, state.version, full))
     digest = hashlib.sha256(subject.encode()).hexdigest()[:16]
     return ChunkLedger(table.lake.filesystem, table.staging_folder(f"plan-{digest}"))
@@ -64,11 +65,11 @@ def read_chunks(work: ChunkWork, ledger: ChunkLedger, *, on_spark: bool = False)
     """
     Read the chunks that the ledger lacks, in processes or on Spark's executors, and return all of them in order.
 
-    Raises what reading raises, after the chunks under way have ended: they need not be read again.
+    Errors of a read are raised after the chunks in progress have ended, so that these need not be read again.
     """
     count = len(work.plan.chunks)
     missing = [index for index in range(count) if ledger.finished(index) is None]
-    sessions = max(1, work.connection.max_sessions - 1)  # one is the driver's own
+    sessions = max(1, work.connection.max_sessions - 1)  # one session is this process's own
     workers = min(len(missing), os.cpu_count() or 1, sessions)
     if on_spark and missing:
         _read_on_spark(work, missing, sessions)
@@ -81,7 +82,7 @@ def read_chunks(work: ChunkWork, ledger: ChunkLedger, *, on_spark: bool = False)
 
 
 def read_chunk(work: ChunkWork, index: int) -> None:
-    """Read one chunk into files and note it in the ledger."""
+    """Read one chunk into files and record it in the chunk ledger."""
     filesystem, contract, point = work.lake.filesystem, work.contract, work.plan.fixed_point
     source = open_source(contract.system, work.connection)
     with source.snapshot(at=point if source.shares(point) else None) as snapshot:
@@ -109,18 +110,18 @@ def _finished(work: ChunkWork, ledger: ChunkLedger, index: int) -> StagedRead:
 
 
 def _read_side_by_side(work: ChunkWork, indices: Sequence[int], *, others: int) -> None:
-    """Read chunks here and in other processes: one fewer has to start, which takes as long as 300,000 rows."""
-    # spawned: a fork would copy the threads and sockets of drivers that do not survive it
+    """Read chunks in this process and in others: so one fewer has to start. A start costs as much as 300,000 rows."""
+    # spawn, because a fork would copy the threads and sockets of drivers, which do not survive it
     context = multiprocessing.get_context("spawn")
     with (
-        environment(MIMALLOC_PURGE_DELAY="0"),  # Arrow's allocator keeps nothing that is freed: a fifth less
+        environment(MIMALLOC_PURGE_DELAY="0"),  # Arrow's allocator returns freed memory at once: a fifth less in use
         ProcessPoolExecutor(others, mp_context=context, initializer=_begin_worker) as pool,
     ):
         *handed, own = indices
         futures = {pool.submit(read_chunk, work, index): index for index in handed}
         try:
             read_chunk(work, own)
-            for future, index in reversed(futures.items()):  # the others begin with the first
+            for future, index in reversed(futures.items()):  # from the end, because the others begin with the first
                 _raise_failure(futures)
                 if future.cancel():
                     read_chunk(work, index)
@@ -146,7 +147,7 @@ def _read_on_spark(work: ChunkWork, indices: Sequence[int], sessions: int) -> No
 
 
 def _begin_worker() -> None:
-    """Let this process end as soon as its parent does, however that ends."""
+    """Hide pandas, and end this process as soon as its parent ends for whatever reason."""
     hide_pandas()
     threading.Thread(target=_wait_for_parent, daemon=True).start()
 

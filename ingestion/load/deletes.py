@@ -1,4 +1,4 @@
-"""Finds the lake's keys that are gone from the source, and stages a D row of each, so many as the contract allows."""
+"""Finds live keys that the source no longer has, and stages a D row for each, if the contract allows that many."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ FEW_KEYS = 10
 
 @dataclass(frozen=True, slots=True)
 class SourceKeys:
-    """The keys that the source has, in the view `relation`, beside the read of its rows."""
+    """The keys that the source has, in the view `relation`, and the rows read for the same batch."""
 
     relation: str
     staged: StagedRows
@@ -40,7 +40,7 @@ class AllowedDeletes:
 
 
 def source_keys(batch: Batch, staged: StagedRows, batches: Iterable[pa.RecordBatch] | None) -> SourceKeys:
-    """Return which keys the source has: a stream of them, or (None) those that the read `staged` has shown."""
+    """Return the keys that the source has: those in `batches`, or if that is None, those that the read returned."""
     if batches is None:
         _require_current(batch, staged)
         keys = ", ".join(quote_standard(name) for name in batch.contract.key_names)
@@ -65,9 +65,10 @@ def reported_keys(batch: Batch, batches: Iterable[pa.RecordBatch]) -> GoneKeys:
 
 def allowed_rows(percent: float, of: int) -> float:
     """
-    Return how many rows a limit in percent of a table of so many rows lets pass.
+    Return how many rows a limit of `percent` allows in a table of `of` rows; 0 percent allows none.
 
-    In a small table a few rows are a big share: FEW_KEYS, or half of the table, pass in any case. 0 percent lets none.
+    In a small table a few rows are a big share, so any other limit allows at least FEW_KEYS or half of the table,
+    whichever is less.
     """
     return max(percent / 100.0 * of, min(FEW_KEYS, of / 2)) if percent else 0.0
 
@@ -76,9 +77,9 @@ def check_brake(
     batch: Batch, keys: GoneKeys, *, allow_deletes: bool, approved: int = 0, command: str = "load"
 ) -> AllowedDeletes:
     """
-    Raise DeleteBrakeError if more of the lake's keys vanished than the contract lets one load delete.
+    Raise DeleteBrakeError if more of the lake's keys are gone than the contract allows one load to delete.
 
-    So many as somebody has `approved` may go. `command` is the one that goes on when deletions are allowed.
+    Up to `approved` deletes are allowed in any case. `command` is the one that the error advises with --allow-deletes.
     """
     contract = batch.contract
     gone, alive = batch.bench.scalar(f"select count(*) from {keys.relation}"), batch.live_rows()
@@ -94,7 +95,7 @@ def check_brake(
 
 
 def lacking_keys(batch: Batch, keys: SourceKeys) -> pa.Table:
-    """Return the keys that the source has and the lake will lack, or hold as deleted, after the read beside them."""
+    """Return the keys that the source has and the lake will lack, or have as deleted, after the staged rows."""
     _require_current(batch, keys.staged)
     define_refused_keys(batch)
     return batch.bench.select(changes.lacking_keys(batch.contract, keys.relation, staged=keys.staged.relation))
@@ -130,7 +131,7 @@ def _stage_keys(batch: Batch, name: str, batches: Iterable[pa.RecordBatch]) -> N
 
 
 def _require_current(batch: Batch, staged: StagedRows) -> None:
-    """Raise IntegrityError where a later read has replaced the view of these rows."""
+    """Raise IntegrityError if a later read has replaced the view of these rows."""
     if staged.read != batch.reads:
         raise IntegrityError(
             f"{batch.contract.id}: keys were to be compared with the rows of read {staged.read}, after read "

@@ -1,4 +1,4 @@
-"""Judges a table's open quarantine entries by what a batch read: which stay, which are settled, which rows are new."""
+"""Compares a table's open quarantine entries with a batch: which are settled, and which bad rows are new."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ _NO_POSITIONS = pa.schema([("_batch", pa.int64()), ("_row", pa.int64())]).empty_
 @dataclass(slots=True)
 class EntryReview:
     """
-    The open entries of one table beside one batch. Runs in DuckDB on both engines: entries are few.
+    Compares the open entries of one table with one batch. Runs in DuckDB on both engines, because entries are few.
 
-    `shown` collects the staged files whose rows tell that their keys were read, `asked` those of keys that the source
-    was asked for. `folder` (on the lake's file system) takes what is staged.
+    `shown` are the staged files of good rows that were read, `asked` the files of keys that the source was asked for.
+    Files are staged in `folder`, on the lake's file system.
     """
 
     bench: Workbench
@@ -42,11 +42,11 @@ class EntryReview:
     asked: list[ParquetFile] = field(default_factory=list)
 
     def count_open(self) -> int:
-        """Return how many entries the source showed when it was last read."""
+        """Return how many entries are open: the source still had their rows when it was last read."""
         return self.bench.scalar(f"select count(*) from quarantine q where {OPEN}")
 
     def keys_to_ask(self, bad: Sequence[ParquetFile]) -> pa.Table:
-        """Return the keys of open entries that nothing read so far has shown, and count them as asked for."""
+        """Return the keys of open entries that no read has returned so far, and record them as asked for."""
         self._define_shown(bad)
         keys = self.bench.select(entries.open_keys(self.contract, without="shown_keys"))
         if keys.num_rows:
@@ -57,14 +57,14 @@ class EntryReview:
         return keys
 
     def settled(self, bad: Sequence[ParquetFile], *, whole: bool) -> pa.Table:
-        """Return the positions (`_batch`, `_row`) of open entries that the source no longer shows."""
+        """Return the positions (`_batch`, `_row`) of open entries whose rows the source no longer has."""
         if not self.count_open():
             return _NO_POSITIONS
         self._define_shown(bad)
         return self.bench.select(entries.settled(self.contract, whole=whole)).cast(_NO_POSITIONS.schema)
 
     def newly_bad(self, bad: Sequence[ParquetFile]) -> list[ParquetFile]:
-        """Return one file of the bad rows that no open entry shows already; the files themselves where none is open."""
+        """Return one file of the bad rows that have no open entry yet; the given files if there is no open entry."""
         if not bad or not self.count_open():
             return list(bad)
         self.bench.staged("staged_bad", [file.path for file in bad])
@@ -93,9 +93,9 @@ def stage_refused(
     contract: Contract, bench: Workbench, snapshot: Snapshot, found: tuple[FoundColumn, ...], *, in_flight: str
 ) -> int:
     """
-    Make the table `refused` of a comparison: keys all of whose rows in the source are open entries.
+    Create the table `refused` for a comparison: the keys whose rows in the source are all open entries.
 
-    The rows of the keys of open entries, those of the view `in_flight` left out, are read and judged as a load does.
+    Reads the rows of the open entries' keys, except those in the view `in_flight`, and checks them as a load does.
     Returns how many rows were read.
     """
     keys = bench.select(entries.open_keys(contract, without=in_flight))

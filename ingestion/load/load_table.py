@@ -23,7 +23,7 @@ from ingestion.load.result import LoadResult, ledger_columns
 from ingestion.runs.context import Context
 from ingestion.runs.source_state import note_fixed_point
 
-READS = 3  # of one table in one load, where the source gives fixed points up
+READS = 3  # attempts to read a table in one load, if the source loses its fixed points
 
 logger = logging.getLogger("lakehouse")
 
@@ -40,12 +40,12 @@ def load_table(
     Load the next window of a table into Bronze, at most once.
 
     A rerun with nothing new reads the overlap, finds every row known and commits nothing. `full`
-    reads the whole table and appends what differs from the lake; `allow_deletes` lifts the brake.
-    `at` is the run's fixed point, if the source can share one. A fixed point that the source gives up
-    while it is read is replaced by a new one, and the table read again.
+    reads the whole table and appends what differs from the lake; `allow_deletes` turns the brake off.
+    `at` is the run's fixed point, if the source can share one. If the source loses the fixed point
+    during the read, the table is read again at a new one.
 
     Raises:
-        BrokenContractError: the source lacks a promised column, or holds other types.
+        BrokenContractError: the source lacks a promised column, or has other types.
         QuarantineLimitError, DeleteBrakeError: more bad rows or vanished keys than the contract allows.
         SourceUnavailableError, ConcurrentWriteError: try again later.
     """
@@ -73,7 +73,7 @@ def load_table(
 
 
 def _sum(first: LoadResult, second: LoadResult) -> LoadResult:
-    """Return what a first load in chunks and the load that caught up with it did together."""
+    """Return the combined result of a first load in chunks and of the load that caught up."""
     names = ("read", "good", "quarantined", "known_bad", "known", "appended", "deleted", "fetched", "settled")
     sums = {name: getattr(first, name) + getattr(second, name) for name in names}
     warnings = (*first.warnings, *second.warnings)
@@ -125,9 +125,9 @@ def _load_at(
                     result = load.run(full=full, allow_deletes=allow_deletes, drifts=drifts)
     except (SnapshotLostError, PermanentError):
         with suppress(OSError):
-            ledger.clear()  # the rows are of a state that is gone, or nobody may want them
+            ledger.clear()  # the staged rows are of a lost state, or may never be needed
         raise
-    with suppress(OSError):  # what is committed is committed
+    with suppress(OSError):  # a failed clean-up does not undo the commit
         ledger.clear()
     if grown is not None:
         return _load_grown(context, *grown, point, row, full=full, allow_deletes=allow_deletes)
@@ -144,7 +144,7 @@ def _load_grown(
     full: bool,
     allow_deletes: bool,
 ) -> LoadResult:
-    """Load by the next version of a contract, which has columns that the source's catalog has just shown."""
+    """Load by the next version of a contract, which has the new columns that were just found in the source."""
     row["contract_version"] = contract.version
     table = context.table(contract)
     words = (told, *table.create())

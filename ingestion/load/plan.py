@@ -20,9 +20,9 @@ class LoadPlan:
     """
     What the next load of a table would read and do.
 
-    `rows` is what the window holds in the source at `fixed_point`; `low` already reaches back by
-    the overlap. `degraded` is what the fixed point cannot do, `missing_rights` what would change that or is needed
-    anyway, each with what follows without it; `blockers` would stop the load before a row is read.
+    `rows` is the number of rows in the window at `fixed_point`; `low` already includes the overlap.
+    `degraded` says what the fixed point cannot do. `missing_rights` lists rights that the load lacks, each with the
+    consequence. `blockers` would stop the load before a row is read.
     """
 
     contract_id: str
@@ -58,7 +58,7 @@ def plan_for(contract: Contract, snapshot: Snapshot, committed: str | None) -> w
 
 
 def plan_load(context: Context, contract_id: str, *, full: bool = False) -> LoadPlan:
-    """Return what `load_table` would do now. Raises as it does about contracts and sources, not about drift."""
+    """Return what `load_table` would do now. Raises its errors about contracts and sources, but none about drift."""
     contract = context.contract(contract_id)
     table = context.table(contract)
     exists = context.engine.exists(table.uri) and context.engine.exists(table.quarantine_uri)

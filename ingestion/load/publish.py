@@ -1,4 +1,4 @@
-"""Publishes a batch: drops bad rows that are known, moves the files into their tables, and commits each table once."""
+"""Publishes a batch: drops bad rows that are in quarantine already, moves the files into their tables, and commits."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ class ReviewedRows:
     """
     What a batch publishes. Only `review_rows` returns it, after everything was staged.
 
-    `kept` are the rows for Bronze, `new_bad` those for the quarantine, without rows that stand there already, and
-    `settled` the entries that end: positions (`_batch`, `_row`). `next_row` is where the batch's rows ended.
+    `kept` are the files for Bronze, `new_bad` those for the quarantine, without rows that are there already. `settled`
+    has the positions (`_batch`, `_row`) of the entries that end. `next_row` is the first `_row` that is not used yet.
     """
 
     kept: tuple[ParquetFile, ...]
@@ -38,9 +38,10 @@ class ReviewedRows:
 
 def review_rows(batch: Batch, *, settles: bool = True, whole: bool = False) -> ReviewedRows:
     """
-    Drop the bad rows that stand in the quarantine already, and find the entries that the source no longer shows.
+    Drop bad rows that are in quarantine already, and find the entries whose rows the source no longer has.
 
-    `settles=False` finds none of these; `whole` says that the batch read all rows of the table. Fills the counts.
+    With `settles=False` no entries are settled. `whole` says that the batch read all rows of the table. Sets the
+    batch's counts of quarantined and settled rows.
     """
     counts, review = batch.counts, batch.review
     settled = review.settled(batch.bad, whole=whole) if settles else None
@@ -54,7 +55,7 @@ def review_rows(batch: Batch, *, settles: bool = True, whole: bool = False) -> R
 
 
 def new_breaks(batch: Batch, reviewed: ReviewedRows) -> dict[str, int]:
-    """Return how many new bad rows break what (`column:rule`)."""
+    """Return the number of new bad rows per rule that they break (`column:rule`)."""
     if not batch.counts.quarantined:
         return {}
     batch.view("new_bad", reviewed.new_bad)
@@ -71,7 +72,7 @@ def publish(
     """
     Publish: quarantine first, then Bronze, each in one commit with this batch's number.
 
-    Entries are settled before anything else: a crash in between leaves a difference in sight, never a hidden one.
+    Entries are settled before both: after a crash in between, a gap check still finds every difference.
     Returns the batch number, None if there was nothing to publish to Bronze.
     """
     if reviewed.next_row != batch.next_row:
@@ -99,7 +100,7 @@ def publish(
 
 
 def refresh_checkpoint(batch: Batch) -> None:
-    """Write the fold of the committed history beside the table, if folding it has become dear."""
+    """Write a checkpoint of the committed events beside the table, if reading them all has become too expensive."""
     bench, table = batch.bench, batch.table
     if not is_worth_it(bench.scalar("select count(*) from events"), batch.live_rows()):
         return
@@ -111,7 +112,7 @@ def refresh_checkpoint(batch: Batch) -> None:
 
 
 def _metadata(context: Context, batch: Batch, *, watermark: str | None, window: Window | None) -> dict[str, Any]:
-    """Return what the batch's commit says about it: no row value, no secret."""
+    """Return the metadata of the batch's commit. It has no row values and no secrets."""
     contract = batch.contract
     return {
         "run_id": context.run_id,

@@ -1,4 +1,4 @@
-"""Replays quarantined rows by today's contract; the next build follows."""
+"""Replays quarantined rows by the current contract; the next build includes them."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ from ingestion.runs.watermark import committed_watermark
 
 def replay_quarantine(context: Context, contract_id: str) -> LoadResult:
     """
-    Judge the open quarantine rows by today's contract and append those that keep it, at their own change time.
+    Check the open quarantined rows by the current contract and append the valid ones, at their own change time.
 
-    Rows that still break it stay open. A crash between the two commits is healed by the next
-    replay: rows that Bronze has already are only marked.
+    Rows that still break it stay open. After a crash between the two commits, the next replay
+    only marks the rows that Bronze has already.
     """
     with context.recorded("replay", contract_id) as row:
         contract = require_history(context.contract(contract_id), "replay")
@@ -69,7 +69,7 @@ def replay_quarantine(context: Context, contract_id: str) -> LoadResult:
 def _good_only(
     rows: Iterator[tuple[pa.RecordBatch, pa.RecordBatch]], contract: Contract, marks: list[pa.RecordBatch]
 ) -> Iterator[pa.RecordBatch]:
-    """Yield the rows that keep the contract now, and remember where in the quarantine they stood."""
+    """Yield the rows that are valid now, and add their positions in the quarantine to `marks`."""
     for batch, position in rows:
         is_good = split(contract, batch, Tally()).is_good
         marks.append(position.filter(is_good))
@@ -84,7 +84,7 @@ def _mark_replayed(table: BronzeTable, positions: pa.Table, number: int) -> None
 def commit_outside_windows(
     context: Context, batch: Batch, reviewed: ReviewedRows, watermark: str | None, *, fetched: int = 0
 ) -> LoadResult:
-    """Commit rows that no window of a load brought, so that the committed watermark stays where it was."""
+    """Commit rows that were not read by a load's window. `watermark` is the committed one; it stays the same."""
     refuse_null_watermarks(batch)
     number = publish(context, batch, reviewed, watermark=watermark)
     return result_of(context, batch, number, watermark, fetched=fetched)

@@ -12,9 +12,9 @@ from ingestion.runs.context import Context
 
 @dataclass(frozen=True, slots=True)
 class LoadResult:
-    """What one load did. `batch` is None when nothing was committed to Bronze; `last_batch` is the newest there.
+    """What one load did. `batch` is None when nothing was committed to Bronze; `last_batch` is Bronze's newest.
 
-    `must_catch_up`: the rows are of several states, each no older than the fixed point; the next load makes them one.
+    `must_catch_up`: the rows are of several states, none older than the fixed point. The next load makes them one.
     """
 
     contract_id: str

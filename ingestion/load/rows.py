@@ -1,4 +1,4 @@
-"""Reads rows into a batch: good and bad apart, repeated keys refused, and of the rest what the lake lacks."""
+"""Reads rows into a batch: separates bad rows, refuses repeated keys, and keeps the rows that the lake lacks."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ from ingestion.sources.base import Snapshot
 @dataclass(frozen=True, slots=True)
 class StagedRows:
     """
-    The good rows of a batch's `read`-th read whose keys came once, in the view `relation`. The next read replaces it.
+    The good rows of one read whose keys occur once, in the view `relation`. The next read replaces it.
 
-    `kept` is how many of them the lake lacks.
+    `read` is the number of the read in its batch, from 1; `kept` is how many of the rows the lake lacks.
     """
 
     relation: str
@@ -45,9 +45,9 @@ def take(
     fixed_point: FixedPoint | None = None,
 ) -> StagedRows:
     """
-    Read rows to their end and keep what is new.
+    Read all rows and keep the new ones.
 
-    `new_rows` says which of the staged rows those are; None keeps everything.
+    `new_rows` is the SQL that finds them among the staged rows; None keeps all.
     """
     stamp = batch.stamp(op, fixed_point)
     read = stage_rows(
@@ -65,7 +65,7 @@ def take(
 def admit(
     batch: Batch, reads: Sequence[StagedRead], *, stamp: Stamp, new_rows: changes.NewRows | None, last_row: int
 ) -> StagedRows:
-    """Keep what is new of rows that are staged already, numbered below `last_row`. Else as `take`."""
+    """Keep the new ones of rows that are staged already; their `_row` is below `last_row`. Otherwise like `take`."""
     batch.reads += 1
     batch.next_row = last_row
     batch.bad += [read.bad for read in reads if read.bad is not None]
@@ -88,13 +88,13 @@ def admit(
 
 
 def _are_distinct(batch: Batch, reads: Sequence[StagedRead]) -> bool:
-    """Return whether no two staged rows can have one key; False says nothing."""
+    """Return whether it is certain that all staged keys are distinct; False means that it is not known."""
     footers = [read.arrived.footer for read in reads]
     return all(read.ascends for read in reads) and lie_apart(footers, batch.contract.key_names[0])
 
 
 def _new_files(batch: Batch, new_rows: changes.NewRows | None) -> list[ParquetFile]:
-    """Stage those of the staged rows that are new; None means all."""
+    """Stage the new ones of the staged rows; if `new_rows` is None, all of them."""
     new_rows = new_rows or changes.NewRows("select * from staged")
     for name, query in new_rows.steps:
         batch.bench.step(name, query)
@@ -110,9 +110,9 @@ def fetch(
     may_be_gone: bool = False,
 ) -> int:
     """
-    Read rows by key and stage them as R, later than anything the lake knows of their key; return how many are kept.
+    Read rows by key and stage them as R, later than every event of their key in the lake; return how many are kept.
 
-    Raises IntegrityError if fewer rows come than the same state of the source showed keys, unless they `may_be_gone`.
+    Raises IntegrityError if the same state of the source returns fewer rows than `keys`, unless they `may_be_gone`.
     """
     contract = batch.contract
     future = windows.future_limit(contract, snapshot.fixed_point) if contract.mode is Mode.INCREMENTAL else None
@@ -125,7 +125,7 @@ def fetch(
     came = batch.tally.read - before
     if (
         came < wanted and not may_be_gone and snapshot.fixed_point.kind != "statement"
-    ):  # where rows may go between two statements
+    ):  # of kind "statement": rows may be deleted between two reads
         raise IntegrityError(
             f"{contract.id}: the source showed {wanted} keys that are to be read, and {came} rows when asked for them. "
             "Nothing was committed. A key that its own type cannot spell is the likely cause: compare the contract's "
@@ -135,14 +135,14 @@ def fetch(
 
 
 def entries_to_ask(batch: Batch) -> pa.Table:
-    """Return the keys of open quarantine entries that this batch has not shown; `fetch` is to read them next."""
+    """Return the keys of open quarantine entries that this batch has not read; the caller reads them with `fetch`."""
     if not batch.review.count_open():
         return batch.contract.key_schema.empty_table()
     return batch.review.keys_to_ask(batch.bad)
 
 
 def define_refused_keys(batch: Batch) -> None:
-    """Make the view `refused_keys`: what bad rows bear, as the contract types it; null where a value does not fit."""
+    """Create the view `refused_keys`: the keys of bad rows in the contract's types, null if a value does not fit."""
     keys = ", ".join(changes.key_of_bad(key) for key in batch.contract.keys)
     batch.view("bad", batch.bad or [_empty_bad(batch)])
     batch.bench.define("refused_keys", f"select {keys} from bad")
@@ -158,7 +158,7 @@ def _open_bad(batch: Batch) -> ParquetStage:
 
 
 def _refuse_duplicates(batch: Batch, stamp: Stamp, expected: int) -> None:
-    """Quarantine every copy: which of them is right cannot be known here."""
+    """Quarantine all rows of a repeated key, because the load cannot know which of them is right."""
     contract = batch.contract
     names = contract.arrow_schema.names
     breaks = f"{contract.key_names[0]}:{DUPLICATE_RULE}"

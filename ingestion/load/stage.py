@@ -1,4 +1,4 @@
-"""From a source's batches to staged files: every row judged, stamped and written, good and bad apart."""
+"""Writes a source's batches to staged files: checks each row, adds metadata columns, separates good and bad rows."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def stage_rows(
     first_row: int,
     future: str | None,
 ) -> StagedRead:
-    """Read batches to their end into new files of a folder; `_row` counts on from `first_row`, bad rows included."""
+    """Read all batches into new files of a folder; `_row` counts up from `first_row`, bad rows included."""
     tally = Tally()
     order = KeyOrder(contract)
     bad_stage: ParquetStage | None = None
