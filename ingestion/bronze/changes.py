@@ -36,7 +36,7 @@ def live(contract: Contract, columns: tuple[str, ...] = (), *, events: str = "se
     `_eff`).
 
     Only keys and `_ORDER` are aggregated. The other columns are streamed, so memory does not grow with their number.
-    An event that is in the log twice, as after a batch that was appended again by hand, is one event.
+    An event that is in the log twice, for example because its batch was appended twice by hand, counts once.
     """
     if not columns:
         keys, places = _list(contract.key_names), _places(contract, events)
@@ -65,10 +65,10 @@ def _is_newest(contract: Contract) -> str:
 
 def _places(contract: Contract, events: str, *, copies: bool = False) -> str:
     """
-    Return the keys of events, each with the `_place` of its newest one, with `copies` its `_copies` in the log too.
+    Return each key of `events` with the `_place` (values of `_ORDER`) of its newest event.
 
-    One greatest value per key takes a quarter of the memory that sorting the events of each key does. Counting copies
-    takes as long again: only who takes rows by their place needs it.
+    A maximum per key takes a quarter of the memory of sorting the events of each key. With `copies`, `_place` also
+    counts the event's `_copies` in the log. This doubles the time, so only queries that join rows by place ask for it.
     """
     keys, order = _list(contract.key_names), (*_ORDER, *(("_copies",) if copies else ()))
     placed = f"select {keys}, _eff, _seq, _op = 'D' as _is_delete, _batch, _row from ({events}) x"
@@ -212,7 +212,7 @@ def delete_rows(
     first_row: int,
     ingested_at: datetime,
 ) -> str:
-    """Return one D row per gone key: keys only, in force at the fixed point or just after the newest event."""
+    """Return a D row per gone key, keys only. `_eff` is `moment`, or just after the newest event if later."""
     fields = []
     for column in contract.columns:
         value = f"v.{quote(column.name)}" if column.key_position is not None else "null"
@@ -231,7 +231,7 @@ def delete_rows(
 
 def lacking_keys(contract: Contract, source_keys: str = "source_keys", *, staged: str = "staged") -> str:
     """
-    Return the keys that the source has and the lake will lack, or hold as deleted, after the staged rows.
+    Return the keys that the source has and the lake will lack, or have as deleted, after the staged rows.
 
     A window includes all rows without a watermark. If the lake has such a row and the read did not return it, the row
     has received a watermark before the window, so its key is returned too.

@@ -45,7 +45,7 @@ def checkpoints(filesystem: pafs.FileSystem, folder: str) -> list[Checkpoint]:
 
 
 def later_checkpoints(filesystem: pafs.FileSystem, folder: str, *, after: int) -> list[str]:
-    """Return the paths of checkpoints of batches after that number, which Bronze does not have."""
+    """Return the paths of checkpoints of batches after `after`, which Bronze does not have."""
     return [checkpoint.path for checkpoint in checkpoints(filesystem, folder) if checkpoint.batch > after]
 
 

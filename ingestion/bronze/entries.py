@@ -25,7 +25,7 @@ from ingestion.sql.quoting import quote_standard as quote
 from ingestion.sql.quoting import text_literal
 
 MOST_KEYS = 100_000
-"""The maximum keys of entries that are looked up in the source at once."""
+"""The maximum number of keys of entries that are read from the source at once."""
 STATE = (
     "case when _replayed_in is not null then 'replayed' when _settled_in is not null then 'settled' "
     "when _waived_until > current_timestamp then 'waived' else 'open' end"
@@ -55,7 +55,7 @@ def settled(contract: Contract, *, whole: bool) -> str:
 
 
 def open_keys(contract: Contract, *, without: str) -> str:
-    """Return the keys of open entries that do not stand in the table `without`, the newest first, at most MOST_KEYS."""
+    """Return the keys of open entries that are not in the table `without`, the newest first, at most MOST_KEYS."""
     keys = ", ".join(f"q.{_typed_name(c)} as {quote(c.name)}" for c in contract.keys)
     present = " and ".join(f"q.{_typed_name(c)} is not null" for c in contract.keys)
     by = ", ".join(f"q.{_typed_name(c)}" for c in contract.keys)
@@ -74,7 +74,7 @@ def count_unkeyed(contract: Contract) -> str:
 
 def refused(contract: Contract) -> str:
     """
-    Return the keys all of whose rows in the source are open entries: key, `_rows`, and the entries' partition `_label`.
+    Return the keys whose rows in the source are all open entries: key, number of `_rows`, and partition `_label`.
 
     `staged_bad` and `read_rows` hold the source's rows for the keys of open entries.
     """
@@ -108,8 +108,8 @@ def none_refused(contract: Contract) -> str:
 
 def refused_beyond(contract: Contract, found: str) -> str:
     """
-    Return per partition the rows of refused keys that do not stand in the table `found`, less those of keys that the
-    lake has: `_label`, `_rows`.
+    Return `_label` and `_rows` per partition: the number of rows of refused keys that are not in the table `found`,
+    less one for each of these keys that the lake has.
     """
     same = " and ".join(f"l.{quote(n)} = r.{quote(n)}" for n in contract.key_names)
     known = " and ".join(f"f.{quote(n)} = r.{quote(n)}" for n in contract.key_names)

@@ -53,7 +53,7 @@ def open_rows(
 
 
 def typed(column: Column, of: str = "") -> str:
-    """Return a quarantined text (a column of the relation `of`) as its type; null if it is not exactly a value."""
+    """Return a quarantined text (column of the relation `of`) in the column's type; null if it does not fit exactly."""
     text = f"{of}.{quote(column.name)}" if of else quote(column.name)
     return f"case when {_fits(column, text)} then {_typed(column, text)} end"
 

@@ -63,7 +63,7 @@ def unindexed_columns(contract: Contract) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class Stamp:
-    """The values that all rows of one batch share. `moment` is the fixed point's, `ingested_at` ours; both UTC."""
+    """The values that all rows of a read share. `moment` is by the source's clock, `ingested_at` by ours; both UTC."""
 
     batch: int
     op: str
@@ -139,7 +139,7 @@ def effective_times(contract: Contract, batch: pa.RecordBatch, moment: datetime)
         values = values.cast(WALL_CLOCK)
     if not pa.types.is_timestamp(values.type):
         return pa.repeat(pa.scalar(moment, INSTANT), batch.num_rows)
-    if values.type.tz is None and contract.timezone != "UTC":  # a cast takes wall clock times for UTC, at no cost
+    if values.type.tz is None and contract.timezone != "UTC":  # the cast below is enough for UTC, at no cost
         values = pc.assume_timezone(values, contract.timezone, ambiguous="earliest", nonexistent="earliest")
     instants, first = values.cast(INSTANT), pa.scalar(FIRST_MOMENT, INSTANT)
     if not pc.less(pc.min(instants), first).as_py():
@@ -149,7 +149,7 @@ def effective_times(contract: Contract, batch: pa.RecordBatch, moment: datetime)
 
 def effective_time(contract: Contract, watermark: str) -> datetime | None:
     """
-    Return the change time that a row with this watermark (a `Window` text, cut to microseconds) gets, UTC.
+    Return the change time that a row with this watermark (a `Window` text, truncated to microseconds) gets, UTC.
 
     None for watermarks that are not moments, and for moments that a datetime cannot hold.
     """
@@ -167,7 +167,7 @@ def effective_time(contract: Contract, watermark: str) -> datetime | None:
 
 
 def as_text(values: pa.Array) -> pa.Array:
-    """Return exact texts: numbers in full, moments as ISO with a blank, binary as hexadecimal."""
+    """Return exact texts: numbers in full, moments as ISO with a blank before the time, binary as hexadecimal."""
     if pa.types.is_binary(values.type):
         # Arrow has no kernel for hexadecimal; only quarantined rows with binary columns need this
         return pa.array([None if v is None else v.hex() for v in values.to_pylist()], pa.string())

@@ -152,7 +152,7 @@ class BronzeTable:
         )
 
     def count_in_quarantine(self, state: BronzeState) -> int:
-        """Return the number of entries that are not ended: rows that the source still had, waived ones too."""
+        """Return the number of open entries, waived ones included: the source still had their rows when last read."""
         query = f"select count(*) from ({self.quarantine_at(state.quarantine_version)}) q where {OPEN}"
         with duck.connect(at=self.uri) as connection:
             row = connection.execute(query).fetchone()
@@ -171,7 +171,7 @@ class BronzeTable:
         """
         Write one value into a column of the quarantined rows at `positions` (`_batch`, `_row`), in one commit.
 
-        Raises ConcurrentWriteError where the quarantine is no longer at `expected_version`.
+        Raises ConcurrentWriteError if the quarantine is no longer at `expected_version`.
         """
         if not positions.num_rows:
             return
@@ -215,7 +215,7 @@ class BronzeTable:
         """
         Commit one batch to Bronze or quarantine, with its number and metadata.
 
-        Raises ConcurrentWriteError if another load took the batch number in between.
+        Raises ConcurrentWriteError if another load has committed this batch number meanwhile.
         """
         version = self.engine.publish(
             uri,

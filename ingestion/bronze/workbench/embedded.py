@@ -1,4 +1,4 @@
-"""SQL over one table at fixed Delta versions: what loads and gap checks compare source rows with.
+"""Runs SQL over one table at fixed Delta versions; loads and gap checks compare source rows with it.
 
 Statements are written in DuckDB's SQL; the workbench on Spark (`ingestion.bronze.workbench.spark`) translates them.
 """
