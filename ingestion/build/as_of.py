@@ -59,7 +59,7 @@ def build_as_of(
     with target.filesystem.open_output_stream(target.path(NOTE)) as stream:
         stream.write(json.dumps({**known, "as_of": list(as_of)}).encode())
     environment = {"LAKEHOUSE_ROOT": target.root, AS_OF: json.dumps(known)}
-    layers = "silver+gold" if layer == "all" else layer  # what was audited then is what is audited now
+    layers = "silver+gold" if layer == "all" else layer  # not audit: it shows the ledger, which is not rebuilt
     build = run_build(context, layers, environment, full_refresh=True, unit_tests=unit_tests)
     return Rebuilt(target.root, batches, build)
 

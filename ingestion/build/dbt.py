@@ -39,7 +39,7 @@ _SELECTION = {layer: [f"path:models/{layer}"] for layer in LAYERS}
 
 @dataclass(frozen=True, slots=True)
 class BuildResult:
-    """What one dbt process did: names of models built, of those left out, and of tests run; seconds in all."""
+    """What one dbt process did: names of its models, number of tests, warnings, and seconds in all."""
 
     layer: str
     run_id: str
@@ -151,7 +151,7 @@ def _run_dbt(
         "LAKEHOUSE_SPILL": str(target / "spill"),
         "DBT_TARGET_PATH": str(target),
         "DBT_LOG_PATH": str(target / "logs"),
-        "DBT_LOG_LEVEL_FILE": "none",  # of a folder that ends with the build
+        "DBT_LOG_LEVEL_FILE": "none",  # no log file: its folder is deleted after the build
         "DBT_PROJECT_DIR": str(project),
         "DBT_PROFILES_DIR": str(project),
         TARGET: (os.environ.get(TARGET) if engine == "spark" else None) or engine,

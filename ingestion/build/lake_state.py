@@ -1,4 +1,4 @@
-"""The lake as a build sees it: each table at the version that it had when dbt started, and what its build noted."""
+"""The lake as a build sees it: each table at the version that it had when dbt started, and its build's metadata."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def bronze_as_of(lake: Lake, environ: Mapping[str, str]) -> tuple[Lake, Mapping[
 
 def table_state(engine: DeltaRs, table: LakeTable, known_batch: int | None = None) -> tuple[Tip, Mapping[str, Any]]:
     """
-    Return the newest version of a table, and what the build that wrote it noted (of Bronze nothing).
+    Return the newest version of a table, and the metadata of the build that wrote it (empty for Bronze).
 
     `batch` is the newest one that Bronze shows (up to `known_batch`, if given) or that a model was computed up to.
     Raises LakeError if the log is damaged.
@@ -40,7 +40,7 @@ def table_state(engine: DeltaRs, table: LakeTable, known_batch: int | None = Non
 def inputs_of(
     lake: Lake, noted: Mapping[str, Any], scan: Callable[[str, int], str], can_read: Callable[[str, int], bool]
 ) -> str | None:
-    """Return as JSON what a table was computed from, at the versions of that time; None if one cannot be read."""
+    """Return as JSON the inputs of a table, at the versions it was computed from; None if one cannot be read."""
     if not (known := noted.get("computed_from")):
         return None
     inputs = {name: (lake.uri(*name.split(".")), version) for name, version in known["inputs"].items()}

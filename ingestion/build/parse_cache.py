@@ -3,7 +3,7 @@ dbt's parse of the project, kept for the next build.
 
 dbt takes longer to parse the project than to find that nothing is new. It can continue from a parse it has saved
 (partial parsing), but then trusts that file. So a saved parse is used only for the very same input: its name is a hash
-of everything that parsing reads. What dbt then does is what it would have done.
+of everything that parsing reads. The result is the same as without the cache.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class ParseCache:
     """
     The saved parse of one dbt project, in `target/lakehouse` of its folder: at most one file per output of the profile.
 
-    Without the right to write there, nothing is kept and every build parses anew.
+    If the folder is not writable, nothing is kept and every build parses the project.
     """
 
     def __init__(self, project: Path, contracts: Path, output: str) -> None:
@@ -42,7 +42,7 @@ class ParseCache:
             shutil.copyfile(self._file, target / _SAVED_BY_DBT)
 
     def keep(self, target: Path) -> None:
-        """Keep what dbt has saved in its target folder, in place of the parses of other inputs. Atomic."""
+        """Keep the parse that dbt has saved in its target folder, and delete those of other inputs. Atomic."""
         saved = target / _SAVED_BY_DBT
         if self._file.exists() or not saved.exists():
             return
@@ -60,7 +60,7 @@ def _hash(project: Path, contracts: Path) -> str:
     """
     Return a hash of what a parse depends on: programs, the files of the project (the profile too) and the contracts.
 
-    Not of the environment: dbt compares the variables that the profile, the project and its files use.
+    The environment is not included: dbt compares the variables that the profile, the project and its files use.
     """
     digest = hashlib.sha256()
     for text in (platform.python_version(), str(project.resolve()), *_programs()):
