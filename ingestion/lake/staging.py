@@ -48,8 +48,8 @@ class ParquetStage:
 
     At most two row groups are in memory: the buffered one and the one being written.
     Floats are written with one zero and one NaN.
-    `shared` gives the columns of the schema that have one value in all rows. Batches come without them; they are made
-    per row group, texts as a dictionary of one value, so that they cost next to nothing.
+    `shared` gives the columns of the schema that have one value in all rows. Batches do not have them; they are added
+    per row group, texts as a dictionary of one value, so that they cost almost nothing.
     Use as a context manager: leaving it on an error deletes the file.
     """
 
@@ -145,7 +145,7 @@ class ParquetStage:
             # bounds ignore NaN, so delta-rs would skip files that have one
             write_statistics=[field.name for field in self._schema if not pa.types.is_floating(field.type)],
             column_encoding={field.name: "DELTA_BINARY_PACKED" for field in self._schema if _is_whole(field.type)},
-            store_schema=not self._shared,  # it would tell readers of dictionaries
+            store_schema=not self._shared,  # else readers would return the shared texts as dictionaries
         )
 
     def _settle(self) -> None:
@@ -176,10 +176,10 @@ def _repeated(value: pa.Scalar, rows: int) -> pa.Array:
 
 def _recurs(values: pa.ChunkedArray) -> bool:
     """
-    Return whether texts come again, by a sample of the first ones.
+    Return whether texts repeat, judged by a sample of the first ones.
 
-    Where they do not, a dictionary is given up when it is full: it takes as long as all other columns, and its texts
-    compress worse.
+    If they do not, the writer gives the dictionary up when it is full. That takes as long as all other columns, and the
+    texts compress worse.
     """
     sample = values.slice(0, SAMPLED_ROWS)
     return 2 * len(pc.unique(sample)) <= len(sample)

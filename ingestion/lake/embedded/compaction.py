@@ -16,7 +16,7 @@ ENOUGH = 8
 
 
 ALIKE = 16
-"""Files of one size class that `by_size` combines; also the ratio of row counts between size classes."""
+"""How many files of one size class `by_size` combines; also the ratio of row counts between size classes."""
 
 
 def compact_files(

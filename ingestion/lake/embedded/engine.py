@@ -87,7 +87,7 @@ class DeltaRs(DeltaReader):
                     commit_properties=CommitProperties(max_commit_retries=0),  # a retry would create it again
                 )
             except DeltaError:
-                if not self.exists(uri):  # else another process was quicker
+                if not self.exists(uri):  # else another process created it first
                     raise
 
     def add_columns(self, uri: str, fields: Sequence[pa.Field]) -> None:
@@ -237,7 +237,7 @@ class DeltaRs(DeltaReader):
             )
 
     def _with_features(self, uri: str, version: int, schema: pa.Schema) -> DeltaTable:
-        """Return the table at `version`, or one later if its protocol needs the feature for its first wall clock column."""
+        """Return the table at `version`, or one later if the feature for a first wall clock column had to be added."""
         table = self._at(uri, version)
         known = table.protocol().writer_features or []
         if "timestampNtz" in known or not any(pa.types.is_timestamp(t) and t.tz is None for t in schema.types):

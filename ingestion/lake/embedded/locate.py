@@ -17,7 +17,7 @@ def located(connection: Connection, table: Snapshot, rows: pa.RecordBatchReader,
     """
     Return the difference for `rows`, matched by key: `op` D deletes; U and I overwrite or insert.
 
-    Columns that the rows lack keep their values. Raises IntegrityError if a key comes twice.
+    Columns that the rows lack keep their values. Raises IntegrityError if a key occurs twice.
     """
     connection.register("arriving", rows)
     connection.execute("create table arrived as select * from arriving")

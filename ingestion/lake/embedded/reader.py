@@ -1,4 +1,4 @@
-"""Reads Delta's log with delta-rs, for both engines: they differ in how they write."""
+"""Reads Delta's log with delta-rs, for both engines: they differ only in how they write."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from ingestion.lake.storage.errors import reaching
 
 
 class DeltaReader:
-    """The part of `ingestion.lake.base.Engine` that writes nothing. Stateless but for the storage options."""
+    """The part of `ingestion.lake.base.Engine` that writes nothing. Stateless except for the storage options."""
 
     def __init__(self, storage_options: Mapping[str, str] | None = None) -> None:
         self._options = dict(storage_options or {})

@@ -3,8 +3,8 @@
 A difference has the table's columns and three more: `_change` (I insert, U update, D delete), and `_file` and `_pos`,
 the position of the row to update or delete, as `delta_scan` returns it (`filename`, `file_row_number`). An inserted row
 may name the position of a row that the same difference updates or deletes. It is then written there, if the partition
-is the same, so that the table keeps its order. Other rows are appended to a small file that is rewritten anyway, so that
-small files do not accumulate, or written to new files.
+is the same, so that the table keeps its order. Other rows are appended to a small file that is rewritten anyway, so
+that small files do not accumulate, or written to new files.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ CHANGE, FILE, POSITION = "_change", "_file", "_pos"
 @dataclass(frozen=True, slots=True)
 class _Touched:
     """
-    A file with rows to change: how a reader calls it, and how many rows leave and come.
+    A file with rows to change: its name in `delta_scan`, and how many rows are removed and added.
 
-    `appended` is a query of further rows to add at its end; `coming` counts them too.
+    `appended` is a query of further rows to add at its end; `coming` includes them.
     """
 
     seen_as: str
