@@ -25,7 +25,7 @@ class StagedRead:
     """
     The result of one read: good rows in Bronze form (one file, perhaps empty), bad ones in quarantine form.
 
-    `ascends` says that the keys of the good rows ascend strictly; False says nothing.
+    `ascends`: the keys of the good rows ascend strictly; False means that it is not known.
     """
 
     arrived: ParquetFile

@@ -1,4 +1,4 @@
-"""Tells that keys of a read are distinct from the order in which they come, at less cost than counting them."""
+"""Proves that the keys of a read are distinct if they arrive in ascending order: cheaper than counting them."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ class KeyOrder:
         self._names = contract.key_names
         self._last: list[pa.Array] | None = None
         self.ascends = all(_is_ordered(contract.column(name).arrow_type) for name in self._names)
-        """False is no finding: equal keys may come, or none."""
+        """False proves nothing: the keys may be distinct or not."""
 
     def add(self, rows: pa.RecordBatch) -> None:
-        """Look at the next rows of the read."""
+        """Check the next rows of the read."""
         if not self.ascends or not rows.num_rows:
             return
         keys = [rows.column(name) for name in self._names]
@@ -36,7 +36,7 @@ class KeyOrder:
 
 
 def lie_apart(footers: Sequence[pq.FileMetaData], name: str) -> bool:
-    """Return whether no two files can hold the same value of a column, by the bounds in their footers."""
+    """Return whether no two files can have the same value in a column, by the minimum and maximum in their footers."""
     bounds = [_bounds(footer, name) for footer in footers if footer.num_rows]
     if len(bounds) < 2:
         return True
@@ -49,7 +49,7 @@ def _bounds(footer: pq.FileMetaData, name: str) -> tuple[Any, Any] | None:
     found = [footer.row_group(at).column(column).statistics for at in range(footer.num_row_groups)]
     if not all(statistics is not None and statistics.has_min_max for statistics in found):
         return None
-    with suppress(OverflowError):  # Python has no such day
+    with suppress(OverflowError):  # a date that Python cannot represent
         return min(statistics.min for statistics in found), max(statistics.max for statistics in found)
     return None
 
@@ -60,7 +60,7 @@ def _is_ordered(type_: pa.DataType) -> bool:
 
 
 def _ascend(keys: Sequence[pa.Array]) -> bool:
-    """Return whether each row's keys, compared in turn, are greater than those of the row before."""
+    """Return whether each row's key is greater than the key of the row before; its columns are compared in order."""
     rows = len(keys[0])
     ascends: pa.Array = None
     for key in reversed(keys):

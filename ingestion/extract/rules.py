@@ -47,7 +47,7 @@ def judge(contract: Contract, batch: pa.RecordBatch, *, future: str | None) -> I
 
     A value that does not fit its type (its raw column is not null) breaks `type` and nothing else.
     Rows whose watermark is at or above `future` break `future_watermark`; rows without one break `null_watermark`,
-    unless the contract includes them or, quarantining them, requires the column already.
+    unless the contract includes them, or both quarantines them and requires the column.
     """
     for column in contract.columns:
         yield from _judge_column(column, batch)
