@@ -103,7 +103,7 @@ def _serve(asked: Connection, settings: Settings, tables: Sequence[str]) -> None
             asked.send(standing_of(context, tables))
     except EOFError:
         pass
-    except (LakehouseError, OSError) as exc:  # others print themselves; some cannot be sent
+    except (LakehouseError, OSError) as exc:  # the process prints other errors itself; some cannot be pickled
         with suppress(OSError):  # the parent is gone if the watch was stopped during a round
             asked.send(exc)
     finally:

@@ -61,7 +61,7 @@ def steps(output: Output, *, of: int | None = None) -> Iterator[Steps]:
 
 @contextmanager
 def watched(output: Output, what: str, subjects: Sequence[str]) -> Iterator[Iterable[str]]:
-    """Yield the subjects, each of which is a step of the work `what` from when it is taken."""
+    """Yield the subjects. When one is taken, it becomes the current step of the work `what`."""
     with steps(output, of=len(subjects)) as current:
         yield _begun(current, what, subjects)
 
@@ -78,7 +78,7 @@ def _print_lines(current: Steps, ended: threading.Event) -> None:
 
 
 def _redraw(current: Steps, ended: threading.Event) -> None:
-    """Draw from the second second on, so that quick commands draw nothing. Lines of others are printed above."""
+    """Draw only after one second, so that quick commands draw nothing. Other output is printed above the line."""
     from rich.progress import Progress, SpinnerColumn, TextColumn
 
     from ingestion.cli.terminal import Terminal
