@@ -1,8 +1,8 @@
 """
 Lets pyarrow and DuckDB work without pandas, which nothing here uses.
 
-Where it is installed (some extras need it), both import it with their first array or bound value, only to ask whether
-that is a value of pandas: 0.7 s of CPU in every process.
+If it is installed (some extras need it), both import it at their first array or bound value, only to check whether that
+is a pandas object. This takes 0.7 s of CPU in every process.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from typing import Any
 
 
 def hide_pandas() -> None:
-    """Make pandas look as if it were not installed, to this whole process, unless it is imported already."""
+    """Make pandas look uninstalled to this whole process, unless it is imported already."""
     sys.meta_path.insert(0, _Hidden())
 
 
 @contextmanager
 def pandas_hidden() -> Iterator[None]:
-    """Do the same during a block. For all threads."""
+    """Do the same within a block, for all threads."""
     hidden = _Hidden()
     sys.meta_path.insert(0, hidden)
     try:
