@@ -1,8 +1,8 @@
 """
-The shipped project, parsed once when this module is imported: by the process that every dbt of a test worker is a fork of.
+Parses the shipped project once, when this module is imported. Each dbt run of a test worker is a fork of that process.
 
-A fork finds dbt imported, its classes prepared, and the parse as a file where dbt looks for one. It is given to a project
-whose every file is as shipped; dbt itself compares its version, the connection and the variables.
+In a fork dbt is already imported, its classes are prepared, and the saved parse is put where dbt looks for one. A project
+gets it only if all its files are as shipped; dbt itself compares its version, the connection and the variables.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ PROJECT = Path(__file__).parents[2] / "dbt_project"
 _FOLDER = Path(tempfile.mkdtemp(prefix="dbt-parsed-"))
 _PARSE = _FOLDER / "partial_parse.msgpack"
 _NOT_SHIPPED = {"target", "logs", "__pycache__"}
-atexit.register(shutil.rmtree, _FOLDER, ignore_errors=True)  # a fork ends without what is registered
+atexit.register(shutil.rmtree, _FOLDER, ignore_errors=True)  # only this process runs it: forks skip exit handlers
 
 
 def take_over(environment: Mapping[str, str], project: Path) -> dict[str, str]:
-    """Give a dbt, of which this process is a fork, the parse, if that is its project's; return its variables."""
+    """Give this fork's dbt the saved parse if `project` is as shipped; return the variables to run it with."""
     taken = Path(environment["DBT_TARGET_PATH"], _PARSE.name)
     if _files(project) != _SHIPPED or not _PARSE.exists():
         return dict(environment)
@@ -36,7 +36,7 @@ def take_over(environment: Mapping[str, str], project: Path) -> dict[str, str]:
 
 
 def _files(project: Path) -> dict[Path, bytes]:
-    """Return what stands in each file of a project."""
+    """Return the content of each file of a project."""
     found = {}
     for place, folders, names in os.walk(project):
         folders[:] = [name for name in folders if name not in _NOT_SHIPPED]
@@ -45,7 +45,7 @@ def _files(project: Path) -> dict[Path, bytes]:
 
 
 def _import() -> None:
-    """Import what a run imports later."""
+    """Import modules that a dbt run would import only when it needs them."""
     for name in ("dbt.adapters.duckdb", "dbt.task.build", "dbt.task.show", "dbt_common.clients.agate_helper"):
         import_module(name)
     for name in ("lake.embedded.rebuild", "lake.embedded.rewrite", "lake.mask_salt", "ledger.tables"):
@@ -54,9 +54,9 @@ def _import() -> None:
 
 def _parse() -> None:
     """
-    Parse the project. What it finds wrong is told by the forks, which parse it again then.
+    Parse the project. If that fails, the forks parse it themselves and report the errors.
 
-    Not by dbt's static parser: its threads are not in a fork, which would wait for them for ever.
+    dbt's static parser is off: its threads do not exist in a fork, which would wait for them forever.
     """
     before = dict(os.environ)
     for name in list(os.environ):

@@ -29,7 +29,7 @@ Row = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Build:
-    """What a dbt command did: its exit code, what it printed, and the folder of its artifacts."""
+    """The result of a dbt command: its exit code, its output, and the folder of its artifacts."""
 
     code: int
     printed: str
@@ -45,7 +45,7 @@ class Build:
         return found
 
     def outcomes(self) -> dict[str, str]:
-        """Return what became of each model: OVERWRITE, MERGE, UNCHANGED, or the message of its failure."""
+        """Return the outcome of each model: OVERWRITE, MERGE, UNCHANGED, or its error message."""
         results = self.artifact("run_results.json")["results"]
         return {
             result["unique_id"].split(".")[2]: result["adapter_response"].get("code") or str(result["message"])
@@ -59,7 +59,7 @@ class Warehouse:
     """
     A lake in a temporary folder. `append` writes Bronze batches as a load would, `dbt` runs the shipped project.
 
-    Its first dbt finds that project parsed, unless `parsed` is false.
+    Its first dbt run uses the saved parse of `tests.dbt.parsed`, unless `parsed` is false.
     """
 
     folder: Path
@@ -75,7 +75,7 @@ class Warehouse:
             BronzeTable(self.lake, self.engine, contract).create()
 
     def append(self, contract_id: str, rows: Sequence[Row]) -> None:
-        """Commit one batch. A row holds what the test is about; the rest is null, and `_op` R unless it is told."""
+        """Commit one batch. Columns that a row does not name are null; `_op` is R unless the row names it."""
         contract = self.contracts[contract_id]
         batch = self.batches[contract_id] = self.batches.get(contract_id, 0) + 1
         whole = [
@@ -84,11 +84,11 @@ class Warehouse:
         ]
         uri = self.lake.uri("bronze", contract.system, contract.entity)
         table = pa.Table.from_pylist(whole, schema=bronze_schema(contract))
-        names = self.engine.schema(uri).names  # columns that a contract gained later stand at the end
+        names = self.engine.schema(uri).names  # columns that a contract gained later are at the end
         self.engine.append(uri, table.select(names), commit=Commit(contract.app_id, batch))
 
     def dbt(self, *arguments: str, cwd: Path | None = None, env: Mapping[str, str] | None = None) -> Build:
-        """Run dbt in the project's folder (or `cwd`), with nothing of this test process but the lake's place."""
+        """Run dbt in the project's folder (or `cwd`), with the variables of `environment` and `env`."""
         outputs = self.folder / "printed.txt", self.folder / "errors.txt"
         given = ["--no-use-colors", *arguments]
         code = run_dbt(given, cwd or self.project, self.environment(env or {}), outputs, parsed=self.parsed)
@@ -97,7 +97,7 @@ class Warehouse:
         return Build(code, printed, errors, self.folder / "target")
 
     def environment(self, further: Mapping[str, str]) -> dict[str, str]:
-        """Return the variables that dbt is run with."""
+        """Return dbt's variables: this process's without those of dbt and the lakehouse, the lake's, and `further`."""
         return {
             **{name: value for name, value in os.environ.items() if not name.startswith(("DBT_", "LAKEHOUSE_"))},
             "LAKEHOUSE_ROOT": self.lake.root,
@@ -110,7 +110,7 @@ class Warehouse:
         }
 
     def succeed(self, *arguments: str, **options: Any) -> Build:
-        """Run dbt; it must end well, and warn of nothing."""
+        """Run dbt and assert that it succeeds without warnings."""
         done = self.dbt("--warn-error", *arguments, **options)
         assert done.code == 0, done.output
         return done
