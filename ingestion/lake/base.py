@@ -178,7 +178,8 @@ class Engine(Protocol):
         Returns how many values of which columns do not become their new type exactly; only where that is empty
         anything was committed. One commit swaps all files; batches and application transactions stay. An append-only
         table gets its schema in a second commit. Between the two it reads as before, and the next call completes it.
-        Raises ConcurrentWriteError if another writer committed meanwhile, IntegrityError unless counts and hashes agree.
+        Raises ConcurrentWriteError if another writer committed meanwhile, IntegrityError unless counts and hashes
+        agree.
         """
         ...
 
@@ -255,8 +256,7 @@ ONE_WRITER = "promised one writer at a time"
 
 def lost_race(uri: str) -> ConcurrentWriteError:
     return ConcurrentWriteError(
-        f"{uri}: {ONE_WRITER}, found that another one committed first. "
-        "Nothing of this attempt was kept. Run it again."
+        f"{uri}: {ONE_WRITER}, found that another one committed first. Nothing of this attempt was kept. Run it again."
     )
 
 
@@ -286,7 +286,8 @@ def check_features(uri: str, readers: Sequence[str], writers: Sequence[str]) -> 
     if unknown:
         raise LakeError(
             f"{uri}: promised only Delta features that both engines know, found {', '.join(unknown)}. "
-            "Nothing was written. Take the feature off again with the engine that set it (ALTER TABLE ... DROP FEATURE), "
+            "Nothing was written. Take the feature off again with the engine that set it "
+            "(ALTER TABLE ... DROP FEATURE), "
             "which keeps the table's rows and its commits."
         )
 

@@ -1,7 +1,7 @@
 """The errors for damaged tables: what is wrong, and which step is safe, by layer.
 
-No advice here deletes anything. Bronze, quarantine and ledger hold data that exists nowhere else. Silver, Gold and audit
-are built from them and can be rebuilt.
+No advice here deletes anything. Bronze, quarantine and ledger hold data that exists nowhere else. Silver, Gold and
+audit are built from them and can be rebuilt.
 """
 
 from __future__ import annotations

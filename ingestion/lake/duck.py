@@ -17,11 +17,11 @@ from duckdb import Error
 
 from ingestion import scratch
 from ingestion.errors import ConfigurationError, LakeError
-from ingestion.sql.quoting import quote_standard, text_literal
 from ingestion.lake.layout import Lake
 from ingestion.lake.names import LAYERS
-from ingestion.lake.storage.provider import is_remote, location, redacted, secret
 from ingestion.lake.storage.errors import reaching
+from ingestion.lake.storage.provider import is_remote, location, redacted, secret
+from ingestion.sql.quoting import quote_standard, text_literal
 
 __all__ = [
     "Connection",
@@ -141,7 +141,9 @@ def reach(connection: Connection, uri: str) -> None:
 def register(connection: Connection, schema: str, name: str, uri: str, version: int | None = None) -> None:
     """Create or replace the view of a Delta table, pinned to `version` if given (0 is a version)."""
     rows = _attached(connection, uri, version) if is_remote(uri) else scan(uri, version)
-    connection.execute(f"create or replace view {quote_standard(schema)}.{quote_standard(name)} as select * from {rows}")
+    connection.execute(
+        f"create or replace view {quote_standard(schema)}.{quote_standard(name)} as select * from {rows}"
+    )
 
 
 def _attached(connection: Connection, uri: str, version: int | None) -> str:

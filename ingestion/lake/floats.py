@@ -1,8 +1,9 @@
 """
 The floats that the lake holds: one zero and one NaN.
 
-IEEE 754 has two zeros, which compare as equal, and many NaNs. Parquet writers, bloom filters and hashes differ in whether
-they distinguish them; see docs/decisions/0015. So every writer of a lake file writes 0.0 for -0.0, and one NaN (the quiet one, positive, without payload) for any other. All other values keep every bit.
+IEEE 754 has two zeros, which compare as equal, and many NaNs. Parquet writers, bloom filters and hashes differ in
+whether they distinguish them; see docs/decisions/0015. So every writer of a lake file writes 0.0 for -0.0, and one NaN
+(the quiet one, positive, without payload) for any other. All other values keep every bit.
 """
 
 from __future__ import annotations
@@ -28,4 +29,5 @@ def _canonical(values: pa.Array) -> pa.Array:
 
 def canonical_sql(value: str, type_: str) -> str:
     """Return the same as DuckDB's SQL of a value and its type, `float` or `double`."""
-    return f"case when isnan({value}) then cast('nan' as {type_}) when {value} = 0 then cast(0 as {type_}) else {value} end"
+    one_zero = f"when {value} = 0 then cast(0 as {type_}) else {value} end"
+    return f"case when isnan({value}) then cast('nan' as {type_}) {one_zero}"

@@ -18,11 +18,10 @@ from pathlib import Path
 import pyarrow.fs as pafs
 
 from ingestion.errors import ConfigurationError, LakeError
-from ingestion.lake.names import LAYERS, ONE_LEVEL_LAYERS, TWO_LEVEL_LAYERS
-from ingestion.lake.storage.provider import forget_empty, is_remote, storage_options
-from ingestion.lake.storage.provider import location
+from ingestion.lake.names import ONE_LEVEL_LAYERS, TWO_LEVEL_LAYERS
 from ingestion.lake.storage.errors import missing, reaching
 from ingestion.lake.storage.filesystem import make_folder, move, open_files
+from ingestion.lake.storage.provider import forget_empty, is_remote, location, storage_options
 
 MARKER = "_lakehouse.json"
 FORMAT_VERSION = 1
@@ -195,9 +194,9 @@ def mend_marker(lake: Lake) -> None:
 def _not_ours(lake: Lake, others: Sequence[str]) -> LakeError:
     if lake.tables():
         return LakeError(
-            f"{lake.root}: promised the marker {MARKER} beside the tables of a lake, found the tables alone. Nothing was "
-            "written. If this is your lake, run `lakehouse doctor --mend`, which writes the marker again and touches "
-            "no table; else set LAKEHOUSE_ROOT to another folder."
+            f"{lake.root}: promised the marker {MARKER} beside the tables of a lake, found the tables alone. "
+            "Nothing was written. If this is your lake, run `lakehouse doctor --mend`, which writes the marker "
+            "again and touches no table; else set LAKEHOUSE_ROOT to another folder."
         )
     return LakeError(
         f"{lake.root}: promised an empty folder or a lake, found {len(others)} other entries and no {MARKER}. "

@@ -53,7 +53,9 @@ def library_error(subject: str, error: BaseException) -> LakehouseError | None:
         return _no_room(subject, text)
     if library is None:
         return None
-    found = f"{subject}: promised %s, found {library}'s {kind} {place_of(error.__traceback__)}. Nothing more was committed."
+    found = (
+        f"{subject}: promised %s, found {library}'s {kind} {place_of(error.__traceback__)}. Nothing more was committed."
+    )
     return next((told(found) for kinds, told in _TOLD if kind in kinds), _unforeseen(found))
 
 
@@ -98,7 +100,8 @@ _TOLD: tuple[tuple[frozenset[str], _Told], ...] = (
     (
         _OF_TABLES,
         lambda found: LakeError(
-            f"{found % 'a Delta table that can be read and written'} Look at the lake's tables with `lakehouse doctor`, "
+            f"{found % 'a Delta table that can be read and written'} "
+            "Look at the lake's tables with `lakehouse doctor`, "
             "and run it again."
         ),
     ),

@@ -105,7 +105,9 @@ def was_mended(uri: str, version: int) -> bool:
     filesystem, path = open_files(uri)
     try:
         with filesystem.open_input_stream(f"{path}/{FOLDER}/{commit_name(version)}") as stream:
-            return any(action.get("commitInfo", {}).get("operation") == MENDED for action in actions_of(stream.readall()))
+            return any(
+                action.get("commitInfo", {}).get("operation") == MENDED for action in actions_of(stream.readall())
+            )
     except FileNotFoundError:
         return False
 
@@ -131,7 +133,9 @@ def fault_of(text: bytes) -> str | None:
     found = {kind: sum(kind in action for action in actions) for kind in _COUNTS}
     metrics = info.get("operationMetrics") or {}
     promised = _promised(metrics)
-    if not str(info.get("engineInfo", "")).startswith("delta-rs"):  # Spark's counts may differ, but a count above 0 needs an action
+    if not str(info.get("engineInfo", "")).startswith(
+        "delta-rs"
+    ):  # Spark's counts may differ, but a count above 0 needs an action
         if str(metrics.get("numOutputRows")) == "0":
             promised.pop("add", None)  # it counts a file without rows, and does not add it
         return "cut off" if any(count and not found[kind] for kind, count in promised.items()) else None

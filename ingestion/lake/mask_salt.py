@@ -19,9 +19,9 @@ import pyarrow.fs as pafs
 
 from ingestion.errors import ConfigurationError, LakeError, LakehouseError
 from ingestion.lake.layout import Lake
-from ingestion.lake.storage.provider import is_remote
 from ingestion.lake.storage.errors import reaching
 from ingestion.lake.storage.filesystem import move
+from ingestion.lake.storage.provider import is_remote
 
 SALT = "LAKEHOUSE_MASK_SALT"
 FILE = "_mask_salt.json"
@@ -76,7 +76,8 @@ def check_salt(lake: Lake, salt: str) -> None:
 
 def keep_fingerprint(lake: Lake, salt: str, *, anew: bool = False) -> None:
     """
-    Store the fingerprint of the salt that Gold is written with, unless it is stored already. `anew` replaces another one.
+    Store the fingerprint of the salt that Gold is written with, unless it is stored already. `anew` replaces
+    another one.
 
     Raises ConfigurationError for a salt that may not be used, or if another process has just stored another one.
     """
@@ -131,7 +132,8 @@ def open_salt(lake: Lake, salt: str, *, writes: bool) -> tuple[str | None, str |
     """
     Return for dbt: the salt to use, why it may not be used for writing, and a value that changes with the salt.
 
-    `writes` (the dbt command writes tables): the fingerprint of a permitted salt is stored. Without `writes`, a salt that
+    `writes` (the dbt command writes tables): the fingerprint of a permitted salt is stored. Without `writes`, a salt
+    that
     is not permitted is treated as no salt, without a fault: masked columns are then null.
     """
     try:

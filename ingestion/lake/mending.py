@@ -63,7 +63,7 @@ class Mended:
 
 @dataclass(slots=True)
 class _Wounds:
-    """The torn parts of a log: `torn` versions with the fault, and `checkpoints` by name, including `_last_checkpoint`."""
+    """The torn parts of a log: `torn` versions with the fault, and `checkpoints` by name, `_last_checkpoint` too."""
 
     torn: dict[int, str] = field(default_factory=dict)
     checkpoints: dict[str, str] = field(default_factory=dict)
@@ -121,7 +121,7 @@ def mend_table(engine: Engine, uri: str, layer: str) -> Mended | None:
     texts = {version: log.read(version) for version in wounds.torn}
     try:
         expected = _expected(log, wounds)
-        _take_out(log, wounds, aside)
+        _take_out(wounds, aside)
         rows = _verify(engine, uri, expected)
     except LakeError:
         aside.put_back()
@@ -249,7 +249,7 @@ class _Aside:
                 self.files.append(name)
 
 
-def _take_out(log: Log, wounds: _Wounds, aside: _Aside) -> None:
+def _take_out(wounds: _Wounds, aside: _Aside) -> None:
     for name in wounds.checkpoints:
         aside.take(name)
     for version in wounds.torn:
@@ -285,8 +285,7 @@ def _verify(engine: Engine, uri: str, expected: dict[str, int | None] | None) ->
     counted = int(row[0]) if row else 0
     if None not in found.values() and counted != known:
         raise IntegrityError(
-            f"{uri}: the log tells of {known} rows, {counted} can be read. All was put back as it was. "
-            f"{way_back(uri)}"
+            f"{uri}: the log tells of {known} rows, {counted} can be read. All was put back as it was. {way_back(uri)}"
         )
     return counted
 

@@ -54,7 +54,12 @@ class ParquetStage:
     """
 
     def __init__(
-        self, filesystem: pafs.FileSystem, path: str, schema: pa.Schema, *, shared: Mapping[str, pa.Scalar] | None = None
+        self,
+        filesystem: pafs.FileSystem,
+        path: str,
+        schema: pa.Schema,
+        *,
+        shared: Mapping[str, pa.Scalar] | None = None,
     ) -> None:
         self._filesystem = filesystem
         self._path = path

@@ -71,7 +71,9 @@ def _of_one_size(table: Snapshot) -> list[list[LiveFile]]:
 def _rows_of(table: Snapshot, files: Sequence[LiveFile]) -> str:
     """Return the query of all rows of some files, including columns that were added to the table later."""
     paths = ", ".join(text_literal(f"{location(table.uri)}/{file.path}") for file in files)
-    nothing = ", ".join(f"null as {quote_standard(name)}" for name in table.schema.names if name not in table.partition_by)
+    nothing = ", ".join(
+        f"null as {quote_standard(name)}" for name in table.schema.names if name not in table.partition_by
+    )
     return (
         f"select {nothing} where false union all by name "
         f"select * from read_parquet([{paths}], union_by_name = true, hive_partitioning = false)"

@@ -7,42 +7,34 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
-from typing import Any
-from urllib.parse import unquote
 
 import pyarrow as pa
 from deltalake import CommitProperties, DeltaTable, Field, Schema, TableFeatures, Transaction, write_deltalake
-from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
+from deltalake.exceptions import CommitFailedError, DeltaError
 from deltalake.transaction import AddAction, RemoveAction, create_table_with_add_actions
 
 from ingestion import scratch
-from ingestion.errors import IntegrityError, LakeError
+from ingestion.errors import IntegrityError
 from ingestion.lake import duck
 from ingestion.lake.base import (
     APPEND_ONLY,
-    INDEXED,
     OP,
     Commit,
     LiveFile,
     Snapshot,
     StagedFile,
-    Tip,
-    check_features,
-    check_partition,
     check_columns,
+    check_partition,
     check_types,
     lost_race,
-    newest_metadata,
     table_properties,
 )
 from ingestion.lake.embedded.compaction import compact_files
-from ingestion.lake.damage import torn_log
-from ingestion.lake.embedded.reader import DeltaReader, arrow_schema
 from ingestion.lake.embedded.locate import located
-from ingestion.lake.log import METADATA_KEY, check_has_no_past, check_whole
+from ingestion.lake.embedded.reader import DeltaReader, arrow_schema
 from ingestion.lake.embedded.retype import count_misfits, retyped_files, retyped_schema
 from ingestion.lake.embedded.rewrite import apply_difference
-from ingestion.lake.statistics import indexed_columns
+from ingestion.lake.log import METADATA_KEY, check_has_no_past
 from ingestion.lake.storage.errors import reaching
 
 _NO_ROW = [("_batch", "=", "-1")]  # no file can hold such a row, so an overwrite with this filter removes no file
@@ -212,9 +204,7 @@ class DeltaRs(DeltaReader):
         commit = Commit("retype", None, {"files": len(before.files), "into": len(files)})
         is_log = self._open(uri).metadata().configuration.get(APPEND_ONLY) == "true"
         if is_log and before.files:
-            version = self.replace(
-                uri, before.files, files, commit=commit, expected_version=version, rearranges=True
-            )
+            version = self.replace(uri, before.files, files, commit=commit, expected_version=version, rearranges=True)
             commit = Commit("retype", None)
         table = self._with_features(uri, version, schema)
         version = table.version()
@@ -270,9 +260,12 @@ class DeltaRs(DeltaReader):
         columns = len(table.schema)
         with (
             scratch.folder("spill") as spill,
-            duck.connect(at=table.uri, memory_limit=self._memory_limit, spill=str(spill), columns=columns) as connection,
+            duck.connect(
+                at=table.uri, memory_limit=self._memory_limit, spill=str(spill), columns=columns
+            ) as connection,
         ):
             yield connection
+
 
 @contextmanager
 def _committing(uri: str) -> Iterator[None]:

@@ -19,11 +19,15 @@ from ingestion.lake.storage.filesystem import make_folder, open_files
 from ingestion.sql.quoting import quote_standard, text_literal
 
 ROW_GROUP_ROWS = 122_880  # the unit that DuckDB scans in one task
-ROW_GROUP_VALUES = 32 * ROW_GROUP_ROWS  # DuckDB keeps a row group in memory while it writes it, so wide tables get shorter ones
+ROW_GROUP_VALUES = (
+    32 * ROW_GROUP_ROWS
+)  # DuckDB keeps a row group in memory while it writes it, so wide tables get shorter ones
 ROW_GROUPS_PER_FILE = 2  # a changed row causes a rewrite of its whole file; see docs/decisions/0005
 VECTOR_ROWS = 2_048  # DuckDB's vector size
 PARQUET = "format parquet, write_bloom_filter false"
 """Options of every Parquet file. DuckDB 1.5.5 misses existing bytes and NaNs when it reads its bloom filters."""
+
+
 def row_group_rows(columns: int) -> int:
     """Return the rows of a row group with that many columns: whole vectors, at least one."""
     rows = min(ROW_GROUP_ROWS, ROW_GROUP_VALUES // max(1, columns))
@@ -60,9 +64,9 @@ class FileWriter:
         make_folder(self._filesystem, self._folder)
         order = f" order by {', '.join(quote_standard(name) for name in order_by)}" if order_by else ""
         written = self.connection.execute(
-            f"copy (select {casts(self._stored)} from ({rows}){order}) to {text_literal(self._place)} ({self._options()}, "
-            f"row_groups_per_file {ROW_GROUPS_PER_FILE}, filename_pattern 'part-{{uuid}}', overwrite_or_ignore, "
-            "return_files)"
+            f"copy (select {casts(self._stored)} from ({rows}){order}) to {text_literal(self._place)} "
+            f"({self._options()}, row_groups_per_file {ROW_GROUPS_PER_FILE}, filename_pattern 'part-{{uuid}}', "
+            "overwrite_or_ignore, return_files)"
         ).fetchone()
         names = [path.rsplit("/", 1)[-1] for path in (written or (0, []))[1]]
         staged = [self._describe(name, partition_values) for name in names]

@@ -12,7 +12,14 @@ from deltalake.exceptions import DeltaError, TableNotFoundError
 
 from ingestion.errors import LakeError
 from ingestion.lake.base import (
-    INDEXED, Commit, LiveFile, Snapshot, Tip, check_features, lost_race, newest_metadata,
+    INDEXED,
+    Commit,
+    LiveFile,
+    Snapshot,
+    Tip,
+    check_features,
+    lost_race,
+    newest_metadata,
 )
 from ingestion.lake.damage import torn_log
 from ingestion.lake.log import check_whole

@@ -57,7 +57,7 @@ def retyped_files(connection: Connection, table: Snapshot, types: Types) -> list
     for file in table.files:
         rows = _converted(table, file, types)
         new = writer.write_one(rows, partition_values=file.partition_values)
-        _check(connection, table, schema, file, rows, new)
+        _check(connection, table, schema, file, rows=rows, new=new)
         if new is not None:
             written.append(new)
     return written
@@ -88,7 +88,7 @@ def _converted(table: Snapshot, file: LiveFile, types: Types) -> str:
 
 
 def _check(
-    connection: Connection, table: Snapshot, schema: pa.Schema, file: LiveFile, rows: str, new: StagedFile | None
+    connection: Connection, table: Snapshot, schema: pa.Schema, file: LiveFile, *, rows: str, new: StagedFile | None
 ) -> None:
     names = ", ".join(quote_standard(field.name) for field in schema if field.name not in table.partition_by)
     summary = f"select count(*), sum(cast(hash({names}) as hugeint)) from "

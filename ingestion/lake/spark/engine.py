@@ -25,7 +25,6 @@ from delta.exceptions import (
     ProtocolChangedException,
 )
 from delta.tables import DeltaTable
-from pyspark.sql import functions as f
 from pyspark.sql.pandas.types import from_arrow_schema
 
 from ingestion.errors import IntegrityError
@@ -43,7 +42,6 @@ from ingestion.lake.base import (
 from ingestion.lake.embedded.engine import DeltaRs
 from ingestion.lake.embedded.reader import DeltaReader
 from ingestion.lake.log import check_has_no_past
-from ingestion.sql.quoting import quote_spark
 from ingestion.lake.spark.frames import (
     arriving_rows,
     check_keys,
@@ -55,6 +53,7 @@ from ingestion.lake.spark.frames import (
 )
 from ingestion.lake.spark.session import open_session, prepare
 from ingestion.lake.statistics import indexed_columns
+from ingestion.sql.quoting import quote_spark
 
 _CONFLICTS = (
     ConcurrentAppendException,
@@ -123,7 +122,9 @@ class SparkDelta(DeltaReader):
         self._writable(uri)
         known = set(self.schema(uri).names)
         new = pa.schema([field for field in fields if field.name not in known])
-        typed = ", ".join(f"{quote_spark(field.name)} {field.dataType.simpleString()}" for field in from_arrow_schema(new))
+        typed = ", ".join(
+            f"{quote_spark(field.name)} {field.dataType.simpleString()}" for field in from_arrow_schema(new)
+        )
         with _refusing_races(uri):
             for name, value in needed_features(new).items():
                 self.session.sql(f"alter table {table_at(uri)} set tblproperties ('{name}' = '{value}')")

@@ -14,8 +14,8 @@ from pyspark.sql.pandas.types import from_arrow_schema, from_arrow_type
 
 from ingestion.errors import IntegrityError
 from ingestion.lake.base import StagedFile, check_partition
-from ingestion.sql.quoting import quote_spark
 from ingestion.lake.storage.filesystem import make_folder, open_files
+from ingestion.sql.quoting import quote_spark
 
 
 def staged_rows(

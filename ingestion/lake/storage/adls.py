@@ -85,7 +85,10 @@ def secret(found: SplitResult, options: Mapping[str, str], given: Mapping[str, s
     if "azure_storage_use_emulator" in options:
         emulator = given.get("AZURITE_BLOB_STORAGE_URL") or EMULATOR_URL
         where = f"DefaultEndpointsProtocol=http;BlobEndpoint={emulator.rstrip('/')}/{account}"
-    for option, name in (("azure_storage_account_key", "AccountKey"), ("azure_storage_sas_token", "SharedAccessSignature")):
+    for option, name in (
+        ("azure_storage_account_key", "AccountKey"),
+        ("azure_storage_sas_token", "SharedAccessSignature"),
+    ):
         if option in options:
             login = f"{where};AccountName={account};{name}={options[option]}"
             return Secret("azure", scope, values={"connection_string": login})

@@ -52,17 +52,17 @@ class Provider(Protocol):
     """
 
     @property
-    def FORM(self) -> str:
+    def FORM(self) -> str:  # noqa: N802 - a constant of the module
         """The form of a root of this provider, for messages."""
         ...
 
     @property
-    def PREFIXES(self) -> tuple[str, ...]:
+    def PREFIXES(self) -> tuple[str, ...]:  # noqa: N802 - a constant of the module
         """The prefixes of the provider's variables."""
         ...
 
     @property
-    def SECRETS(self) -> tuple[str, ...]:
+    def SECRETS(self) -> tuple[str, ...]:  # noqa: N802 - a constant of the module
         """The variables whose values are secret."""
         ...
 

@@ -117,7 +117,8 @@ def _told_by_system(root: str, error: Exception) -> LakeError | None:
         return None
     return LakeError(
         f"{subject}: promised files that can be read and written, found: {what}. Nothing more was committed; what is "
-        "there is whole. Give this user the rights (or mend the mount or disk), see `lakehouse doctor`, and run it again."
+        "there is whole. Give this user the rights (or mend the mount or disk), see `lakehouse doctor`, and run "
+        "it again."
     )
 
 

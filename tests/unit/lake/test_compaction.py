@@ -14,8 +14,8 @@ from deltalake import DeltaTable
 
 from ingestion.errors import ConcurrentWriteError
 from ingestion.lake import duck
-from ingestion.lake.embedded import compaction
 from ingestion.lake.base import Commit, Snapshot, StagedFile
+from ingestion.lake.embedded import compaction
 from ingestion.lake.embedded.engine import DeltaRs
 from ingestion.lake.statistics import file_statistics, indexed_columns
 

@@ -9,8 +9,8 @@ import pyarrow as pa
 import pytest
 
 from ingestion.errors import ConfigurationError, LakeError
-from ingestion.lake.embedded.engine import DeltaRs
 from ingestion.lake import layout
+from ingestion.lake.embedded.engine import DeltaRs
 from ingestion.lake.layout import MARKER, Lake, LakeTable, create_lake, lake_at, mend_marker, open_lake, write_marker
 
 
@@ -138,7 +138,9 @@ def test_a_lake_can_be_sent_to_another_process(tmp_path: Path) -> None:
     assert pickle.loads(pickle.dumps(lake)) == lake
 
 
-@pytest.mark.parametrize("name", ["a%20b", "a\\b", "a\nb", "a[b", "a]b", "a*b", "a?b", "a|b", "a^b", "a\tb", "a\u202eb"])
+@pytest.mark.parametrize(
+    "name", ["a%20b", "a\\b", "a\nb", "a[b", "a]b", "a*b", "a?b", "a|b", "a^b", "a\tb", "a\u202eb"]
+)
 def test_a_name_that_libraries_read_otherwise_is_refused_before_anything_is_made(tmp_path: Path, name: str) -> None:
     with pytest.raises(ConfigurationError, match="promised a path that every library reads alike"):
         create_lake(tmp_path / name / "lake")

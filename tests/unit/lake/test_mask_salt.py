@@ -23,7 +23,9 @@ def with_gold(lake: Lake) -> None:
     lake.filesystem.create_dir(lake.path("gold", "dim_customer"))
 
 
-@pytest.mark.parametrize(("salt", "found"), [("", "found none"), ("short", "found one of 5"), (" " * 40, "found one of 0")])
+@pytest.mark.parametrize(
+    ("salt", "found"), [("", "found none"), ("short", "found one of 5"), (" " * 40, "found one of 0")]
+)
 def test_no_salt_and_one_that_can_be_guessed_are_refused_with_what_to_set(lake: Lake, salt: str, found: str) -> None:
     with pytest.raises(ConfigurationError, match=found) as refused:
         check_salt(lake, salt)

@@ -157,9 +157,9 @@ def check_delta_rs(connection: duck.Connection, uri: str, values: list[pa.Scalar
 
 def check_pyarrow(uri: str, rows: pa.Table, values: list[pa.Scalar]) -> None:
     dataset, known = DeltaTable(uri).to_pyarrow_dataset(), ds.InMemoryDataset(rows)
-    for sign in COMPARE:
+    for sign, compare in COMPARE.items():
         for value in values:
-            wanted = COMPARE[sign](pc.field("c"), value)
+            wanted = compare(pc.field("c"), value)
             assert dataset.count_rows(filter=wanted) == known.count_rows(filter=wanted), (sign, value)
 
 

@@ -15,8 +15,8 @@ from deltalake import DeltaTable
 
 from ingestion.errors import ConcurrentWriteError, IntegrityError, LakeError
 from ingestion.lake import duck
-from ingestion.lake.embedded import retype
 from ingestion.lake.base import APPEND_ONLY, Commit, StagedFile
+from ingestion.lake.embedded import retype
 from ingestion.lake.embedded.engine import DeltaRs
 from ingestion.lake.embedded.parquet_files import FileWriter
 from ingestion.lake.statistics import file_statistics, indexed_columns

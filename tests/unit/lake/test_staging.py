@@ -93,7 +93,9 @@ def test_a_batch_that_brings_a_shared_column_is_refused_and_leaves_no_file(tmp_p
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize(("texts", "has_dictionary"), [(["a", "b"] * 500, True), ([str(n) for n in range(1000)], False)])
+@pytest.mark.parametrize(
+    ("texts", "has_dictionary"), [(["a", "b"] * 500, True), ([str(n) for n in range(1000)], False)]
+)
 def test_texts_that_recur_get_a_dictionary_and_others_do_not(
     tmp_path: Path, texts: list[str], has_dictionary: bool
 ) -> None:

@@ -8,8 +8,8 @@ import pytest
 
 from ingestion.errors import ConfigurationError, LakeError, LakeUnavailableError
 from ingestion.lake.layout import Lake
-from ingestion.lake.storage.provider import forget_empty, location, redacted, secret, storage_options
 from ingestion.lake.storage.errors import reaching, told_apart
+from ingestion.lake.storage.provider import forget_empty, location, redacted, secret, storage_options
 
 S3 = "s3://lake/retail"
 ADLS = "abfss://lake@company.dfs.core.windows.net/retail"
