@@ -19,8 +19,8 @@ import time
 from ingestion.cli.base import Output
 from ingestion.cli.progress import watched
 with watched(Output(False), "load", ["crm.people", "crm.cities"]) as begun:
-    for _ in begun:
-        time.sleep(1.5)
+    for seconds, _ in zip((4, 1), begun):
+        time.sleep(seconds)
 print("result")
 """
 
@@ -61,6 +61,6 @@ def test_a_terminal_has_one_line_that_is_removed_at_the_end() -> None:
     os.close(terminal)
 
     assert done.stdout == b"result\n"
-    assert "load crm.people (1 of 2), 1 s" in drawn
+    assert "load crm.people (1 of 2), 3 s" in drawn
     assert "load crm.cities (2 of 2)" in drawn
     assert drawn.rstrip().endswith("\x1b[2K")  # the line is erased
