@@ -7,7 +7,6 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from types import TracebackType
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.fs as pafs
@@ -176,7 +175,7 @@ class ParquetStage:
 def _repeated(value: pa.Scalar, rows: int) -> pa.Array:
     if not pa.types.is_string(value.type):
         return pa.repeat(value, rows)
-    return pa.DictionaryArray.from_arrays(np.zeros(rows, np.int8), pa.repeat(value, 1))
+    return pa.DictionaryArray.from_arrays(pa.repeat(pa.scalar(0, pa.int8()), rows), pa.repeat(value, 1))
 
 
 def _recurs(values: pa.ChunkedArray) -> bool:
