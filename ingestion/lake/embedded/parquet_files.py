@@ -62,9 +62,8 @@ class FileWriter:
         sorted row groups, but not always adjacent ones.
         """
         make_folder(self._filesystem, self._folder)
-        order = f" order by {', '.join(quote_standard(name) for name in order_by)}" if order_by else ""
         written = self.connection.execute(
-            f"copy (select {casts(self._stored)} from ({rows}){order}) to {text_literal(self._place)} "
+            f"copy (select {casts(self._stored)} from ({rows}){sorted_by(order_by)}) to {text_literal(self._place)} "
             f"({self._options()}, row_groups_per_file {ROW_GROUPS_PER_FILE}, filename_pattern 'part-{{uuid}}', "
             "overwrite_or_ignore, return_files)"
         ).fetchone()
@@ -102,6 +101,11 @@ class FileWriter:
             f"{PARQUET}, parquet_version {version}, compression zstd, compression_level 1, "
             f"row_group_size {row_group_rows(len(self._stored))}"
         )
+
+
+def sorted_by(columns: Sequence[str]) -> str:
+    """Return the `order by` clause of columns, with a blank before it; nothing if there are none."""
+    return f" order by {', '.join(map(quote_standard, columns))}" if columns else ""
 
 
 def casts(schema: pa.Schema) -> str:

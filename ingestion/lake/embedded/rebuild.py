@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Sequence
 
 import pyarrow as pa
 
 from ingestion.lake.base import Commit, FileEngine
 from ingestion.lake.duck import Connection
-from ingestion.lake.embedded.parquet_files import FileWriter, casts
-from ingestion.lake.embedded.rewrite import write_partitioned
+from ingestion.lake.embedded.parquet_files import FileWriter, casts, sorted_by
+from ingestion.lake.embedded.rewrite import materialized, write_partitioned
 from ingestion.lake.statistics import indexed_columns
-from ingestion.sql.quoting import quote_standard
 
 
 def rebuild(
@@ -29,20 +27,15 @@ def rebuild(
     """
     Create the table or replace it completely with the rows and columns of `query`; return the new version.
 
-    Files are sorted by `order_by` within each partition. The rows of a partitioned table are sorted into a temporary
-    table first, so that query and sort run once; what exceeds DuckDB's memory limit spills.
+    Files are sorted by `order_by` within each partition. The rows of a partitioned table are sorted into a table
+    of the connection first, so that query and sort run once; what exceeds DuckDB's memory limit spills.
     """
     schema = connection.execute(f"select * from ({query}) limit 0").to_arrow_table().schema
     schema = pa.schema([(field.name, field.type) for field in schema])
     writer = FileWriter(connection, uri, schema, partition_by, indexed_columns(schema, unindexed))
     if partition_by:
-        sorted_rows = quote_standard(f"rebuilt_{uuid.uuid4().hex}")
-        order = f" order by {', '.join(map(quote_standard, order_by))}" if order_by else ""
-        connection.execute(f"create temp table {sorted_rows} as select {casts(schema)} from ({query}){order}")
-        try:
-            files = write_partitioned(writer, f"select * from {sorted_rows}", partition_by, ())
-        finally:
-            connection.execute(f"drop table {sorted_rows}")
+        with materialized(connection, f"select {casts(schema)} from ({query}){sorted_by(order_by)}") as rows:
+            files = write_partitioned(writer, f"select * from {rows}", partition_by, ())
     else:
         files = write_partitioned(writer, query, (), order_by)
     return engine.overwrite(uri, files, schema=schema, commit=commit, unindexed=unindexed, partition_by=partition_by)

@@ -19,7 +19,7 @@ from urllib.parse import unquote
 from ingestion.errors import IntegrityError
 from ingestion.lake.base import Commit, FileEngine, LiveFile, Snapshot, StagedFile
 from ingestion.lake.duck import Connection
-from ingestion.lake.embedded.parquet_files import FileWriter, file_rows
+from ingestion.lake.embedded.parquet_files import FileWriter, file_rows, sorted_by
 from ingestion.sql.quoting import quote_standard, text_literal
 
 CHANGE, FILE, POSITION = "_change", "_file", "_pos"
@@ -61,7 +61,7 @@ def apply_difference(
     rows would be lost or doubled. After any error the table is unchanged; uncommitted files
     may remain.
     """
-    with _materialized(connection, difference) as rows:
+    with materialized(connection, difference) as rows:
         if not connection.execute(f"select 1 from {rows} limit 1").fetchone():
             return None
         touched = _touched(connection, table, rows)
@@ -75,9 +75,9 @@ def apply_difference(
 
 
 @contextmanager
-def _materialized(connection: Connection, query: str) -> Iterator[str]:
+def materialized(connection: Connection, query: str) -> Iterator[str]:
     """Run a query once into a table that other cursors see; data over DuckDB's memory limit spills."""
-    name = quote_standard(f"difference_{uuid.uuid4().hex}")
+    name = quote_standard(f"rows_{uuid.uuid4().hex}")
     connection.execute(f"create table {name} as {query}")
     try:
         yield name
@@ -205,8 +205,7 @@ def _append_to_smallest_file(
             left.append(here)
             continue
         home = min(homes, key=lambda item: item.rows)
-        order = f" order by {', '.join(quote_standard(name) for name in order_by)}" if order_by else ""
-        touched[touched.index(home)] = replace(home, coming=home.coming + count, appended=here + order)
+        touched[touched.index(home)] = replace(home, coming=home.coming + count, appended=here + sorted_by(order_by))
     return touched, " union all ".join(left) if left else f"{others} limit 0"
 
 
