@@ -44,8 +44,7 @@ def doctor(output: Output, ctx: click.Context, *, mend: bool) -> None:
     from ingestion.admin.mending import mend_lake
     from ingestion.cli.fitting import FittingTable
 
-    with steps(output) as current:
-        current.begin("doctor")
+    with steps(output, "doctor"):
         mended = mend_lake(settings()) if mend else []
         findings = examine(settings())
     colours = {"ok": "green", "warning": "yellow", "missing": "red", "damaged": "red"}
@@ -128,8 +127,7 @@ def maintain(output: Output, tables: tuple[str, ...], keep_days: float) -> None:
     from ingestion.cli.fitting import FittingTable
     from ingestion.runs.context import open_context
 
-    with steps(output) as current:
-        current.begin("maintain")
+    with steps(output, "maintain"):
         done = maintain_tables(open_context(settings()), tables, keep=timedelta(days=keep_days))
 
     def render(console: Console) -> None:

@@ -183,8 +183,7 @@ def import_(output: Output, system: str, name: str, **options: str | None) -> No
     from ingestion.admin.import_contracts import import_contracts
 
     key = tuple((options["key"] or "").split(",")) if options["key"] else ()
-    with steps(output) as current:
-        current.begin(f"import {system}.{name}")
+    with steps(output, f"import {system}.{name}"):
         result = import_contracts(
             settings(), system, name, timezone=options["timezone"], key=key, entity=options["entity"]
         )

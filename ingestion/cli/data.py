@@ -193,8 +193,7 @@ def build(
             f"build: --without promises contracted tables, found {', '.join(unknown)}. Nothing was built. "
             "See the names: lakehouse contract lint"
         )
-    with steps(output) as current:
-        current.begin(f"build {layer}")
+    with steps(output, f"build {layer}"):
         result = build_layer(
             context, layer, full_refresh=full_refresh, unit_tests=unit_tests, without=without, new_salt=new_salt
         )
@@ -211,8 +210,7 @@ def _build_as_of(output: Output, layer: str, unit_tests: bool, as_of: Sequence[s
     from ingestion.cli.fitting import FittingTable
     from ingestion.runs.context import open_context
 
-    with steps(output) as current:
-        current.begin(f"build {layer} as of {', '.join(as_of)}")
+    with steps(output, f"build {layer} as of {', '.join(as_of)}"):
         rebuilt = build_as_of(open_context(settings()), as_of, into, layer=layer, unit_tests=unit_tests)
 
     def render(console: Console) -> None:
@@ -238,7 +236,7 @@ def run(output: Output) -> None:
     from monitoring import ledger_views
 
     context = open_context(settings())
-    with steps(output) as current:
+    with steps(output, "run") as current:
         day = run_day(context, progress=lambda step, subject: current.begin(f"{step} {subject}"))
     gaps = [gap for gap in ledger_views.current_gaps(context.journal) if gap.run_id == day.run_id]
     output.result(day.as_dict(), lambda console: print_day(console, day, gaps))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ingestion.cli.base import Output, settings, with_output
+from ingestion.cli.progress import steps
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -25,7 +26,6 @@ def drill(output: Output, ctx: click.Context, kinds: tuple[str, ...], is_list: b
     Uses temporary sources and a temporary lake. Ends with exit code 18 if a drill fails.
     """
     from ingestion.cli.fitting import FittingTable
-    from ingestion.cli.terminal import Terminal
     from ingestion.drills.run import DRILLS, DrillResult, run_drills
 
     if is_list:
@@ -37,8 +37,8 @@ def drill(output: Output, ctx: click.Context, kinds: tuple[str, ...], is_list: b
         rows = [(r.trouble, r.table, r.planted, r.found, r.named, r.healed, r.seconds, _mark(r.ok)) for r in results]
         console.print(FittingTable(names, rows, numbers=("planted", "seconds")))
 
-    with Terminal(stderr=True).status("drill") as status:
-        results = run_drills(settings(), kinds, progress=lambda kind: status.update(f"drill: {kind}"))
+    with steps(output, "drill") as current:
+        results = run_drills(settings(), kinds, progress=lambda kind: current.begin(f"drill {kind}"))
     output.result([result.as_dict() for result in results], lambda console: render(console, results))
     if not all(result.ok for result in results):
         ctx.exit(18)

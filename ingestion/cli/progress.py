@@ -23,15 +23,15 @@ LINES_EVERY = 30.0
 class Steps:
     """The step that a command is at. `begin` names the next one; a thread shows it."""
 
-    def __init__(self, of: int | None) -> None:
+    def __init__(self, text: str, of: int) -> None:
         self._of = of
         self._number = 0
-        self._text = ""
+        self._text = text
         self._since = time.monotonic()
 
     def begin(self, text: str) -> None:
         self._number += 1
-        place = f" ({self._number} of {self._of})" if self._of and self._of > 1 else ""
+        place = f" ({self._number} of {self._of})" if self._of > 1 else ""
         self._text, self._since = f"{text}{place}", time.monotonic()
 
     def __str__(self) -> str:
@@ -39,12 +39,12 @@ class Steps:
 
 
 @contextmanager
-def steps(output: Output, *, of: int | None = None) -> Iterator[Steps]:
+def steps(output: Output, first: str, *, of: int = 1) -> Iterator[Steps]:
     """
-    Show the steps of the block: on a terminal in one line that is redrawn and removed at the end, elsewhere as a line
-    every 30 seconds. With `--json` nothing is shown.
+    Show the steps of the block, from the text `first` on: on a terminal in one line that is redrawn and removed at the
+    end, elsewhere as a line every 30 seconds. With `--json` nothing is shown.
     """
-    current = Steps(of)
+    current = Steps(first, of)
     if output.as_json or sys.stderr is None:
         yield current
         return
@@ -62,7 +62,7 @@ def steps(output: Output, *, of: int | None = None) -> Iterator[Steps]:
 @contextmanager
 def watched(output: Output, what: str, subjects: Sequence[str]) -> Iterator[Iterable[str]]:
     """Yield the subjects. When one is taken, it becomes the current step of the work `what`."""
-    with steps(output, of=len(subjects)) as current:
+    with steps(output, what, of=len(subjects)) as current:
         yield _begun(current, what, subjects)
 
 

@@ -43,11 +43,11 @@ def test_a_line_names_the_step_now_and_then_where_stderr_is_no_terminal(
 def test_nothing_is_told_with_json_and_of_quick_work(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with steps(Output(as_json=False)) as current:
-        current.begin("build silver")
+    with steps(Output(as_json=False), "build silver") as current:
+        current.begin("build gold")
     monkeypatch.setattr(progress, "LINES_EVERY", 0.01)
-    with steps(Output(as_json=True)) as current:
-        current.begin("build silver")
+    with steps(Output(as_json=True), "build silver") as current:
+        current.begin("build gold")
         time.sleep(0.1)
 
     assert capsys.readouterr() == ("", "")
