@@ -71,9 +71,9 @@ def run_day(context: Context, *, attempts: int = 3, progress: Progress | None = 
         tell("gaps", contract_id)
         return _patient(attempts)(record_sync_gap, context, contract_id)
 
-    day.loads, unloaded = each(contract_ids, load)
+    day.loads, unloaded = context.each_table(contract_ids, load)
     day.builds, unbuilt = each(["dbt"], build)
-    day.gaps, unchecked = each(contract_ids, check)
+    day.gaps, unchecked = context.each_table(contract_ids, check)
     day.failures = [str(failed.error) for failed in (*unloaded, *unbuilt, *unchecked)]
     return day
 

@@ -7,6 +7,7 @@ a folder is in use as long as its process holds the lock on it.
 
 from __future__ import annotations
 
+import atexit
 import fcntl
 import hashlib
 import os
@@ -18,6 +19,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from ingestion.errors import ConfigurationError
+
+_OF_PROCESS: dict[tuple[int, str], Path] = {}
 
 
 @contextmanager
@@ -33,6 +36,23 @@ def folder(purpose: str) -> Iterator[Path]:
     finally:
         shutil.rmtree(path, ignore_errors=True)
         os.close(lock)
+
+
+def process_folder(purpose: str) -> Path:
+    """Return this process's folder for a purpose; made at the first call, deleted when the process ends."""
+    known = _OF_PROCESS.get((os.getpid(), purpose))
+    return known or _OF_PROCESS.setdefault((os.getpid(), purpose), _kept(purpose))
+
+
+def _kept(purpose: str) -> Path:
+    path, _lock = _made(purpose)  # the lock is held until the process ends
+
+    def delete(process: int = os.getpid()) -> None:
+        if os.getpid() == process:  # a forked process inherits this function
+            shutil.rmtree(path, ignore_errors=True)
+
+    atexit.register(delete)
+    return path
 
 
 def sweep() -> int:

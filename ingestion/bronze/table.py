@@ -134,36 +134,36 @@ class BronzeTable:
     def newest_watermark(self, state: BronzeState) -> str | None:
         """Return the highest watermark among the Bronze rows, in source form with the digits that Bronze keeps."""
         column = quote_standard(self.contract.watermark or "")
-        with duck.connect(at=self.uri) as connection:
+        with duck.session(self.uri) as connection:
             row = connection.execute(
                 f"select cast(max({column}) as varchar) from {duck.scan(self.uri, state.version)} where _op <> 'D'"
             ).fetchone()
         return None if row is None else row[0]
 
-    def quarantine_at(self, version: int) -> str:
-        """Return a query of the quarantine at a Delta version; columns that were added later are null."""
+    def quarantine_at(self, connection: duck.Connection, version: int) -> str:
+        """Attach the quarantine at a Delta version and return a query of it; columns added later are null."""
         lacking = ", ".join(
             f"cast(null as {duckdb_type(field.type)}) as {quote_standard(field.name)}"
             for field in quarantine_schema(self.contract)
         )
         return (
             f"select * from (select {lacking} where false) union all by name "
-            f"select * from {duck.scan(self.quarantine_uri, version)}"
+            f"select * from {duck.attached(connection, self.quarantine_uri, version)}"
         )
 
     def count_in_quarantine(self, state: BronzeState) -> int:
         """Return the number of open entries, waived ones included: the source still had their rows when last read."""
-        query = f"select count(*) from ({self.quarantine_at(state.quarantine_version)}) q where {OPEN}"
-        with duck.connect(at=self.uri) as connection:
-            row = connection.execute(query).fetchone()
+        with duck.session(self.uri) as connection:
+            entries = self.quarantine_at(connection, state.quarantine_version)
+            row = connection.execute(f"select count(*) from ({entries}) q where {OPEN}").fetchone()
         return int(row[0]) if row else 0
 
-    def entries_by_rule(self, state: BronzeState) -> str:
+    def entries_by_rule(self, connection: duck.Connection, state: BronzeState) -> str:
         """Return a query of the entries: state, column, rule, rows, first and last batch."""
         return (
             "select state, split_part(mark, ':', 1), split_part(mark, ':', 2), count(*), min(_batch), max(_batch) "
             f"from (select {STATE} as state, unnest(string_split(_breaks, '; ')) as mark, _batch "
-            f"from ({self.quarantine_at(state.quarantine_version)})) group by 1, 2, 3 "
+            f"from ({self.quarantine_at(connection, state.quarantine_version)})) group by 1, 2, 3 "
             f"order by array_position(['open', 'waived', 'settled', 'replayed'], state), 2, 3"
         )
 

@@ -38,12 +38,12 @@ def plan(output: Output, tables: tuple[str, ...], full: bool) -> None:
     """Show what a load would do: drift, window and rows. Writes nothing."""
     from ingestion.load.plan import plan_load
     from ingestion.runs.context import open_context
-    from ingestion.runs.each import as_list, each, raise_failed
+    from ingestion.runs.each import as_list, raise_failed
 
     context = open_context(settings())
     chosen = chosen_tables(context, tables)
     with watched(output, "plan", chosen) as tables_begun:
-        plans, failed = each(tables_begun, lambda contract_id: plan_load(context, contract_id, full=full))
+        plans, failed = context.each_table(tables_begun, lambda contract_id: plan_load(context, contract_id, full=full))
     output.result(as_list(plans, failed), lambda console: _print_plans(console, plans))
     raise_failed(failed, of=len(chosen))
 
@@ -82,7 +82,7 @@ def load(
     """Load the next window of TABLES (default: all) into Bronze. A failed table does not stop the others."""
     from ingestion.load.load_table import load_table
     from ingestion.runs.context import open_context
-    from ingestion.runs.each import as_list, each, raise_failed
+    from ingestion.runs.each import as_list, raise_failed
 
     context = open_context(settings(), run_id)
     if (full or allow_deletes) and not tables:
@@ -90,7 +90,7 @@ def load(
     at = _fixed_point(point, tables)
     chosen = chosen_tables(context, tables)
     with watched(output, "load", chosen) as tables_begun:
-        results, failed = each(
+        results, failed = context.each_table(
             tables_begun,
             lambda contract_id: load_table(context, contract_id, full=full, allow_deletes=allow_deletes, at=at),
         )

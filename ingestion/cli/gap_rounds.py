@@ -19,7 +19,7 @@ from ingestion.cli.gap_tables import Standing
 from ingestion.errors import LakehouseError, TransientError
 from ingestion.gaps.record import record_sync_gap
 from ingestion.runs.context import Context, open_context
-from ingestion.runs.each import Failed, each
+from ingestion.runs.each import Failed
 from ingestion.settings import Settings
 from monitoring import ledger_views
 
@@ -30,7 +30,7 @@ CHECKS = 100
 
 def check_all(context: Context, tables: Iterable[str]) -> list[Failed]:
     """Record the gap of each table; one that cannot be compared is UNKNOWN and does not stop the others."""
-    return each(tables, lambda contract_id: record_sync_gap(context, contract_id))[1]
+    return context.each_table(tables, lambda contract_id: record_sync_gap(context, contract_id))[1]
 
 
 def standing_of(context: Context, tables: Sequence[str]) -> Standing:

@@ -189,11 +189,11 @@ def repair(output: Output, *, tables: tuple[str, ...], allow_deletes: bool, yes:
     """
     from ingestion.gaps.repair import repair_table
     from ingestion.runs.context import open_context
-    from ingestion.runs.each import as_list, each, raise_failed
+    from ingestion.runs.each import as_list, raise_failed
 
     context = open_context(settings())
     with watched(output, "repair", tables) as tables_begun:
-        results, failed = each(
+        results, failed = context.each_table(
             tables_begun, lambda contract_id: repair_table(context, contract_id, allow_deletes=allow_deletes, yes=yes)
         )
     output.result(as_list(results, failed), lambda console: print_loads(console, results))

@@ -38,8 +38,8 @@ def quarantine_list(output: Output, tables: tuple[str, ...]) -> None:
     rows = []
     for contract_id in chosen_tables(context, tables):
         bronze = context.table(context.contract(contract_id))
-        with duck.connect(at=bronze.uri) as connection:
-            found = connection.execute(bronze.entries_by_rule(bronze.state())).fetchall()
+        with duck.session(bronze.uri) as connection:
+            found = connection.execute(bronze.entries_by_rule(connection, bronze.state())).fetchall()
         rows += [(contract_id, *row) for row in found]
     output.result(
         [dict(zip(names, row, strict=True)) for row in rows],
@@ -56,11 +56,11 @@ def quarantine_replay(output: Output, tables: tuple[str, ...]) -> None:
     """Check open quarantined rows against the current contracts; append those that are valid now."""
     from ingestion.load.replay import replay_quarantine
     from ingestion.runs.context import open_context
-    from ingestion.runs.each import as_list, each, raise_failed
+    from ingestion.runs.each import as_list, raise_failed
 
     context = open_context(settings())
     with watched(output, "replay", tables) as tables_begun:
-        results, failed = each(tables_begun, lambda contract_id: replay_quarantine(context, contract_id))
+        results, failed = context.each_table(tables_begun, lambda contract_id: replay_quarantine(context, contract_id))
     output.result(as_list(results, failed), lambda console: print_loads(console, results))
     raise_failed(failed, of=len(tables))
 

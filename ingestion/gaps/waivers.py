@@ -47,9 +47,9 @@ def waive_entries(
         table = context.table(context.contract(contract_id))
         table.create()
         state = table.state()
-        with duck.connect(at=table.uri) as connection:
+        with duck.session(table.uri) as connection:
             positions = connection.execute(
-                f"select q._batch, q._row from ({table.quarantine_at(state.quarantine_version)}) q "
+                f"select q._batch, q._row from ({table.quarantine_at(connection, state.quarantine_version)}) q "
                 f"where {OPEN} and (?::bigint is null or q._batch = ?)",
                 [batch, batch],
             ).to_arrow_table()

@@ -6,7 +6,8 @@ import importlib
 import logging
 import os
 import uuid
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from functools import cache, partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -26,6 +27,8 @@ from ingestion.sql.quoting import quote_standard, text_literal
 __all__ = [
     "Connection",
     "Error",
+    "attached",
+    "beside",
     "bound_threads",
     "connect",
     "load_extension",
@@ -35,11 +38,16 @@ __all__ = [
     "register",
     "scan",
     "select",
+    "session",
 ]
 
 logger = logging.getLogger("lakehouse")
 UNREADABLE = (duckdb.IOException, duckdb.InvalidInputException)  # the errors of a missing, truncated or damaged file
 UNSIGNED = "allow_unsigned_extensions"
+_DATABASE = "session"
+_ATTACHED = "select database_name from duckdb_databases() where not internal and database_name <> 'memory'"
+_IDLE: dict[int, list[Connection]] = {}
+"""The DuckDB instances that no session uses, by process: a forked process cannot use those of its parent."""
 COLUMN_BYTES = 256 * 1024
 """Memory per thread and column of a wide table, for any number of rows: vectors of 2,048 values, a Parquet page."""
 
@@ -61,9 +69,7 @@ def connect(
     """
     connection = duckdb.connect(":memory:", config={UNSIGNED: True})  # `_check_signature` has checked it
     connection.execute("set enable_progress_bar = false")  # DuckDB treats a spawned process as a shell
-    if memory_limit is not None:
-        connection.execute(f"set memory_limit = {text_literal(memory_limit)}")
-        bound_threads(connection, columns)
+    _limit(connection, memory_limit, columns)
     if spill is not None:
         connection.execute(f"set temp_directory = {text_literal(spill)}")
     if lake is None:
@@ -73,6 +79,49 @@ def connect(
     else:
         prepare(connection, lake)
     return connection
+
+
+@contextmanager
+def session(at: str, *, memory_limit: str | None = None, columns: int = 0) -> Iterator[Connection]:
+    """
+    Yield a connection with an empty in-memory database, which is gone after the block. Otherwise as `connect`.
+
+    The process keeps its DuckDB instances for later sessions, because starting one takes as long as a small load. An
+    instance serves one session at a time, and none after an error. Data that exceeds the memory limit spills to a
+    private folder.
+    """
+    idle = _IDLE.setdefault(os.getpid(), [])
+    instance = idle.pop() if idle else connect(at=at, spill=str(scratch.process_folder("spill")))
+    try:
+        with instance.cursor() as connection:
+            connection.execute("reset threads; reset memory_limit")
+            _limit(connection, memory_limit, columns)
+            connection.execute(f"attach ':memory:' as {_DATABASE}")
+            connection.execute(f"use {_DATABASE}")
+            connection.execute("set timezone = 'UTC'")
+            reach(connection, at)
+            yield connection
+            connection.execute("use memory")
+            for (name,) in connection.execute(_ATTACHED).fetchall():
+                connection.execute(f"detach {quote_standard(name)}")
+            connection.execute("set enable_external_file_cache = false; set enable_external_file_cache = true")
+    except BaseException:
+        instance.close()
+        raise
+    idle.append(instance)
+
+
+def beside(connection: Connection) -> Connection:
+    """Return a second connection to the database of a session, for a query while the first yields rows."""
+    second = connection.cursor()
+    second.execute(f"use {_DATABASE}; set timezone = 'UTC'")
+    return second
+
+
+def _limit(connection: Connection, memory_limit: str | None, columns: int) -> None:
+    if memory_limit is not None:
+        connection.execute(f"set memory_limit = {text_literal(memory_limit)}")
+        bound_threads(connection, columns)
 
 
 def bound_threads(connection: Connection, columns: int) -> None:
@@ -140,14 +189,18 @@ def reach(connection: Connection, uri: str) -> None:
 
 def register(connection: Connection, schema: str, name: str, uri: str, version: int | None = None) -> None:
     """Create or replace the view of a Delta table, pinned to `version` if given (0 is a version)."""
-    rows = _attached(connection, uri, version) if is_remote(uri) else scan(uri, version)
+    rows = attached(connection, uri, version) if is_remote(uri) else scan(uri, version)
     connection.execute(
         f"create or replace view {quote_standard(schema)}.{quote_standard(name)} as select * from {rows}"
     )
 
 
-def _attached(connection: Connection, uri: str, version: int | None) -> str:
-    """Return an attached table. It reads its Delta log once per connection; a scan reads it for each reference."""
+def attached(connection: Connection, uri: str, version: int | None = None) -> str:
+    """
+    Attach a Delta table and return its name for a query; it has no columns with a row's file and position.
+
+    Its log is read once per connection, and by `scan` for each reference.
+    """
     name = quote_standard(f"lake_{uuid.uuid4().hex}")
     pinned = "" if version is None else f", version {int(version)}"
     connection.execute(f"attach {text_literal(location(uri))} as {name} (type delta, pin_snapshot{pinned})")

@@ -3,24 +3,31 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 import pyarrow as pa
 
 from ingestion.contracts.types import duckdb_type
-from ingestion.errors import ConcurrentWriteError, LakehouseError
+from ingestion.errors import ConcurrentWriteError, LakeError, LakehouseError
 from ingestion.lake import duck
 from ingestion.lake.embedded.engine import DeltaRs
 from ingestion.lake.layout import Lake
 from ingestion.lake.storage.errors import reaching
 from ingestion.ledger.tables import TABLES
-from ingestion.sql.quoting import quote_standard
+from ingestion.sql.quoting import quote_standard, text_literal
 
 logger = logging.getLogger("lakehouse")
 COMPACTION_EVERY = 16
 """The number of commits to a table after which its files are checked for compaction."""
+
+
+WRITE_EVERY = 2.0
+"""Seconds for which rows are gathered before they are written together."""
 
 
 class Journal:
@@ -30,12 +37,34 @@ class Journal:
         self._lake = lake
         self._engine = engine
         self._current: set[str] = set()
-        self._views: dict[str, str] = {}
+        self._gathered: Gathered | None = None
 
     def create(self) -> None:
         """Create the tables, empty, unless they exist; add columns of newer versions. Idempotent."""
         for name in TABLES:
             self._bring_up(name)
+
+    @contextmanager
+    def gathering(self) -> Iterator[None]:
+        """
+        Write the rows that the block appends together, every few seconds and at its end, however it ends.
+
+        `select` sees gathered rows at once, and those of other processes as of the last write. Rows that cannot be
+        written are kept for the next write; an append or the end of the block raises the error. A killed process loses
+        the rows of the last seconds.
+        """
+        if self._gathered is not None:  # an outer block writes
+            yield
+            return
+        with duck.session(self._lake.root) as connection:
+            self._gathered = Gathered(connection)
+            try:
+                yield
+            finally:
+                try:
+                    self._write_last()
+                finally:
+                    self._gathered = None
 
     def append(self, table: str, rows: Sequence[Mapping[str, Any]]) -> None:
         """
@@ -50,11 +79,38 @@ class Journal:
         unknown = {key for row in rows for key in row} - set(schema.names)
         if unknown:
             raise KeyError(f"the ledger table {table} has no column {', '.join(sorted(unknown))}")
+        columns = [pa.array([row.get(field.name) for row in rows], field.type) for field in schema]
+        appended = pa.Table.from_arrays(columns, schema=schema)
+        if self._gathered is None:
+            self._write(table, appended)
+            return
+        self._gathered.add(table, appended)
+        if self._gathered.is_due:
+            self._write_gathered()
+
+    def _write_last(self) -> None:
+        try:
+            with reaching(self._lake.root):
+                self._write_gathered()
+        except Exception as exc:
+            cause = str(exc) if isinstance(exc, LakehouseError) else f"({type(exc).__name__})"
+            raise LakeError(
+                "ops: promised a row in the ledger for each step, found that the last ones could not be written. What "
+                "the steps did stays. Mend the ledger and run the command again, which writes nothing twice. " + cause
+            ) from exc
+
+    def _write_gathered(self) -> None:
+        if self._gathered is not None:
+            for table in list(self._gathered.rows):
+                self._write(table, pa.concat_tables(self._gathered.rows[table]))
+                del self._gathered.rows[table]
+            self._gathered.begin_again()
+
+    def _write(self, table: str, rows: pa.Table) -> None:
         if table not in self._current:
             self._bring_up(table)
-        columns = [pa.array([row.get(field.name) for row in rows], field.type) for field in schema]
         uri = self._lake.uri("ops", table)
-        self._engine.append(uri, pa.Table.from_arrays(columns, schema=schema))
+        self._engine.append(uri, rows)
         self._compact(uri)
 
     def _compact(self, uri: str) -> None:
@@ -84,8 +140,15 @@ class Journal:
 
     def select(self, query: str, binds: Sequence[object] = ()) -> list[dict[str, Any]]:
         """Run a query over `ops.*` and return its rows as dicts."""
-        with self._connect(query) as connection:
-            table = connection.execute(query, list(binds)).to_arrow_table()
+        names = [name for name in TABLES if f"ops.{name}" in query]
+        if self._gathered is not None:
+            table = self._gathered.select(query, binds, {name: partial(self._relation, name) for name in names})
+        else:
+            with duck.session(self._lake.root) as connection:
+                connection.execute("create schema ops")
+                for name in names:
+                    connection.execute(f"create view ops.{name} as {self._relation(name)}")
+                table = connection.execute(query, list(binds)).to_arrow_table()
         rows: list[dict[str, Any]] = table.to_pylist()
         return rows
 
@@ -95,29 +158,52 @@ class Journal:
         if not {*schema.names} <= {*self._engine.schema(uri).names}:
             self._engine.add_columns(uri, list(schema))
         self._current.add(table)
-        self._views.pop(table, None)
 
-    def _connect(self, query: str) -> duck.Connection:
-        """
-        Return a connection with a view per table of a query: each view reads a whole Delta log.
-
-        Tables and columns that an earlier version's ledger lacks are empty or null.
-        """
-        connection = duck.connect(at=self._lake.root)
-        connection.execute("create schema ops")
-        for name in (name for name in TABLES if f"ops.{name}" in query):
-            if name not in self._views:
-                self._views[name] = self._view(connection, name)
-            connection.execute(f"create view ops.{name} as {self._views[name]}")
-        return connection
-
-    def _view(self, connection: duck.Connection, name: str) -> str:
+    def _relation(self, name: str) -> str:
+        """Return a query of a ledger's table. A table or column that an earlier version lacks is empty or null."""
         uri, schema = self._lake.uri("ops", name), TABLES[name]
-        if not self._engine.exists(uri):
+        files = self._engine.live_files(uri) if self._engine.exists(uri) else []
+        if not files:
             return f"select {', '.join(_null(field) for field in schema)} limit 0"
-        found = {row[0] for row in connection.execute(f"describe select * from {duck.scan(uri)}").fetchall()}
+        found = self._engine.schema(uri).names
         lacking = [_null(field) for field in schema if field.name not in found]
-        return f"select {', '.join(['*', *lacking])} from {duck.scan(uri)}"
+        paths = ", ".join(text_literal(f"{duck.location(uri)}/{file.path}") for file in files)
+        return f"select {', '.join(['*', *lacking])} from read_parquet([{paths}], union_by_name => true)"
+
+
+class Gathered:
+    """Rows that are not written yet, and a connection that answers queries with them."""
+
+    def __init__(self, connection: duck.Connection) -> None:
+        self._connection = connection
+        self._written: dict[str, str] = {}
+        connection.execute("create schema ops")
+        self.begin_again()
+
+    def begin_again(self) -> None:
+        """Begin after a write: no rows, and nothing known of what is written."""
+        self.rows: dict[str, list[pa.Table]] = {}
+        self._since = time.monotonic()
+        self._written.clear()
+
+    @property
+    def is_due(self) -> bool:
+        return time.monotonic() - self._since >= WRITE_EVERY
+
+    def add(self, table: str, rows: pa.Table) -> None:
+        self.rows.setdefault(table, []).append(rows)
+
+    def select(self, query: str, binds: Sequence[object], written: Mapping[str, Callable[[], str]]) -> pa.Table:
+        """Run a query over tables of the ledger; `written` has a function for each that returns its written rows."""
+        for name, relation in written.items():
+            if name not in self._written:
+                self._written[name] = relation()
+            rows = self._written[name]
+            if name in self.rows:
+                self._connection.register(f"gathered_{name}", pa.concat_tables(self.rows[name]))
+                rows += f" union all by name select * from gathered_{name}"
+            self._connection.execute(f"create or replace view ops.{name} as {rows}")
+        return self._connection.execute(query, list(binds)).to_arrow_table()
 
 
 def _null(field: pa.Field) -> str:

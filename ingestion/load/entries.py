@@ -40,10 +40,13 @@ class EntryReview:
     folder: str
     shown: list[ParquetFile] = field(default_factory=list)
     asked: list[ParquetFile] = field(default_factory=list)
+    _open: int | None = None
 
     def count_open(self) -> int:
         """Return how many entries are open: the source still had their rows when it was last read."""
-        return self.bench.scalar(f"select count(*) from quarantine q where {OPEN}")
+        if self._open is None:  # the quarantine is read at one version
+            self._open = self.bench.scalar(f"select count(*) from quarantine q where {OPEN}")
+        return self._open
 
     def keys_to_ask(self, bad: Sequence[ParquetFile]) -> pa.Table:
         """Return the keys of open entries that no read has returned so far, and record them as asked for."""

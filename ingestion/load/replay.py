@@ -41,12 +41,12 @@ def replay_quarantine(context: Context, contract_id: str) -> LoadResult:
         now = datetime.now(UTC)
         marks: list[pa.RecordBatch] = []
         with (
-            duck.connect(at=table.uri, memory_limit=context.settings.load_memory) as reader,
+            duck.session(table.uri, memory_limit=context.settings.load_memory) as reader,
             open_batch(
                 table, state, FixedPoint("quarantine", "", now), memory_limit=context.settings.load_memory
             ) as batch,
         ):
-            reader.execute(f"create view quarantine as {table.quarantine_at(state.quarantine_version)}")
+            reader.execute(f"create view quarantine as {table.quarantine_at(reader, state.quarantine_version)}")
             for point in open_batches(reader):
                 new_rows = changes.changed_state(contract, contract.content_names, op="R", moment=point.moment)
                 take(

@@ -7,11 +7,11 @@ import os
 import signal
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from ingestion import scratch
 from ingestion.bronze.table import BronzeTable
@@ -35,12 +35,14 @@ from ingestion.lake.spark.session import check_installed
 from ingestion.lake.storage.errors import reaching
 from ingestion.ledger.journal import Journal
 from ingestion.runbook.statements import in_files
-from ingestion.runs.each import as_ours, is_error
+from ingestion.runs.each import Failed, as_ours, each, is_error
 from ingestion.settings import Settings
 from ingestion.sources import open_source
 from ingestion.sources.base import Source
+from ingestion.sources.kept_sessions import keeping_sessions
 
 logger = logging.getLogger("lakehouse")
+T = TypeVar("T")
 _SAYING: tuple[type[LakehouseError], ...] = (
     *(LakeError, LakeUnavailableError, ConcurrentWriteError, IntegrityError),
     *(ConfigurationError, SourceUnavailableError),
@@ -91,6 +93,15 @@ class Context:
 
     def source(self, contract: Contract) -> Source:
         return open_source(contract.system, self.settings.connection(contract.system))
+
+    def each_table(self, contract_ids: Iterable[str], work: Callable[[str], T]) -> tuple[list[T], list[Failed]]:
+        """
+        Do the work for each table as `each` does; the tables share sessions on their sources and writes to the ledger.
+
+        Raises one of our errors if the last rows of the ledger cannot be written.
+        """
+        with keeping_sessions(), self.journal.gathering():
+            return each(contract_ids, work)
 
     @contextmanager
     def recorded(self, step: str, subject: str) -> Iterator[dict[str, Any]]:
@@ -200,7 +211,7 @@ def _context(settings: Settings, lake: Lake, run_id: str | None) -> Context:
     scratch.sweep()
     engine = open_engine(settings, lake)
     # delta-rs for both engines: parallel loads append here, and on S3 Spark's commits do not exclude other writers
-    ledger = DeltaRs(lake.storage_options, settings.memory_limit)
+    ledger = DeltaRs(lake.storage_options, settings.memory_limit, keeps_open=True)
     return Context(settings, lake, engine, Journal(lake, ledger), run_id or new_run_id())
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from itertools import groupby
 from operator import itemgetter
@@ -29,6 +29,7 @@ from ingestion.errors import Break, BrokenContractError, ConfigurationError, Sou
 from ingestion.settings import Connection
 from ingestion.sources.base import WHOLE, Chunk, Grant, Slice
 from ingestion.sources.conditions import watermark_of
+from ingestion.sources.kept_sessions import session_of
 from ingestion.sql.quoting import quote_standard as quote
 
 BATCH_BYTES = 16 * 1024 * 1024
@@ -54,6 +55,7 @@ select schema_name, table_name, constraint_column_names, referenced_table, refer
 from duckdb_constraints()
 where database_name = current_database() and constraint_type = 'FOREIGN KEY' and lower(schema_name) = lower(?)
 """
+_WANTED_KEYS = "wanted_keys"
 _SOURCE = "t"
 """Alias of the source's table. Unqualified column names would refer to the keys' own columns in their subquery."""
 
@@ -65,6 +67,7 @@ class DuckDbSource:
         self._system = system
         # duckdb:///folder/file.duckdb: the path below the root arrives as the connection's schema
         self._path = f"{connection.host}/{connection.schema}"
+        self._connection = connection
         self._clock = connection.clock
 
     def probe(self) -> str:
@@ -116,16 +119,14 @@ class DuckDbSource:
                 "No rows were read. It is tried again; if it stays away, correct the connection."
             )
         try:
-            connection = duckdb.connect(self._path, read_only=True)
-        except duckdb.Error as exc:
-            raise SourceUnavailableError(
-                f"{self._system}: the DuckDB file {Path(self._path).name} cannot be opened for reading "
-                f"({type(exc).__name__}); another program may be writing it. No rows were read. It is tried again."
-            ) from exc
-        try:
-            connection.execute("set timezone = 'UTC'")
-            connection.execute("set enable_progress_bar = false")  # as in ingestion.lake.duck
-            yield connection
+            with session_of(
+                self._system,
+                self._connection,
+                open_session=self._open,
+                reset=_reset,
+                close=duckdb.DuckDBPyConnection.close,
+            ) as connection:
+                yield connection
         except (duckdb.Error, OSError) as exc:  # errors of the lake's files are raised here too
             if self._path not in str(exc) and not _CORRUPT.search(str(exc)):
                 raise
@@ -133,8 +134,24 @@ class DuckDbSource:
                 f"{self._system}: promised a whole DuckDB file {Path(self._path).name}, found it cut or damaged. "
                 "Nothing was committed. Restore it, or wait for whoever writes it; then run it again."
             ) from exc
-        finally:
-            connection.close()
+
+    def _open(self) -> duckdb.DuckDBPyConnection:
+        try:
+            connection = duckdb.connect(self._path, read_only=True)
+        except duckdb.Error as exc:
+            raise SourceUnavailableError(
+                f"{self._system}: the DuckDB file {Path(self._path).name} cannot be opened for reading "
+                f"({type(exc).__name__}); another program may be writing it. No rows were read. It is tried again."
+            ) from exc
+        connection.execute("set timezone = 'UTC'")
+        connection.execute("set enable_progress_bar = false")  # as in ingestion.lake.duck
+        return connection
+
+
+def _reset(connection: duckdb.DuckDBPyConnection) -> None:
+    with suppress(duckdb.TransactionException):  # there is none
+        connection.rollback()
+    connection.unregister(_WANTED_KEYS)
 
 
 class DuckDbSnapshot:
@@ -153,17 +170,13 @@ class DuckDbSnapshot:
         return None
 
     def catalog(self, contract: Contract) -> tuple[FoundColumn, ...]:
-        schema, table = _schema_and_table(contract)
-        rows = self._connection.execute(
-            "select column_name, data_type, is_nullable from duckdb_columns() "
-            "where database_name = current_database() and schema_name = ? and table_name = ? order by column_index",
-            [schema, table],
-        ).fetchall()
-        if not rows:
+        try:  # duckdb_columns() would describe all tables to find this one
+            rows = self._connection.execute(f"describe {_table(contract)}").fetchall()
+        except duckdb.CatalogException:
             raise BrokenContractError(
                 contract.id, [Break("(table)", ".".join(contract.source_table), "no such table in the source")]
-            )
-        return tuple(FoundColumn(name, type_, _arrow(type_), nullable, "duckdb") for name, type_, nullable in rows)
+            ) from None
+        return tuple(FoundColumn(name, type_, _arrow(type_), null == "YES", "duckdb") for name, type_, null, *_ in rows)
 
     def highest_watermark(self, contract: Contract, *, below: str) -> str | None:
         watermark = watermark_of(contract)
@@ -195,9 +208,9 @@ class DuckDbSnapshot:
         where, binds = _predicate(contract, window)
         if keys is not None:
             columns = match_columns(contract, found)
-            self._connection.register("wanted_keys", keys)
+            self._connection.register(_WANTED_KEYS, keys)
             matches = " and ".join(f"w.{quote(c.name)} = {_exactly(c, columns[c.name])}" for c in contract.keys)
-            where += f" and exists (select 1 from wanted_keys w where {matches})"
+            where += f" and exists (select 1 from {_WANTED_KEYS} w where {matches})"
         yield from self._stream(f"select {select} from {_table(contract)} {_SOURCE} where {where}", binds, schema)
 
     def read_keys(self, contract: Contract, window: Window) -> Iterator[pa.RecordBatch]:

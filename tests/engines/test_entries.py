@@ -190,8 +190,8 @@ def test_a_waived_entry_is_counted_apart_and_explains_until_its_end(company: Com
 
     context = company.context()
     table = context.table(context.contract(PEOPLE))
-    with duck.connect(at=table.uri) as connection:
-        listed = connection.execute(table.entries_by_rule(table.state())).fetchall()
+    with duck.session(table.uri) as connection:
+        listed = connection.execute(table.entries_by_rule(connection, table.state())).fetchall()
     assert (count, again.known_bad, again.in_quarantine) == (1, 1, 1)
     assert [row[:4] for row in listed] == [("waived", "score", "minimum", 1)]
     assert (gap_at(company, 2).quarantined_count, gap_at(company, 2).severity) == (1, "OK")

@@ -27,6 +27,8 @@ from ingestion.sql.quoting import text_literal
 
 BATCH_ROWS = 64 * 1024
 BATCH_VALUES = 32 * BATCH_ROWS
+FEW_ROWS = 10_000
+"""A Bronze table of up to so many rows is read into memory once: its queries take longer to begin than to run."""
 
 
 class Bench(Protocol):
@@ -148,12 +150,13 @@ def open_workbench(table: BronzeTable, state: BronzeState, *, memory_limit: str)
     columns = len(bronze_schema(table.contract))
     with (
         scratch.folder("bench") as folder,
-        duck.connect(
-            at=table.uri, memory_limit=memory_limit, spill=str(folder / "spill"), columns=columns
-        ) as connection,
+        duck.session(table.uri, memory_limit=memory_limit, columns=columns) as connection,
     ):
-        connection.execute(f"create view bronze as select * from {duck.scan(table.uri, state.version)}")
-        connection.execute(f"create view quarantine as {table.quarantine_at(state.quarantine_version)}")
+        bronze = duck.attached(connection, table.uri, state.version)
+        (rows,) = connection.execute(f"select count(*) from {bronze}").fetchone() or (0,)
+        kind = "table" if rows <= FEW_ROWS else "view"
+        connection.execute(f"create {kind} bronze as select * from {bronze}")
+        connection.execute(f"create view quarantine as {table.quarantine_at(connection, state.quarantine_version)}")
         known = find_checkpoint(table.lake.filesystem, table.checkpoint_folder, up_to=state.batch)
         create_events_view(connection, known, table.lake.location(known.path) if known else "")
         yield Workbench(connection, folder, table.lake)

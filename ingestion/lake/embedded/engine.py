@@ -13,7 +13,6 @@ from deltalake import CommitProperties, DeltaTable, Field, Schema, TableFeatures
 from deltalake.exceptions import CommitFailedError, DeltaError
 from deltalake.transaction import AddAction, RemoveAction, create_table_with_add_actions
 
-from ingestion import scratch
 from ingestion.errors import IntegrityError
 from ingestion.lake import duck
 from ingestion.lake.base import (
@@ -42,15 +41,21 @@ _NO_ROW = [("_batch", "=", "-1")]  # no file can hold such a row, so an overwrit
 
 class DeltaRs(DeltaReader):
     """
-    Implements `ingestion.lake.base.FileEngine`. Stateless except for the storage options.
+    Implements `ingestion.lake.base.FileEngine`. Stateless, unless it `keeps_open` the tables that it has opened.
 
     `memory_limit` is DuckDB's during a merge; data that exceeds it spills to the system's temporary folder.
     """
 
     name = "embedded"
 
-    def __init__(self, storage_options: Mapping[str, str] | None = None, memory_limit: str = "1GB") -> None:
-        super().__init__(storage_options)
+    def __init__(
+        self,
+        storage_options: Mapping[str, str] | None = None,
+        memory_limit: str = "1GB",
+        *,
+        keeps_open: bool = False,
+    ) -> None:
+        super().__init__(storage_options, keeps_open=keeps_open)
         self._memory_limit = memory_limit
 
     def create(
@@ -257,13 +262,7 @@ class DeltaRs(DeltaReader):
 
     @contextmanager
     def _duckdb(self, table: Snapshot) -> Iterator[duck.Connection]:
-        columns = len(table.schema)
-        with (
-            scratch.folder("spill") as spill,
-            duck.connect(
-                at=table.uri, memory_limit=self._memory_limit, spill=str(spill), columns=columns
-            ) as connection,
-        ):
+        with duck.session(table.uri, memory_limit=self._memory_limit, columns=len(table.schema)) as connection:
             yield connection
 
 

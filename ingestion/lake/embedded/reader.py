@@ -28,13 +28,19 @@ from ingestion.lake.storage.errors import reaching
 
 
 class DeltaReader:
-    """The part of `ingestion.lake.base.Engine` that writes nothing. Stateless except for the storage options."""
+    """
+    The part of `ingestion.lake.base.Engine` that writes nothing.
 
-    def __init__(self, storage_options: Mapping[str, str] | None = None) -> None:
+    If it `keeps_open` tables, it reads a log whole once and later only its new commits: for few tables that are never
+    replaced, such as the ledger's.
+    """
+
+    def __init__(self, storage_options: Mapping[str, str] | None = None, *, keeps_open: bool = False) -> None:
         self._options = dict(storage_options or {})
+        self._opened: dict[str, DeltaTable] | None = {} if keeps_open else None
 
     def exists(self, uri: str) -> bool:
-        return DeltaTable.is_deltatable(uri, self._options)
+        return uri in (self._opened or {}) or DeltaTable.is_deltatable(uri, self._options)
 
     def version(self, uri: str) -> int:
         return self._open(uri).version()
@@ -68,7 +74,23 @@ class DeltaReader:
             files=tuple(_live_files(table)),
         )
 
+    def live_files(self, uri: str) -> list[LiveFile]:
+        """Return the files of the newest version."""
+        return list(_live_files(self._open(uri)))
+
     def _open(self, uri: str) -> DeltaTable:
+        if self._opened is None:
+            return self._read(uri)
+        table = self._opened.pop(uri, None)
+        try:
+            if table is not None:
+                table.update_incremental()
+        except (DeltaError, OSError):
+            table = None  # read it whole, which tells what is wrong
+        self._opened[uri] = table or self._read(uri)
+        return self._opened[uri]
+
+    def _read(self, uri: str) -> DeltaTable:
         try:
             with reaching(uri):
                 return DeltaTable(uri, storage_options=self._options)

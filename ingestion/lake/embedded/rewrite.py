@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 from urllib.parse import unquote
 
 from ingestion.errors import IntegrityError
+from ingestion.lake import duck
 from ingestion.lake.base import Commit, FileEngine, LiveFile, Snapshot, StagedFile
 from ingestion.lake.duck import Connection
 from ingestion.lake.embedded.parquet_files import FileWriter, file_rows, sorted_by
@@ -145,8 +146,7 @@ def _rewrite(connection: Connection, table: Snapshot, rows: str, item: _Touched)
     """
     if item.appended:
         query = f"select * from ({query}) union all select {', '.join(stored)} from ({item.appended})"
-    with connection.cursor() as cursor:
-        cursor.execute("set timezone = 'UTC'")
+    with duck.beside(connection) as cursor:
         written = _writer(cursor, table).write_one(query, partition_values=item.file.partition_values)
     _check(table, item, 0 if written is None else written.rows)
     return written

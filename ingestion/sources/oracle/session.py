@@ -19,7 +19,7 @@ A connection is oracle://user:password@host:1521/service. Its extras:
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, suppress
 from typing import Any
 
 import oracledb
@@ -29,6 +29,7 @@ from ingestion.contracts.model import Contract
 from ingestion.errors import ConfigurationError
 from ingestion.settings import Connection
 from ingestion.sources.driver_errors import subject_of, translating, wrong_extra
+from ingestion.sources.kept_sessions import session_of
 from ingestion.sources.oracle.errors import error_of
 from ingestion.sources.oracle.keys import NationalText
 
@@ -57,6 +58,15 @@ class Session:
     def serve(self, contract: Contract | None) -> None:
         """Show in V$SESSION which contract is being read."""
         self._connection.action = "" if contract is None else contract.id[:MAX_NAME_BYTES]
+
+    def reset(self) -> None:
+        """End the transaction. Raises SourceUnavailableError if the session is lost."""
+        with translated(self._system):
+            self._connection.rollback()
+
+    def close(self) -> None:
+        with suppress(oracledb.Error):
+            self._connection.close()
 
     def execute(self, sql: str, binds: Mapping[str, Any] | None = None) -> None:
         """Run a statement without a result."""
@@ -102,17 +112,24 @@ class Session:
         return variable
 
 
-@contextmanager
-def open_session(system: str, connection: Connection) -> Iterator[Session]:
-    """Log in, and log out at the end. Raises ConfigurationError, SourceUnavailableError."""
-    opened = connect(system, connection)
-    try:
+def open_session(system: str, connection: Connection) -> AbstractContextManager[Session]:
+    """
+    Log in, and log out at the end, unless sessions are kept (`sources.kept_sessions`).
+
+    Raises ConfigurationError, SourceUnavailableError.
+    """
+
+    def log_in() -> Session:
+        opened = connect(system, connection)
         session = Session(system, opened)
-        session.execute(_SETTINGS)
-        yield session
-    finally:
-        with suppress(oracledb.Error):
-            opened.close()
+        try:
+            session.execute(_SETTINGS)
+        except BaseException:
+            session.close()
+            raise
+        return session
+
+    return session_of(system, connection, open_session=log_in, reset=Session.reset, close=Session.close)
 
 
 def connect(system: str, connection: Connection) -> oracledb.Connection:

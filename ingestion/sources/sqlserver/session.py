@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +36,7 @@ from ingestion.contracts.model import Contract
 from ingestion.errors import ConfigurationError, IntegrityError, LakehouseError
 from ingestion.settings import Connection
 from ingestion.sources.driver_errors import subject_of, translating, unavailable, undeliverable, wrong_extra
+from ingestion.sources.kept_sessions import session_of
 from ingestion.sources.sqlserver.errors import diagnose, error_of, no_driver
 
 PROGRAM = "lakehouse"
@@ -65,6 +66,16 @@ class Session:
         self._query_timeout = query_timeout
         self._reader: Any = None
         self._reading: object = None
+
+    def reset(self) -> None:
+        """End the transaction. Raises SourceUnavailableError if the session is lost."""
+        self.execute("IF @@TRANCOUNT > 0 ROLLBACK")
+
+    def close(self) -> None:
+        """End the transaction and log out; the session is of no use any more."""
+        with suppress(LakehouseError):
+            self.reset()
+        del self._connection
 
     def execute(self, sql: str) -> None:
         """Run statements that change settings of the session."""
@@ -140,19 +151,24 @@ class Session:
         return int(next(reader).column(0)[0].as_py())
 
 
-@contextmanager
-def open_session(system: str, connection: Connection) -> Iterator[Session]:
-    """Log in, and log out at the end. Raises ConfigurationError, SourceUnavailableError."""
-    _, query, lock = (_seconds(system, connection, *of) for of in _TIMEOUTS)
-    opened = connect(system, connection)
-    session = Session(system, opened, query)
-    try:
-        session.execute(_SETTINGS.format(milliseconds=lock * 1000))
-        yield session
-    finally:
-        with suppress(LakehouseError):
-            session.execute("IF @@TRANCOUNT > 0 ROLLBACK")
-        del opened
+def open_session(system: str, connection: Connection) -> AbstractContextManager[Session]:
+    """
+    Log in, and log out at the end, unless sessions are kept (`sources.kept_sessions`).
+
+    Raises ConfigurationError, SourceUnavailableError.
+    """
+
+    def log_in() -> Session:
+        _, query, lock = (_seconds(system, connection, *of) for of in _TIMEOUTS)
+        session = Session(system, connect(system, connection), query)
+        try:
+            session.execute(_SETTINGS.format(milliseconds=lock * 1000))
+        except BaseException:
+            session.close()
+            raise
+        return session
+
+    return session_of(system, connection, open_session=log_in, reset=Session.reset, close=Session.close)
 
 
 def connect(system: str, connection: Connection) -> arrow_odbc.Connection:

@@ -1,0 +1,81 @@
+"""Keeps sessions on source databases open from one table to the next, where a command reads many tables."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+from ingestion.errors import LakehouseError
+from ingestion.settings import Connection
+
+S = TypeVar("S")
+_KEPT: dict[int, list[tuple[str, Connection, Any, Callable[[Any], None]]]] = {}
+"""Sessions that nobody uses, each with its system and how to close it, by process; none unless it is keeping them."""
+
+
+@contextmanager
+def keeping_sessions() -> Iterator[None]:
+    """Keep sessions that are no longer used until the end of the block, for `session_of` to use again."""
+    process = os.getpid()
+    if process in _KEPT:  # an outer block keeps them
+        yield
+        return
+    _KEPT[process] = []
+    try:
+        yield
+    finally:
+        for _, _, session, close in _KEPT.pop(process):
+            close(session)
+
+
+@contextmanager
+def session_of(
+    system: str,
+    connection: Connection,
+    *,
+    open_session: Callable[[], S],
+    reset: Callable[[S], None],
+    close: Callable[[S], None],
+) -> Iterator[S]:
+    """
+    Yield a session that nobody else uses: a kept one, or a new one.
+
+    `reset` ends what a user left open, such as a transaction. It is called before a session is kept and before it is
+    used again; if it raises one of our errors, the session was lost, and it is closed. A session is closed at the end
+    unless sessions are kept, and always after an error. Raises what `open_session` raises.
+    """
+    kept = _KEPT.get(os.getpid())
+    session = _taken(kept or [], system, connection, reset)
+    if session is None:
+        session = open_session()
+    try:
+        yield session
+        if kept is not None:
+            reset(session)
+    except BaseException:
+        close(session)
+        raise
+    if kept is None:
+        close(session)
+    else:
+        kept.append((system, connection, session, close))
+
+
+def _taken(
+    kept: list[tuple[str, Connection, Any, Callable[[Any], None]]],
+    system: str,
+    connection: Connection,
+    reset: Callable[[Any], None],
+) -> Any | None:
+    for at, (name, to, session, close) in enumerate(kept):
+        if (name, to) == (system, connection):
+            del kept[at]
+            try:
+                reset(session)
+            except LakehouseError:
+                close(session)
+                return None
+            return session
+    return None
