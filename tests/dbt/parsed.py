@@ -1,13 +1,15 @@
 """
 Parses the shipped project once, when this module is imported. Each dbt run of a test worker is a fork of that process.
 
-In a fork dbt is already imported, its classes are prepared, and the saved parse is put where dbt looks for one. A project
-gets it only if all its files are as shipped; dbt itself compares its version, the connection and the variables.
+In a fork dbt is already imported, its classes are prepared, its macros are compiled, and the saved parse is put where
+dbt looks for one. A project gets it only if all its files are as shipped; dbt itself compares its version, the connection
+and the variables. dbt finds a compiled macro by the macro's text: one that a project changed is compiled by the fork.
 """
 
 from __future__ import annotations
 
 import atexit
+import gc
 import os
 import shutil
 import tempfile
@@ -16,6 +18,8 @@ from importlib import import_module
 from pathlib import Path
 
 from dbt.cli.main import dbtRunner
+from dbt.contracts.graph.manifest import Manifest
+from dbt_common.clients.jinja import template_cache
 
 PROJECT = Path(__file__).parents[2] / "dbt_project"
 _FOLDER = Path(tempfile.mkdtemp(prefix="dbt-parsed-"))
@@ -54,7 +58,7 @@ def _import() -> None:
 
 def _parse() -> None:
     """
-    Parse the project. If that fails, the forks parse it themselves and report the errors.
+    Parse the project and compile its macros. If the parse fails, the forks parse it themselves and report the errors.
 
     dbt's static parser is off: its threads do not exist in a fork, which would wait for them forever.
     """
@@ -63,11 +67,17 @@ def _parse() -> None:
         if name.startswith(("DBT_", "LAKEHOUSE_")):
             del os.environ[name]
     places = ("--project-dir", PROJECT, "--profiles-dir", PROJECT, "--target-path", _FOLDER, "--log-path", _FOLDER)
-    dbtRunner().invoke(["--quiet", "--no-static-parser", "parse", *map(str, places)])
+    parsed = dbtRunner().invoke(["--quiet", "--no-static-parser", "parse", *map(str, places)]).result
     os.environ.clear()
     os.environ.update(before)
+    if isinstance(parsed, Manifest):
+        for macro in parsed.macros.values():
+            if "spark" not in macro.name:  # on DuckDB they are not called
+                template_cache.get_node_template(macro)
 
 
 _SHIPPED = _files(PROJECT)
 _import()
 _parse()
+gc.collect()
+gc.freeze()  # no fork examines again what was there before it

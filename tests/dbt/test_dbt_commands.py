@@ -12,7 +12,7 @@ from ingestion.lake import duck
 from tests.dbt.warehouse import PROJECT, Build, Row, Warehouse, at
 
 pytestmark = pytest.mark.xdist_group("dbt")
-SALT = {"LAKEHOUSE_MASK_SALT": "grains of sand on a beach"}
+SALT = {"LAKEHOUSE_MASK_SALT": "grains of sand on a beach", "DBT_LOG_LEVEL_FILE": "debug"}
 SILVER = ["stg_customers", "stg_order_items", "stg_orders", "stg_products"]
 GOLD = ["dim_customer", "dim_date", "dim_product", "fact_sales"]
 AUDIT = ["gap_daily", "sla_daily", "time_to_repair"]
@@ -96,6 +96,7 @@ def test_the_salt_of_masked_values_is_in_no_artifact_and_no_log(built: Warehouse
 
     assert hashes != unsalted
     assert len(files) > 50
+    assert "dbt.log" in {file.name for file in files}
     assert [file.name for file in files if SALT["LAKEHOUSE_MASK_SALT"].encode() in file.read_bytes()] == []
 
 

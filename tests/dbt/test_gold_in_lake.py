@@ -40,7 +40,7 @@ def copied(built: Warehouse, tmp_path: Path) -> Warehouse:
 def computed(warehouse: Warehouse, *arguments: str) -> str:
     """Run dbt; return what it says of the facts: how many orders it computed, or that it was all."""
     (warehouse.folder / "logs" / "dbt.log").unlink(missing_ok=True)
-    warehouse.succeed("run", *arguments)
+    warehouse.succeed("run", *arguments, env={"DBT_LOG_LEVEL_FILE": "debug"})
     found = re.findall(r"\]: fact_sales: (.*)", (warehouse.folder / "logs" / "dbt.log").read_text())
     assert len(found) == 1
     return str(found[0])

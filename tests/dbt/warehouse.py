@@ -105,6 +105,7 @@ class Warehouse:
             "PYTHONPATH": str(ROOT),
             "DBT_TARGET_PATH": str(self.folder / "target"),
             "DBT_LOG_PATH": str(self.folder / "logs"),
+            "DBT_LOG_LEVEL_FILE": "none",  # as `lakehouse build` has it; a log is written for a test that reads it
             "LAKEHOUSE_SPILL": str(self.folder / "spill"),
             **further,
         }

@@ -40,7 +40,7 @@ class OnSpark(Warehouse):
 
         here = {f"DBT_{name}_DIR": str(self.project) for name in ("PROJECT", "PROFILES")}
         before = dict(os.environ)
-        os.environ |= {**self.environment(env or {}), **SETTINGS, **here}
+        os.environ |= {**self.environment({"DBT_LOG_LEVEL_FILE": "debug", **(env or {})}), **SETTINGS, **here}
         try:
             code = on_spark.main(["--no-use-colors", "--quiet", *arguments])
         finally:
