@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -40,6 +41,14 @@ def small_company(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from tests.engines.conftest import make_company
 
     return make_company(tmp_path_factory.mktemp("company")).folder
+
+
+@pytest.fixture(scope="session")
+def loaded_company(small_company: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder that `loaded` copies, made once per process. No file of it names its place."""
+    from tests.engines.conftest import load_by_window
+
+    return load_by_window(shutil.copytree(small_company, tmp_path_factory.mktemp("loaded"), dirs_exist_ok=True))
 
 
 @pytest.fixture(scope="session")

@@ -13,6 +13,7 @@ import duckdb
 import pytest
 
 from ingestion.lake import duck
+from ingestion.load.load_table import load_table
 from ingestion.runs.context import Context, initialise, open_context
 from ingestion.settings import Connection, Settings
 from tests.spark.session import NEEDS_SPARK
@@ -134,6 +135,16 @@ def make_company(folder: Path) -> Company:
     return made
 
 
+def load_by_window(folder: Path) -> Path:
+    """Load people by window alone, so that key sets are compared by gap checks only; repairs need no approval."""
+    made = Company(folder)
+    made.amend("people", "deletes: keys\n", "deletes: none\n")
+    made.amend("people", "      maxDeletePercent: 50\n", "")
+    made.amend("people", "criticalGapPercent: 50}", "criticalGapPercent: 50, maxRepairPercent: 100}")
+    load_table(made.context(), "crm.people")
+    return folder
+
+
 ON_BOTH_ENGINES = pytest.mark.parametrize(
     "company", ["embedded", pytest.param("spark", marks=NEEDS_SPARK)], indirect=True
 )
@@ -148,6 +159,13 @@ def company(tmp_path: Path, small_company: Path, request: pytest.FixtureRequest)
         request.getfixturevalue("spark")
     shutil.copytree(small_company, tmp_path, dirs_exist_ok=True)
     return Company(tmp_path, engine=engine)
+
+
+@pytest.fixture
+def loaded(tmp_path: Path, loaded_company: Path) -> Company:
+    """The company of `make_company` after `load_by_window`."""
+    shutil.copytree(loaded_company, tmp_path, dirs_exist_ok=True)
+    return Company(tmp_path)
 
 
 @pytest.fixture

@@ -16,16 +16,6 @@ from tests.engines.conftest import Company
 PEOPLE = "crm.people"
 
 
-@pytest.fixture
-def loaded(company: Company) -> Company:
-    """The company with people loaded by window only: key sets are compared by the gap check alone."""
-    company.amend("people", "deletes: keys\n", "deletes: none\n")
-    company.amend("people", "      maxDeletePercent: 50\n", "")
-    company.amend("people", "criticalGapPercent: 50}", "criticalGapPercent: 50, maxRepairPercent: 100}")
-    load_table(company.context(), PEOPLE)
-    return company
-
-
 def gap(company: Company) -> GapReport:
     return record_sync_gap(company.context(), PEOPLE)
 

@@ -18,14 +18,10 @@ UNVERIFIED = "this server does not hash its values as defined"
 
 
 @pytest.fixture
-def loaded(company: Company, monkeypatch: pytest.MonkeyPatch) -> Company:
-    """The company with people loaded by window only, from a server that cannot hash decimals."""
-    company.amend("people", "deletes: keys\n", "deletes: none\n")
-    company.amend("people", "      maxDeletePercent: 50\n", "")
-    company.amend("people", "criticalGapPercent: 50}", "criticalGapPercent: 50, maxRepairPercent: 100}")
-    load_table(company.context(), PEOPLE)
+def loaded(loaded: Company, monkeypatch: pytest.MonkeyPatch) -> Company:
+    """The company loaded from a server that cannot hash decimals."""
     unable(monkeypatch, "decimal")
-    return company
+    return loaded
 
 
 def unable(monkeypatch: pytest.MonkeyPatch, *kinds: str) -> None:
