@@ -18,9 +18,10 @@ TAKES_MINUTES = pytest.mark.skipif(
     os.environ.get("LAKEHOUSE_TEST_SPARK_BUILDS") != "true", reason="takes minutes: make test-spark runs it"
 )
 NEEDS_MINUTES = [*NEEDS_SPARK, TAKES_MINUTES]
-_SMALL = {  # short tests, little memory: no time for compilers
+_SMALL = {  # short tests, little memory: no time for compilers, nor to verify the bytecode of pinned jars
     "spark.master": "local[2]",
-    "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
+    "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -XX:+UnlockDiagnosticVMOptions "
+    "-XX:-BytecodeVerificationRemote",
     "spark.sql.shuffle.partitions": "1",
     "spark.sql.adaptive.enabled": "false",
     "spark.sql.codegen.wholeStage": "false",
