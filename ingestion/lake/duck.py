@@ -188,8 +188,12 @@ def reach(connection: Connection, uri: str) -> None:
 
 
 def register(connection: Connection, schema: str, name: str, uri: str, version: int | None = None) -> None:
-    """Create or replace the view of a Delta table, pinned to `version` if given (0 is a version)."""
-    rows = attached(connection, uri, version) if is_remote(uri) else scan(uri, version)
+    """
+    Create or replace the view of a Delta table, pinned to `version` if given (0 is a version).
+
+    The log of a pinned or a remote table is read once per connection, not by each query.
+    """
+    rows = scan(uri) if version is None and not is_remote(uri) else attached(connection, uri, version)
     connection.execute(
         f"create or replace view {quote_standard(schema)}.{quote_standard(name)} as select * from {rows}"
     )
