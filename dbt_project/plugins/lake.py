@@ -21,6 +21,7 @@ from ingestion.errors import LakeError
 from ingestion.lake import duck
 from ingestion.lake.base import APPEND_ONLY, Commit
 from ingestion.lake.embedded.engine import DeltaRs
+from ingestion.lake.embedded.parquet_files import sql_type
 from ingestion.lake.embedded.rebuild import rebuild
 from ingestion.lake.embedded.rewrite import apply_difference
 from ingestion.lake.layout import Lake, LakeTable, open_lake
@@ -94,9 +95,8 @@ class Plugin(BasePlugin):
         """Make every table of the ledger a view with all current columns, even if an older lake lacks some."""
         kept = {table.name: table.uri for table in self._lake.tables() if table.schema == "ops"}
         for name, schema in ledger.TABLES.items():
-            conn.register("promised", schema.empty_table())
-            conn.execute(f"create table main.empty_{name} as from promised")
-            conn.unregister("promised")
+            columns = ", ".join(f"{quote_standard(field.name)} {sql_type(field.type)}" for field in schema)
+            conn.execute(f"create table main.empty_{name} ({columns})")
             rows = f" union all by name select * from {duck.scan(kept[name])}" if name in kept else ""
             view = f"ops.{quote_standard(name)}"
             try:
@@ -136,7 +136,7 @@ class Plugin(BasePlugin):
         with self._connection.cursor() as cursor:
             self.configure_cursor(cursor)
             if config["change_version"] is not None:
-                apply_difference(
+                committed = apply_difference(
                     self._engine,
                     cursor,
                     self._engine.snapshot(table.uri, expected_version=config["change_version"]),
@@ -145,7 +145,7 @@ class Plugin(BasePlugin):
                     order_by=config["order_by"],
                 )
             else:
-                rebuild(
+                committed = rebuild(
                     self._engine,
                     cursor,
                     table.uri,
@@ -155,8 +155,9 @@ class Plugin(BasePlugin):
                     partition_by=config["partition_by"],
                     order_by=config["order_by"],
                 )
-        with self._connection.cursor() as cursor:
-            self._remember(cursor, table, self._engine)
+        if committed is not None:
+            with self._connection.cursor() as cursor:
+                self._remember(cursor, table, self._engine)
 
     def _remember(
         self, connection: duck.Connection, table: LakeTable, engine: DeltaRs, known_batch: int | None = None

@@ -11,7 +11,6 @@ from __future__ import annotations
 import math
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 
 def canonical_floats(batch: pa.RecordBatch) -> pa.RecordBatch:
@@ -23,6 +22,8 @@ def canonical_floats(batch: pa.RecordBatch) -> pa.RecordBatch:
 
 
 def _canonical(values: pa.Array) -> pa.Array:
+    import pyarrow.compute as pc  # noqa: PLC0415 - takes 0.4 s, and a build imports this module only for its SQL
+
     one_zero = pc.add(values, pa.scalar(0.0, values.type))  # -0.0 + 0.0 is 0.0, any other sum is the value
     return pc.if_else(pc.is_nan(values), pa.scalar(math.nan, values.type), one_zero)
 

@@ -14,6 +14,7 @@ import json
 import secrets
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 
 import pyarrow.fs as pafs
 
@@ -152,6 +153,7 @@ def _gold_has_tables(lake: Lake) -> bool:
         return any(info.type == pafs.FileType.Directory for info in lake.filesystem.get_file_info(selector))
 
 
+@lru_cache(maxsize=2)  # a build asks several times
 def _digest(salt: str, nonce: str) -> str:
-    """Return a hash that costs 16 MB and some 10 ms, so that guessing salts is too expensive."""
+    """Return a hash that costs 16 MB and some 50 ms, so that guessing salts is too expensive."""
     return hashlib.scrypt(salt.encode(), salt=bytes.fromhex(nonce), n=2**14, r=8, p=1, dklen=32).hex()
