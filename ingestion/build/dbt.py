@@ -166,16 +166,17 @@ def _run_dbt(
 
 
 def _dbt(context: Context) -> list[str]:
-    """Return the dbt command; on Spark, the one that opens the lake first. Raises ConfigurationError."""
+    """Return the command that runs dbt on the engine. Raises ConfigurationError if dbt is not installed."""
     dbt, on_spark = Path(sys.executable).with_name("dbt"), context.settings.engine == "spark"
     if not dbt.exists() or (on_spark and not any(distributions(name="dbt-spark"))):
         raise ConfigurationError(
             f"{'dbt-spark' if on_spark else 'dbt'}: promised beside this Python interpreter, found none there. "
             f"Nothing was built. Install the package again: pip install lakehouse{'[spark]' if on_spark else ''}"
         )
-    if on_spark:
-        return [sys.executable, str(context.settings.dbt_project / "plugins" / "on_spark.py")]
-    return [str(dbt)]
+    return [
+        sys.executable,
+        str(context.settings.dbt_project / "plugins" / f"on_{'spark' if on_spark else 'duckdb'}.py"),
+    ]
 
 
 def read_results(context: Context, layer: str, target: Path, code: int, output: str) -> BuildResult:

@@ -113,7 +113,8 @@ def _keeping(folder: Path) -> Any:
     run_dbt = build._run_dbt
 
     def run(context: Context, arguments: Any, target: Path, further: Any = None) -> tuple[int, str]:
-        code, output = run_dbt(context, arguments, target, {"DBT_LOG_LEVEL_FILE": "debug", **(further or {})})
+        all_of_it = {"DBT_LOG_LEVEL_FILE": "debug", "DBT_LOG_LEVEL": "info", "DBT_WRITE_JSON": "true"}
+        code, output = run_dbt(context, arguments, target, {**all_of_it, **(further or {})})
         shutil.copytree(target, folder / target.name, ignore=shutil.ignore_patterns("spill"))
         (folder / target.name / "said.txt").write_text(output)
         return code, output

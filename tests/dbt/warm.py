@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import runpy
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -24,13 +25,14 @@ def run_dbt(
     *,
     parsed: bool = True,
     seconds: float = 600,
+    starter: str | None = None,
 ) -> int | None:
     """
     Run dbt in a folder, with these variables alone; return its exit code, None if it was stopped after `seconds`.
 
-    Unless `parsed`, it is not given the parse.
+    Unless `parsed`, it is not given the parse. `starter` is the script that runs dbt instead of its own command.
     """
-    process = _STARTED.Process(target=_be_dbt, args=(arguments, folder, environment, outputs, parsed))
+    process = _STARTED.Process(target=_be_dbt, args=(arguments, folder, environment, outputs, parsed, starter))
     process.start()
     process.join(seconds)
     if process.exitcode is None:
@@ -44,18 +46,23 @@ def output_of(
     command: Sequence[str], *, folder: Path, environment: Mapping[str, str], seconds: float
 ) -> tuple[int, str]:
     """Do what `dbt_process.output_of` does. Another command than dbt, and a dbt that takes too long, are left to that."""
-    if Path(command[0]).name != "dbt":
+    if Path(command[1]).name != "on_duckdb.py":
         return _started_anew(command, folder=folder, environment=environment, seconds=seconds)
     with scratch.folder("dbt-said") as said:
         outputs = said / "printed.txt", said / "errors.txt"
-        code = run_dbt(command[1:], folder, environment, outputs, seconds=seconds)
+        code = run_dbt(command[2:], folder, environment, outputs, seconds=seconds, starter=command[1])
         if code is None:
             return _started_anew(command, folder=folder, environment=environment, seconds=0)
         return code, "".join(path.read_text() for path in outputs)
 
 
 def _be_dbt(
-    arguments: Sequence[str], cwd: Path, environment: Mapping[str, str], outputs: Sequence[Path], parsed: bool
+    arguments: Sequence[str],
+    cwd: Path,
+    environment: Mapping[str, str],
+    outputs: Sequence[Path],
+    parsed: bool,
+    starter: str | None,
 ) -> None:
     """Become the command dbt in a fresh process: its folder, variables, outputs and exit code."""
     for descriptor, path in enumerate(outputs, 1):
@@ -68,5 +75,7 @@ def _be_dbt(
     os.environ.clear()
     os.environ.update(take_over(environment, cwd) if parsed else environment)
     sys.path.insert(0, environment.get("PYTHONPATH", ""))
-    sys.argv = ["dbt", *arguments]
+    sys.argv = [starter or "dbt", *arguments]
+    if starter:
+        runpy.run_path(starter, run_name="__main__")
     cli()
