@@ -201,7 +201,7 @@ class Gathered:
             rows = self._written[name]
             if name in self.rows:
                 self._connection.register(f"gathered_{name}", pa.concat_tables(self.rows[name]))
-                rows += f" union all by name select * from gathered_{name}"
+                rows = f"select * from ({rows}) union all by name select * from gathered_{name}"
             self._connection.execute(f"create or replace view ops.{name} as {rows}")
         return self._connection.execute(query, list(binds)).to_arrow_table()
 
