@@ -5,12 +5,13 @@ from __future__ import annotations
 from ingestion.cli.around import doctor, init, maintain, status
 from ingestion.cli.base import cli
 from ingestion.cli.contracts import contract
-from ingestion.cli.data import build, load, plan, run, sql
+from ingestion.cli.data import build, load, plan, run
 from ingestion.cli.demo import demo
 from ingestion.cli.drill import drill
 from ingestion.cli.gaps import gaps, repair
+from ingestion.cli.output.streams import end_in_order
 from ingestion.cli.quarantine import quarantine
-from ingestion.cli.standard_streams import end_in_order
+from ingestion.cli.sql import sql
 from ingestion.no_pandas import hide_pandas
 
 for command in (

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ingestion.cli.base import Output, settings, with_output
+from ingestion.cli.base import settings, with_output
+from ingestion.cli.output import Output
 from ingestion.cli.progress import steps
 from ingestion.errors import ConfigurationError, LakeError
 from ingestion.settings import DAYS_KEPT
@@ -42,7 +43,7 @@ def doctor(output: Output, ctx: click.Context, *, mend: bool) -> None:
 
     from ingestion.admin.doctor import examine
     from ingestion.admin.mending import mend_lake
-    from ingestion.cli.fitting import FittingTable
+    from ingestion.cli.output.table import FittingTable
 
     with steps(output, "doctor"):
         mended = mend_lake(settings()) if mend else []
@@ -82,7 +83,7 @@ def _print_mended(console: Console, mended: Sequence[TableMended]) -> None:
 def status(output: Output) -> None:
     """Show each table's last batch, watermark, age and gap."""
     from ingestion.admin.status import table_statuses
-    from ingestion.cli.fitting import FittingTable
+    from ingestion.cli.output.table import FittingTable
     from ingestion.reconcile.gap import OK_IN_PART
     from ingestion.runs.context import open_context
 
@@ -124,7 +125,7 @@ def maintain(output: Output, tables: tuple[str, ...], keep_days: float) -> None:
     from datetime import timedelta
 
     from ingestion.admin.maintenance import maintain as maintain_tables
-    from ingestion.cli.fitting import FittingTable
+    from ingestion.cli.output.table import FittingTable
     from ingestion.runs.context import open_context
 
     with steps(output, "maintain"):

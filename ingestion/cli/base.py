@@ -1,25 +1,18 @@
-"""The command group, the options that commands share, and the printing of results."""
+"""The command group, and the options that commands share."""
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import date, datetime
-from decimal import Decimal
-from functools import cached_property, update_wrapper
-from math import isfinite, isnan
-from typing import TYPE_CHECKING, Any
+from functools import update_wrapper
+from typing import Any
 
 import click
 
-from ingestion.cli.standard_streams import as_json_has_it, shown, unread
+from ingestion.cli.output import Output
+from ingestion.cli.output.streams import shown
 from ingestion.errors import LakehouseError
 from ingestion.settings import DEBUG, Settings
-
-if TYPE_CHECKING:
-    from rich.console import Console
 
 
 class Group(click.Group):
@@ -48,32 +41,6 @@ class Group(click.Group):
         return list(self.commands)
 
 
-@dataclass(frozen=True)
-class Output:
-    """Prints for people, or one JSON document for programs."""
-
-    as_json: bool
-
-    @cached_property
-    def console(self) -> Console:
-        from ingestion.cli.terminal import Terminal
-
-        return Terminal()
-
-    def result(self, document: Any, render: Callable[[Console], None]) -> None:
-        with unread():
-            if self.as_json:
-                click.echo(as_json_has_it(json.dumps(_finite(document), indent=2, default=_json, ensure_ascii=False)))
-            else:
-                render(self.console)
-
-    def line(self, text: str) -> None:
-        """Print a line for people only."""
-        if not self.as_json:
-            with unread():
-                self.console.print(text)
-
-
 @click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(package_name="lakehouse")
 def cli() -> None:
@@ -97,24 +64,3 @@ def with_output(command: Callable[..., Any]) -> Callable[..., Any]:
 def settings() -> Settings:
     """Read the settings of this process. Raises ConfigurationError."""
     return Settings.from_environ(os.environ)
-
-
-def _finite(value: Any) -> Any:
-    """Return a document with numbers that JSON lacks (NaN, infinities) replaced by their texts."""
-    if isinstance(value, dict):
-        return {name: _finite(item) for name, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
-    if isinstance(value, float) and not isfinite(value):
-        return "NaN" if isnan(value) else "Infinity" if value > 0 else "-Infinity"
-    return value
-
-
-def _json(value: object) -> object:
-    if isinstance(value, datetime | date):
-        return value.isoformat()
-    if isinstance(value, Decimal):
-        return str(value)
-    if isinstance(value, bytes):
-        return value.hex()
-    return str(value)

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ingestion.cli.base import Group, Output, settings, with_output
+from ingestion.cli.base import Group, settings, with_output
+from ingestion.cli.output import Output
 from ingestion.cli.progress import steps
 from ingestion.errors import ConfigurationError, InvalidContractError
 

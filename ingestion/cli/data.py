@@ -1,4 +1,4 @@
-"""Commands that move or show data: plan, load, build, run, sql."""
+"""Commands that move data: plan, load, build, run."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ingestion.cli.base import Output, settings, with_output
+from ingestion.cli.base import settings, with_output
+from ingestion.cli.output import Output
 from ingestion.cli.progress import steps, watched
 from ingestion.errors import ConfigurationError
 
@@ -49,7 +50,7 @@ def plan(output: Output, tables: tuple[str, ...], full: bool) -> None:
 
 
 def _print_plans(console: Console, plans: Sequence[LoadPlan]) -> None:
-    from ingestion.cli.fitting import FittingTable
+    from ingestion.cli.output.table import FittingTable
 
     columns = ("table", "mode", "batch", "from", "up to", "rows", "chunks", "compares keys")
     rows = [(p.contract_id, p.mode, p.next_batch, p.low, p.next_low, p.rows, p.chunks, p.compares_keys) for p in plans]
@@ -119,7 +120,7 @@ def _fixed_point(text: str | None, tables: Sequence[str]) -> FixedPoint | None:
 
 def print_loads(console: Console, results: Sequence[LoadResult]) -> None:
     """Print load results as one table with warnings below it; nothing if there are no results."""
-    from ingestion.cli.fitting import FittingTable
+    from ingestion.cli.output.table import FittingTable
 
     if not results:
         return
@@ -207,7 +208,7 @@ def build(
 
 def _build_as_of(output: Output, layer: str, unit_tests: bool, as_of: Sequence[str], into: str) -> None:
     from ingestion.build.as_of import build_as_of
-    from ingestion.cli.fitting import FittingTable
+    from ingestion.cli.output.table import FittingTable
     from ingestion.runs.context import open_context
 
     with steps(output, f"build {layer} as of {', '.join(as_of)}"):
@@ -249,25 +250,3 @@ def print_day(console: Console, day: DayResult, gaps: Sequence[TableGap]) -> Non
 
     print_loads(console, day.loads)
     console.print(gap_table(gaps))
-
-
-@click.command()
-@click.argument("query")
-@with_output
-def sql(output: Output, query: str) -> None:
-    """Query the lake: schemas bronze, silver, gold, ops, quarantine. Read-only.
-
-    \b
-    lakehouse sql "select * from gold.fact_sales limit 5"
-    """
-    from ingestion.cli.fitting import FittingTable
-    from ingestion.lake import duck
-    from ingestion.runs.context import open_context
-
-    context = open_context(settings())
-    with duck.connect(context.lake, memory_limit=context.settings.memory_limit) as connection:
-        names, rows = duck.select(connection, query)
-    output.result(
-        [dict(zip(names, row, strict=True)) for row in rows],
-        lambda console: console.print(FittingTable(names, rows, exact=True)),
-    )

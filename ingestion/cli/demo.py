@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import click
 
-from ingestion.cli.base import Output, settings, with_output
+from ingestion.cli.base import settings, with_output
+from ingestion.cli.output import Output
 from ingestion.settings import ENGINES
 
 
@@ -25,7 +26,7 @@ from ingestion.settings import ENGINES
 @with_output
 def demo(output: Output, *, scale: float, seed: int, sources: str, engine: str | None, env: bool) -> None:
     """Run the product on two days of a retail company, including typical faults."""
-    from ingestion.cli.terminal import Terminal
+    from ingestion.cli.output.terminal import Terminal
     from ingestion.demo import show
 
     here = settings()

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ingestion.cli.base import Output, settings, with_output
+from ingestion.cli.base import settings, with_output
+from ingestion.cli.output import Output
 from ingestion.cli.progress import steps
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ def drill(output: Output, ctx: click.Context, kinds: tuple[str, ...], is_list: b
 
     Uses temporary sources and a temporary lake. Ends with exit code 18 if a drill fails.
     """
-    from ingestion.cli.fitting import FittingTable
+    from ingestion.cli.output.table import FittingTable
     from ingestion.drills.run import DRILLS, DrillResult, run_drills
 
     if is_list:

@@ -10,7 +10,7 @@ from rich.console import Console, Group, RenderableType
 from rich.padding import Padding
 from rich.text import Text
 
-from ingestion.cli.fitting import FittingTable
+from ingestion.cli.output.table import FittingTable
 from ingestion.reconcile.gap import OK, OK_IN_PART
 from monitoring.advice import Advice
 from monitoring.ledger_views import Difference, PartitionGap, TableGap

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ingestion.cli.base import Group, Output, settings, with_output
+from ingestion.cli.base import Group, settings, with_output
 from ingestion.cli.data import chosen_tables, print_loads
+from ingestion.cli.output import Output
 from ingestion.cli.progress import watched
 from ingestion.errors import CriticalGapError
 

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ingestion.cli.standard_streams import shown
+from ingestion.cli.output.streams import shown
 
 if TYPE_CHECKING:
-    from ingestion.cli.base import Output
+    from ingestion.cli.output import Output
 
 LINES_EVERY = 30.0
 """Seconds between two lines where stderr is not a terminal."""
@@ -81,7 +81,7 @@ def _redraw(current: Steps, ended: threading.Event) -> None:
     """Draw only after one second, so that quick commands draw nothing. Other output is printed above the line."""
     from rich.progress import Progress, SpinnerColumn, TextColumn
 
-    from ingestion.cli.terminal import Terminal
+    from ingestion.cli.output.terminal import Terminal
 
     if ended.wait(1):
         return

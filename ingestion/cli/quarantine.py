@@ -6,9 +6,10 @@ from getpass import getuser
 
 import click
 
-from ingestion.cli.base import Group, Output, settings, with_output
+from ingestion.cli.base import Group, settings, with_output
 from ingestion.cli.data import chosen_tables, print_loads
 from ingestion.cli.gaps import until_moment
+from ingestion.cli.output import Output
 from ingestion.cli.progress import watched
 
 
@@ -29,7 +30,7 @@ def quarantine_list(output: Output, tables: tuple[str, ...]) -> None:
     settled   a later load no longer found the row in the source
     replayed  a replay appended it
     """
-    from ingestion.cli.fitting import FittingTable
+    from ingestion.cli.output.table import FittingTable
     from ingestion.lake import duck
     from ingestion.runs.context import open_context
 

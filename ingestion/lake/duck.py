@@ -6,15 +6,18 @@ import importlib
 import logging
 import os
 import uuid
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import cache, partial
 from importlib.util import find_spec
 from pathlib import Path
 
 import duckdb
+import pyarrow as pa
 from duckdb import DuckDBPyConnection as Connection
 from duckdb import Error
+from duckdb.sqltypes import DuckDBPyType
 
 from ingestion import scratch
 from ingestion.errors import ConfigurationError, LakeError
@@ -27,6 +30,7 @@ from ingestion.sql.quoting import quote_standard, text_literal
 __all__ = [
     "Connection",
     "Error",
+    "Query",
     "attached",
     "beside",
     "bound_threads",
@@ -34,6 +38,7 @@ __all__ = [
     "load_extension",
     "location",
     "prepare",
+    "query",
     "reach",
     "register",
     "scan",
@@ -133,17 +138,77 @@ def bound_threads(connection: Connection, columns: int) -> None:
         )
 
 
-def select(connection: Connection, query: str) -> tuple[list[str], list[tuple[object, ...]]]:
-    """Run one query that only reads; return column names and rows. Raises ConfigurationError for anything else."""
+@dataclass(frozen=True, slots=True)
+class Query:
+    """One query that only reads. Its rows are computed as they are fetched: memory does not grow with their number."""
+
+    columns: Sequence[str]
+    types: Sequence[DuckDBPyType]
+    _connection: Connection
+    _statement: duckdb.Statement
+    _relation: duckdb.DuckDBPyRelation
+
+    def blocks(self, limit: int | None = None, *, size: int = 10_000) -> Iterator[list[tuple[object, ...]]]:
+        """Yield the rows in lists of at most `size`, not more than `limit` in total."""
+        with _answered():
+            if limit is not None:
+                yield self._relation.limit(limit).fetchall()
+                return
+            result = self._connection.execute(self._statement)
+            while block := result.fetchmany(size):
+                yield block
+
+    def batches(
+        self, limit: int | None = None, *, spelt: Callable[[str], str | None], size: int = 50_000
+    ) -> tuple[pa.Schema, Iterator[pa.RecordBatch]]:
+        """
+        Return the rows in Arrow form, at most `limit`: their schema, and batches of about `size` rows.
+
+        `spelt` gets the id of a column's type and returns SQL for its values, with `{}` for the column, or None.
+        """
+        with _answered():
+            rows = self._relation if limit is None else self._relation.limit(limit)
+            spellings = [
+                (spelt(str(type_.id)) or "{}").format(f"#{at}") for at, type_ in enumerate(self.types, start=1)
+            ]
+            named = [f"{s} as {quote_standard(name)}" for s, name in zip(spellings, self.columns, strict=True)]
+            reader = rows.project(", ".join(named)).to_arrow_reader(size)
+        return reader.schema, _read(reader)
+
+
+def _read(reader: pa.RecordBatchReader) -> Iterator[pa.RecordBatch]:
+    with _answered():
+        yield from reader
+
+
+@contextmanager
+def _answered() -> Iterator[None]:
+    """Turn DuckDB's errors, which Arrow may pass on as its own, into a ConfigurationError without secrets."""
     try:
-        statements = connection.extract_statements(query)
-        if [statement.type for statement in statements] != [duckdb.StatementType.SELECT]:
-            raise ConfigurationError("sql: promised one query, found another statement. Nothing was changed.")
-        result = connection.execute(statements[0])
-        return [column[0] for column in result.description or []], result.fetchall()
-    except duckdb.Error as exc:
+        yield
+    except (duckdb.Error, pa.ArrowException, OSError) as exc:
         told = redacted(str(exc), os.environ)
         raise ConfigurationError(f"sql: the query cannot be answered. {told}\nNothing was changed.") from None
+    except RuntimeError as exc:
+        if "interrupted" in str(exc):  # DuckDB's answer to Ctrl-C
+            raise KeyboardInterrupt from None
+        raise
+
+
+def query(connection: Connection, text: str) -> Query:
+    """Return the one query of a text. Raises ConfigurationError for anything that is not one query that only reads."""
+    with _answered():
+        statements = connection.extract_statements(text)
+        if [statement.type for statement in statements] != [duckdb.StatementType.SELECT]:
+            raise ConfigurationError("sql: promised one query, found another statement. Nothing was changed.")
+        relation = connection.query(text)
+        return Query(relation.columns, relation.types, connection, statements[0], relation)
+
+
+def select(connection: Connection, text: str) -> tuple[Sequence[str], list[tuple[object, ...]]]:
+    """Return column names and all rows of one query that only reads. Raises ConfigurationError for anything else."""
+    found = query(connection, text)
+    return found.columns, [row for block in found.blocks() for row in block]
 
 
 def prepare(connection: Connection, lake: Lake, layers: Collection[str] = LAYERS) -> None:

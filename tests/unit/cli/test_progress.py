@@ -11,12 +11,12 @@ import time
 import pytest
 
 from ingestion.cli import progress
-from ingestion.cli.base import Output
+from ingestion.cli.output import Output
 from ingestion.cli.progress import steps, watched
 
 SLOW = """
 import time
-from ingestion.cli.base import Output
+from ingestion.cli.output import Output
 from ingestion.cli.progress import watched
 with watched(Output(False), "load", ["crm.people", "crm.cities"]) as begun:
     for seconds, _ in zip((4, 1), begun):

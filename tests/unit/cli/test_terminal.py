@@ -11,10 +11,11 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from ingestion.cli.base import Output, cli
-from ingestion.cli.fitting import FittingTable
-from ingestion.cli.standard_streams import shown
-from ingestion.cli.terminal import Terminal
+from ingestion.cli.base import cli
+from ingestion.cli.output import Output
+from ingestion.cli.output.streams import shown
+from ingestion.cli.output.table import FittingTable
+from ingestion.cli.output.terminal import Terminal
 from ingestion.errors import ConfigurationError
 
 STEERING = {

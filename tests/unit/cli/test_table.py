@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import io
+from decimal import Decimal
 
 import pytest
 from rich.console import Console
 from rich.text import Text
 
-from ingestion.cli.fitting import FittingTable
+from ingestion.cli.output.table import FittingTable, QueryTable
 
 NAMES = ("table", "rows", "watermark", "what to do")
 ROWS = [
@@ -53,10 +54,31 @@ def test_what_comes_from_data_is_no_markup_and_moves_no_cursor() -> None:
     assert "bell\N{REPLACEMENT CHARACTER} esc\N{REPLACEMENT CHARACTER}[31m turn\N{REPLACEMENT CHARACTER}" in lines[3]
 
 
-def test_exact_numbers_are_shown_as_they_are_stored() -> None:
-    assert shown(FittingTable(("k", "y", "f"), [(123456789, 2026, 1e-09)], exact=True), 80)[3].split() == [
-        "123456789", "2026", "1e-09"
-    ]  # fmt: skip
+def test_rows_of_a_query_show_numbers_as_they_are_stored() -> None:
+    table = QueryTable(("k", "y", "f", "d", "n", "b"), [(123456789, 2026, 1e-09, Decimal("1.50"), None, b"\x00\xff")])
+
+    assert shown(table, 80)[3].split() == ["123456789", "2026", "1e-09", "1.50", "NULL", "00ff"]
+
+
+def test_rows_of_a_query_without_room_are_records_with_one_field_a_line() -> None:
+    columns = ["customer_id", *(f"column_{n}" for n in range(1, 12))]
+    rows = [(1001, *("[red]" for _ in range(11))), (1002, None, *("x" * 200 for _ in range(10)))]
+
+    lines = shown(QueryTable(columns, rows, first=7), 80)
+
+    assert lines[:3] == ["row 8", "  customer_id  1001", "  column_1     [red]"]
+    assert lines[13:16] == ["row 9", "  customer_id  1002", "  column_1     NULL"]
+    assert "".join(line.split()[-1] for line in lines[16:20]) == "x" * 200
+    assert max(map(len, lines)) <= 80
+
+
+@pytest.mark.parametrize("width", [20, 40, 80])
+def test_no_value_is_ever_one_letter_a_line(width: int) -> None:
+    names = ["a_name_of_a_column_that_is_longer_than_half_of_the_terminal", "n", *(f"c{n}" for n in range(60))]
+
+    lines = shown(QueryTable(names, [["a value of several words", *("value" for _ in names[1:])]]), width)
+
+    assert sum("value" in line for line in lines) >= len(names)
 
 
 def test_a_styled_text_keeps_its_words() -> None:
