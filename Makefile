@@ -13,7 +13,7 @@ ifneq ($(findstring ://,$(LAKEHOUSE_ROOT)),)
 PACKAGE := .[cloud]
 endif
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
-.PHONY: demo test test-fast test-long check format test-sources test-spark build contract-diff airflow
+.PHONY: demo test test-fast test-long golden check format test-sources test-spark build contract-diff airflow
 .PHONY: bench-history bench-load bench-gaps bench-monitor bench-many bench-spark constraints clean
 
 demo: .venv/base  ## both days of the demo company, from source to Gold
@@ -39,6 +39,9 @@ test-sources: .venv/dev  ## the source tests against real Oracle and SQL Server;
 
 test-spark: .venv/dev  ## the tests on Spark alone, whole builds and the demo included; needs Java 17+
 	LAKEHOUSE_TEST_SPARK_BUILDS=true $(BIN)/pytest tests/spark tests/dags/test_spark_submit.py $(TESTS)
+
+golden: .venv/dev  ## rewrite what the commands print in tests/unit/cli/golden; read the difference before you commit it
+	LAKEHOUSE_GOLDEN=write $(BIN)/pytest -q tests/unit/cli/test_golden.py
 
 check: .venv/dev  ## what a pull request must pass besides the tests
 	$(BIN)/ruff check

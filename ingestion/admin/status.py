@@ -20,8 +20,9 @@ class TableStatus:
     """
     One table's state in the lake and the ledger.
 
-    `age_hours` counts from the end of the last successful load to now; `sync_gap` and `severity` are of the last check.
-    None means never. `fault` says why a table cannot be read; its batch, watermark and quarantine are then not known.
+    `age_hours` counts from the end of the last successful load to now; `in_quarantine` counts the open quarantine
+    entries, waived ones included; `sync_gap` and `severity` are of the last check. None means never. `fault` says why a
+    table cannot be read; its batch, watermark and quarantine are then not known.
     """
 
     contract_id: str
@@ -29,7 +30,7 @@ class TableStatus:
     watermark: str | None
     last_status: str | None
     age_hours: float | None
-    open_quarantine: int
+    in_quarantine: int
     sync_gap: int | None
     severity: str | None
     fault: str | None = None
@@ -63,7 +64,7 @@ def table_statuses(context: Context) -> list[TableStatus]:
                 watermark=state.watermark if state else None,
                 last_status=loads.get(contract_id, {}).get("status"),
                 age_hours=None if done is None else (now - done["finished_at"]).total_seconds() / 3600,
-                open_quarantine=quarantined,
+                in_quarantine=quarantined,
                 sync_gap=gaps.get(contract_id, {}).get("sync_gap"),
                 severity=gaps.get(contract_id, {}).get("severity"),
                 fault=fault,

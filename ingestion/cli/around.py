@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ingestion.cli.base import settings, with_output
-from ingestion.cli.output import Output
+from ingestion.cli.output import Output, counted
 from ingestion.cli.progress import steps
 from ingestion.errors import ConfigurationError, LakeError
 from ingestion.settings import DAYS_KEPT
@@ -29,7 +29,7 @@ def init(output: Output) -> None:
     tables = context.lake.tables()
     output.result(
         {"root": context.lake.root, "tables": [f"{t.schema}.{t.name}" for t in tables]},
-        lambda console: console.print(f"The lake is {context.lake.root}: {len(tables)} tables."),
+        lambda console: console.print(f"The lake is {context.lake.root}: {counted(len(tables), 'table')}."),
     )
 
 
@@ -39,21 +39,19 @@ def init(output: Output) -> None:
 @with_output
 def doctor(output: Output, ctx: click.Context, *, mend: bool) -> None:
     """Check packages, contracts, lake, table files, connections and clocks; report what is missing or damaged."""
-    from rich.text import Text
-
     from ingestion.admin.doctor import examine
     from ingestion.admin.mending import mend_lake
+    from ingestion.cli.output.states import state
     from ingestion.cli.output.table import FittingTable
 
     with steps(output, "doctor"):
         mended = mend_lake(settings()) if mend else []
         findings = examine(settings())
-    colours = {"ok": "green", "warning": "yellow", "missing": "red", "damaged": "red"}
 
     def render(console: Console) -> None:
         if mend:
             _print_mended(console, mended)
-        rows = [(f.subject, Text(f.outcome, colours[f.outcome]), f.finding, f.advice) for f in findings]
+        rows = [(f.subject, state(f.outcome), f.finding, f.advice) for f in findings]
         console.print(FittingTable(("subject", "outcome", "finding", "what to do"), rows))
 
     told = [finding.as_dict() for finding in findings]
@@ -83,6 +81,7 @@ def _print_mended(console: Console, mended: Sequence[TableMended]) -> None:
 def status(output: Output) -> None:
     """Show each table's last batch, watermark, age and gap."""
     from ingestion.admin.status import table_statuses
+    from ingestion.cli.output.states import state
     from ingestion.cli.output.table import FittingTable
     from ingestion.reconcile.gap import OK_IN_PART
     from ingestion.runs.context import open_context
@@ -90,21 +89,21 @@ def status(output: Output) -> None:
     statuses = table_statuses(open_context(settings()))
 
     def render(console: Console) -> None:
-        columns = ("table", "last load", "batch", "watermark", "age (h)", "quarantined", "gap", "severity")
+        columns = ("table", "last load", "batch", "watermark", "age (h)", "in quarantine", "gap", "severity")
         rows = [
             (
                 s.contract_id,
-                "see below" if s.fault else s.last_status,
+                "see below" if s.fault else state(s.last_status),
                 None if s.fault else s.batch,
                 s.watermark,
                 s.age_hours,
-                s.open_quarantine,
+                s.in_quarantine,
                 s.sync_gap,
-                s.severity,
+                state(s.severity),
             )
             for s in statuses
         ]
-        console.print(FittingTable(columns, rows, numbers=("batch", "age (h)", "quarantined", "gap")))
+        console.print(FittingTable(columns, rows, numbers=("batch", "age (h)", "in quarantine", "gap")))
         if any(s.severity == OK_IN_PART for s in statuses):
             console.print(f"{OK_IN_PART}: not all was compared; lakehouse gaps --last names what")
         for s in statuses:

@@ -8,6 +8,7 @@ import click
 
 from ingestion.cli.base import settings, with_output
 from ingestion.cli.output import Output
+from ingestion.cli.progress import steps
 from ingestion.settings import ENGINES
 
 
@@ -26,7 +27,7 @@ from ingestion.settings import ENGINES
 @with_output
 def demo(output: Output, *, scale: float, seed: int, sources: str, engine: str | None, env: bool) -> None:
     """Run the product on two days of a retail company, including typical faults."""
-    from ingestion.cli.output.terminal import Terminal
+    from ingestion.cli.demo_tables import print_story
     from ingestion.demo import show
 
     here = settings()
@@ -35,6 +36,6 @@ def demo(output: Output, *, scale: float, seed: int, sources: str, engine: str |
         for line in show.exports(here):
             click.echo(line)
         return
-    console = Terminal(stderr=True) if output.as_json else output.console
-    story = show.run_demo(here, console, seed=seed, scale=scale, wire=sources == "wire")
-    output.result(story.as_dict(), lambda shown: show.render(story, shown))
+    with steps(output, "demo") as current:
+        story = show.run_demo(here, seed=seed, scale=scale, wire=sources == "wire", progress=current.begin)
+    output.result(story.as_dict(), lambda console: print_story(console, story))

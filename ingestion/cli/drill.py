@@ -13,7 +13,6 @@ from ingestion.cli.progress import steps
 
 if TYPE_CHECKING:
     from rich.console import Console
-    from rich.text import Text
 
 
 @click.command()
@@ -26,6 +25,7 @@ def drill(output: Output, ctx: click.Context, kinds: tuple[str, ...], is_list: b
 
     Uses temporary sources and a temporary lake. Ends with exit code 18 if a drill fails.
     """
+    from ingestion.cli.output.states import state
     from ingestion.cli.output.table import FittingTable
     from ingestion.drills.run import DRILLS, DrillResult, run_drills
 
@@ -35,7 +35,10 @@ def drill(output: Output, ctx: click.Context, kinds: tuple[str, ...], is_list: b
 
     def render(console: Console, results: Sequence[DrillResult]) -> None:
         names = ("trouble", "table", "planted", "found", "named", "healed", "seconds", "passed")
-        rows = [(r.trouble, r.table, r.planted, r.found, r.named, r.healed, r.seconds, _mark(r.ok)) for r in results]
+        rows = [
+            (r.trouble, r.table, r.planted, r.found, r.named, r.healed, r.seconds, state("yes" if r.ok else "no"))
+            for r in results
+        ]
         console.print(FittingTable(names, rows, numbers=("planted", "seconds")))
 
     with steps(output, "drill") as current:
@@ -43,9 +46,3 @@ def drill(output: Output, ctx: click.Context, kinds: tuple[str, ...], is_list: b
     output.result([result.as_dict() for result in results], lambda console: render(console, results))
     if not all(result.ok for result in results):
         ctx.exit(18)
-
-
-def _mark(ok: bool) -> Text:
-    from rich.text import Text
-
-    return Text("yes", "green") if ok else Text("no", "red")

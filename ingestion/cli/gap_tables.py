@@ -10,6 +10,7 @@ from rich.console import Console, Group, RenderableType
 from rich.padding import Padding
 from rich.text import Text
 
+from ingestion.cli.output.states import state
 from ingestion.cli.output.table import FittingTable
 from ingestion.reconcile.gap import OK, OK_IN_PART
 from monitoring.advice import Advice
@@ -18,7 +19,7 @@ from monitoring.ledger_views import Difference, PartitionGap, TableGap
 COLUMNS = {
     "source": "source_count",
     "lake": "lake_count",
-    "quarantined": "quarantined_count",
+    "in quarantine": "quarantined_count",
     "gap": "sync_gap",
     "gap %": "gap_percentage",
     "missing": "missing_keys",
@@ -28,7 +29,6 @@ COLUMNS = {
     "score": "data_quality_score",
 }
 """Heading -> field of a check."""
-COLOURS = {OK: "green", OK_IN_PART: "cyan", "WARNING": "yellow", "CRITICAL": "red", "UNKNOWN": "magenta"}
 _CALM = (OK, OK_IN_PART)
 PARTITIONS_SHOWN = 10
 
@@ -94,8 +94,8 @@ def gap_table(gaps: Sequence[TableGap], *, when: bool = False) -> FittingTable:
             *([f"{gap.checked_at:%Y-%m-%d %H:%M:%S}"] if when else []),
             gap.contract_id,
             *(getattr(gap, name) for name in COLUMNS.values()),
-            Text(gap.severity, COLOURS.get(gap.severity, "white")),
-            gap.state,
+            state(gap.severity),
+            state(gap.state),
         )
         for gap in gaps
     ]
@@ -142,9 +142,9 @@ def _difference(difference: Difference) -> tuple[object, ...]:
     return (d.difference_id, d.contract_id, d.kind, d.partition, d.keys)
 
 
-def _state(difference: Difference) -> str:
+def _state(difference: Difference) -> Text | str | None:
     """Return an open difference's state; for one still recorded as waived, that the waiver has ended."""
-    return difference.state if difference.until is None else f"waived until {_moment(difference)}: ended"
+    return state(difference.state) if difference.until is None else f"waived until {_moment(difference)}: ended"
 
 
 def _moment(difference: Difference) -> str | None:
@@ -152,8 +152,8 @@ def _moment(difference: Difference) -> str | None:
 
 
 def _line(part: PartitionGap) -> str:
-    state = "missing" if part.missing_partitions else f"gap {part.sync_gap:,}"
+    found = "missing" if part.missing_partitions else f"gap {part.sync_gap:,}"
     return (
-        f"{part.contract_id} {part.partition}: {state} (source {part.source_count:,}, lake {part.lake_count:,}, "
-        f"quarantined {part.quarantined_count or 0:,})"
+        f"{part.contract_id} {part.partition}: {found} (source {part.source_count:,}, lake {part.lake_count:,}, "
+        f"in quarantine {part.quarantined_count or 0:,})"
     )

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ingestion.cli.base import Group, settings, with_output
-from ingestion.cli.data import chosen_tables, print_loads
+from ingestion.cli.data import chosen_tables, print_loads, tables_verdict
 from ingestion.cli.output import Output
 from ingestion.cli.progress import watched
 from ingestion.errors import CriticalGapError
@@ -198,6 +198,7 @@ def repair(output: Output, *, tables: tuple[str, ...], allow_deletes: bool, yes:
             tables_begun, lambda contract_id: repair_table(context, contract_id, allow_deletes=allow_deletes, yes=yes)
         )
     output.result(as_list(results, failed), lambda console: print_loads(console, results))
+    tables_verdict(output, "repaired", results, failed)
     if results:
         output.line("Silver and Gold follow with the next build: lakehouse build")
     raise_failed(failed, of=len(tables))

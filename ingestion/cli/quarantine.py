@@ -7,7 +7,7 @@ from getpass import getuser
 import click
 
 from ingestion.cli.base import Group, settings, with_output
-from ingestion.cli.data import chosen_tables, print_loads
+from ingestion.cli.data import chosen_tables, print_loads, tables_verdict
 from ingestion.cli.gaps import until_moment
 from ingestion.cli.output import Output
 from ingestion.cli.progress import watched
@@ -30,6 +30,7 @@ def quarantine_list(output: Output, tables: tuple[str, ...]) -> None:
     settled   a later load no longer found the row in the source
     replayed  a replay appended it
     """
+    from ingestion.cli.output.states import state
     from ingestion.cli.output.table import FittingTable
     from ingestion.lake import duck
     from ingestion.runs.context import open_context
@@ -45,7 +46,9 @@ def quarantine_list(output: Output, tables: tuple[str, ...]) -> None:
     output.result(
         [dict(zip(names, row, strict=True)) for row in rows],
         lambda console: console.print(
-            FittingTable((*names[:5], "first", "last"), rows, numbers=("rows", "first", "last"))
+            FittingTable(
+                names, [(table, state(word), *rest) for table, word, *rest in rows], numbers=("rows", *names[5:])
+            )
         ),
     )
 
@@ -63,6 +66,7 @@ def quarantine_replay(output: Output, tables: tuple[str, ...]) -> None:
     with watched(output, "replay", tables) as tables_begun:
         results, failed = context.each_table(tables_begun, lambda contract_id: replay_quarantine(context, contract_id))
     output.result(as_list(results, failed), lambda console: print_loads(console, results))
+    tables_verdict(output, "replayed", results, failed)
     raise_failed(failed, of=len(tables))
 
 

@@ -1,4 +1,4 @@
-"""Runs both days of the retail world through the product and prints what happened."""
+"""Runs both days of the retail world through the product and notes what happened."""
 
 from __future__ import annotations
 
@@ -6,21 +6,14 @@ import os
 import re
 import secrets
 import shlex
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import pyarrow.fs as pafs
-from rich import box
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-from rich.table import Table
-from rich.text import Text
 
 from ingestion.build.dbt import build_layer
 from ingestion.contracts.model import Contract
@@ -125,9 +118,16 @@ def exports(settings: Settings) -> list[str]:
     return lines
 
 
-def run_demo(settings: Settings, console: Console, *, seed: int = 7, scale: float = 1.0, wire: bool = False) -> Story:
+def run_demo(
+    settings: Settings,
+    *,
+    seed: int = 7,
+    scale: float = 1.0,
+    wire: bool = False,
+    progress: Callable[[str], None] | None = None,
+) -> Story:
     """
-    Run both days on a new lake, with progress on the console.
+    Run both days on a new lake. `progress` is called at the start of each step with its name.
 
     The systems are two files, or (`wire`) the servers of their connections. An earlier demo's lake and sources are
     replaced. Raises LakeError if the lake is not a demo's, ConfigurationError if a server's tables are not.
@@ -139,26 +139,26 @@ def run_demo(settings: Settings, console: Console, *, seed: int = 7, scale: floa
     contracts = initialise_demo(settings)
     ids = [contract.id for contract in contracts]
     sources = SourceServers(settings, {c.id: c for c in contracts}) if wire else SourceFiles(world_folder(settings))
-    with _progress(console, total=5 * len(ids) + 6) as step:
-        step("day 1: the source systems fill")
-        create_day_1(world, sources)
-        first = open_context(demo_settings(settings, DAY_1, wire=wire))
-        _load(first, story, 1, ids, step)
-        step("day 1: Silver and Gold")
-        build_layer(first, "all")
-        step("day 2: the source systems change")
-        story.troubles = apply_day_2(world, sources)
-        second = open_context(demo_settings(settings, DAY_2, wire=wire))
-        _load(second, story, 2, ids, step)
-        story.before = _gaps(second, ids, step, "before repair")
-        for contract_id, report in story.before.items():
-            if report.severity not in (OK, OK_IN_PART):
-                story.repaired[contract_id] = repair_table(second, contract_id)
-        step("day 2: repaired; Silver and Gold")
-        build_layer(second, "all")
-        story.after = _gaps(second, ids, step, "after repair")
-        step("reading Gold")
-        _read_lake(second, story)
+    step = progress or (lambda _name: None)
+    step("day 1: the source systems fill")
+    create_day_1(world, sources)
+    first = open_context(demo_settings(settings, DAY_1, wire=wire))
+    _load(first, story, 1, ids, step)
+    step("day 1: Silver and Gold")
+    build_layer(first, "all")
+    step("day 2: the source systems change")
+    story.troubles = apply_day_2(world, sources)
+    second = open_context(demo_settings(settings, DAY_2, wire=wire))
+    _load(second, story, 2, ids, step)
+    story.before = _gaps(second, ids, step, "before repair")
+    for contract_id, report in story.before.items():
+        if report.severity not in (OK, OK_IN_PART):
+            story.repaired[contract_id] = repair_table(second, contract_id)
+    step("day 2: repaired; Silver and Gold")
+    build_layer(second, "all")
+    story.after = _gaps(second, ids, step, "after repair")
+    step("reading Gold")
+    _read_lake(second, story)
     return story
 
 
@@ -222,13 +222,13 @@ def _clear(settings: Settings) -> None:
             (folder / name).unlink()
 
 
-def _load(context: Context, story: Story, day: int, ids: list[str], step: Any) -> None:
+def _load(context: Context, story: Story, day: int, ids: list[str], step: Callable[[str], None]) -> None:
     for contract_id in ids:
         step(f"day {day}: load {contract_id}")
         story.loads[day][contract_id] = load_table(context, contract_id)
 
 
-def _gaps(context: Context, ids: list[str], step: Any, when: str) -> dict[str, GapReport]:
+def _gaps(context: Context, ids: list[str], step: Callable[[str], None], when: str) -> dict[str, GapReport]:
     reports = {}
     for contract_id in ids:
         step(f"day 2: sync gap of {contract_id} {when}")
@@ -249,101 +249,3 @@ def _read_lake(context: Context, story: Story) -> None:
             "join gold.dim_customer c on c.customer_sk = f.customer_sk group by all order by all",
         )
         story.revenue = [dict(zip(names, row, strict=True)) for row in rows]
-
-
-@contextmanager
-def _progress(console: Console, *, total: int) -> Iterator[Any]:
-    columns = (
-        SpinnerColumn(),
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-    )
-    with Progress(*columns, console=console, transient=True) as progress:
-        task = progress.add_task("", total=total)
-
-        def step(description: str) -> None:
-            progress.update(task, description=description, advance=1)
-
-        yield step
-
-
-def render(story: Story, console: Console) -> None:
-    """Print the results as tables."""
-    for table in (_planted(story), _loaded(story), _healed(story), _revenue(story)):
-        console.print(table)
-    console.print(f"The lake is {story.lake}, its two source systems are {story.world}.", soft_wrap=True)
-    console.print(
-        "Try next, in a shell that knows the demo's systems:\n"
-        '  eval "$(.venv/bin/lakehouse demo --env)"\n'
-        "  .venv/bin/lakehouse status\n"
-        '  .venv/bin/lakehouse sql "select * from gold.fact_sales limit 5"\n'
-        "  .venv/bin/lakehouse quarantine list\n"
-        "  .venv/bin/lakehouse run",
-        soft_wrap=True,
-    )
-
-
-def _table(title: str, texts: Sequence[str], numbers: Sequence[str]) -> Table:
-    table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
-    for name in texts:
-        table.add_column(name, no_wrap=name != "what")
-    for name in numbers:
-        table.add_column(name, justify="right", no_wrap=True)
-    return table
-
-
-def _planted(story: Story) -> Table:
-    table = _table("What went wrong on day 2, on purpose", ("table", "what"), ("rows",))
-    for trouble in story.troubles:
-        table.add_row(trouble.table, trouble.what, f"{trouble.rows:,}")
-    return table
-
-
-def _loaded(story: Story) -> Table:
-    numbers = ("read", "good", "quarantined", "appended", "deleted")
-    table = _table("What each load did", ("day", "table"), numbers)
-    for day, loads in story.loads.items():
-        for contract_id, load in loads.items():
-            counts = (load.read, load.good, load.quarantined, load.appended, load.deleted)
-            table.add_row(str(day), contract_id, *(f"{count:,}" for count in counts))
-    return table
-
-
-def _healed(story: Story) -> Table:
-    numbers = ("gap before", "repaired", "gap after", "versions")
-    table = _table("The sync gap after day 2, and its repair", ("table",), numbers)
-    for contract_id, before in story.before.items():
-        after, repaired = story.after[contract_id], story.repaired.get(contract_id)
-        table.add_row(
-            contract_id,
-            _gap(before),
-            f"{repaired.appended + repaired.deleted:,}" if repaired else "-",
-            _gap(after),
-            f"{story.versions[contract_id]:,}",
-        )
-    return table
-
-
-def _gap(report: GapReport) -> Text:
-    colour = "green" if report.severity in (OK, OK_IN_PART) else "red"
-    return Text.assemble(f"{report.sync_gap:,} ", (report.severity, colour))
-
-
-def _revenue(story: Story) -> Table:
-    segments = sorted({str(row["segment"]) for row in story.revenue})
-    headings = tuple(segment.replace(" ", "\n") for segment in segments)
-    title = "Net revenue by month and segment, and gross profit, from Gold (thousand BRL)"
-    table = _table(title, ("month",), (*headings, "all", "profit"))
-    for month in sorted({str(row["month"]) for row in story.revenue}):
-        rows = {str(row["segment"]): row for row in story.revenue if row["month"] == month}
-        cells = [_thousands(rows[s]["net_revenue"]) if s in rows else "-" for s in segments]
-        revenue = sum((row["net_revenue"] for row in rows.values()), Decimal(0))
-        profit = sum((row["gross_profit"] or Decimal(0) for row in rows.values()), Decimal(0))
-        table.add_row(month, *cells, _thousands(revenue), _thousands(profit))
-    return table
-
-
-def _thousands(amount: Decimal) -> str:
-    return f"{amount / 1000:,.0f}"

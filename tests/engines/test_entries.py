@@ -207,7 +207,7 @@ def test_status_load_list_and_gaps_tell_one_number(company: Company) -> None:
 
     (people,) = [row for row in table_statuses(company.context()) if row.contract_id == PEOPLE]
 
-    assert (loaded.in_quarantine, people.open_quarantine, gap_at(company, 2).quarantined_count) == (3, 3, 3)
+    assert (loaded.in_quarantine, people.in_quarantine, gap_at(company, 2).quarantined_count) == (3, 3, 3)
 
 
 def test_an_entry_of_an_earlier_lake_is_open(company: Company) -> None:

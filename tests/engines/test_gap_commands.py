@@ -107,7 +107,7 @@ def test_check_shows_people_what_differs_and_where_to_go_on(run: Run, company: C
 
     shown = run("gaps").stdout
 
-    assert "crm.people 2026-02-01: missing (source 1, lake 0, quarantined 0)" in shown
+    assert "crm.people 2026-02-01: missing (source 1, lake 0, in quarantine 0)" in shown
     assert "Open differences" in shown
     assert "lakehouse gaps advise" in shown
     assert "Dee" not in shown

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import io
 import shutil
 from pathlib import Path
 
 import pytest
-from rich.console import Console
 
 from ingestion.demo import show
 from ingestion.demo.servers import SourceServers
@@ -57,10 +55,9 @@ def contents(lake_root: str) -> dict[str, list[tuple[object, ...]]]:
 @pytest.mark.xdist_group("demo_on_servers")
 def test_gold_over_the_wire_is_gold_from_files_row_by_row(tmp_path: Path, servers: dict[str, object]) -> None:
     files, wire = settings(tmp_path / "files"), settings(tmp_path / "wire", **servers)
-    quiet = Console(file=io.StringIO())
 
-    from_files = show.run_demo(files, quiet, scale=0.05)
-    over_wire = show.run_demo(wire, quiet, scale=0.05, wire=True)
+    from_files = show.run_demo(files, scale=0.05)
+    over_wire = show.run_demo(wire, scale=0.05, wire=True)
 
     assert contents(wire.lake_root) == contents(files.lake_root)
     assert over_wire.versions == from_files.versions

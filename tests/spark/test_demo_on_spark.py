@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import io
 import itertools
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from rich.console import Console
 
 from ingestion.build import dbt as build
 from ingestion.demo import show
@@ -30,7 +28,7 @@ def play(folder: Path, engine: str) -> show.Story:
     for part in ("data_contracts", "dbt_project"):
         (folder / part).symlink_to(ROOT / part)
     settings = Settings(folder, str(folder / "lake"), engine=engine, mask_salt="a salt of the tests")
-    return show.run_demo(settings, Console(file=io.StringIO()), scale=0.05)
+    return show.run_demo(settings, scale=0.05)
 
 
 def without_tests_of_day_1() -> Callable[..., list[str]]:

@@ -6,8 +6,9 @@ Values are never markup and never steer a terminal. Imports rich and pyarrow onl
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from ingestion.cli.output.streams import as_json_has_it, unread
@@ -21,6 +22,7 @@ class Output:
     """Prints for people, or one JSON document for programs."""
 
     as_json: bool
+    begun: float = field(default_factory=monotonic)
 
     @cached_property
     def console(self) -> Console:
@@ -40,8 +42,29 @@ class Output:
             else:
                 render(self.console)
 
+    def verdict(self, *done: str, failed: str = "") -> None:
+        """Print for people how the command ended and what it took: `4 tables loaded, 1 failed, in 12 s`."""
+        if not self.as_json:
+            parts = [*done, failed] if failed else [*done]
+            told = f"{', '.join(parts)}{',' if len(parts) > 1 else ''} in {span(monotonic() - self.begun)}"
+            with unread():
+                self.console.print(told, style="bold red" if failed else "bold green", soft_wrap=True)
+
     def line(self, text: str) -> None:
         """Print a line for people only."""
         if not self.as_json:
             with unread():
                 self.console.print(text, soft_wrap=True)
+
+
+def counted(count: int, what: str) -> str:
+    """Return a count with its noun: `1 table`, `1,200 tables`."""
+    return f"{count:,} {what}{'' if count == 1 else 's'}"
+
+
+def span(seconds: float) -> str:
+    """Return a duration for people: `0.4 s`, `12 s`, `3 min 20 s`, `2 h 5 min`."""
+    if seconds < 60:
+        return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"

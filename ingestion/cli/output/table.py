@@ -10,7 +10,8 @@ from collections.abc import Collection, Iterable, Sequence
 from decimal import Decimal
 
 from rich.box import SIMPLE_HEAD
-from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
+from rich.cells import cell_len
+from rich.console import Console, ConsoleOptions, JustifyMethod, RenderableType, RenderResult
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
@@ -43,46 +44,54 @@ class FittingTable:
         self._rows = [[self._cell(value) for value in row] for row in rows]
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        widths = [self._width(at) for at in range(len(self._columns))]
-        if sum(widths) + _GAP * len(widths) + 1 <= options.max_width:
-            yield self._table()
-        else:
-            yield from self._records(options.max_width)
+        if self._title:
+            yield Text(self._title, "bold")
+        cells = [max([0, *(_least_width(row[at]) for row in self._rows)]) for at in range(len(self._columns))]
+        for headings in ([Text(_plain(name)) for name in self._columns], _folded(self._columns)):
+            widths = [max(_widest(heading), cell) for heading, cell in zip(headings, cells, strict=True)]
+            if sum(widths) + _GAP * len(widths) + 1 <= options.max_width:
+                yield self._table(headings, widths)
+                return
+        yield from self._records(options.max_width)
 
-    def _width(self, at: int) -> int:
-        """Return the minimum width of a column: that of its longest cell, or of the longest word if it may wrap."""
-        cells = [row[at] for row in self._rows]
-        return max([len(self._columns[at]), *map(_least_width, cells)])
-
-    def _table(self) -> Table:
-        made = Table(
-            title=self._title, title_justify="left", title_style="bold", header_style="bold", box=SIMPLE_HEAD,
-            pad_edge=False, padding=(0, 1, 0, 0),
-        )  # fmt: skip
-        for at, name in enumerate(self._columns):
+    def _table(self, headings: Sequence[Text], widths: Sequence[int]) -> Table:
+        made = Table(header_style="bold", box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+        for at, (heading, width) in enumerate(zip(headings, widths, strict=True)):
             prose = any(_is_prose(row[at]) for row in self._rows)
-            made.add_column(
-                Text(_plain(name)), justify="right" if at in self._right else "left", no_wrap=not prose,
-                min_width=self._width(at),
-            )  # fmt: skip
+            justify: JustifyMethod = "right" if at in self._right else "left"
+            made.add_column(heading, justify=justify, no_wrap=not prose, min_width=width)
         for row in self._rows:
             made.add_row(*row)
         return made
 
     def _records(self, width: int) -> Iterable[RenderableType]:
-        """Yield a paragraph per row: its first cell, then `heading value` of each non-empty cell, several per line."""
-        if self._title:
-            yield Text(self._title, "bold")
+        """Yield a paragraph per row: its first cell, then `heading value` of the others, each at the same place."""
+        places = self._places(width)
         for first, *cells in self._rows:
-            yield Text.assemble((first.plain, "bold"))
-            line = Text()
-            for name, cell in zip(self._columns[1:], cells, strict=True):
-                part = Text.assemble((f"{name} ", "dim"), cell) if cell.plain else Text()
-                if line and _GAP + line.cell_len + _GAP + part.cell_len > width:
-                    yield Padding(line, (0, 0, 0, _GAP))
-                    line = Text()
-                line = Text.assemble(line, "  " if line and part else "", part)
-            yield Padding(line, (0, 0, 0, _GAP))
+            yield Text(first.plain, "bold")
+            for line in places:
+                parts = [self._part(at, cells[at - 1], room) for at, room in line.items()]
+                yield Padding(Text(" " * _GAP).join(parts), (0, 0, 0, _GAP))
+
+    def _places(self, width: int) -> list[dict[int, int]]:
+        """Return for each line of a record its columns, with the width of their widest values."""
+        lines: list[dict[int, int]] = [{}]
+        left = width
+        for at, name in enumerate(self._columns[1:], start=1):
+            room = min(max([0, *(row[at].cell_len for row in self._rows)]), max(0, width - _GAP - len(name) - 1))
+            needed = _GAP + len(name) + bool(name) + room
+            if needed > left and lines[-1]:
+                lines.append({})
+                left = width
+            lines[-1][at] = room
+            left -= needed
+        return lines
+
+    def _part(self, at: int, cell: Text, room: int) -> Text:
+        name = _plain(self._columns[at])
+        padding = " " * max(0, room - cell.cell_len)
+        value = Text.assemble(padding, cell) if at in self._right else Text.assemble(cell, padding)
+        return Text.assemble((f"{name} " if name else "", "dim"), value)
 
     def _cell(self, value: object) -> Text:
         if isinstance(value, Text):
@@ -136,6 +145,17 @@ class QueryTable(FittingTable):
         if isinstance(value, bytes):
             return Text(value.hex())
         return Text(_plain(str(value)))
+
+
+def _folded(columns: Sequence[str]) -> list[Text]:
+    """Return headings with a word a line, the last words in one line."""
+    lines = [_plain(name).split() for name in columns]
+    most = max(map(len, lines))
+    return [Text("\n".join([*[""] * (most - len(words)), *words])) for words in lines]
+
+
+def _widest(text: Text) -> int:
+    return max([0, *(cell_len(line) for line in text.plain.split("\n"))])
 
 
 def _least_width(cell: Text) -> int:

@@ -12,7 +12,8 @@ import pytest
 from click.testing import CliRunner
 
 from ingestion.cli.base import cli
-from ingestion.cli.output import Output
+from ingestion.cli.output import Output, span
+from ingestion.cli.output.states import state
 from ingestion.cli.output.streams import shown
 from ingestion.cli.output.table import FittingTable
 from ingestion.cli.output.terminal import Terminal
@@ -84,3 +85,27 @@ def test_no_module_writes_markup_that_would_be_shown() -> None:
              if tags.search(file.read_text())]  # fmt: skip
 
     assert found == []
+
+
+@pytest.mark.parametrize("word", ["OK", "OK*", "WARNING", "CRITICAL", "UNKNOWN", "failed", "confirmed", "waived"])
+def test_a_state_is_a_word_with_a_colour_and_the_word_alone_where_colours_are_not_wanted(
+    word: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def drawn() -> str:
+        terminal = Terminal(file=io.StringIO())
+        terminal.print(state(word))
+        return str(terminal.file.getvalue())  # type: ignore[attr-defined]
+
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    assert re.fullmatch(rf"\x1b\[3\dm{re.escape(word)}\x1b\[0m\n", drawn())
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert drawn() == f"{word}\n"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "told"), [(0.04, "0.0 s"), (9.94, "9.9 s"), (59.4, "59 s"), (200, "3 min 20 s"), (7500, "2 h 5 min")]
+)
+def test_a_duration_reads_as_people_say_it(seconds: float, told: str) -> None:
+    assert span(seconds) == told

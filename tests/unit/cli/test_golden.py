@@ -1,0 +1,249 @@
+"""What each command prints from fixed data, at 80 and 120 columns: the files in `golden/`. `make golden` rewrites them.
+
+The commands run whole; only what they ask (the lake, sources, dbt) is replaced by fixed answers.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import MISSING, fields
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, TypeVar
+
+import pytest
+from click.testing import CliRunner
+
+from ingestion.admin.airflow_pools import DoctorFinding
+from ingestion.admin.maintenance import Maintained
+from ingestion.admin.mending import TableMended
+from ingestion.admin.status import TableStatus
+from ingestion.build.dbt import BuildResult
+from ingestion.cli import cli
+from ingestion.daily import DayResult
+from ingestion.demo.show import Story
+from ingestion.demo.world import Trouble
+from ingestion.drills.run import DrillResult
+from ingestion.errors import SourceUnavailableError
+from ingestion.lake import duck
+from ingestion.load.plan import LoadPlan
+from ingestion.load.result import LoadResult
+from ingestion.reconcile.gap import GapReport
+from monitoring.advice import Advice
+from monitoring.ledger_views import Difference, PartitionGap, TableGap
+
+GOLDEN = Path(__file__).parent / "golden"
+MOMENT = datetime(2026, 3, 3, 3, 0, 0, tzinfo=UTC)
+MARK = "2026-03-03 02:58:22.750001"
+IDS = ("erp.customers", "shop.order_items", "shop.orders")
+T = TypeVar("T")
+
+
+def made(kind: type[T], /, **values: Any) -> T:
+    """Return an instance of a dataclass; fields without a value and without a default are None."""
+    needed = (f.name for f in fields(kind) if f.default is f.default_factory is MISSING)  # type: ignore[arg-type]
+    return kind(**dict.fromkeys(needed) | values)
+
+
+LOADS = {
+    "erp.customers": made(
+        LoadResult, contract_id="erp.customers", run_id="run-1", batch=2, read=2_058, good=2_052, quarantined=3,
+        known_bad=3, known=1_998, appended=54, deleted=5, fetched=0, watermark=MARK, in_quarantine=6, settled=1,
+        drift=("new_column LOYALTY_TIER: promised no such column, found VARCHAR",),
+    ),
+    "shop.order_items": made(
+        LoadResult, contract_id="shop.order_items", run_id="run-1", batch=None, read=1_240_000, good=1_240_000,
+        quarantined=0, known_bad=0, known=1_240_000, appended=0, deleted=0, fetched=0, watermark=None,
+        warnings=("[red]: a warning that is no markup",),
+    ),
+}  # fmt: skip
+STATUSES = [
+    TableStatus("erp.customers", 2, MARK, "ok", 0.571, 6, 0, "OK"),
+    TableStatus("shop.order_items", 2, MARK, "warning", 30.25, 0, 287, "CRITICAL"),
+    TableStatus("shop.orders", 0, None, "failed", None, 0, None, "OK*"),
+    TableStatus("shop.returns", 0, None, None, None, 0, None, None, "the log is torn. lakehouse doctor --mend"),
+]
+GAPS = [
+    made(
+        TableGap, contract_id=contract_id, run_id="run-1", checked_at=MOMENT, source_count=50_139, lake_count=lake,
+        quarantined_count=6, sync_gap=gap, gap_percentage=gap / 501.39, missing_keys=gap, extra_keys=0,
+        differing_keys=0, freshness_lag_hours=0.25, data_quality_score=99.4, severity=severity, state=state,
+        runbook_sql=sql, outcome="different" if gap else "partial" if severity == "OK*" else "equal",
+        unverified_columns="note: the server cannot hash it" if severity == "OK*" else None,
+    )
+    for contract_id, lake, gap, severity, state, sql in (
+        ("erp.customers", 50_133, 0, "OK", None, None),
+        ("shop.order_items", 49_846, 287, "CRITICAL", "confirmed", "select count(*) from shop.order_items"),
+        ("shop.orders", 50_133, 0, "OK*", None, None),
+    )
+]  # fmt: skip
+PARTITION = PartitionGap("shop.order_items", "2026-02-10", 287, 0, 0, 287, 1, None)
+DIFFERENCE = made(
+    Difference, difference_id="3f9c2a71", contract_id="shop.order_items", kind="missing_in_lake", state="confirmed",
+    partition="2026-02-10", keys=287, state_at=MOMENT, first_seen_at=MOMENT, run_id="run-1",
+)  # fmt: skip
+WAIVED = made(
+    Difference, difference_id="77aa01bc", contract_id="shop.orders", kind="changed", state="waived", keys=2,
+    state_at=MOMENT, first_seen_at=MOMENT, run_id="run-1", by="ana", why="purge of 2019, ticket 4711",
+    until=datetime(2026, 4, 1, tzinfo=UTC),
+)  # fmt: skip
+ADVICE = Advice(
+    "shop.order_items", "rows imported late", "287 rows of 2026-02-10 are older than the watermark.",
+    ("lakehouse repair shop.order_items", "lakehouse gaps shop.order_items"), "Import with current times.",
+)  # fmt: skip
+PLANS = [
+    made(
+        LoadPlan, contract_id="shop.orders", contract_version="1.0.0", mode="incremental", bronze="append",
+        last_batch=1, next_batch=2, low="2026-03-02 00:58:22.750001", next_low=MARK, rows=1_240_000, chunks=2,
+        compares_keys=True, missing_rights=("SELECT on V$DATABASE: no shared fixed point",), drift=(), blockers=(),
+    ),
+]  # fmt: skip
+BUILD = BuildResult("all", "run-1", tuple(f"model_{n}" for n in range(22)), 131, (), 12.4)
+FINDINGS = [
+    DoctorFinding("package oracledb", "ok", "26.1.0", "-"),
+    DoctorFinding("source erp", "missing", "AIRFLOW_CONN_ERP is not set", "set AIRFLOW_CONN_ERP"),
+    DoctorFinding("bronze.shop__orders", "damaged", "the newest commit is torn", "lakehouse doctor --mend"),
+]
+MENDED = [TableMended("bronze.shop__orders", 19_896, 322, ("a.parquet", "b.parquet"), "lake/_set_aside/1", "load it")]
+MAINTAINED = [Maintained("bronze.erp__customers", 12, 1_204), Maintained("silver.customers", busy=True)]
+DRILLS = [
+    DrillResult("late_commit", "shop.orders", 3, "confirmed CRITICAL", "rows imported late", True, True, 4.2),
+    DrillResult("hard_delete", "erp.customers", 5, "suspected WARNING", "deleted in the source", False, False, 3.0),
+]
+
+
+def report(contract_id: str, missing: int) -> GapReport:
+    return made(
+        GapReport, contract_id=contract_id, source_count=50_139, lake_count=50_139 - missing, quarantined_count=0,
+        in_flight_count=0, missing_keys=missing, extra_keys=0, batch=2, severity="CRITICAL" if missing else "OK",
+        partitions=(),
+    )  # fmt: skip
+
+
+DAY = DayResult(
+    "run-1", loads=[*LOADS.values()], builds=[BUILD], gaps=[report("shop.orders", 0)], failures=["shop.orders: gone"]
+)
+STORY = Story(
+    "lake", "the files in lake-world", loads={1: {"erp.customers": LOADS["erp.customers"]}, 2: LOADS},
+    troubles=[Trouble("late_import", "shop.orders", 114, "All orders of 2026-02-10 had old times.")],
+    before={"shop.orders": report("shop.orders", 114)}, repaired={"shop.orders": LOADS["erp.customers"]},
+    after={"shop.orders": report("shop.orders", 0)}, versions={"shop.orders": 20_318},
+    revenue=[
+        {"month": "2026-02", "segment": name, "net_revenue": Decimal(1_418_000), "gross_profit": Decimal(872_000)}
+        for name in ("Consumer", "Corporate", "Public Sector", "Small Business", "Unknown")
+    ],
+)  # fmt: skip
+ENTRIES = (
+    "select * from (values ('open', 'email', 'pattern', 12, 2, 2), ('waived', 'segment', 'enum', 1204, 1, 2)) "
+    "t(state, \"column\", rule, \"rows\", first, last) where '{}' = 'erp.customers'"
+)
+WIDE = ", ".join(f"{n} as key_{n}, 'value {n}' as name_of_column_{n}" for n in range(1, 7))
+
+
+def load_table(_: object, contract_id: str, **__: object) -> LoadResult:
+    if contract_id not in LOADS:
+        raise SourceUnavailableError(f"{contract_id}: promised a source that answers, found none.")
+    return LOADS[contract_id]
+
+
+class Table:
+    uri = ""
+
+    def __init__(self, contract_id: str) -> None:
+        self.id = contract_id
+
+    def state(self) -> None:
+        return None
+
+    def entries_by_rule(self, _: object) -> str:
+        return ENTRIES.format(self.id)
+
+
+ANSWERS: dict[str, Any] = {
+    "ingestion.cli.output.span": lambda _seconds: "12 s",
+    "ingestion.runs.context.open_context": lambda *_: SimpleNamespace(
+        contract_ids=lambda: list(IDS), contract=lambda i: i, told=lambda i: i, table=Table, run_id="run-1",
+        journal=None, lake=None, settings=SimpleNamespace(memory_limit=None),
+    ),
+    "ingestion.runs.context.initialise": lambda _: SimpleNamespace(
+        lake=SimpleNamespace(root="/data/lake", tables=lambda: [SimpleNamespace(schema="ops", name="runs")])
+    ),
+    "ingestion.lake.duck.connect": lambda *_, _connect=duck.connect, **__: _connect(),
+    "ingestion.load.load_table.load_table": load_table,
+    "ingestion.load.plan.plan_load": lambda *_, **__: PLANS[0],
+    "ingestion.build.dbt.build_layer": lambda *_, **__: BUILD,
+    "ingestion.daily.run_day": lambda *_, **__: DAY,
+    "ingestion.runs.verdict.verdict": lambda *_: SimpleNamespace(),
+    "ingestion.runs.verdict.raise_if_red": lambda *_: None,
+    "ingestion.admin.status.table_statuses": lambda _: STATUSES,
+    "ingestion.admin.doctor.examine": lambda _: FINDINGS,
+    "ingestion.admin.mending.mend_lake": lambda _: MENDED,
+    "ingestion.admin.maintenance.maintain": lambda *_, **__: MAINTAINED,
+    "ingestion.drills.run.run_drills": lambda *_, **__: DRILLS,
+    "ingestion.demo.show.run_demo": lambda *_, **__: STORY,
+    "ingestion.gaps.repair.repair_table": load_table,
+    "ingestion.load.replay.replay_quarantine": load_table,
+    "monitoring.ledger_views.current_gaps": lambda *_: GAPS,
+    "monitoring.ledger_views.gap_history": lambda *_, **__: GAPS,
+    "monitoring.ledger_views.partition_gaps": lambda *_: [PARTITION],
+    "monitoring.ledger_views.unended_differences": lambda *_: ((DIFFERENCE,), (WAIVED,)),
+    "monitoring.facts.gather": lambda *_: [None],
+    "monitoring.advisor.advise": lambda _: [ADVICE],
+    "monitoring.trial.tried": lambda _, found: found,
+}  # fmt: skip
+COMMANDS: dict[str, list[str]] = {
+    "init": ["init"],
+    "doctor": ["doctor", "--mend"],
+    "status": ["status"],
+    "maintain": ["maintain"],
+    "plan": ["plan", "shop.orders"],
+    "load": ["load"],
+    "build": ["build"],
+    "run": ["run"],
+    "gaps": ["gaps", "--last", "--exit-zero"],
+    "gaps-history": ["gaps", "--history"],
+    "gaps-advise": ["gaps", "advise", "shop.orders"],
+    "repair": ["repair", "erp.customers"],
+    "quarantine-list": ["quarantine", "list"],
+    "quarantine-replay": ["quarantine", "replay", "erp.customers"],
+    "drill": ["drill"],
+    "demo": ["demo"],
+    "sql-table": ["sql", "select 2020 + range as year, 1234567 as key, '[red]' as t, null as n from range(3)"],
+    "sql-records": ["sql", f"select {WIDE}, '[/]' as markup, null as nothing"],
+    "sql-limit": ["sql", "select range as n from range(5)", "--limit", "2"],
+}
+
+
+@pytest.mark.parametrize("width", [80, 120])
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_command_prints_what_its_golden_file_has(name: str, width: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    for place, answer in ANSWERS.items():
+        monkeypatch.setattr(place, answer)
+    monkeypatch.setenv("COLUMNS", str(width))
+    monkeypatch.setenv("LAKEHOUSE_ROOT", "lake")
+
+    result = CliRunner().invoke(cli, COMMANDS[name])
+    printed = "".join(f"{line.rstrip()}\n" for line in f"{result.stdout}{result.stderr}".splitlines())
+
+    file = GOLDEN / f"{name}-{width}.txt"
+    if os.environ.get("LAKEHOUSE_GOLDEN") == "write":
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(printed)
+    assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
+    assert "LAKEHOUSE_DEBUG" not in printed
+    assert printed == file.read_text()
+
+
+def test_every_golden_file_belongs_to_a_command() -> None:
+    assert {file.stem for file in GOLDEN.iterdir()} == {f"{name}-{width}" for name in COMMANDS for width in (80, 120)}
+
+
+@pytest.mark.parametrize("file", sorted(GOLDEN.glob("*.txt")), ids=lambda file: str(file.stem))
+def test_tables_keep_to_the_width_of_their_terminal(file: Path) -> None:
+    width = int(file.stem.rpartition("-")[2])
+
+    long = [line for line in file.read_text().splitlines() if len(line) > width]
+
+    assert [line for line in long if line.startswith(" ")] == []
