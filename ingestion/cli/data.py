@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import click
 
 from ingestion.cli.base import settings, with_output
 from ingestion.cli.output import Output, counted
-from ingestion.cli.progress import steps, watched
+from ingestion.cli.progress import steps
 from ingestion.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -47,8 +48,10 @@ def plan(output: Output, tables: tuple[str, ...], full: bool) -> None:
 
     context = open_context(settings())
     chosen = chosen_tables(context, tables)
-    with watched(output, "plan", chosen) as tables_begun:
-        plans, failed = context.each_table(tables_begun, lambda contract_id: plan_load(context, contract_id, full=full))
+    with steps(output, "plan", of=len(chosen)) as current:
+        plans, failed = context.each_table(
+            current.over("plan", chosen), lambda contract_id: plan_load(context, contract_id, full=full)
+        )
     output.result(as_list(plans, failed), lambda console: _print_plans(console, plans))
     raise_failed(failed, of=len(chosen))
 
@@ -94,10 +97,12 @@ def load(
         raise ConfigurationError("load: --full and --allow-deletes promise care: name the tables. Nothing was loaded.")
     at = _fixed_point(point, tables)
     chosen = chosen_tables(context, tables)
-    with watched(output, "load", chosen) as tables_begun:
+    with steps(output, "load", of=len(chosen)) as current:
         results, failed = context.each_table(
-            tables_begun,
-            lambda contract_id: load_table(context, contract_id, full=full, allow_deletes=allow_deletes, at=at),
+            current.over("load", chosen),
+            lambda contract_id: load_table(
+                replace(context, observe=current.observe), contract_id, full=full, allow_deletes=allow_deletes, at=at
+            ),
         )
     output.result(as_list(results, failed), lambda console: print_loads(console, results))
     tables_verdict(output, "loaded", results, failed)
@@ -255,8 +260,9 @@ def run(output: Output) -> None:
     from monitoring import ledger_views
 
     context = open_context(settings())
-    with steps(output, "run") as current:
-        day = run_day(context, progress=lambda step, subject: current.begin(f"{step} {subject}"))
+    with steps(output, "run", of=2 * len(context.contract_ids()) + 1, keep=True) as current:
+        observed = replace(context, observe=current.observe)
+        day = run_day(observed, progress=lambda step, subject: current.begin(f"{step} {subject}"))
     gaps = [gap for gap in ledger_views.current_gaps(context.journal) if gap.run_id == day.run_id]
     output.result(day.as_dict(), lambda console: print_day(console, day, gaps))
     output.verdict(

@@ -14,7 +14,7 @@ import click
 from ingestion.cli.base import Group, settings, with_output
 from ingestion.cli.data import chosen_tables, print_loads, tables_verdict
 from ingestion.cli.output import Output
-from ingestion.cli.progress import watched
+from ingestion.cli.progress import steps
 from ingestion.errors import CriticalGapError
 
 if TYPE_CHECKING:
@@ -76,8 +76,8 @@ def check(
     else:
         failures = []
         if not last:
-            with watched(output, "gaps", chosen) as tables_begun:
-                failures = check_all(context, tables_begun)
+            with steps(output, "gaps", of=len(chosen)) as current:
+                failures = check_all(context, current.over("gaps", chosen))
         standing = standing_of(context, chosen)
         _show(output, standing)
         raise_failed(failures, of=len(chosen))
@@ -193,9 +193,10 @@ def repair(output: Output, *, tables: tuple[str, ...], allow_deletes: bool, yes:
     from ingestion.runs.each import as_list, raise_failed
 
     context = open_context(settings())
-    with watched(output, "repair", tables) as tables_begun:
+    with steps(output, "repair", of=len(tables)) as current:
         results, failed = context.each_table(
-            tables_begun, lambda contract_id: repair_table(context, contract_id, allow_deletes=allow_deletes, yes=yes)
+            current.over("repair", tables),
+            lambda contract_id: repair_table(context, contract_id, allow_deletes=allow_deletes, yes=yes),
         )
     output.result(as_list(results, failed), lambda console: print_loads(console, results))
     tables_verdict(output, "repaired", results, failed)

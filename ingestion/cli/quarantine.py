@@ -10,7 +10,7 @@ from ingestion.cli.base import Group, settings, with_output
 from ingestion.cli.data import chosen_tables, print_loads, tables_verdict
 from ingestion.cli.gaps import until_moment
 from ingestion.cli.output import Output
-from ingestion.cli.progress import watched
+from ingestion.cli.progress import steps
 
 
 @click.group(cls=Group)
@@ -63,8 +63,10 @@ def quarantine_replay(output: Output, tables: tuple[str, ...]) -> None:
     from ingestion.runs.each import as_list, raise_failed
 
     context = open_context(settings())
-    with watched(output, "replay", tables) as tables_begun:
-        results, failed = context.each_table(tables_begun, lambda contract_id: replay_quarantine(context, contract_id))
+    with steps(output, "replay", of=len(tables)) as current:
+        results, failed = context.each_table(
+            current.over("replay", tables), lambda contract_id: replay_quarantine(context, contract_id)
+        )
     output.result(as_list(results, failed), lambda console: print_loads(console, results))
     tables_verdict(output, "replayed", results, failed)
     raise_failed(failed, of=len(tables))

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
+
+import pyarrow as pa
 
 from ingestion.bronze import changes
 from ingestion.bronze.rows import effective_time
@@ -102,6 +105,7 @@ class TableLoad:
         if self._appends and not self.state.is_empty:
             fetched = self._settle_deletes(plan, staged, allow_deletes=allow_deletes)
         fetched += self._look_again(plan)
+        self.context.observe("committing", 0)
         reviewed = review_rows(self.batch, whole=self._reads_all(plan))
         outcomes, warnings = judge_batch(self.context, self.batch, reviewed)
         number = publish(self.context, self.batch, reviewed, watermark=plan.watermark, window=plan.window)
@@ -164,9 +168,17 @@ class TableLoad:
     def _take(self, plan: ReadPlan) -> StagedRows:
         expected = self.snapshot.count(self.contract, plan.window)
         rows = self.snapshot.read(self.contract, plan.window, found=self.found)
-        staged = take(self.batch, rows, op=self._op(plan), new_rows=self._new_rows(plan), future=plan.future)
+        staged = take(
+            self.batch, self._observed(rows), op=self._op(plan), new_rows=self._new_rows(plan), future=plan.future
+        )
         self._check_count(expected, "in the window")
         return staged
+
+    def _observed(self, rows: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        for batch in rows:
+            self.context.observe("staging", batch.num_rows)
+            yield batch
+        self.context.observe("comparing", 0)
 
     def _op(self, plan: ReadPlan) -> str:
         return "R" if plan.full or self.state.is_empty else "U"
@@ -175,7 +187,9 @@ class TableLoad:
         feed = self._feed()
         expected = feed.count_changes(self.contract, since)
         rows = feed.read_changes(self.contract, since, found=self.found)
-        staged = take(self.batch, rows, op="U", new_rows=self._changed(self.contract.content_names, op=None))
+        staged = take(
+            self.batch, self._observed(rows), op="U", new_rows=self._changed(self.contract.content_names, op=None)
+        )
         self._check_count(expected, f"changed since version {since}")
         return staged
 
@@ -207,7 +221,9 @@ class TableLoad:
         work = ChunkWork(
             self.contract, connection, self.table.lake, self.ledger.folder, chunks, self.found, stamp, plan.future
         )
-        reads = read_chunks(work, self.ledger, on_spark=self.context.engine.name == "spark")
+        on_spark = self.context.engine.name == "spark"
+        reads = read_chunks(work, self.ledger, observe=self.context.observe, on_spark=on_spark)
+        self.context.observe("comparing", 0)
         last = len(reads) * ROW_NUMBERS + 1
         staged = admit(self.batch, reads, stamp=stamp, new_rows=self._new_rows(plan), last_row=last)
         if self.source.shares(chunks.fixed_point):

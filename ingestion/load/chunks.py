@@ -11,7 +11,7 @@ import hashlib
 import multiprocessing
 import os
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from functools import partial
@@ -61,23 +61,33 @@ def chunk_ledger(table: BronzeTable, state: BronzeState, *, full: bool) -> Chunk
     return ChunkLedger(table.lake.filesystem, table.staging_folder(f"plan-{digest}"))
 
 
-def read_chunks(work: ChunkWork, ledger: ChunkLedger, *, on_spark: bool = False) -> list[StagedRead]:
+def read_chunks(
+    work: ChunkWork, ledger: ChunkLedger, *, observe: Callable[[str, int], None] | None = None, on_spark: bool = False
+) -> list[StagedRead]:
     """
     Read the chunks that the ledger lacks, in processes or on Spark's executors, and return all of them in order.
+
+    `observe` is called for each chunk that was read, with its rows; chunks read on Spark or before are not observed.
 
     Errors of a read are raised after the chunks in progress have ended, so that these need not be read again.
     """
     count = len(work.plan.chunks)
     missing = [index for index in range(count) if ledger.finished(index) is None]
+
+    def done(index: int) -> None:
+        if observe is not None and (read := ledger.finished(index)) is not None:
+            observe("staging", read.tally.read)
+
     sessions = max(1, work.connection.max_sessions - 1)  # one session is this process's own
     workers = min(len(missing), os.cpu_count() or 1, sessions)
     if on_spark and missing:
         _read_on_spark(work, missing, sessions)
     elif workers > 1 and not multiprocessing.current_process().daemon:
-        _read_side_by_side(work, missing, others=workers - 1)
+        _read_side_by_side(work, missing, done, others=workers - 1)
     else:
         for index in missing:
             read_chunk(work, index)
+            done(index)
     return [_finished(work, ledger, index) for index in range(count)]
 
 
@@ -109,7 +119,7 @@ def _finished(work: ChunkWork, ledger: ChunkLedger, index: int) -> StagedRead:
     return read
 
 
-def _read_side_by_side(work: ChunkWork, indices: Sequence[int], *, others: int) -> None:
+def _read_side_by_side(work: ChunkWork, indices: Sequence[int], done: Callable[[int], None], *, others: int) -> None:
     """Read chunks in this process and in others: so one fewer has to start. A start costs as much as 300,000 rows."""
     # spawn, because a fork would copy the threads and sockets of drivers, which do not survive it
     context = multiprocessing.get_context("spawn")
@@ -119,17 +129,26 @@ def _read_side_by_side(work: ChunkWork, indices: Sequence[int], *, others: int) 
     ):
         *handed, own = indices
         futures = {pool.submit(read_chunk, work, index): index for index in handed}
+        for future, index in futures.items():
+            future.add_done_callback(partial(_tell, done, index))
         try:
             read_chunk(work, own)
+            done(own)
             for future, index in reversed(futures.items()):  # from the end, because the others begin with the first
                 _raise_failure(futures)
                 if future.cancel():
                     read_chunk(work, index)
+                    done(index)
             for future in as_completed([future for future in futures if not future.cancelled()]):
                 future.result()
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
+
+
+def _tell(done: Callable[[int], None], index: int, future: Future[None]) -> None:
+    if not future.cancelled() and future.exception() is None:
+        done(index)
 
 
 def _raise_failure(futures: Iterable[Future[None]]) -> None:

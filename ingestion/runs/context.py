@@ -50,15 +50,24 @@ _SAYING: tuple[type[LakehouseError], ...] = (
 _COMMITTING = ("load", "repair", "replay")
 
 
+Observe = Callable[[str, int], None]
+"""Called with what a load is doing (staging, comparing, committing), and the rows read since the last call."""
+
+
+def unobserved(_phase: str, _rows: int) -> None:
+    """Observe nothing."""
+
+
 @dataclass(frozen=True, slots=True)
 class Context:
-    """One run on one lake. Cheap to create; holds no connection."""
+    """One run on one lake. Cheap to create; holds no connection. `observe` is called as a load proceeds."""
 
     settings: Settings
     lake: Lake
     engine: Engine
     journal: Journal
     run_id: str
+    observe: Observe = unobserved
 
     def contract(self, contract_id: str) -> Contract:
         """

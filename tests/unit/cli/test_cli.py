@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,14 @@ def test_a_table_goes_from_plan_to_load_to_gap(run: Run) -> None:
         ("crm.cities", 1, "OK"),
         ("crm.people", 1, "OK"),
     ]
+
+
+def test_a_load_tells_what_it_does_and_how_many_rows_it_reads(company: Company) -> None:  # noqa: F811
+    told: list[tuple[str, int]] = []
+
+    load_table(replace(company.context(), observe=lambda *step: told.append(step)), "crm.people")
+
+    assert told == [("staging", 3), ("comparing", 0), ("committing", 0)]
 
 
 def test_people_read_the_same_as_tables(run: Run) -> None:

@@ -6,7 +6,7 @@ The commands run whole; only what they ask (the lake, sources, dbt) is replaced 
 from __future__ import annotations
 
 import os
-from dataclasses import MISSING, fields
+from dataclasses import MISSING, dataclass, field, fields
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -31,6 +31,7 @@ from ingestion.lake import duck
 from ingestion.load.plan import LoadPlan
 from ingestion.load.result import LoadResult
 from ingestion.reconcile.gap import GapReport
+from ingestion.runs.context import Observe, unobserved
 from monitoring.advice import Advice
 from monitoring.ledger_views import Difference, PartitionGap, TableGap
 
@@ -148,6 +149,26 @@ def load_table(_: object, contract_id: str, **__: object) -> LoadResult:
     return LOADS[contract_id]
 
 
+@dataclass(frozen=True)
+class FixedContext:
+    run_id: str = "run-1"
+    journal: None = None
+    lake: None = None
+    settings: SimpleNamespace = field(default_factory=lambda: SimpleNamespace(memory_limit=None))
+    observe: Observe = unobserved
+
+    def contract_ids(self) -> list[str]:
+        return list(IDS)
+
+    def contract(self, contract_id: str) -> str:
+        return contract_id
+
+    told = contract
+
+    def table(self, contract_id: str) -> Table:
+        return Table(contract_id)
+
+
 class Table:
     uri = ""
 
@@ -163,10 +184,7 @@ class Table:
 
 ANSWERS: dict[str, Any] = {
     "ingestion.cli.output.span": lambda _seconds: "12 s",
-    "ingestion.runs.context.open_context": lambda *_: SimpleNamespace(
-        contract_ids=lambda: list(IDS), contract=lambda i: i, told=lambda i: i, table=Table, run_id="run-1",
-        journal=None, lake=None, settings=SimpleNamespace(memory_limit=None),
-    ),
+    "ingestion.runs.context.open_context": lambda *_: FixedContext(),
     "ingestion.runs.context.initialise": lambda _: SimpleNamespace(
         lake=SimpleNamespace(root="/data/lake", tables=lambda: [SimpleNamespace(schema="ops", name="runs")])
     ),
