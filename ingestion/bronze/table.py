@@ -26,7 +26,10 @@ from ingestion.lake.embedded.rewrite import write_partitioned
 from ingestion.lake.layout import Lake
 from ingestion.lake.statistics import file_statistics, indexed_columns
 from ingestion.lake.storage.filesystem import move
-from ingestion.sql.quoting import quote_standard
+from ingestion.sql.quoting import quote_standard, text_literal
+
+MASKED = "(personal)"
+"""What stands for a personal value where rows are shown to people."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +168,24 @@ class BronzeTable:
             f"from (select {STATE} as state, unnest(string_split(_breaks, '; ')) as mark, _batch "
             f"from ({self.quarantine_at(connection, state.quarantine_version)})) group by 1, 2, 3 "
             f"order by array_position(['open', 'waived', 'settled', 'replayed'], state), 2, 3"
+        )
+
+    def entries(self, state: BronzeState, *, batch: int | None, is_all: bool, masked: bool) -> str:
+        """
+        Return a query of the entries: `_batch`, `_row`, `_state`, `_breaks`, then the columns in the source's spelling.
+
+        `is_all` includes settled and replayed ones. `masked` replaces the values of personal columns by MASKED.
+        """
+        columns = [
+            f"case when {name} is not null then {text_literal(MASKED)} end as {name}" if hidden else name
+            for name, hidden in ((quote_standard(c.name), masked and c.is_personal) for c in self.contract.columns)
+        ]
+        chosen = [] if batch is None else [f"_batch = {int(batch)}"]
+        chosen += [] if is_all else [OPEN]
+        return (
+            f"select _batch, _row, {STATE} as _state, _breaks, {', '.join(columns)} "
+            f"from ({self.quarantine_at(state.quarantine_version)}) q where {' and '.join(chosen) or 'true'} "
+            "order by q._batch, q._row"
         )
 
     def end_entries(self, positions: pa.Table, column: str, value: int | datetime, *, expected_version: int) -> None:

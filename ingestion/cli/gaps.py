@@ -14,6 +14,7 @@ import click
 from ingestion.cli.base import Group, settings, with_output
 from ingestion.cli.data import chosen_tables, print_loads, tables_verdict
 from ingestion.cli.output import Output
+from ingestion.cli.output.rows import Form, print_rows, with_rows
 from ingestion.cli.progress import steps
 from ingestion.errors import CriticalGapError
 
@@ -22,18 +23,27 @@ if TYPE_CHECKING:
 
 
 class GapsGroup(Group):
-    """`gaps [TABLES]` means `gaps check [TABLES]`. Table names have a dot, commands have none."""
+    """
+    `gaps [TABLES]` means `gaps check [TABLES]`, and `gaps TABLE --keys` means `gaps keys TABLE`.
+
+    Table names have a dot, commands have none.
+    """
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         is_named = bool(args) and args[0] in {*self.commands, *ctx.help_option_names}
-        return super().parse_args(ctx, args if is_named else ["check", *args])
+        if is_named:
+            return super().parse_args(ctx, args)
+        if "--keys" in args:
+            return super().parse_args(ctx, ["keys", *(argument for argument in args if argument != "--keys")])
+        return super().parse_args(ctx, ["check", *args])
 
 
 @click.group(cls=GapsGroup)
 def gaps() -> None:
     """Compare tables with their sources.
 
-    `lakehouse gaps [TABLES]` is short for `lakehouse gaps check [TABLES]`, with the same options.
+    `lakehouse gaps [TABLES]` is short for `lakehouse gaps check [TABLES]`, with the same options; `lakehouse gaps TABLE
+    --keys` for `lakehouse gaps keys TABLE`.
     """
 
 
@@ -119,6 +129,30 @@ def _watch(output: Output, chosen: Sequence[str], seconds: int) -> None:
             for standing in standings:
                 live.update(standing_tables(standing))
                 sleep(seconds)
+
+
+@gaps.command()
+@click.argument("table_id", metavar="TABLE")
+@with_rows
+def keys(output: Output, form: Form, *, table_id: str) -> None:
+    """List the keys of TABLE that differ from its source now: what is wrong and where. Records nothing.
+
+    Shows keys only, never other values; keys that the contract classifies as personal are masked. Also: lakehouse gaps
+    TABLE --keys. A key is `in quarantine` if an entry explains it, `next load` if the next load reads it, else `open`.
+    """
+    from ingestion.gaps.compare import compare_table
+    from ingestion.gaps.keys import keys_query
+    from ingestion.lake import duck
+    from ingestion.runs.context import open_context
+
+    context = open_context(settings())
+    table = context.table(context.contract(table_id))
+    with steps(output, f"gaps {table_id}"):
+        compared = compare_table(context, table, table.state())
+    with duck.connect(memory_limit=context.settings.memory_limit) as connection:
+        print_rows(duck.query(connection, keys_query(connection, compared)), form)
+    if not compared.is_complete:
+        click.echo(f"{table_id}: not all keys were found: {compared.comparison.why}", err=True)
 
 
 @gaps.command()

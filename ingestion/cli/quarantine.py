@@ -1,4 +1,4 @@
-"""Commands about rows that broke their contract: list, replay and waive them."""
+"""Commands about rows that broke their contract: list, show, replay and waive them."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ from ingestion.cli.base import Group, settings, with_output
 from ingestion.cli.data import chosen_tables, print_loads, tables_verdict
 from ingestion.cli.gaps import until_moment
 from ingestion.cli.output import Output
+from ingestion.cli.output.rows import Form, print_rows, with_rows
 from ingestion.cli.progress import steps
 
 
 @click.group(cls=Group)
 def quarantine() -> None:
-    """Rows that broke their contract: list them, replay them, waive them."""
+    """Rows that broke their contract: list, show, replay or waive them."""
 
 
 @quarantine.command("list")
@@ -51,6 +52,27 @@ def quarantine_list(output: Output, tables: tuple[str, ...]) -> None:
             )
         ),
     )
+
+
+@quarantine.command("show")
+@click.argument("table_id", metavar="TABLE")
+@click.option("--batch", type=int, help="Only the rows of this batch.")
+@click.option("--all", "is_all", is_flag=True, help="Settled and replayed rows, too.")
+@click.option("--raw", is_flag=True, help="Show personal values; else they read (personal).")
+@with_rows
+def quarantine_show(_: Output, form: Form, *, table_id: str, batch: int | None, is_all: bool, raw: bool) -> None:
+    """Show the rows of TABLE in quarantine, as the source spelled them, with the rules that they break.
+
+    A break is `column:rule`. Columns that the contract classifies as personal are masked.
+    """
+    from ingestion.lake import duck
+    from ingestion.runs.context import open_context
+
+    context = open_context(settings())
+    bronze = context.table(context.contract(table_id))
+    with duck.connect(at=bronze.uri, memory_limit=context.settings.memory_limit) as connection:
+        query = bronze.entries(bronze.state(), batch=batch, is_all=is_all, masked=not raw)
+        print_rows(duck.query(connection, query), form)
 
 
 @quarantine.command("replay")

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from ingestion.cli.base import settings, with_output
+from ingestion.cli.base import settings
 from ingestion.cli.output import Output
-from ingestion.cli.output.rows import FORMATS, MOST_ROWS, form_of, print_rows
+from ingestion.cli.output.rows import Form, print_rows, with_rows
 
 if TYPE_CHECKING:
     from typing import TextIO
@@ -19,30 +18,8 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("query", required=False)
 @click.option("-f", "--file", "script", type=click.File(encoding="utf-8-sig"), help="Read the query from a file.")
-@click.option(
-    "--limit",
-    type=click.IntRange(min=0),
-    metavar="ROWS",
-    help=f"Print at most so many rows, 0 for all. Default: {MOST_ROWS} in a table, all in other formats.",
-)
-@click.option("--format", "format_", type=click.Choice(FORMATS), help="Default: table, or by the ending of --output.")
-@click.option(
-    "--output",
-    "target",
-    metavar="FILE",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="Write the rows to a file, whole or not at all.",
-)
-@with_output
-def sql(
-    output: Output,
-    *,
-    query: str | None,
-    script: TextIO | None,
-    limit: int | None,
-    format_: str | None,
-    target: Path | None,
-) -> None:
+@with_rows
+def sql(output: Output, form: Form, *, query: str | None, script: TextIO | None) -> None:
     """Query the lake: schemas bronze, silver, gold, ops, quarantine. Read-only.
 
     QUERY may be - for standard input. Without a query, on a terminal, it opens a shell. CSV and Parquet take any
@@ -52,11 +29,8 @@ def sql(
     lakehouse sql "select * from gold.fact_sales limit 5"
     lakehouse sql -f month.sql --output month.csv
     """
-    if output.as_json and format_ not in (None, "json"):
-        raise click.UsageError(f"--json and --format {format_} are two formats; give one.")
-    form = form_of("json" if output.as_json else format_, limit, target)
     text = _text(query, script)
-    if text is None and (target or output.as_json or not (sys.stdin.isatty() and sys.stdout.isatty())):
+    if text is None and (form.file or form.format != "table" or not (sys.stdin.isatty() and sys.stdout.isatty())):
         raise click.UsageError("No query. Give one, - for standard input, or --file.")
 
     from ingestion.lake import duck

@@ -13,11 +13,14 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import update_wrapper
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 import click
 
+from ingestion.cli.base import with_output
+from ingestion.cli.output import Output, counted
 from ingestion.cli.output.streams import as_json_has_it, leave_stdout, shown
 from ingestion.errors import ConfigurationError
 
@@ -50,6 +53,37 @@ class Form:
         if self.limit is None:
             return MOST_ROWS if self.format == "table" else None
         return self.limit or None
+
+
+def with_rows(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command whose result are rows `--json`, `--format`, `--limit` and `--output`; pass it Output and Form."""
+
+    @click.option(
+        "--limit",
+        type=click.IntRange(min=0),
+        metavar="ROWS",
+        help=f"Print at most so many rows, 0 for all. Default: {MOST_ROWS} in a table, all in other formats.",
+    )
+    @click.option(
+        "--format", "format_", type=click.Choice(FORMATS), help="Default: table, or by the ending of --output."
+    )
+    @click.option(
+        "--output",
+        "target",
+        metavar="FILE",
+        type=click.Path(dir_okay=False, path_type=Path),
+        help="Write the rows to a file, whole or not at all.",
+    )
+    @with_output
+    def wrapped(
+        output: Output, *args: Any, limit: int | None, format_: str | None, target: Path | None, **kwargs: Any
+    ) -> Any:
+        if output.as_json and format_ not in (None, "json"):
+            raise click.UsageError(f"--json and --format {format_} are two formats; give one.")
+        form = form_of("json" if output.as_json else format_, limit, target)
+        return command(output, form, *args, **kwargs)
+
+    return update_wrapper(wrapped, command)
 
 
 def form_of(format_: str | None, limit: int | None, file: Path | None) -> Form:
@@ -139,7 +173,7 @@ def _table(query: Query, form: Form, stream: IO[bytes]) -> None:
         if not count:
             console.print(QueryTable(query.columns, []))
         if most is not None and count > most:
-            console.print(f"first {most:,} rows of more; --limit 0 for all")
+            console.print(f"first {counted(most, 'row')} of more; --limit 0 for all")
     if text is not None:
         text.detach()
 

@@ -182,7 +182,7 @@ def test_the_shell_answers_queries_over_several_lines_and_survives_errors(run: R
 
     assert "42" in told
     assert 'Referenced column "nope"' in told
-    assert "first 1 rows of more" in told
+    assert "first 1 row of more" in told
     history = tmp_path / "state" / "lakehouse" / "sql_history"
     assert history.read_text().splitlines() == typed
     assert history.stat().st_mode & 0o777 == 0o600
