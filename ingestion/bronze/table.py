@@ -170,7 +170,9 @@ class BronzeTable:
             f"order by array_position(['open', 'waived', 'settled', 'replayed'], state), 2, 3"
         )
 
-    def entries(self, state: BronzeState, *, batch: int | None, is_all: bool, masked: bool) -> str:
+    def entries(
+        self, connection: duck.Connection, state: BronzeState, *, batch: int | None, is_all: bool, masked: bool
+    ) -> str:
         """
         Return a query of the entries: `_batch`, `_row`, `_state`, `_breaks`, then the columns in the source's spelling.
 
@@ -184,7 +186,7 @@ class BronzeTable:
         chosen += [] if is_all else [OPEN]
         return (
             f"select _batch, _row, {STATE} as _state, _breaks, {', '.join(columns)} "
-            f"from ({self.quarantine_at(state.quarantine_version)}) q where {' and '.join(chosen) or 'true'} "
+            f"from ({self.quarantine_at(connection, state.quarantine_version)}) q where {' and '.join(chosen) or 'true'} "
             "order by q._batch, q._row"
         )
 

@@ -70,8 +70,8 @@ def quarantine_show(_: Output, form: Form, *, table_id: str, batch: int | None, 
 
     context = open_context(settings())
     bronze = context.table(context.contract(table_id))
-    with duck.connect(at=bronze.uri, memory_limit=context.settings.memory_limit) as connection:
-        query = bronze.entries(bronze.state(), batch=batch, is_all=is_all, masked=not raw)
+    with duck.session(bronze.uri, memory_limit=context.settings.memory_limit) as connection:
+        query = bronze.entries(connection, bronze.state(), batch=batch, is_all=is_all, masked=not raw)
         print_rows(duck.query(connection, query), form)
 
 
