@@ -184,9 +184,10 @@ class BronzeTable:
         ]
         chosen = [] if batch is None else [f"_batch = {int(batch)}"]
         chosen += [] if is_all else [OPEN]
+        entries = self.quarantine_at(connection, state.quarantine_version)
         return (
             f"select _batch, _row, {STATE} as _state, _breaks, {', '.join(columns)} "
-            f"from ({self.quarantine_at(connection, state.quarantine_version)}) q where {' and '.join(chosen) or 'true'} "
+            f"from ({entries}) q where {' and '.join(chosen) or 'true'} "
             "order by q._batch, q._row"
         )
 
