@@ -117,9 +117,11 @@ def session(at: str, *, memory_limit: str | None = None, columns: int = 0) -> It
 
 
 def beside(connection: Connection) -> Connection:
-    """Return a second connection to the database of a session, for a query while the first yields rows."""
+    """Return a second connection that finds the same tables, for a query while the first yields rows."""
     second = connection.cursor()
-    second.execute(f"use {_DATABASE}; set timezone = 'UTC'")
+    second.execute("set timezone = 'UTC'")
+    if second.execute("from duckdb_databases() where database_name = ?", [_DATABASE]).fetchone():
+        second.execute(f"use {_DATABASE}")
     return second
 
 

@@ -32,6 +32,7 @@ from ingestion.load.plan import LoadPlan
 from ingestion.load.result import LoadResult
 from ingestion.reconcile.gap import GapReport
 from ingestion.runs.context import Observe, unobserved
+from ingestion.runs.each import each
 from monitoring.advice import Advice
 from monitoring.ledger_views import Difference, PartitionGap, TableGap
 
@@ -164,6 +165,7 @@ class FixedContext:
         return contract_id
 
     told = contract
+    each_table = staticmethod(each)
 
     def table(self, contract_id: str) -> Table:
         return Table(contract_id)
@@ -178,7 +180,7 @@ class Table:
     def state(self) -> None:
         return None
 
-    def entries_by_rule(self, _: object) -> str:
+    def entries_by_rule(self, _connection: object, _state: object) -> str:
         return ENTRIES.format(self.id)
 
 
