@@ -87,6 +87,16 @@ class Company:
         connection = Connection("duckdb", schema=str(self.file).removeprefix("/"), extra={"clock": self.clock})
         return Settings(self.folder, str(self.folder / "lake"), "200MB", {"crm": connection}, engine=self.engine)
 
+    @property
+    def environ(self) -> dict[str, str]:
+        """The variables with which a command finds this company."""
+        clock = self.clock.replace("+", "%2B")
+        return {
+            "LAKEHOUSE_PROJECT": str(self.folder),
+            "LAKEHOUSE_ROOT": str(self.folder / "lake"),
+            "AIRFLOW_CONN_CRM": f"duckdb://{self.file}?clock={clock}",
+        }
+
     def context(self, run_id: str = "run-1") -> Context:
         return open_context(self.settings, run_id)
 

@@ -37,11 +37,6 @@ def unforeseen(monkeypatch: pytest.MonkeyPatch, contract_id: str) -> None:
     monkeypatch.setattr(BronzeTable, "create", fail)
 
 
-def environ(company: Company) -> dict[str, str]:
-    connection = company.settings.connections["crm"].as_json()
-    return {"LAKEHOUSE_PROJECT": str(company.folder), "AIRFLOW_CONN_CRM": connection}
-
-
 @pytest.mark.parametrize("entity", ["cities", "people"])  # the first of the tables, and the last
 def test_load_goes_on_after_an_error_of_any_kind_and_names_its_table(
     company: Company, monkeypatch: pytest.MonkeyPatch, entity: str
@@ -49,7 +44,7 @@ def test_load_goes_on_after_an_error_of_any_kind_and_names_its_table(
     unforeseen(monkeypatch, f"crm.{entity}")
     other = {"cities": "people", "people": "cities"}[entity]
 
-    done = CliRunner().invoke(cli, ["load"], env=environ(company))
+    done = CliRunner().invoke(cli, ["load"], env=company.environ)
 
     assert done.exit_code == 1
     assert f"crm.{other}" in done.stdout
@@ -67,7 +62,7 @@ def test_json_of_many_loads_has_the_failures_beside_the_results(
 ) -> None:
     unforeseen(monkeypatch, "crm.cities")
 
-    told = json.loads(CliRunner().invoke(cli, ["load", "--json"], env=environ(company)).stdout)
+    told = json.loads(CliRunner().invoke(cli, ["load", "--json"], env=company.environ).stdout)
 
     assert [(each["contract_id"], each.get("error")) for each in told] == [
         ("crm.people", None),
@@ -79,7 +74,7 @@ def test_several_failures_are_all_told_and_share_their_exit_code(company: Compan
     company.amend("people", "physicalName: main.people", "physicalName: main.persons")
     company.amend("cities", "physicalName: main.cities", "physicalName: main.towns")
 
-    done = CliRunner().invoke(cli, ["load"], env=environ(company))
+    done = CliRunner().invoke(cli, ["load"], env=company.environ)
 
     assert done.exit_code == 12
     assert "2 of 2 tables failed." in done.stderr
@@ -151,7 +146,7 @@ main()
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_a_load_that_a_signal_stops_leaves_its_row_in_the_ledger(company: Company, number: signal.Signals) -> None:
     started = [sys.executable, "-c", PROCESS]
-    with subprocess.Popen(started, env=os.environ | environ(company), stdout=subprocess.PIPE) as process:
+    with subprocess.Popen(started, env=os.environ | company.environ, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         process.stdout.readline()
         process.send_signal(number)
@@ -176,7 +171,7 @@ main()
 def test_a_reader_that_goes_away_does_not_end_a_day_midway(company: Company) -> None:
     started = [sys.executable, "-c", DAY]
     with subprocess.Popen(
-        started, env=os.environ | environ(company), stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        started, env=os.environ | company.environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     ) as process:
         assert process.stdout is not None
         process.stdout.close()

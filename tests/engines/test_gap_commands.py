@@ -52,11 +52,8 @@ def company(loaded: Path, tmp_path: Path) -> Company:
 @pytest.fixture
 def run(company: Company, monkeypatch: pytest.MonkeyPatch) -> Run:
     """Return a runner of commands on the loaded company."""
-    monkeypatch.setenv("LAKEHOUSE_PROJECT", str(company.folder))
-    monkeypatch.setenv("LAKEHOUSE_ROOT", str(company.folder / "lake"))
-    monkeypatch.setenv("COLUMNS", "200")
-    clock = company.clock.replace("+", "%2B")
-    monkeypatch.setenv("AIRFLOW_CONN_CRM", f"duckdb://{company.file}?clock={clock}")
+    for name, value in (company.environ | {"COLUMNS": "200"}).items():
+        monkeypatch.setenv(name, value)
 
     def run_now(*arguments: str) -> Result:
         return CliRunner().invoke(cli, list(arguments))

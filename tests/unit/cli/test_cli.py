@@ -20,10 +20,8 @@ Run = Callable[..., Result]
 @pytest.fixture
 def run(company: Company, monkeypatch: pytest.MonkeyPatch) -> Run:  # noqa: F811
     """Return a runner of commands on the small company."""
-    monkeypatch.setenv("LAKEHOUSE_PROJECT", str(company.folder))
-    monkeypatch.setenv("LAKEHOUSE_ROOT", str(company.folder / "lake"))
-    clock = company.clock.replace("+", "%2B")
-    monkeypatch.setenv("AIRFLOW_CONN_CRM", f"duckdb://{company.file}?clock={clock}")
+    for name, value in company.environ.items():
+        monkeypatch.setenv(name, value)
     return lambda *arguments: CliRunner().invoke(cli, list(arguments))
 
 

@@ -19,10 +19,8 @@ Run = Callable[..., list[dict[str, str]]]
 @pytest.fixture
 def run(company: Company, monkeypatch: pytest.MonkeyPatch) -> Run:  # noqa: F811
     """Return a runner of commands on the loaded company, which returns the rows of their CSV."""
-    monkeypatch.setenv("LAKEHOUSE_PROJECT", str(company.folder))
-    monkeypatch.setenv("LAKEHOUSE_ROOT", str(company.folder / "lake"))
-    clock = company.clock.replace("+", "%2B")
-    monkeypatch.setenv("AIRFLOW_CONN_CRM", f"duckdb://{company.file}?clock={clock}")
+    for name, value in company.environ.items():
+        monkeypatch.setenv(name, value)
     load_table(company.context(), "crm.people")
 
     def rows(*arguments: str) -> list[dict[str, str]]:
