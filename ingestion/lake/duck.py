@@ -96,7 +96,7 @@ def session(at: str, *, memory_limit: str | None = None, columns: int = 0) -> It
     private folder.
     """
     idle = _IDLE.setdefault(os.getpid(), [])
-    instance = idle.pop() if idle else connect(at=at, spill=str(scratch.process_folder("spill")))
+    instance = idle.pop() if idle else connect(spill=str(scratch.process_folder("spill")))
     try:
         with instance.cursor() as connection:
             connection.execute("reset threads; reset memory_limit")

@@ -24,8 +24,6 @@ from ingestion.sql.quoting import quote_standard, text_literal
 logger = logging.getLogger("lakehouse")
 COMPACTION_EVERY = 16
 """The number of commits to a table after which its files are checked for compaction."""
-
-
 WRITE_EVERY = 2.0
 """Seconds for which rows are gathered before they are written together."""
 
@@ -83,6 +81,7 @@ class Journal:
         appended = pa.Table.from_arrays(columns, schema=schema)
         if self._gathered is None:
             self._write(table, appended)
+            self._compact(table)
             return
         self._gathered.add(table, appended)
         if self._gathered.is_due:
@@ -101,20 +100,22 @@ class Journal:
 
     def _write_gathered(self) -> None:
         if self._gathered is not None:
-            for table in list(self._gathered.rows):
+            written = [*self._gathered.rows]
+            for table in written:
                 self._write(table, pa.concat_tables(self._gathered.rows[table]))
-                del self._gathered.rows[table]
+                self._gathered.forget(table)
             self._gathered.begin_again()
+            for table in written:
+                self._compact(table)
 
     def _write(self, table: str, rows: pa.Table) -> None:
         if table not in self._current:
             self._bring_up(table)
-        uri = self._lake.uri("ops", table)
-        self._engine.append(uri, rows)
-        self._compact(uri)
+        self._engine.append(self._lake.uri("ops", table), rows)
 
-    def _compact(self, uri: str) -> None:
+    def _compact(self, table: str) -> None:
         """Compact a table's files of one size when a check is due. A failure does not affect the append."""
+        uri = self._lake.uri("ops", table)
         try:
             with reaching(uri):
                 if self._engine.version(uri) % COMPACTION_EVERY == 0:
@@ -140,17 +141,11 @@ class Journal:
 
     def select(self, query: str, binds: Sequence[object] = ()) -> list[dict[str, Any]]:
         """Run a query over `ops.*` and return its rows as dicts."""
-        names = [name for name in TABLES if f"ops.{name}" in query]
+        written = {name: partial(self._relation, name) for name in TABLES if f"ops.{name}" in query}
         if self._gathered is not None:
-            table = self._gathered.select(query, binds, {name: partial(self._relation, name) for name in names})
-        else:
-            with duck.session(self._lake.root) as connection:
-                connection.execute("create schema ops")
-                for name in names:
-                    connection.execute(f"create view ops.{name} as {self._relation(name)}")
-                table = connection.execute(query, list(binds)).to_arrow_table()
-        rows: list[dict[str, Any]] = table.to_pylist()
-        return rows
+            return self._gathered.select(query, binds, written)
+        with duck.session(self._lake.root) as connection:
+            return Gathered(connection).select(query, binds, written)
 
     def _bring_up(self, table: str) -> None:
         uri, schema = self._lake.uri("ops", table), TABLES[table]
@@ -162,11 +157,10 @@ class Journal:
     def _relation(self, name: str) -> str:
         """Return a query of a ledger's table. A table or column that an earlier version lacks is empty or null."""
         uri, schema = self._lake.uri("ops", name), TABLES[name]
-        files = self._engine.live_files(uri) if self._engine.exists(uri) else []
+        found, files = self._engine.newest(uri) if self._engine.exists(uri) else (schema, [])
         if not files:
             return f"select {', '.join(_null(field) for field in schema)} limit 0"
-        found = self._engine.schema(uri).names
-        lacking = [_null(field) for field in schema if field.name not in found]
+        lacking = [_null(field) for field in schema if field.name not in found.names]
         paths = ", ".join(text_literal(f"{duck.location(uri)}/{file.path}") for file in files)
         return f"select {', '.join(['*', *lacking])} from read_parquet([{paths}], union_by_name => true)"
 
@@ -176,15 +170,20 @@ class Gathered:
 
     def __init__(self, connection: duck.Connection) -> None:
         self._connection = connection
+        self.rows: dict[str, list[pa.Table]] = {}
         self._written: dict[str, str] = {}
         connection.execute("create schema ops")
         self.begin_again()
 
     def begin_again(self) -> None:
-        """Begin after a write: no rows, and nothing known of what is written."""
-        self.rows: dict[str, list[pa.Table]] = {}
+        """Begin after a write: the next one is due later, and what is written is looked up anew."""
         self._since = time.monotonic()
         self._written.clear()
+
+    def forget(self, table: str) -> None:
+        """Drop the rows of a table, which are written now."""
+        del self.rows[table]
+        self._written.pop(table, None)
 
     @property
     def is_due(self) -> bool:
@@ -193,17 +192,20 @@ class Gathered:
     def add(self, table: str, rows: pa.Table) -> None:
         self.rows.setdefault(table, []).append(rows)
 
-    def select(self, query: str, binds: Sequence[object], written: Mapping[str, Callable[[], str]]) -> pa.Table:
+    def select(
+        self, query: str, binds: Sequence[object], written: Mapping[str, Callable[[], str]]
+    ) -> list[dict[str, Any]]:
         """Run a query over tables of the ledger; `written` has a function for each that returns its written rows."""
         for name, relation in written.items():
             if name not in self._written:
                 self._written[name] = relation()
-            rows = self._written[name]
+            known = self._written[name]
             if name in self.rows:
                 self._connection.register(f"gathered_{name}", pa.concat_tables(self.rows[name]))
-                rows = f"select * from ({rows}) union all by name select * from gathered_{name}"
-            self._connection.execute(f"create or replace view ops.{name} as {rows}")
-        return self._connection.execute(query, list(binds)).to_arrow_table()
+                known = f"select * from ({known}) union all by name select * from gathered_{name}"
+            self._connection.execute(f"create or replace view ops.{name} as {known}")
+        rows: list[dict[str, Any]] = self._connection.execute(query, list(binds)).to_arrow_table().to_pylist()
+        return rows
 
 
 def _null(field: pa.Field) -> str:

@@ -43,39 +43,43 @@ def session_of(
     Yield a session that nobody else uses: a kept one, or a new one.
 
     `reset` ends what a user left open, such as a transaction. It is called before a session is kept and before it is
-    used again; if it raises one of our errors, the session was lost, and it is closed. A session is closed at the end
-    unless sessions are kept, and always after an error. Raises what `open_session` raises.
+    used again; one for which it raises one of our errors was lost and is closed, which is no error of its user. A
+    session is closed at the end unless sessions are kept, and always after an error. Raises what `open_session` raises.
     """
     kept = _KEPT.get(os.getpid())
-    session = _taken(kept or [], system, connection, reset)
+    session = _taken(kept or [], system, connection, reset, close)
     if session is None:
         session = open_session()
     try:
         yield session
-        if kept is not None:
-            reset(session)
     except BaseException:
         close(session)
         raise
-    if kept is None:
-        close(session)
-    else:
+    if kept is not None and _is_usable(session, reset, close):
         kept.append((system, connection, session, close))
+    elif kept is None:
+        close(session)
 
 
 def _taken(
     kept: list[tuple[str, Connection, Any, Callable[[Any], None]]],
     system: str,
     connection: Connection,
-    reset: Callable[[Any], None],
-) -> Any | None:
-    for at, (name, to, session, close) in enumerate(kept):
+    reset: Callable[[S], None],
+    close: Callable[[S], None],
+) -> S | None:
+    for at, (name, to, session, _) in enumerate(kept):
         if (name, to) == (system, connection):
             del kept[at]
-            try:
-                reset(session)
-            except LakehouseError:
-                close(session)
-                return None
-            return session
+            return session if _is_usable(session, reset, close) else None
     return None
+
+
+def _is_usable(session: S, reset: Callable[[S], None], close: Callable[[S], None]) -> bool:
+    """Reset a session and return whether that was possible; if not, close it."""
+    try:
+        reset(session)
+    except LakehouseError:
+        close(session)
+        return False
+    return True

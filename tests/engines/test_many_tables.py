@@ -81,6 +81,46 @@ def test_rows_that_cannot_be_written_are_written_later(root: str, monkeypatch: p
     assert noted(root) == ["a", "b"]
 
 
+def test_rows_of_a_write_that_failed_half_way_are_read_and_written_once(
+    root: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal, append = Journal(lake_at(root), DeltaRs(keeps_open=True)), DeltaRs.append
+    is_broken = True
+
+    def broken(engine: DeltaRs, uri: str, rows: Any) -> None:
+        if is_broken and uri.endswith("gaps"):
+            raise ZeroDivisionError
+        append(engine, uri, rows)
+
+    monkeypatch.setattr(DeltaRs, "append", broken)
+    with journal.gathering():
+        journal.append("runs", [{"step": "a"}])
+        journal.select("select step from ops.runs")
+        monkeypatch.setattr(ledger, "WRITE_EVERY", 0.0)
+        with pytest.raises(ZeroDivisionError):
+            journal.append("gaps", [{"run_id": "a"}])
+        steps = [row["step"] for row in journal.select("select step from ops.runs")]
+        is_broken = False
+
+    written = Journal(lake_at(root), DeltaRs()).select("select run_id from ops.gaps")
+    assert (steps, noted(root), written) == (["a"], ["a"], [{"run_id": "a"}])
+
+
+def test_a_failed_compaction_writes_no_row_twice(root: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ledger, "WRITE_EVERY", 0.0)
+    monkeypatch.setattr(ledger, "COMPACTION_EVERY", 1)
+    journal, compact = Journal(lake_at(root), DeltaRs(keeps_open=True)), DeltaRs.compact_by_size
+
+    with journal.gathering():
+        monkeypatch.setattr(DeltaRs, "compact_by_size", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            journal.append("runs", [{"step": "a"}])
+        monkeypatch.setattr(DeltaRs, "compact_by_size", compact)
+        journal.append("runs", [{"step": "b"}])
+
+    assert noted(root) == ["a", "b"]
+
+
 def test_a_ledger_that_cannot_be_written_at_the_end_is_told(root: str, monkeypatch: pytest.MonkeyPatch) -> None:
     journal = Journal(lake_at(root), DeltaRs(keeps_open=True))
 
@@ -154,6 +194,15 @@ def test_a_session_is_not_kept_after_an_error_nor_when_it_was_lost() -> None:
         with used() as fresh:
             assert (failed.is_closed, lost.is_closed) == (True, True)
             assert fresh not in (failed, lost)
+
+
+def test_a_session_that_is_lost_after_its_work_does_not_undo_that_work() -> None:
+    with keeping_sessions():
+        with used() as lost:
+            lost.is_lost = True
+        assert lost.is_closed
+        with used() as fresh:
+            assert fresh is not lost
 
 
 def test_without_a_command_of_many_tables_a_session_is_closed_at_once() -> None:

@@ -74,9 +74,10 @@ class DeltaReader:
             files=tuple(_live_files(table)),
         )
 
-    def live_files(self, uri: str) -> list[LiveFile]:
-        """Return the files of the newest version."""
-        return list(_live_files(self._open(uri)))
+    def newest(self, uri: str) -> tuple[pa.Schema, list[LiveFile]]:
+        """Return the schema and the files of the newest version from a single read of the log."""
+        table = self._open(uri)
+        return arrow_schema(table), list(_live_files(table))
 
     def _open(self, uri: str) -> DeltaTable:
         if self._opened is None:
