@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from itertools import groupby
+from math import ceil
 from pathlib import Path
 from typing import Any
 
@@ -150,8 +151,30 @@ def _table(contract: Contract) -> dict[str, Any]:
         "name": contract.entity,
         "identifier": contract.bronze_view,
         "description": contract.description,
-        "config": {"meta": {"contract_id": contract.id}},
+        "config": {"meta": {"contract_id": contract.id}} | _freshness(contract),
         "columns": [_column(column) for column in contract.columns],
+    }
+
+
+def _freshness(contract: Contract) -> dict[str, Any]:
+    """
+    Return what `dbt source freshness` checks: the age of the state of the source that the newest good load read.
+
+    As in a gap check, a table is late beyond the promised age, and an error beyond twice that age.
+    """
+    if contract.reconcile.freshness is None:
+        return {}
+    minutes = ceil(contract.reconcile.freshness.total_seconds() / 60)
+    period, size = ("minute", 1) if minutes % 60 else ("hour", 60)
+    return {
+        "loaded_at_query": (
+            "select cast(max(fixed_point) as timestamp with time zone) from ops.runs "
+            f"where step = 'load' and subject = '{contract.id}' and status <> 'failed'"
+        ),
+        "freshness": {
+            "warn_after": {"count": minutes // size, "period": period},
+            "error_after": {"count": 2 * minutes // size, "period": period},
+        },
     }
 
 
