@@ -80,7 +80,7 @@ def whole(connection: duck.Connection, uri: str, lines: int, changes: int) -> No
         ENGINE,
         connection,
         ENGINE.snapshot(uri, expected_version=version),
-        load_macros()["row_difference"]("fresh", PLACED.format(duck.scan(uri, version)), "sales_sk", columns),
+        load_macros()["row_difference"]("fresh", PLACED.format(duck.scan(uri, version)), ["sales_sk"], columns),
         commit=Commit("gold/fact_sales", None),
         order_by=ORDER,
     )

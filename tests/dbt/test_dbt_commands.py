@@ -194,7 +194,9 @@ def test_gold_takes_no_repeated_key_no_null_key_and_no_broken_contract(copied: W
     )
 
     (gold / "keyless.sql").write_text("select 1 as id")
-    (gold / "composite.sql").write_text("{{ config(unique_key=['id', 'other']) }}\nselect 1 as id, 2 as other")
+    (gold / "composite.sql").write_text(
+        "{{ config(unique_key=['id', 'other']) }}\nselect 1 as id, 2 as other union all select 1, null"
+    )
     (gold / "no_fact.sql").write_text("{{ config(materialized='fact', computed_per='id') }}\nselect 1 as id")
 
     done: Build = copied.dbt("run", "-s", "repeated", "nameless", "promised", "keyless", "composite", "no_fact")
@@ -204,7 +206,22 @@ def test_gold_takes_no_repeated_key_no_null_key_and_no_broken_contract(copied: W
     assert "found 1 keys that repeat or are null. Nothing was written." in found["repeated"]
     assert "found 1 keys that repeat or are null. Nothing was written." in found["nameless"]
     assert "This model has an enforced contract that failed" in found["promised"]
-    assert "composite: promised a unique_key of one column, found 2 columns in a list" in found["composite"]
-    assert "keyless: promised a unique_key of one column, found none. Nothing was written." in found["keyless"]
-    assert "no_fact: promised a unique_key of one column, found none. Nothing was written." in found["no_fact"]
+    assert "composite: promised one row per id, other, found 1 keys that repeat or are null." in found["composite"]
+    assert "keyless: promised a unique_key, found none. Nothing was written." in found["keyless"]
+    assert "no_fact: promised a unique_key, found none. Nothing was written." in found["no_fact"]
     assert copied.versions() == {}
+
+
+def test_rows_that_several_columns_identify_are_changed_inserted_and_deleted(copied: Warehouse) -> None:
+    model = copied.project / "models" / "gold" / "line_totals.sql"
+    days = [[(1, 1, "a"), (1, 2, "b"), (2, 1, "c")], [(1, 1, "a"), (1, 2, "x"), (2, 2, "d")], [(1, 1, "a")]]
+    codes: list[str] = []
+    found = []
+    for rows in days:
+        query = f"select * from (values {', '.join(map(str, rows))}) as t (order_id, line, total)"
+        model.write_text("{{ config(unique_key=['order_id', 'line']) }}\n" + query)
+        codes += copied.succeed("run", "-s", "line_totals").outcomes().values()
+        found.append([tuple(row.values()) for row in copied.query("from gold.line_totals order by all")])
+
+    assert found == days
+    assert codes == ["OVERWRITE", "MERGE", "MERGE"]

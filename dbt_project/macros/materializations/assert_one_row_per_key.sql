@@ -1,26 +1,29 @@
-{#  Stop the model unless every row of `relation` has a unique `key` that is not null.  #}
+{#  Stop the model unless every row of `relation` has unique values in the columns `key`, none of them null.  #}
 {% macro assert_one_row_per_key(relation, key, name) %}
+    {% set missing = [] %}
+    {% for column in key %}{% do missing.append(adapter.quote(column) ~ ' is null') %}{% endfor %}
     {% set wrong %}
         select count(*)
-        from (select {{ key }} from {{ relation }} group by {{ key }} having count(*) > 1 or {{ key }} is null) as wrong
+        from (
+            select {{ quoted(key) }} from {{ relation }}
+            group by {{ quoted(key) }} having count(*) > 1 or {{ missing | join(' or ') }}
+        ) as wrong
     {% endset %}
     {% set count = run_query(wrong).rows[0][0] %}
     {% if count > 0 %}
         {{ exceptions.raise_compiler_error(
-            name ~ ': promised one row per ' ~ key ~ ', found ' ~ count ~ ' keys that repeat or are null. '
+            name ~ ': promised one row per ' ~ key | join(', ') ~ ', found ' ~ count ~ ' keys that repeat or are null. '
             ~ 'Nothing was written. Correct the join that makes them.'
         ) }}
     {% endif %}
 {% endmacro %}
 
-{#  The column that identifies a model's rows, from its config. Stops a model without one.  #}
-{% macro key_column() %}
+{#  The columns that identify a model's rows, from its config: a name or a list. Stops a model without one.  #}
+{% macro key_columns() %}
     {% set key = config.get('unique_key') %}
-    {% if key is string and key %}{{ return(key) }}{% endif %}
+    {% if key %}{{ return([key] if key is string else key) }}{% endif %}
     {{ exceptions.raise_compiler_error(
-        this.identifier ~ ': promised a unique_key of one column, found '
-        ~ ('none' if not key else (key | length) ~ ' columns in a list')
-        ~ ". Nothing was written. Write config(unique_key='...') in the model; where several columns tell rows apart, "
-        ~ 'make one of them, as fact_sales makes sales_sk.'
+        this.identifier ~ ": promised a unique_key, found none. Nothing was written. Write config(unique_key='id') in the "
+        ~ "model, or config(unique_key=['id', 'line']) if several columns together identify a row."
     ) }}
 {% endmacro %}

@@ -7,19 +7,18 @@
     repeated key stops the model before anything is committed, because a merge would keep both rows forever.
 #}
 {% materialization delta, default %}
-    {% set key = key_column() %}
+    {% set key = key_columns() %}
     {{ run_hooks(pre_hooks) }}
     {% set fresh = compute(sql, '__fresh', as_promised=true) %}
     {% do assert_one_row_per_key(fresh, key, this.identifier) %}
-    {% set columns = described(fresh) %}
     {% set known = lake_state(this.schema, this.identifier) %}
-    {% set others = columns | map('first') | reject('equalto', key) | list %}
+    {% set others = described(fresh) | map('first') | reject('in', key) | list %}
     {% set relation = store_in_lake(
         rows='select * from ' ~ fresh,
         difference=row_difference(fresh, known.rows, key, others) if known else none,
         key=key,
         order_by=config.get('order_by', []),
-        fingerprint=local_md5(tojson([key, columns]))
+        fingerprint=row_fingerprint(fresh, key)
     ) %}
     {% do forget(fresh) %}
     {{ run_hooks(post_hooks) }}

@@ -19,3 +19,8 @@
     {% endfor %}
     {{ return(columns) }}
 {% endmacro %}
+
+{#  A text that changes with the columns, their types or the key of a relation.  #}
+{% macro row_fingerprint(relation, key) %}
+    {{ return(local_md5(tojson([key[0] if key | length == 1 else key, described(relation)]))) }}
+{% endmacro %}

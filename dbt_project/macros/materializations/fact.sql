@@ -10,7 +10,7 @@
     model or the columns of an input changed.
 #}
 {% materialization fact, default %}
-    {% set key = key_column() %}
+    {% set key = key_columns() %}
     {% set per = config.require('computed_per') %}
     {% set known = lake_state(this.schema, this.identifier) %}
     {{ run_hooks(pre_hooks) }}
@@ -21,7 +21,7 @@
         {% set count = run_query('select count(*) from ' ~ touched).rows[0][0] %}
         {% do log(this.identifier ~ ': ' ~ count ~ ' touched values of ' ~ per) %}
         {% set fresh = compute(sql_of_touched(sql, touched), '__fresh', as_promised=true) %}
-        {% if fact_fingerprint(fresh, key) != known.fingerprint %}
+        {% if row_fingerprint(fresh, key) != known.fingerprint %}
             {% set question = none %}
         {% endif %}
     {% endif %}
@@ -31,14 +31,14 @@
     {% endif %}
 
     {% do assert_one_row_per_key(fresh, key, this.identifier) %}
-    {% set others = described(fresh) | map('first') | reject('equalto', key) | list %}
+    {% set others = described(fresh) | map('first') | reject('in', key) | list %}
     {% set stale = none if not known else known.rows if question is none else only_touched(known.rows, touched) %}
     {% set relation = store_in_lake(
         rows='select * from ' ~ fresh,
         difference=row_difference(fresh, stale, key, others) if known else none,
         key=key,
         order_by=config.get('order_by', []),
-        fingerprint=fact_fingerprint(fresh, key),
+        fingerprint=row_fingerprint(fresh, key),
         computed_from={'sql': local_md5(sql), 'inputs': input_versions()}
     ) %}
     {% do forget(fresh) %}

@@ -15,11 +15,6 @@
     {{ return(found) }}
 {% endmacro %}
 
-{#  The columns of a fact and their types, as one text.  #}
-{% macro fact_fingerprint(relation, key) %}
-    {{ return(local_md5(tojson([key, described(relation)]))) }}
-{% endmacro %}
-
 {#  Rows in brackets, those of touched facts only.  #}
 {% macro only_touched(rows, touched) %}
     {%- set per = config.require('computed_per') -%}

@@ -43,7 +43,7 @@
     {% set relation = store_in_lake(
         rows=sql,
         difference=difference,
-        key='sk',
+        key=['sk'],
         within=scd2_reach(oldest | int) if difference is not none else none,
         fingerprint=fingerprint,
         batch=bronze.batch,

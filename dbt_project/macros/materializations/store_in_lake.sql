@@ -1,7 +1,7 @@
 {#
     Write a model. `rows` is a query of all rows, `difference` one of the changes (see `row_difference`; none if nothing
     can differ). Only files with changed rows are rewritten; all of the table is, if it does not exist, its fingerprint
-    changed, or on a full refresh or `rebuild`. New files are sorted by `order_by`. `key` identifies rows. `within` is a
+    changed, or on a full refresh or `rebuild`. New files are sorted by `order_by`. The columns `key` identify rows. `within` is a
     condition that is true for all rows of the table (`known`) that a difference can change. Returns the relation; dbt's
     result message says what was written.
 #}

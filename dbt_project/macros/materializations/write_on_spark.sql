@@ -52,7 +52,7 @@
 {%- set columns = described(changed) | map('first') | reject('in', ['_change', '_file', '_pos']) | list -%}
 merge into {{ table }} as known
 using {{ changed }} as changed
-on known.{{ adapter.quote(told.key) }} = changed.{{ adapter.quote(told.key) }}
+on {{ same_key(told.key, 'known', 'changed') }}
     {%- if told.within %} and ({{ told.within }}){% endif %}
 when matched and changed._change = 'D' then delete
 when matched and changed._change = 'U' then update set

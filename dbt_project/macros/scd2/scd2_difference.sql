@@ -108,7 +108,7 @@ ended as (
 
 difference as (
 
-    {{ row_difference('fresh', 'stale', 'sk', facts.columns + state) | indent(4) }}
+    {{ row_difference('fresh', 'stale', ['sk'], facts.columns + state) | indent(4) }}
 
 )
 
