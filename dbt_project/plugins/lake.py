@@ -2,14 +2,19 @@
 
 Every table is read at the version it had when dbt connected, so a build sees one state of the lake. With
 LAKEHOUSE_AS_OF, Bronze is read from another lake, up to one batch per table; models are written to LAKEHOUSE_ROOT.
+
+`dbt build` commits a Gold table after its tests (see macros/publish_tested.sql). Until then its view shows the new rows
+to the models and tests of this build alone. `dbt run`, which runs no test, commits at once.
 """
 
 from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import duckdb
 from dbt.adapters.duckdb.plugins import BasePlugin
@@ -19,11 +24,12 @@ from dbt.flags import get_flags
 from ingestion.build.lake_state import WRITING, bronze_as_of, inputs_of, table_state
 from ingestion.errors import LakeError
 from ingestion.lake import duck
-from ingestion.lake.base import APPEND_ONLY, Commit
+from ingestion.lake.base import APPEND_ONLY, Commit, Tip
 from ingestion.lake.embedded.engine import DeltaRs
 from ingestion.lake.embedded.parquet_files import sql_type
 from ingestion.lake.embedded.rebuild import rebuild
 from ingestion.lake.embedded.rewrite import apply_difference
+from ingestion.lake.embedded.withheld import Withheld
 from ingestion.lake.layout import Lake, LakeTable, open_lake
 from ingestion.lake.log import was_mended
 from ingestion.lake.mask_salt import SALT, open_salt
@@ -31,6 +37,7 @@ from ingestion.lake.names import DERIVED_LAYERS
 from ingestion.lake.storage.errors import reaching
 from ingestion.ledger import tables as ledger
 from ingestion.no_pandas import pandas_hidden
+from ingestion.runs.each import as_ours
 from ingestion.sql.quoting import quote_standard, text_literal
 
 logger = logging.getLogger("lakehouse")
@@ -57,16 +64,20 @@ class Plugin(BasePlugin):
             conn.execute(f"set temp_directory = {text_literal(spill)}")
         self._lake = open_lake(os.environ.get("LAKEHOUSE_ROOT") or DEFAULT_ROOT)
         self._engine = DeltaRs(self._lake.storage_options)
+        self._withheld = Withheld(self._engine)
         self._damaged: dict[str, LakeError] = {}
         duck.prepare(conn, self._lake, layers=("quarantine",))  # the others below, at fixed versions
         self._open_ledger(conn)
-        is_writing = getattr(get_flags(), "WHICH", None) in WRITING
-        self._salt, fault, mark = open_salt(self._lake, os.environ.get(SALT, ""), writes=is_writing)
+        command = getattr(get_flags(), "WHICH", None)
+        self._is_tested = command == "build"
+        self._salt, fault, mark = open_salt(self._lake, os.environ.get(SALT, ""), writes=command in WRITING)
         conn.execute("create table main.lake_salt as select ?::varchar as fault, ?::varchar as mark", [fault, mark])
         conn.execute(
             "create table main.lake_state (schema varchar, name varchar, version bigint, batch bigint, "
-            "fingerprint varchar, append_only boolean, scan varchar, computed_from varchar, newest bigint)"
+            "fingerprint varchar, append_only boolean, scan varchar, computed_from varchar, newest bigint, "
+            "is_withheld boolean)"
         )
+        conn.execute("create table main.unpublished (name varchar, fault varchar)")
         bronze, batches = bronze_as_of(self._lake, os.environ)
         duck.reach(conn, bronze.root)
         engine = DeltaRs(bronze.storage_options)
@@ -118,7 +129,8 @@ class Plugin(BasePlugin):
     def store(self, target_config: TargetConfig) -> None:
         """
         Write a model by `query`: the difference to apply to version `change_version`, or, where that is none, all rows
-        of the table.
+        of the table. With `publish` in the config: commit the rows that an earlier call withheld; an error of that is
+        a row of `main.unpublished`, because an error at the end of a build would hide the results of its models.
 
         The config further holds `partition_by`, `order_by` of new files, `unindexed` columns (no statistics of them),
         the model's `fingerprint`, the Bronze `batch` it was computed up to and when the `newest` row of that was loaded
@@ -131,13 +143,18 @@ class Plugin(BasePlugin):
         table = LakeTable(relation.schema, relation.identifier, self._lake.uri(relation.schema, relation.identifier))
         if table.uri in self._damaged:
             raise self._damaged[table.uri]
+        if config.get("publish"):
+            self._publish(table)
+            return
         noted = {name: config[name] for name in _NOTED if config.get(name) is not None}
         commit = Commit(f"{table.schema}/{table.name}", config["batch"], noted)
+        is_withheld = self._is_tested and relation.schema == "gold" and not config["partition_by"]
+        commits = self._withheld if is_withheld else self._engine
         with self._connection.cursor() as cursor:
             self.configure_cursor(cursor)
             if config["change_version"] is not None:
                 committed = apply_difference(
-                    self._engine,
+                    commits,
                     cursor,
                     self._engine.snapshot(table.uri, expected_version=config["change_version"]),
                     config["query"],
@@ -146,7 +163,7 @@ class Plugin(BasePlugin):
                 )
             else:
                 committed = rebuild(
-                    self._engine,
+                    commits,
                     cursor,
                     table.uri,
                     config["query"],
@@ -155,9 +172,22 @@ class Plugin(BasePlugin):
                     partition_by=config["partition_by"],
                     order_by=config["order_by"],
                 )
-        if committed is not None:
-            with self._connection.cursor() as cursor:
+            if committed is None:
+                return
+            if is_withheld:
+                self._show(cursor, table, Tip(committed, config["batch"] or 0, {}), noted)
+            else:
                 self._remember(cursor, table, self._engine)
+
+    def _publish(self, table: LakeTable) -> None:
+        with self._connection.cursor() as cursor:
+            try:
+                with reaching(table.uri):
+                    self._withheld.publish(table.uri)
+                    self._remember(cursor, table, self._engine)
+            except Exception as exc:
+                told = str(as_ours(table.uri, exc))
+                cursor.execute("insert into main.unpublished values (?, ?)", [f"{table.schema}.{table.name}", told])
 
     def _remember(
         self, connection: duck.Connection, table: LakeTable, engine: DeltaRs, known_batch: int | None = None
@@ -171,12 +201,28 @@ class Plugin(BasePlugin):
         duck.register(connection, table.schema, table.name, table.uri, state.version)
         rows = duck.scan(table.uri, state.version)
         if known_batch is not None:
-            view = f"{quote_standard(table.schema)}.{quote_standard(table.name)}"
             shown = f"select * from {rows} where _batch <= {int(state.batch)}"
-            connection.execute(f"create or replace view {view} as {shown}")
+            connection.execute(f"create or replace view {_view(table)} as {shown}")
+        self._note(connection, table, state, noted, rows, is_withheld=False)
+
+    def _show(self, connection: duck.Connection, table: LakeTable, state: Tip, noted: Mapping[str, Any]) -> None:
+        """Point the table's view at its withheld rows and note the version in `lake_state` that they will have."""
+        connection.execute(f"create or replace view {_view(table)} as {self._withheld.rows(table.uri)}")
+        self._note(connection, table, state, noted, self._withheld.scan(table.uri), is_withheld=True)
+
+    def _note(
+        self,
+        connection: duck.Connection,
+        table: LakeTable,
+        state: Tip,
+        noted: Mapping[str, Any],
+        rows: str,
+        *,
+        is_withheld: bool,
+    ) -> None:
         connection.execute("delete from main.lake_state where schema = ? and name = ?", [table.schema, table.name])
         connection.execute(
-            "insert into main.lake_state values (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "insert into main.lake_state values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             [
                 table.schema,
                 table.name,
@@ -187,6 +233,7 @@ class Plugin(BasePlugin):
                 rows,
                 inputs_of(self._lake, noted, duck.scan, partial(self._can_read, connection)),
                 noted.get("newest"),
+                is_withheld,
             ],
         )
 
@@ -200,3 +247,7 @@ class Plugin(BasePlugin):
         except (duckdb.Error, LakeError):
             return False
         return True
+
+
+def _view(table: LakeTable) -> str:
+    return f"{quote_standard(table.schema)}.{quote_standard(table.name)}"

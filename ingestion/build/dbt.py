@@ -33,6 +33,9 @@ _SPEAK_OF_NAMES = (
     "[TABLE_OR_VIEW_NOT_FOUND",
     "[PARSE_SYNTAX_ERROR",
 )
+_HOOK = "operation.lakehouse.lakehouse-on-run-end-0"
+_TABLES = "Tables after this build."
+_UNPUBLISHED = re.compile(r"Not published: (\S+) \((.*?)\)\.")
 _BAD = ("error", "fail", "skipped", "runtime error")
 _SELECTION = {layer: [f"path:models/{layer}"] for layer in LAYERS}
 
@@ -188,14 +191,17 @@ def read_results(context: Context, layer: str, target: Path, code: int, output: 
         )
     given = json.loads(file.read_text())
     results = {entry["unique_id"]: entry for entry in given["results"]}
+    # the project's hook tells which tables the build has published; see macros/publish_tested.sql
+    published = results.pop(_HOOK, {}).get("message") or ""
     failed = [name for name, entry in results.items() if entry["status"] in _BAD]
     models = tuple(sorted(name.split(".")[-1] for name in results if name.startswith("model.")))
     tests = sum(1 for name in results if name.startswith(("test.", "unit_test.")))
-    _raise_if_race_lost(layer, failed, results)
+    _raise_if_race_lost(layer, failed, results, published)
     if failed or code:
         lines = [f"  {_short(name)}: {results[name]['status']}{reason_of(results[name])}" for name in failed]
+        tables = _state_of_tables(failed, published)
         raise BuildError(
-            f"{layer}: {len(failed)} of {len(results)} dbt nodes did not end well.{_state_of_tables(failed, results)}\n"
+            f"{layer}: {len(failed)} of {len(results)} dbt nodes did not end well.{tables}\n"
             + "\n".join(lines or [_tail(output)])
             + f"\nCorrect the cause and run `lakehouse build {layer}` again."
         )
@@ -203,9 +209,12 @@ def read_results(context: Context, layer: str, target: Path, code: int, output: 
     return BuildResult(layer, context.run_id, models, tests, warned, float(given["elapsed_time"]))
 
 
-def _raise_if_race_lost(layer: str, failed: Sequence[str], results: Mapping[str, Mapping[str, Any]]) -> None:
+def _raise_if_race_lost(
+    layer: str, failed: Sequence[str], results: Mapping[str, Mapping[str, Any]], published: str
+) -> None:
     """Raise ConcurrentWriteError if the only fault is that another writer committed first."""
     told = {name: results[name].get("message") or "" for name in failed if results[name]["status"] != "skipped"}
+    told |= dict(_UNPUBLISHED.findall(published))
     if told and all(ONE_WRITER in message for message in told.values()):
         raise ConcurrentWriteError(
             f"{layer}: promised one writer at a time, found that another one committed first to "
@@ -214,17 +223,12 @@ def _raise_if_race_lost(layer: str, failed: Sequence[str], results: Mapping[str,
         )
 
 
-def _state_of_tables(failed: Sequence[str], results: Mapping[str, Mapping[str, Any]]) -> str:
-    """Say what readers of the lake see: a failed model writes nothing, but a test checks what is already written."""
+def _state_of_tables(failed: Sequence[str], published: str) -> str:
+    """Say what readers of the lake see: a failed model writes nothing, and a table may be published without a test."""
     told = ""
     if any(name.startswith("model.") for name in failed):
         told += " Models that failed or were skipped wrote nothing: their tables are as they were."
-    if any(name.startswith("test.") and results[name]["status"] != "skipped" for name in failed):
-        told += (
-            " A test runs after its table is written: the tables of failed tests hold the new rows, faults included, "
-            "and readers see them."
-        )
-    return told
+    return told + "".join(f" {line.strip()}" for line in published.partition(_TABLES)[2:])
 
 
 def _short(unique_id: str) -> str:

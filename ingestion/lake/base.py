@@ -201,8 +201,8 @@ class Engine(Protocol):
         ...
 
 
-class FileEngine(Engine, Protocol):
-    """An engine that also commits files in place of others: for rebuilds, differences and compaction in DuckDB."""
+class FileCommits(Protocol):
+    """Commits files in place of others: for rebuilds, differences and compaction in DuckDB."""
 
     def overwrite(
         self,
@@ -234,6 +234,10 @@ class FileEngine(Engine, Protocol):
         Raises ConcurrentWriteError if any commit was made after `expected_version`.
         """
         ...
+
+
+class FileEngine(Engine, FileCommits, Protocol):
+    """An engine that also commits files in place of others."""
 
 
 def table_properties(

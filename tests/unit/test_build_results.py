@@ -14,15 +14,21 @@ from ingestion.errors import BuildError, ConcurrentWriteError
 from ingestion.lake.base import lost_race
 
 MODEL, OTHER, TEST = "model.lakehouse.dim_a", "model.lakehouse.dim_b", "test.lakehouse.unique_dim_a.1"
-AS_THEY_WERE, WRITTEN = "their tables are as they were", "hold the new rows, faults included, and readers see them"
+AS_THEY_WERE, UNPUBLISHED = "their tables are as they were", "Not published, readers see them as they were: gold.dim_a."
+HOOK = "operation.lakehouse.lakehouse-on-run-end-0"
 
 
-def told(folder: Path, kind: type[Exception] = BuildError, reason: str = "", **statuses: str) -> str:
+def told(
+    folder: Path, kind: type[Exception] = BuildError, reason: str = "", published: str = "", **statuses: str
+) -> str:
     names = {"model": MODEL, "other": OTHER, "test": TEST}
-    results = [
+    results: list[dict[str, Any]] = [
         {"unique_id": names[name], "status": status, "failures": None, "message": reason if status == "error" else None}
         for name, status in statuses.items()
     ]
+    if published:
+        message = f"lakehouse.on-run-end.0 failed, error:\n Runtime Error\n  Tables after this build. {published}"
+        results.append({"unique_id": HOOK, "status": "error", "failures": 1, "message": message})
     (folder / "run_results.json").write_text(json.dumps({"results": results, "elapsed_time": 1}))
     context: Any = SimpleNamespace(run_id="r")
     with pytest.raises(kind) as error:
@@ -30,26 +36,30 @@ def told(folder: Path, kind: type[Exception] = BuildError, reason: str = "", **s
     return str(error.value)
 
 
-def test_a_failed_test_says_that_its_table_is_written_already(tmp_path: Path) -> None:
-    text = told(tmp_path, model="success", test="fail")
+def test_a_failed_test_says_what_readers_see(tmp_path: Path) -> None:
+    text = told(tmp_path, model="success", test="fail", published=UNPUBLISHED)
 
-    assert WRITTEN in text
+    assert "1 of 2 dbt nodes" in text
+    assert UNPUBLISHED in text
     assert AS_THEY_WERE not in text
     assert "unique_dim_a: fail" in text
+    assert "on-run-end" not in text
 
 
 def test_a_failed_model_says_that_its_table_is_as_it_was(tmp_path: Path) -> None:
     text = told(tmp_path, model="error", other="skipped", test="skipped")
 
     assert AS_THEY_WERE in text
-    assert WRITTEN not in text
+    assert "Tables after" not in text
 
 
-def test_both_are_told_apart(tmp_path: Path) -> None:
-    text = told(tmp_path, other="error", model="success", test="fail")
+def test_a_table_that_another_writer_changed_before_it_was_published_may_be_built_again(tmp_path: Path) -> None:
+    lost = f"Not published: gold.dim_a ({lost_race('/lake/gold/dim_a')})."
 
-    assert WRITTEN in text
-    assert AS_THEY_WERE in text
+    assert "another one committed first to gold.dim_a." in told(
+        tmp_path, ConcurrentWriteError, published=lost, model="success", test="pass"
+    )
+    assert lost in told(tmp_path, BuildError, published=lost, model="success", test="fail")
 
 
 def test_a_build_that_lost_a_race_alone_may_be_tried_again(tmp_path: Path) -> None:

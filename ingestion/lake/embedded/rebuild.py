@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import pyarrow as pa
 
-from ingestion.lake.base import Commit, FileEngine
+from ingestion.lake.base import Commit, FileCommits
 from ingestion.lake.duck import Connection
 from ingestion.lake.embedded.parquet_files import FileWriter, casts, sorted_by
 from ingestion.lake.embedded.rewrite import materialized, write_partitioned
@@ -14,7 +14,7 @@ from ingestion.lake.statistics import indexed_columns
 
 
 def rebuild(
-    engine: FileEngine,
+    engine: FileCommits,
     connection: Connection,
     uri: str,
     query: str,

@@ -18,7 +18,7 @@ from urllib.parse import unquote
 
 from ingestion.errors import IntegrityError
 from ingestion.lake import duck
-from ingestion.lake.base import Commit, FileEngine, LiveFile, Snapshot, StagedFile
+from ingestion.lake.base import Commit, FileCommits, LiveFile, Snapshot, StagedFile
 from ingestion.lake.duck import Connection
 from ingestion.lake.embedded.parquet_files import FileWriter, file_rows, sorted_by
 from ingestion.sql.quoting import quote_standard, text_literal
@@ -47,7 +47,7 @@ class _Touched:
 
 
 def apply_difference(
-    engine: FileEngine,
+    engine: FileCommits,
     connection: Connection,
     table: Snapshot,
     difference: str,
