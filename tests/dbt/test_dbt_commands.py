@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 import shutil
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from ingestion.lake import duck
+from ingestion.ledger.journal import Journal
 from tests.dbt.warehouse import PROJECT, Build, Row, Warehouse, at
 
 pytestmark = pytest.mark.xdist_group("dbt")
@@ -225,3 +227,26 @@ def test_rows_that_several_columns_identify_are_changed_inserted_and_deleted(cop
 
     assert found == days
     assert codes == ["OVERWRITE", "MERGE", "MERGE"]
+
+
+def test_source_freshness_is_judged_by_the_state_that_the_newest_good_load_read(copied: Warehouse) -> None:
+    """The customers' contract promises 24 hours. A failed load, or a good one of another table, does not count."""
+    now = datetime.now(UTC)
+    ends = [("erp.customers", 30, "ok"), ("erp.customers", 1, "failed"), ("shop.orders", 1, "warning")]
+    rows = [
+        {"run_id": "r", "step": "load", "subject": subject, "status": status}
+        | {"fixed_point": (now - timedelta(hours=hours)).isoformat(), "started_at": now, "finished_at": now}
+        for subject, hours, status in ends
+    ]
+    journal = Journal(copied.lake, copied.engine)
+    journal.create()
+    journal.append("runs", rows)
+    results = copied.dbt("source", "freshness").artifact("sources.json")["results"]
+    found = {result["unique_id"].split(".", 2)[2]: result["status"] for result in results}
+
+    assert found == {
+        "erp.customers": "warn",
+        "erp.products": "error",
+        "shop.orders": "pass",
+        "shop.order_items": "error",
+    }
