@@ -25,6 +25,7 @@ from ingestion.build.lake_state import WRITING, bronze_as_of, inputs_of, table_s
 from ingestion.errors import LakeError
 from ingestion.lake import duck
 from ingestion.lake.base import APPEND_ONLY, Commit, Tip
+from ingestion.lake.descriptions import described, is_described
 from ingestion.lake.embedded.engine import DeltaRs
 from ingestion.lake.embedded.parquet_files import sql_type
 from ingestion.lake.embedded.rebuild import rebuild
@@ -66,6 +67,7 @@ class Plugin(BasePlugin):
         self._engine = DeltaRs(self._lake.storage_options)
         self._withheld = Withheld(self._engine)
         self._damaged: dict[str, LakeError] = {}
+        self._descriptions: dict[str, tuple[str, Mapping[str, str]]] = {}
         duck.prepare(conn, self._lake, layers=("quarantine",))  # the others below, at fixed versions
         self._open_ledger(conn)
         command = getattr(get_flags(), "WHICH", None)
@@ -134,8 +136,8 @@ class Plugin(BasePlugin):
 
         The config further holds `partition_by`, `order_by` of new files, `unindexed` columns (no statistics of them),
         the model's `fingerprint`, the Bronze `batch` it was computed up to and when the `newest` row of that was loaded
-        (microseconds since 1970, UTC), and what it was `computed_from`, if it wants to know the next time. An empty
-        difference makes no commit.
+        (microseconds since 1970, UTC), and what it was `computed_from`, if it wants to know the next time; and the
+        table's `description` and the `comments` of its columns. An empty difference makes no commit.
         Raises ConcurrentWriteError if another process committed to the table since dbt connected, LakeError if the
         table is damaged.
         """
@@ -171,19 +173,31 @@ class Plugin(BasePlugin):
                     unindexed=config["unindexed"],
                     partition_by=config["partition_by"],
                     order_by=config["order_by"],
+                    description=config["description"],
+                    comments=config["comments"],
                 )
             if committed is None:
                 return
+            self._descriptions[table.uri] = (config["description"], config["comments"])
             if is_withheld:
                 self._show(cursor, table, Tip(committed, config["batch"] or 0, {}), noted)
             else:
+                self._describe(table)
                 self._remember(cursor, table, self._engine)
+
+    def _describe(self, table: LakeTable) -> None:
+        """Give a table that existed before the description and comments of today's model."""
+        found = self._engine.schema(table.uri)
+        wanted = described(found, *self._descriptions[table.uri])
+        if not is_described(found, wanted):
+            self._engine.describe(table.uri, wanted)
 
     def _publish(self, table: LakeTable) -> None:
         with self._connection.cursor() as cursor:
             try:
                 with reaching(table.uri):
                     self._withheld.publish(table.uri)
+                    self._describe(table)
                     self._remember(cursor, table, self._engine)
             except Exception as exc:
                 told = str(as_ours(table.uri, exc))

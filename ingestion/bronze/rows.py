@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 from ingestion.contracts.model import BronzeMode, Contract
 from ingestion.contracts.projection import RAW_PREFIX
 from ingestion.contracts.types import INSTANT, WALL_CLOCK
+from ingestion.lake.descriptions import described
 
 METADATA = pa.schema(
     [
@@ -43,6 +44,23 @@ QUARANTINE_METADATA = pa.schema(
 )
 
 
+_COMMENTS = {
+    "_op": "R read, I insert, U update or insert, D the key was gone from the source.",
+    "_eff": "Moment from which this state of the key is in force (UTC).",
+    "_seq": "Order of the states of a key with the same _eff; 0 where the source has none.",
+    "_batch": "Batch of the table, from 1; one load commits one batch.",
+    "_row": "Number of the row in its batch.",
+    "_source_system": "System that the row was read from.",
+    "_ingested_at": "When the batch was loaded (UTC).",
+    "_contract_version": "Version of the contract that the row was checked against.",
+    "_breaks": "The rules that the row breaks.",
+    "_found_at": "Moment of the state of the source in which the row was found (UTC).",
+    "_replayed_in": "Batch in which the row was loaded after all; null: none.",
+    "_settled_in": "Newest batch when a load no longer found the row in the source; null: it is still there.",
+    "_waived_until": "Until when a person accepted the entry (UTC); null: not accepted.",
+}
+
+
 FIRST_MOMENT = datetime(1, 1, 1, tzinfo=UTC)
 
 
@@ -54,6 +72,16 @@ def bronze_schema(contract: Contract) -> pa.Schema:
 def quarantine_schema(contract: Contract) -> pa.Schema:
     """Business columns as text, exactly as the source spelled them, then QUARANTINE_METADATA."""
     return pa.schema([*((c.name, pa.string()) for c in contract.columns), *QUARANTINE_METADATA])
+
+
+def described_schemas(contract: Contract) -> tuple[pa.Schema, pa.Schema]:
+    """Return the schemas of Bronze and quarantine with the contract's description and the comments of all columns."""
+    comments = _COMMENTS | {column.name: column.description for column in contract.columns}
+    bad = f"Rows of {contract.id} that broke their contract, as text. {contract.description}".strip()
+    return (
+        described(bronze_schema(contract), contract.description, comments),
+        described(quarantine_schema(contract), bad, comments),
+    )
 
 
 def unindexed_columns(contract: Contract) -> list[str]:

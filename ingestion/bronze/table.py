@@ -14,13 +14,14 @@ import pyarrow.parquet as pq
 from ingestion.bronze.checkpoint import checkpoints
 from ingestion.bronze.entries import STATE
 from ingestion.bronze.quarantine import OPEN
-from ingestion.bronze.rows import bronze_schema, quarantine_schema, unindexed_columns
+from ingestion.bronze.rows import bronze_schema, described_schemas, quarantine_schema, unindexed_columns
 from ingestion.contracts.drift import Drift, DriftKind, bronze_drift
 from ingestion.contracts.model import BronzeMode, Contract, DriftAction
 from ingestion.contracts.types import duckdb_type
 from ingestion.errors import Break, ConcurrentWriteError, RetypeError
 from ingestion.lake import duck
 from ingestion.lake.base import Commit, Engine, StagedFile
+from ingestion.lake.descriptions import is_described
 from ingestion.lake.embedded.parquet_files import FileWriter
 from ingestion.lake.embedded.rewrite import write_partitioned
 from ingestion.lake.layout import Lake
@@ -74,22 +75,27 @@ class BronzeTable:
         ConcurrentWriteError if another load commits meanwhile.
         """
         contract = self.contract
-        unindexed = unindexed_columns(contract)
+        rows, entries = described_schemas(contract)
         self.engine.create(
             self.uri,
-            bronze_schema(contract),
+            rows,
             append_only=contract.bronze is BronzeMode.APPEND,
-            unindexed=unindexed,
+            unindexed=unindexed_columns(contract),
             partition_by=[contract.partition] if contract.partition else [],
         )
-        self.engine.create(self.quarantine_uri, quarantine_schema(contract), unindexed=contract.arrow_schema.names)
-        told = self._evolve()
-        if not {*quarantine_schema(contract).names} <= {*self.engine.schema(self.quarantine_uri).names}:
-            self.engine.add_columns(self.quarantine_uri, list(quarantine_schema(contract)))
+        self.engine.create(self.quarantine_uri, entries, unindexed=contract.arrow_schema.names)
+        found, found_entries = self.engine.schema(self.uri), self.engine.schema(self.quarantine_uri)
+        told = self._evolve(found)
+        if not {*entries.names} <= {*found_entries.names}:
+            self.engine.add_columns(self.quarantine_uri, list(entries))
+        if not is_described(found, rows):
+            self.engine.describe(self.uri, rows)
+        if not is_described(found_entries, entries):
+            self.engine.describe(self.quarantine_uri, entries)
         return told
 
-    def _evolve(self) -> tuple[str, ...]:
-        contract, schema = self.contract, self.engine.schema(self.uri)
+    def _evolve(self, schema: pa.Schema) -> tuple[str, ...]:
+        contract = self.contract
         if not bronze_drift(contract, schema):
             return ()
         is_empty = self.engine.tip(self.uri, contract.app_id).batch == 0

@@ -15,6 +15,7 @@ from typing import Any
 from ingestion import scratch
 from ingestion.build.dbt_process import output_of
 from ingestion.build.parse_cache import ParseCache
+from ingestion.contracts.writing.files import write_whole
 from ingestion.errors import BuildError, ConcurrentWriteError, ConfigurationError, InvalidContractError
 from ingestion.lake.base import ONE_WRITER
 from ingestion.lake.library_errors import OUT_OF_MEMORY
@@ -114,6 +115,20 @@ def generate_docs(context: Context, folder: Path) -> None:
     code, output = _run_dbt(context, ["docs", "generate"], folder)
     if code:
         raise BuildError(f"docs: dbt ended with code {code}. The lake is unchanged.\n{_tail(output)}")
+    _leave_out_unit_tests(folder / "manifest.json")
+
+
+def _leave_out_unit_tests(file: Path) -> None:
+    """Take the unit tests out of the pages, whose lineage would show each of them as a table beside its model."""
+    manifest = json.loads(file.read_text())
+    manifest["unit_tests"] = {}
+    for name in ("parent_map", "child_map"):
+        manifest[name] = {
+            node: [other for other in others if not other.startswith("unit_test.")]
+            for node, others in manifest[name].items()
+            if not node.startswith("unit_test.")
+        }
+    write_whole(file, json.dumps(manifest))
 
 
 def _refuse_unsalted(context: Context, layer: str) -> None:

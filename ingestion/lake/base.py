@@ -96,7 +96,9 @@ class Engine(Protocol):
 
     def version(self, uri: str) -> int: ...
 
-    def schema(self, uri: str) -> pa.Schema: ...
+    def schema(self, uri: str) -> pa.Schema:
+        """Return the columns, with the table's description and comments (see `ingestion.lake.descriptions`)."""
+        ...
 
     def tip(self, uri: str, app_id: str) -> Tip:
         """Return the newest version, batch and properties from a single read of the log."""
@@ -115,7 +117,19 @@ class Engine(Protocol):
         unindexed: Sequence[str] = (),
         partition_by: Sequence[str] = (),
     ) -> None:
-        """Create an empty table unless it exists. Columns in `unindexed` get no statistics."""
+        """
+        Create an empty table unless it exists, with the description and comments of `schema`.
+
+        Columns in `unindexed` get no statistics.
+        """
+        ...
+
+    def describe(self, uri: str, schema: pa.Schema) -> None:
+        """
+        Give an existing table the description and comments of `schema` where they differ; no row is touched.
+
+        Columns without a comment there, or unknown to the table, keep theirs. Each difference is one commit.
+        """
         ...
 
     def add_columns(self, uri: str, fields: Sequence[pa.Field]) -> None:
@@ -214,7 +228,11 @@ class FileCommits(Protocol):
         unindexed: Sequence[str] = (),
         partition_by: Sequence[str] = (),
     ) -> int:
-        """Create the table or replace all of it, its columns included, in one commit. Returns the new version."""
+        """
+        Create the table or replace all of it, its columns and descriptions included, in one commit.
+
+        Returns the new version.
+        """
         ...
 
     def replace(

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from ingestion.lake import duck
+from ingestion.lake.descriptions import comments_of, description_of
 from ingestion.ledger.journal import Journal
 from tests.dbt.warehouse import PROJECT, Build, Row, Warehouse, at
 
@@ -89,6 +90,28 @@ def test_gold_has_a_row_per_line_with_the_members_it_needs(built: Warehouse) -> 
 
 def test_a_key_written_and_deleted_in_one_moment_has_no_history(built: Warehouse) -> None:
     assert built.query("from silver.stg_customers where customer_id = 3") == []
+
+
+def test_tables_carry_the_descriptions_of_their_models(built: Warehouse) -> None:
+    for name, column in [("silver/stg_customers", "segment"), ("gold/dim_customer", "customer_sk")]:
+        schema = built.engine.schema(built.lake.uri(*name.split("/")))
+
+        assert len(description_of(schema)) > 20
+        assert len(comments_of(schema)[column]) > 10
+
+
+def test_a_changed_description_reaches_the_table_with_its_next_commit(copied: Warehouse) -> None:
+    model, told = copied.project / "models/gold/days.sql", copied.project / "models/gold/days.yml"
+    for number in (1, 2):
+        model.write_text("{{ config(unique_key='id') }}\nselect 1 as id, " + str(number) + " as told")
+        told.write_text(
+            f"models: [{{name: days, description: Text {number}, columns: [{{name: told, description: N{number}}}]}}]"
+        )
+        copied.succeed("build", "-s", "days")
+        schema = copied.engine.schema(copied.lake.uri("gold", "days"))
+
+        assert (description_of(schema), comments_of(schema)) == (f"Text {number}", {"told": f"N{number}"})
+    assert copied.query("from gold.days") == [{"id": 1, "told": 2}]
 
 
 def test_the_salt_of_masked_values_is_in_no_artifact_and_no_log(built: Warehouse) -> None:

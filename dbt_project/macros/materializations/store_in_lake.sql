@@ -25,6 +25,8 @@
             'partition_by': partition_by,
             'order_by': order_by,
             'unindexed': unindexed,
+            'description': model.description if config.persist_relation_docs() else '',
+            'comments': column_comments() if config.persist_column_docs() else {},
             'change_version': none if rebuild else before.version,
         }) %}
     {% endif %}
@@ -32,6 +34,15 @@
     {% set code = 'OVERWRITE' if rebuild else 'UNCHANGED' if after.version == before.version else 'MERGE' %}
     {% do store_raw_result('main', message=code ~ ' at version ' ~ after.version, code=code, rows_affected=none) %}
     {{ return(relation) }}
+{% endmacro %}
+
+{#  The descriptions of the model's columns that have one.  #}
+{% macro column_comments() %}
+    {% set comments = {} %}
+    {% for name, column in model.columns.items() if column.description %}
+        {% do comments.update({name: column.description}) %}
+    {% endfor %}
+    {{ return(comments) }}
 {% endmacro %}
 
 {#  The lake plugin writes the files and creates the view.  #}

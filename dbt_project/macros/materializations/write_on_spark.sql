@@ -69,6 +69,9 @@ using delta
 {%- if told.partition_by %}
 partitioned by ({{ quoted(told.partition_by) }})
 {%- endif %}
+{%- if told.description %}
+comment {{ text_of(told.description) }}
+{%- endif %}
 tblproperties (
     'delta.dataSkippingStatsColumns' = '{{ indexed_columns(columns, told.unindexed + told.partition_by) | join(',') }}',
     {%- if 'TIMESTAMP' in columns | map('last') %}

@@ -28,6 +28,7 @@ from ingestion.lake.base import (
     lost_race,
     table_properties,
 )
+from ingestion.lake.descriptions import comments_of, description_of
 from ingestion.lake.embedded.compaction import compact_files
 from ingestion.lake.embedded.locate import located
 from ingestion.lake.embedded.reader import DeltaReader, arrow_schema
@@ -76,6 +77,7 @@ class DeltaRs(DeltaReader):
                     uri,
                     schema,
                     mode="ignore",
+                    description=description_of(schema) or None,
                     partition_by=list(partition_by) or None,
                     configuration=table_properties(
                         schema, append_only=append_only, unindexed=unindexed, partition_by=partition_by
@@ -93,6 +95,17 @@ class DeltaRs(DeltaReader):
         new = Schema.from_arrow(pa.schema([field for field in fields if field.name not in known]))
         if new.fields:
             table.alter.add_columns([Field(f.name, f.type, nullable=True) for f in new.fields])
+
+    def describe(self, uri: str, schema: pa.Schema) -> None:
+        table = self._writable(uri)
+        found, comments = arrow_schema(table), comments_of(schema)
+        known = comments_of(found)
+        with _committing(uri):
+            for name in found.names:
+                if (comment := comments.get(name)) and comment != known.get(name):
+                    table.alter.set_column_metadata(name, {"comment": comment})
+            if (description := description_of(schema)) and description != description_of(found):
+                table.alter.set_table_description(description)
 
     def publish(
         self,
@@ -146,6 +159,7 @@ class DeltaRs(DeltaReader):
                 _add_actions(files),
                 mode="overwrite",
                 partition_by=list(partition_by),
+                description=description_of(schema) or None,
                 configuration=table_properties(schema, unindexed=unindexed, partition_by=partition_by),
                 storage_options=self._options,
                 commit_properties=_properties(commit),

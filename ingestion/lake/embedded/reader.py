@@ -22,6 +22,7 @@ from ingestion.lake.base import (
     newest_metadata,
 )
 from ingestion.lake.damage import torn_log
+from ingestion.lake.descriptions import comments_of, described
 from ingestion.lake.log import check_whole
 from ingestion.lake.statistics import indexed_columns
 from ingestion.lake.storage.errors import reaching
@@ -131,7 +132,8 @@ class DeltaReader:
 
 
 def arrow_schema(table: DeltaTable) -> pa.Schema:
-    return pa.schema(table.schema().to_arrow())
+    schema = pa.schema(table.schema().to_arrow())
+    return described(schema, table.metadata().description or "", comments_of(schema))
 
 
 def _live_files(table: DeltaTable) -> Iterator[LiveFile]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import pyarrow as pa
 
 from ingestion.lake.base import Commit, FileCommits
+from ingestion.lake.descriptions import described
 from ingestion.lake.duck import Connection
 from ingestion.lake.embedded.parquet_files import FileWriter, casts, sorted_by
 from ingestion.lake.embedded.rewrite import materialized, write_partitioned
@@ -23,9 +24,13 @@ def rebuild(
     unindexed: Sequence[str] = (),
     partition_by: Sequence[str] = (),
     order_by: Sequence[str] = (),
+    description: str = "",
+    comments: Mapping[str, str] | None = None,
 ) -> int:
     """
     Create the table or replace it completely with the rows and columns of `query`; return the new version.
+
+    It gets the `description`, and its columns the `comments`.
 
     Files are sorted by `order_by` within each partition. The rows of a partitioned table are sorted into a table
     of the connection first, so that query and sort run once; what exceeds DuckDB's memory limit spills.
@@ -38,4 +43,5 @@ def rebuild(
             files = write_partitioned(writer, f"select * from {rows}", partition_by, ())
     else:
         files = write_partitioned(writer, query, (), order_by)
+    schema = described(schema, description, comments or {})
     return engine.overwrite(uri, files, schema=schema, commit=commit, unindexed=unindexed, partition_by=partition_by)

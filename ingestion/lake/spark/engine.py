@@ -39,12 +39,14 @@ from ingestion.lake.base import (
     lost_race,
     table_properties,
 )
+from ingestion.lake.descriptions import comments_of, description_of
 from ingestion.lake.embedded.engine import DeltaRs
 from ingestion.lake.embedded.reader import DeltaReader
 from ingestion.lake.log import check_has_no_past
 from ingestion.lake.spark.frames import (
     arriving_rows,
     check_keys,
+    commented,
     discard,
     frame,
     needed_features,
@@ -53,7 +55,7 @@ from ingestion.lake.spark.frames import (
 )
 from ingestion.lake.spark.session import open_session, prepare
 from ingestion.lake.statistics import indexed_columns
-from ingestion.sql.quoting import quote_spark
+from ingestion.sql.quoting import quote_spark, spark_text_literal
 
 _CONFLICTS = (
     ConcurrentAppendException,
@@ -107,7 +109,9 @@ class SparkDelta(DeltaReader):
             self._limit_statistics(uri)
             return
         check_has_no_past(uri)
-        builder = DeltaTable.createIfNotExists(self.session).location(uri).addColumns(from_arrow_schema(schema))
+        builder = DeltaTable.createIfNotExists(self.session).location(uri).addColumns(commented(schema))
+        if description := description_of(schema):
+            builder = builder.comment(description)
         for name, value in table_properties(
             schema, append_only=append_only, unindexed=unindexed, partition_by=partition_by
         ).items():
@@ -130,6 +134,18 @@ class SparkDelta(DeltaReader):
                 self.session.sql(f"alter table {table_at(uri)} set tblproperties ('{name}' = '{value}')")
             if typed:
                 self.session.sql(f"alter table {table_at(uri)} add columns ({typed})")
+
+    def describe(self, uri: str, schema: pa.Schema) -> None:
+        self._writable(uri)
+        found, comments = self.schema(uri), comments_of(schema)
+        known = comments_of(found)
+        with _refusing_races(uri):
+            for name in found.names:
+                if (comment := comments.get(name)) and comment != known.get(name):
+                    change = f"alter column {quote_spark(name)} comment {spark_text_literal(comment)}"
+                    self.session.sql(f"alter table {table_at(uri)} {change}")
+            if (description := description_of(schema)) and description != description_of(found):
+                self.session.sql(f"comment on table {table_at(uri)} is {spark_text_literal(description)}")
 
     def publish(
         self,

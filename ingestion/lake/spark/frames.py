@@ -11,11 +11,22 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pyspark.sql import functions as f
 from pyspark.sql.pandas.types import from_arrow_schema, from_arrow_type
+from pyspark.sql.types import StructType
 
 from ingestion.errors import IntegrityError
 from ingestion.lake.base import StagedFile, check_partition
+from ingestion.lake.descriptions import comments_of
 from ingestion.lake.storage.filesystem import make_folder, open_files
 from ingestion.sql.quoting import quote_spark
+
+
+def commented(schema: pa.Schema) -> StructType:
+    """Return a schema as Spark's, with the comments of its columns."""
+    comments, typed = comments_of(schema), from_arrow_schema(schema)
+    for field in typed:
+        if comment := comments.get(field.name):
+            field.metadata["comment"] = comment
+    return typed
 
 
 def staged_rows(
