@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
@@ -130,6 +131,16 @@ def test_a_run_without_tests_publishes_at_once(copied: Warehouse) -> None:
     copied.succeed("run")
 
     assert published(copied, before) == {"dim_customer", "fact_sales"}
+
+
+def test_a_lake_of_the_past_shows_the_rows_that_break_a_test(copied: Warehouse) -> None:
+    """So that a person can look at them; no other reader knows that lake."""
+    before = copied.versions()
+    forbid(copied, "select 1 as found from {{ ref('fact_sales') }}")
+    env = {"LAKEHOUSE_AS_OF": json.dumps({"lake": copied.lake.root, "batches": {}})}
+    failed = copied.dbt("build", "--exclude-resource-type", "unit_test", env=env)
+
+    assert (failed.code, published(copied, before)) == (1, {"dim_customer", "fact_sales"})
 
 
 def test_a_failed_test_of_silver_says_that_readers_see_the_new_rows(copied: Warehouse) -> None:
