@@ -5,6 +5,7 @@ Contracts are mapped in the order of their ids: erp.customers, erp.products; sho
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable
 from typing import Any
@@ -59,6 +60,9 @@ def test_daily_run_carries_the_day_to_gold_though_a_source_was_away_at_first(pro
     assert all(tries == 1 for task, tries in outcome.tries.items() if not task.startswith("source_shop"))
     assert count(project, "gold.fact_sales") > 0
     assert (project.folder / "dbt_project" / "target" / "catalog.json").exists()
+    manifest = json.loads((project.folder / "dbt_project" / "target" / "manifest.json").read_text())
+    assert manifest["unit_tests"] == {}
+    assert not any(node.startswith("unit_test.") for nodes in manifest["child_map"].values() for node in nodes)
     assert {row["run_id"] for row in project.ledger("select run_id from ops.runs")} == {outcome.run_id}
     assert {row["severity"] for row in project.ledger("select severity from ops.gaps")} == {"OK"}
 
