@@ -50,10 +50,11 @@ def table_statuses(context: Context) -> list[TableStatus]:
         state, quarantined, fault = None, 0, None
         try:
             table = context.table(find_contract(context.settings.contracts, contract_id))
-            fault = _fault(context, table)
-            if fault is None and context.engine.exists(table.uri):
-                state = table.state()
-                quarantined = table.count_in_quarantine(state)
+            with context.engine.kept_open():
+                fault = _fault(context, table)
+                if fault is None and context.engine.exists(table.uri):
+                    state = table.state()
+                    quarantined = table.count_in_quarantine(state)
         except Exception as exc:  # whatever the error is, the other tables are shown
             state, fault = None, str(as_ours(contract_id, exc))
         done = good.get(contract_id)

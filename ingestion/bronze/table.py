@@ -162,6 +162,8 @@ class BronzeTable:
 
     def count_in_quarantine(self, state: BronzeState) -> int:
         """Return the number of open entries, waived ones included: the source still had their rows when last read."""
+        if state.quarantine_version == 0:  # as it was created
+            return 0
         with duck.session(self.uri) as connection:
             entries = self.quarantine_at(connection, state.quarantine_version)
             row = connection.execute(f"select count(*) from ({entries}) q where {OPEN}").fetchone()

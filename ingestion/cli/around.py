@@ -79,9 +79,9 @@ def _print_mended(console: Console, mended: Sequence[TableMended]) -> None:
 @click.command()
 @with_output
 def status(output: Output) -> None:
-    """Show each table's last batch, watermark, age and gap."""
+    """Show each table's last batch, watermark, age and gap; tables with a fault first."""
     from ingestion.admin.status import table_statuses
-    from ingestion.cli.output.states import state
+    from ingestion.cli.output.states import state, urgency
     from ingestion.cli.output.table import FittingTable
     from ingestion.reconcile.gap import OK_IN_PART
     from ingestion.runs.context import open_context
@@ -101,7 +101,7 @@ def status(output: Output) -> None:
                 s.sync_gap,
                 state(s.severity),
             )
-            for s in statuses
+            for s in sorted(statuses, key=lambda s: -1 if s.fault else urgency(s.last_status, s.severity))
         ]
         console.print(FittingTable(columns, rows, numbers=("batch", "age (h)", "in quarantine", "gap")))
         if any(s.severity == OK_IN_PART for s in statuses):

@@ -10,7 +10,7 @@ from rich.console import Console, Group, RenderableType
 from rich.padding import Padding
 from rich.text import Text
 
-from ingestion.cli.output.states import state
+from ingestion.cli.output.states import state, urgency
 from ingestion.cli.output.table import FittingTable
 from ingestion.reconcile.gap import OK, OK_IN_PART
 from monitoring.advice import Advice
@@ -87,7 +87,7 @@ def standing_tables(standing: Standing) -> Group:
 
 
 def gap_table(gaps: Sequence[TableGap], *, when: bool = False) -> FittingTable:
-    """Return checks as a table, one line each; `when` adds their time."""
+    """Return checks as a table, one line each, the worst first; `when` adds their time and keeps their order."""
     first = ("checked at (UTC)", "table") if when else ("table",)
     rows = [
         (
@@ -97,7 +97,7 @@ def gap_table(gaps: Sequence[TableGap], *, when: bool = False) -> FittingTable:
             state(gap.severity),
             state(gap.state),
         )
-        for gap in gaps
+        for gap in (gaps if when else sorted(gaps, key=lambda gap: urgency(gap.severity)))
     ]
     return FittingTable((*first, *COLUMNS, "severity", "state"), rows, numbers=COLUMNS)
 

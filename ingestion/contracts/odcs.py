@@ -6,6 +6,7 @@ Importing this module is cheap: the YAML and ODCS libraries are imported when a 
 from __future__ import annotations
 
 import difflib
+import os
 from collections import defaultdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -66,16 +67,16 @@ def find_contract(folder: Path, contract_id: str) -> Contract:
         ConfigurationError: there is no file for that id.
         InvalidContractError: with every fault of the file.
     """
-    known = list_contract_ids(folder)
-    if contract_id not in known:
+    system, _, entity = contract_id.partition(".")
+    path = folder / system / f"{entity}{SUFFIX}"
+    if not (_has(folder, system) and _has(folder / system, path.name)):  # else each of many tables would list them all
+        known = list_contract_ids(folder)
         near = difflib.get_close_matches(contract_id, known, n=3)
         hint = f" Did you mean {' or '.join(near)}?" if near else ""
         raise ConfigurationError(
             f"{contract_id}: no contract has this id.{hint} Nothing was read. "
             f"Known are: {', '.join(known) or 'none'}; a new one belongs to <system>/<entity>{SUFFIX}."
         )
-    system, _, entity = contract_id.partition(".")
-    path = folder / system / f"{entity}{SUFFIX}"
     contract, faults = _examine(path, _shown(path, folder))
     if contract is None:
         raise InvalidContractError([fault for fault in faults if fault.severity == "error"])
@@ -144,6 +145,14 @@ def _shared_models(contracts: list[Contract]) -> list[Fault]:
         for model, sharers in users.items()
         for user in sharers[1:]
     ]
+
+
+def _has(folder: Path, name: str) -> bool:
+    """Return whether a folder has an entry of exactly that name, also where case does not tell names apart."""
+    try:
+        return not name.startswith(".") and name in os.listdir(folder)
+    except OSError:
+        return False
 
 
 def _place_id(path: Path) -> str:

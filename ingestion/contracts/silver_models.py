@@ -22,10 +22,22 @@ def silver_model_files(dbt_project: Path) -> dict[str, list[Path]]:
     """Return the files of each contract id's models, sorted. Empty without a project."""
     found: dict[str, list[Path]] = {}
     for path in sorted((dbt_project / "models" / "silver").rglob("*.sql")):
-        text = _COMMENT.sub("", path.read_text(encoding="utf-8", errors="replace"))
-        for call in _HISTORY.finditer(text):
-            found.setdefault(f"{call['system']}.{call['entity']}", []).append(path)
+        for contract_id in _histories_in(path):
+            found.setdefault(contract_id, []).append(path)
     return found
+
+
+def _histories_in(path: Path) -> list[str]:
+    text = _COMMENT.sub("", path.read_text(encoding="utf-8", errors="replace"))
+    return [f"{call['system']}.{call['entity']}" for call in _HISTORY.finditer(text)]
+
+
+def with_own_model(contract: Contract, dbt_project: Path) -> Contract:
+    """Do what `with_model` does with the models of a project; of these one file is read, if it has the usual place."""
+    usual = dbt_project / "models" / "silver" / contract.system / f"{contract.silver_model}.sql"
+    if usual.is_file() and contract.id in _histories_in(usual):
+        return contract
+    return with_model(contract, silver_models(dbt_project))
 
 
 def with_model(contract: Contract, models: Mapping[str, Sequence[str]]) -> Contract:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Protocol
@@ -91,6 +92,10 @@ class Engine(Protocol):
 
     name: str
     """embedded or spark; other parts of a load depend on it."""
+
+    def kept_open(self) -> AbstractContextManager[None]:
+        """Within the block, read a table's log whole at its first use, and later only its new commits."""
+        ...
 
     def exists(self, uri: str) -> bool: ...
 

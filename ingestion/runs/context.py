@@ -17,7 +17,7 @@ from ingestion import scratch
 from ingestion.bronze.table import BronzeTable
 from ingestion.contracts.model import Contract
 from ingestion.contracts.odcs import find_contract, list_contract_ids, read_contracts
-from ingestion.contracts.silver_models import silver_models, with_model
+from ingestion.contracts.silver_models import silver_models, with_model, with_own_model
 from ingestion.errors import (
     SIGNALLED,
     ConcurrentWriteError,
@@ -75,7 +75,7 @@ class Context:
 
         Raises ConfigurationError, InvalidContractError.
         """
-        return with_model(find_contract(self.settings.contracts, contract_id), silver_models(self.settings.dbt_project))
+        return with_own_model(find_contract(self.settings.contracts, contract_id), self.settings.dbt_project)
 
     def contract_ids(self) -> list[str]:
         """Return the ids of all contract files, valid or not. Raises ConfigurationError if there is none."""

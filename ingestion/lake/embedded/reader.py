@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 from urllib.parse import unquote
 
@@ -39,6 +40,15 @@ class DeltaReader:
     def __init__(self, storage_options: Mapping[str, str] | None = None, *, keeps_open: bool = False) -> None:
         self._options = dict(storage_options or {})
         self._opened: dict[str, DeltaTable] | None = {} if keeps_open else None
+
+    @contextmanager
+    def kept_open(self) -> Iterator[None]:
+        """Within the block, keep tables open: a log is read whole at its first use, and later only its new commits."""
+        before, self._opened = self._opened, {} if self._opened is None else self._opened
+        try:
+            yield
+        finally:
+            self._opened = before
 
     def exists(self, uri: str) -> bool:
         return uri in (self._opened or {}) or DeltaTable.is_deltatable(uri, self._options)

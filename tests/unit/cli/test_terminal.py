@@ -13,7 +13,7 @@ from click.testing import CliRunner
 
 from ingestion.cli.base import cli
 from ingestion.cli.output import Output, span
-from ingestion.cli.output.states import state
+from ingestion.cli.output.states import state, urgency
 from ingestion.cli.output.streams import shown
 from ingestion.cli.output.table import FittingTable
 from ingestion.cli.output.terminal import Terminal
@@ -109,3 +109,15 @@ def test_a_state_is_a_word_with_a_colour_and_the_word_alone_where_colours_are_no
 )
 def test_a_duration_reads_as_people_say_it(seconds: float, told: str) -> None:
     assert span(seconds) == told
+
+
+def test_of_many_tables_those_that_need_somebody_come_first() -> None:
+    tables = {
+        "a": ("ok", "OK"),
+        "b": ("ok", "UNKNOWN"),
+        "c": ("failed", "OK"),
+        "d": (None, "WARNING"),
+        "e": (None, None),
+    }
+
+    assert sorted(tables, key=lambda name: urgency(*tables[name])) == ["c", "b", "d", "a", "e"]
