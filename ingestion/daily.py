@@ -16,8 +16,9 @@ from ingestion.load.load_table import load_table
 from ingestion.load.result import LoadResult
 from ingestion.reconcile.gap import GapReport
 from ingestion.runs.context import Context
-from ingestion.runs.each import each
+from ingestion.runs.each import Failed, each, raise_failed
 from ingestion.runs.fixed_points import shared_point
+from ingestion.runs.reach import reach
 
 Progress = Callable[[str, str], None]
 """Called when a step begins, with the step's name and its subject."""
@@ -25,13 +26,18 @@ Progress = Callable[[str, str], None]
 
 @dataclass(slots=True)
 class DayResult:
-    """What a day did. `failures` has one text per failed step; empty if all succeeded."""
+    """
+    What a day did. `failures` has one text per failed step; empty if all succeeded.
+
+    `unread` are the tables whose system could not be reached: the ledger has nothing about them.
+    """
 
     run_id: str
     loads: list[LoadResult] = field(default_factory=list)
     builds: list[BuildResult] = field(default_factory=list)
     gaps: list[GapReport] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
+    unread: list[Failed] = field(default_factory=list)
 
     def as_dict(self) -> dict[str, Any]:
         return {
@@ -40,6 +46,7 @@ class DayResult:
             "builds": [build.as_dict() for build in self.builds],
             "gaps": [gap.as_dict() for gap in self.gaps],
             "failures": self.failures,
+            "unread": [failed.subject for failed in self.unread],
         }
 
 
@@ -51,10 +58,16 @@ def run_day(context: Context, *, attempts: int = 3, progress: Progress | None = 
     If a step fails, the others still run: the build leaves out the models that depend on a failed load, and the gap of
     its table is recorded. Transient errors are retried after a short, growing pause, up to `attempts` attempts in
     total. The pauses are shorter than Airflow's, because a person is waiting.
+
+    The tables of a system that cannot be reached are left out of all of this; if none can be reached, its error is
+    raised, or TablesFailedError for several systems, and nothing is written.
     """
     tell = progress or (lambda _step, _subject: None)
     day = DayResult(context.run_id)
-    contract_ids = context.contract_ids()
+    planned = context.contract_ids()
+    contract_ids, day.unread = reach(context.settings, planned, _patient(attempts))
+    if not contract_ids:
+        raise_failed(day.unread, of=len(planned))
     points = {system: _point(context, system) for system in sorted({i.partition(".")[0] for i in contract_ids})}
 
     def load(contract_id: str) -> LoadResult:
@@ -64,17 +77,19 @@ def run_day(context: Context, *, attempts: int = 3, progress: Progress | None = 
 
     def build(_: str) -> BuildResult:
         tell("build", "silver and gold")
-        without = [failed.subject for failed in unloaded]
+        without = [failed.subject for failed in (*day.unread, *unloaded)]
         return _patient(attempts)(build_layer, context, "all", without=without)
 
     def check(contract_id: str) -> GapReport:
         tell("gaps", contract_id)
         return _patient(attempts)(record_sync_gap, context, contract_id)
 
-    day.loads, unloaded = context.each_table(contract_ids, load)
+    # a database that is lost from here on fails each of its tables, in the ledger too
+    day.loads, unloaded = context.each_table(contract_ids, load, probe=None)
     day.builds, unbuilt = each(["dbt"], build)
-    day.gaps, unchecked = context.each_table(contract_ids, check)
-    day.failures = [str(failed.error) for failed in (*unloaded, *unbuilt, *unchecked)]
+    day.gaps, unchecked = context.each_table(contract_ids, check, probe=None)
+    failed = (*day.unread, *unloaded, *unbuilt, *unchecked)
+    day.failures = list(dict.fromkeys(str(failure.error) for failure in failed))
     return day
 
 

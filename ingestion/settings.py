@@ -30,6 +30,13 @@ DBT_SECONDS = 4 * 3600.0
 DAYS_KEPT = 7
 """How long `maintain` keeps the files of earlier versions, unless told otherwise."""
 DEBUG = "LAKEHOUSE_DEBUG"
+_FORMS = {
+    "oracle": "oracle://user:password@host:1521/service",
+    "sqlserver": "mssql://user:password@host:1433/database",
+    "duckdb": "duckdb:///folder/file.duckdb",
+}
+DIALECTS = {"oracle": "oracle", "mssql": "sqlserver", "sqlserver": "sqlserver", "duckdb": "duckdb"}
+"""Type of a connection -> the kind of database behind it, as contracts name it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +90,7 @@ class Connection:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Everything that differs between machines."""
+    """Everything that differs between machines. `unreadable` has a message per system whose connection is no URI."""
 
     project: Path
     lake_root: str
@@ -93,6 +100,7 @@ class Settings:
     engine: str = "embedded"
     mask_salt: str = field(default="", repr=False)
     dbt_seconds: float = DBT_SECONDS
+    unreadable: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def contracts(self) -> Path:
@@ -102,14 +110,25 @@ class Settings:
     def dbt_project(self) -> Path:
         return self.project / "dbt_project"
 
-    def connection(self, system: str) -> Connection:
-        """Return a system's connection. Raises ConfigurationError with what to set."""
+    def connection(self, system: str, dialect: str | None = None) -> Connection:
+        """
+        Return a system's connection. `dialect` is the kind of database in its contracts, if it is known.
+
+        Raises ConfigurationError with what to set, or to correct in what is set.
+        """
+        variable = f"{CONNECTION_PREFIX}{system.upper()}"
         found = self.connections.get(system)
+        if found is None and system in self.unreadable:
+            raise ConfigurationError(f"{system}: {self.unreadable[system]}")
         if found is None:
             raise ConfigurationError(
-                f"{system}: needs a connection, but none is set. No rows were read. "
-                f"Set {CONNECTION_PREFIX}{system.upper()}, e.g. oracle://user:password@host:1521/service "
-                f"(in Airflow: add the connection {system}), or run the example world: lakehouse demo"
+                f"{system}: no connection is set. Nothing was read. Set {variable} to {_forms(dialect)} "
+                f"(in Airflow: add the connection {system}). To try the program without a database: lakehouse demo"
+            )
+        if found.type not in DIALECTS:
+            raise ConfigurationError(
+                f"{system}: {variable} begins with {found.type}://, which is no known kind of database. Nothing was "
+                f"read. Write it as {_forms(dialect)}."
             )
         return found
 
@@ -117,6 +136,7 @@ class Settings:
     def from_environ(cls, environ: Mapping[str, str], cwd: Path | None = None) -> Settings:
         """Read the settings from environment variables. Raises ConfigurationError."""
         project = _project(environ, cwd or Path.cwd())
+        connections, unreadable = _connections(environ)
         return cls(
             project=project,
             lake_root=environ.get("LAKEHOUSE_ROOT") or str(project / "lake"),
@@ -125,12 +145,27 @@ class Settings:
             engine=_engine(environ.get("LAKEHOUSE_ENGINE") or "embedded"),
             mask_salt=environ.get("LAKEHOUSE_MASK_SALT") or "",
             dbt_seconds=_seconds("LAKEHOUSE_DBT_SECONDS", environ.get("LAKEHOUSE_DBT_SECONDS"), DBT_SECONDS),
-            connections={
-                name.removeprefix(CONNECTION_PREFIX).lower(): parse_connection(name, value)
-                for name, value in environ.items()
-                if name.startswith(CONNECTION_PREFIX) and value
-            },
+            connections=connections,
+            unreadable=unreadable,
         )
+
+
+def _connections(environ: Mapping[str, str]) -> tuple[dict[str, Connection], dict[str, str]]:
+    """Return the connections by system, and the message for each that cannot be read: other systems need not wait."""
+    read, unreadable = {}, {}
+    for name, value in environ.items():
+        if name.startswith(CONNECTION_PREFIX) and value:
+            system = name.removeprefix(CONNECTION_PREFIX).lower()
+            try:
+                read[system] = parse_connection(name, value)
+            except ConfigurationError as exc:
+                unreadable[system] = str(exc)
+    return read, unreadable
+
+
+def _forms(dialect: str | None) -> str:
+    """Return how a connection is written for a dialect; for none, how for each kind of server."""
+    return _FORMS.get(dialect or "") or f"{_FORMS['oracle']} or {_FORMS['sqlserver']}"
 
 
 def _engine(name: str) -> str:
@@ -172,8 +207,9 @@ def parse_connection(name: str, value: str) -> Connection:
         return _from_json(value) if value.lstrip().startswith("{") else _from_uri(value)
     except (ValueError, TypeError, KeyError):
         raise ConfigurationError(
-            f"{name}: promised a connection URI (type://login:password@host:port/schema?extra=…) or a JSON object, "
-            "found neither. Nothing was done. Correct the variable (its value is not shown here)."
+            f"{name} is neither a URI (type://user:password@host:port/name?extra=…) nor a JSON object with conn_type. "
+            "Nothing was done. Correct it (its value is not shown here); in a URI, write / ? # and @ of a password as "
+            "%2F %3F %23 and %40."
         ) from None
 
 
@@ -195,8 +231,10 @@ def _from_json(value: str) -> Connection:
 
 def _from_uri(value: str) -> Connection:
     parts = urlsplit(value)
-    if not parts.scheme:
+    if not parts.scheme or "://" not in value:
         raise ValueError("no scheme")
+    if parts.fragment or (parts.netloc and "@" in parts.path) or ("@" not in parts.netloc and "@" in parts.query):
+        raise ValueError("a part of the password would be read as the host, the path or the query")
     extra = dict(parse_qsl(parts.query, keep_blank_values=True))
     if "__extra__" in extra:
         extra.update({key: str(item) for key, item in json.loads(extra.pop("__extra__")).items()})

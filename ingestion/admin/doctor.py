@@ -112,7 +112,7 @@ def _zones(names: set[str]) -> Iterator[DoctorFinding]:
 
 def _system(settings: Settings, system: str, contracts: list[Contract]) -> Iterator[DoctorFinding]:
     try:
-        source = open_source(system, settings.connection(system))
+        source = open_source(system, settings.connection(system, contracts[0].dialect))
         yield DoctorFinding(f"source {system}", "ok", source.probe())
         with source.snapshot() as snapshot:
             moment = snapshot.fixed_point.moment
@@ -120,9 +120,8 @@ def _system(settings: Settings, system: str, contracts: list[Contract]) -> Itera
             outcome = "ok" if grant.present else "warning"
             yield DoctorFinding(f"right of {system}", outcome, grant.what, grant.consequence)
     except LakehouseError as exc:
-        yield DoctorFinding(
-            f"source {system}", "missing", str(exc).splitlines()[0], f"set AIRFLOW_CONN_{system.upper()}"
-        )
+        finding, _, advice = str(exc).removeprefix(f"{system}: ").partition(" Nothing was read. ")
+        yield DoctorFinding(f"source {system}", "missing", finding, advice)
         return
     skew = abs((datetime.now(UTC) - moment).total_seconds())
     if skew > 60:

@@ -50,7 +50,7 @@ def plan(output: Output, tables: tuple[str, ...], full: bool) -> None:
     chosen = chosen_tables(context, tables)
     with steps(output, "plan", of=len(chosen)) as current:
         plans, failed = context.each_table(
-            current.over("plan", chosen), lambda contract_id: plan_load(context, contract_id, full=full)
+            chosen, lambda contract_id: plan_load(context, contract_id, full=full), over=current.over("plan")
         )
     output.result(as_list(plans, failed), lambda console: _print_plans(console, plans))
     raise_failed(failed, of=len(chosen))
@@ -99,10 +99,12 @@ def load(
     chosen = chosen_tables(context, tables)
     with steps(output, "load", of=len(chosen)) as current:
         results, failed = context.each_table(
-            current.over("load", chosen),
+            chosen,
             lambda contract_id: load_table(
                 replace(context, observe=current.observe), contract_id, full=full, allow_deletes=allow_deletes, at=at
             ),
+            over=current.over("load"),
+            **({} if run_id is None else {"probe": None}),  # whoever named the run reads its failures in the ledger
         )
     output.result(as_list(results, failed), lambda console: print_loads(console, results))
     tables_verdict(output, "loaded", results, failed)
@@ -271,7 +273,9 @@ def run(output: Output) -> None:
         f"{counted(len(day.gaps), 'table')} compared",
         failed=f"{counted(len(day.failures), 'step')} failed" if day.failures else "",
     )
-    raise_if_red(day.run_id, verdict(context, day.run_id, context.contract_ids()))
+    unread = {failed.subject: str(failed.error) for failed in day.unread}
+    red = verdict(context, day.run_id, [i for i in context.contract_ids() if i not in unread])
+    raise_if_red(day.run_id, [*dict.fromkeys(unread.values()), *red])
 
 
 def print_day(console: Console, day: DayResult, gaps: Sequence[TableGap]) -> None:

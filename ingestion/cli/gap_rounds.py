@@ -12,35 +12,57 @@ import signal
 import sys
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import fields
+from datetime import UTC, datetime
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
+from typing import Any
 
 from ingestion.cli.gap_tables import Standing
 from ingestion.errors import LakehouseError, TransientError
 from ingestion.gaps.record import record_sync_gap
+from ingestion.reconcile.gap import UNKNOWN
 from ingestion.runs.context import Context, open_context
 from ingestion.runs.each import Failed
 from ingestion.settings import Settings
 from monitoring import ledger_views
+from monitoring.ledger_views import TableGap
 
 GRACE = 30  # seconds
 CHECKS = 100
 """Checks per process before it is replaced, because each check may keep a few megabytes."""
 
 
-def check_all(context: Context, tables: Iterable[str]) -> list[Failed]:
-    """Record the gap of each table; one that cannot be compared is UNKNOWN and does not stop the others."""
-    return context.each_table(tables, lambda contract_id: record_sync_gap(context, contract_id))[1]
+def check_all(
+    context: Context, tables: Iterable[str], over: Callable[[Iterable[str]], Iterable[str]] = iter
+) -> list[Failed]:
+    """
+    Record the gap of each table; one that cannot be compared is UNKNOWN and does not stop the others.
+
+    Nothing is recorded for a table whose system cannot be reached: `standing_of` shows it as UNKNOWN.
+    """
+    return context.each_table(tables, lambda contract_id: record_sync_gap(context, contract_id), over=over)[1]
 
 
-def standing_of(context: Context, tables: Sequence[str]) -> Standing:
-    """Return the ledger's current results of these tables."""
+def standing_of(context: Context, tables: Sequence[str], failed: Sequence[Failed] = ()) -> Standing:
+    """Return the ledger's current results of these tables, and UNKNOWN for those that `check_all` did not start."""
     journal = context.journal
+    unread = {each.subject: str(each.error) for each in failed if not each.is_started}
+    read = [table for table in tables if table not in unread]
+    unknown = [_unknown(context, contract_id, why) for contract_id, why in unread.items()]
     return Standing(
-        tuple(ledger_views.current_gaps(journal, tables)),
-        tuple(ledger_views.partition_gaps(journal, tables)),
+        tuple(sorted([*ledger_views.current_gaps(journal, read), *unknown], key=lambda gap: gap.contract_id)),
+        tuple(ledger_views.partition_gaps(journal, read)),
         *ledger_views.unended_differences(journal, tables),
+        unread=tuple(dict.fromkeys(unread.values())),
     )
+
+
+def _unknown(context: Context, contract_id: str, why: str) -> TableGap:
+    """Return a check that did not take place, now."""
+    values: dict[str, Any] = dict.fromkeys(field.name for field in fields(TableGap))
+    values |= {"contract_id": contract_id, "run_id": context.run_id, "checked_at": datetime.now(UTC), "why": why}
+    return TableGap(**values | {"severity": UNKNOWN})
 
 
 def rounds(settings: Settings, tables: Sequence[str]) -> Generator[Standing, None, None]:
@@ -99,8 +121,7 @@ def _serve(asked: Connection, settings: Settings, tables: Sequence[str]) -> None
     try:
         context = open_context(settings)
         while asked.recv():
-            check_all(context, tables)
-            asked.send(standing_of(context, tables))
+            asked.send(standing_of(context, tables, check_all(context, tables)))
     except EOFError:
         pass
     except (LakehouseError, OSError) as exc:  # the process prints other errors itself; some cannot be pickled

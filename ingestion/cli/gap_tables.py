@@ -35,12 +35,17 @@ PARTITIONS_SHOWN = 10
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """The newest check of each table, the open differences, and the waived ones."""
+    """
+    The newest check of each table, the open differences, and the waived ones.
+
+    `unread` has one message per system that could not be reached; its tables are UNKNOWN, which no ledger has.
+    """
 
     gaps: tuple[TableGap, ...]
     partitions: tuple[PartitionGap, ...]
     differences: tuple[Difference, ...]
     waived: tuple[Difference, ...]
+    unread: tuple[str, ...] = ()
 
     def as_list(self) -> list[dict[str, Any]]:
         """Return one document per table, with its partitions, open and waived differences."""
@@ -64,9 +69,9 @@ def print_standing(console: Console, standing: Standing) -> None:
             console.print(_line(part))
         if len(parts) > PARTITIONS_SHOWN:
             console.print(f"{gap.contract_id}: {len(parts) - PARTITIONS_SHOWN} more partitions differ")
-        if gap.severity not in _CALM:
-            console.print(gap.runbook_sql or "", style="dim")
-    if any(gap.severity not in _CALM for gap in standing.gaps):
+        if gap.severity not in _CALM and gap.runbook_sql:
+            console.print(gap.runbook_sql, style="dim")
+    if any(gap.severity not in _CALM and gap.runbook_sql for gap in standing.gaps):
         console.print("Why, and what to do: lakehouse gaps advise")
 
 

@@ -87,8 +87,8 @@ def check(
         failures = []
         if not last:
             with steps(output, "gaps", of=len(chosen)) as current:
-                failures = check_all(context, current.over("gaps", chosen))
-        standing = standing_of(context, chosen)
+                failures = check_all(context, chosen, current.over("gaps"))
+        standing = standing_of(context, chosen, failures)
         _show(output, standing)
         raise_failed(failures, of=len(chosen))
         if not exit_zero:
@@ -115,7 +115,9 @@ def _raise_alarm(standing: Standing) -> None:
 
 def _watch(output: Output, chosen: Sequence[str], seconds: int) -> None:
     """Check repeatedly until interrupted. A table that cannot be compared is shown as UNKNOWN."""
+    from rich.console import Group
     from rich.live import Live
+    from rich.text import Text
 
     from ingestion.cli.gap_rounds import rounds
     from ingestion.cli.gap_tables import standing_tables
@@ -127,7 +129,7 @@ def _watch(output: Output, chosen: Sequence[str], seconds: int) -> None:
                 sleep(seconds)
         with Live(console=output.console, refresh_per_second=1) as live:
             for standing in standings:
-                live.update(standing_tables(standing))
+                live.update(Group(standing_tables(standing), *map(Text, standing.unread)))
                 sleep(seconds)
 
 
@@ -229,8 +231,9 @@ def repair(output: Output, *, tables: tuple[str, ...], allow_deletes: bool, yes:
     context = open_context(settings())
     with steps(output, "repair", of=len(tables)) as current:
         results, failed = context.each_table(
-            current.over("repair", tables),
+            tables,
             lambda contract_id: repair_table(context, contract_id, allow_deletes=allow_deletes, yes=yes),
+            over=current.over("repair"),
         )
     output.result(as_list(results, failed), lambda console: print_loads(console, results))
     tables_verdict(output, "repaired", results, failed)

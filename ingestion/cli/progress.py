@@ -6,7 +6,7 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -50,11 +50,15 @@ class Steps:
         self._text = f"{text}{place}"
         self._start()
 
-    def over(self, what: str, subjects: Iterable[str]) -> Iterator[str]:
-        """Yield the subjects. When one is taken, it becomes the current step of the work `what`."""
-        for subject in subjects:
-            self.begin(f"{what} {subject}")
-            yield subject
+    def over(self, what: str) -> Callable[[Iterable[str]], Iterator[str]]:
+        """Return a function that yields subjects. One that is taken becomes the current step of the work `what`."""
+
+        def taken(subjects: Iterable[str]) -> Iterator[str]:
+            for subject in subjects:
+                self.begin(f"{what} {subject}")
+                yield subject
+
+        return taken
 
     def observe(self, phase: str, rows: int) -> None:
         """Note what a load is doing now, and how many rows it has read since it last said so (`Context.observe`)."""

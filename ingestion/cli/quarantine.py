@@ -87,7 +87,10 @@ def quarantine_replay(output: Output, tables: tuple[str, ...]) -> None:
     context = open_context(settings())
     with steps(output, "replay", of=len(tables)) as current:
         results, failed = context.each_table(
-            current.over("replay", tables), lambda contract_id: replay_quarantine(context, contract_id)
+            tables,
+            lambda contract_id: replay_quarantine(context, contract_id),
+            over=current.over("replay"),
+            probe=None,
         )
     output.result(as_list(results, failed), lambda console: print_loads(console, results))
     tables_verdict(output, "replayed", results, failed)

@@ -36,6 +36,7 @@ from ingestion.lake.storage.errors import reaching
 from ingestion.ledger.journal import Journal
 from ingestion.runbook.statements import in_files
 from ingestion.runs.each import Failed, as_ours, each, is_error
+from ingestion.runs.reach import Probe, reach, reaching_once
 from ingestion.settings import Settings
 from ingestion.sources import open_source
 from ingestion.sources.base import Source
@@ -101,16 +102,29 @@ class Context:
         return BronzeTable(self.lake, self.engine, contract)
 
     def source(self, contract: Contract) -> Source:
-        return open_source(contract.system, self.settings.connection(contract.system))
+        return open_source(contract.system, self.settings.connection(contract.system, contract.dialect))
 
-    def each_table(self, contract_ids: Iterable[str], work: Callable[[str], T]) -> tuple[list[T], list[Failed]]:
+    def each_table(
+        self,
+        contract_ids: Iterable[str],
+        work: Callable[[str], T],
+        *,
+        over: Callable[[Iterable[str]], Iterable[str]] = iter,
+        probe: Probe | None = reaching_once,
+    ) -> tuple[list[T], list[Failed]]:
         """
         Do the work for each table as `each` does; the tables share sessions on their sources and writes to the ledger.
 
-        Raises one of our errors if the last rows of the ledger cannot be written.
+        Before, `reach` looks for systems that cannot be reached: their tables are not started, and are returned as
+        failed without a row in the ledger. `probe` is that of `reach`; None for work that reads no source, or whose
+        failures another process looks up in the ledger. `over` yields the tables as their work begins. Raises one of
+        our errors if the last rows of the ledger cannot be written.
         """
-        with keeping_sessions(), self.journal.gathering():
-            return each(contract_ids, work)
+        with keeping_sessions():
+            chosen, unread = (contract_ids, []) if probe is None else reach(self.settings, contract_ids, probe)
+            with self.journal.gathering():
+                results, failed = each(over(chosen), work)
+            return results, [*unread, *failed]
 
     @contextmanager
     def recorded(self, step: str, subject: str) -> Iterator[dict[str, Any]]:

@@ -16,10 +16,11 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """A table whose work ended with an error."""
+    """A table whose work ended with an error. If it was not started, the ledger has nothing about it."""
 
     subject: str
     error: LakehouseError
+    is_started: bool = True
 
     def as_dict(self) -> dict[str, Any]:
         return {"contract_id": self.subject, "error": type(self.error).__name__, "message": str(self.error)}
@@ -59,8 +60,13 @@ def as_ours(subject: str, error: BaseException) -> LakehouseError:
 
 
 def raise_failed(failed: Sequence[Failed], *, of: int) -> None:
-    """Raise the error of the one table that failed, or TablesFailedError for several; nothing if none did."""
-    if len(failed) == 1:
+    """
+    Raise the error of the one table that failed, or TablesFailedError for several; nothing if none did.
+
+    The error that all tables share, because none could be started, is raised as it is: it names them.
+    """
+    is_shared = len(failed) == of and len({str(each.error) for each in failed}) == 1
+    if len(failed) == 1 or (is_shared and not failed[0].is_started):
         raise failed[0].error
     if failed:
         raise TablesFailedError([each.error for each in failed], of)

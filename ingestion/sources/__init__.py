@@ -27,8 +27,8 @@ def open_source(system: str, connection: Connection) -> Source:
 
         return SqlServerSource(system, connection)
     raise ConfigurationError(
-        f"{system}: connection type {connection.type!r} has no adapter; known are duckdb, mssql and oracle. "
-        f"No rows were read. Correct AIRFLOW_CONN_{system.upper()}."
+        f"{system}: a connection of type {connection.type} is of no known kind of database; known are duckdb, mssql "
+        f"and oracle. Nothing was read. Correct AIRFLOW_CONN_{system.upper()}."
     )
 
 
@@ -39,12 +39,12 @@ def needs_extra(system: str, extra: str) -> Iterator[None]:
         yield
     except ModuleNotFoundError as exc:
         raise ConfigurationError(
-            f"{system}: promised a driver for {extra}, found no module {exc.name}. No rows were read. "
+            f"{system}: the driver for {extra} is not installed (no module {exc.name}). Nothing was read. "
             f"Run: pip install lakehouse[{extra}]"
         ) from None
     except OSError as exc:  # a system library that the driver is linked with
         library = str(exc).split(":", 1)[0]
         raise ConfigurationError(
-            f"{system}: promised a driver for {extra}, found that the system lacks {library}. No rows were read. "
+            f"{system}: the driver for {extra} needs {library}, which this machine lacks. Nothing was read. "
             "Run: apt-get install unixodbc libltdl7 libkrb5-3 libgssapi-krb5-2"
         ) from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -38,18 +39,45 @@ def subject_of(system: str, contract: Contract | None) -> str:
     return system if contract is None else contract.id
 
 
-def unavailable(subject: str, system: str, why: str) -> SourceUnavailableError:
+def unavailable(subject: str, system: str, why: str, address: str = "") -> SourceUnavailableError:
+    """Return the error of a database that does not answer; `address` is the host and port of a log-in that failed."""
+    if not address:
+        return SourceUnavailableError(
+            f"{subject}: {why}. Nothing was committed. Try again; if it happens again, ask who runs the database "
+            f"of {system}."
+        )
     return SourceUnavailableError(
-        f"{subject}: promised a reachable database, found that {why}. Nothing was committed. "
-        f"It is tried again; if it stays so, check the database and AIRFLOW_CONN_{system.upper()}."
+        f"{subject}: no connection to {address}: {why}. Nothing was read. "
+        f"Check that the database runs, and host, port and database in {_named(system)}."
     )
 
 
-def unusable(subject: str, system: str, why: str) -> ConfigurationError:
+def unusable(subject: str, system: str, why: str, address: str = "") -> ConfigurationError:
+    """Return the error of a database that turns this user or this connection away; `address` as in `unavailable`."""
+    whose = f"{address} answers, but " if address else ""
     return ConfigurationError(
-        f"{subject}: the database cannot be used: {why}. "
-        f"Nothing was read. Correct AIRFLOW_CONN_{system.upper()} or the user."
+        f"{subject}: {whose}{why}. Nothing was read. Correct {_named(system)}, or ask the database's administrator."
     )
+
+
+def _named(system: str) -> str:
+    return f"the connection {system} (AIRFLOW_CONN_{system.upper()})"
+
+
+def reason_of(error: BaseException) -> str | None:
+    """Return in words why a server was not reached, from the operating system's error in the chain of causes."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, socket.gaierror):
+            return "this machine finds no address for the host's name"
+        if isinstance(cause, ConnectionRefusedError):
+            return "nothing accepts connections on this port"
+        if isinstance(cause, TimeoutError):
+            return "the host does not answer"
+        if isinstance(cause, OSError):
+            return f"the network reports {cause.strerror or type(cause).__name__}"
+        cause = cause.__cause__
+    return None
 
 
 def wrong_extra(system: str, name: str, promised: str) -> ConfigurationError:

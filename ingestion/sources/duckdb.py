@@ -115,8 +115,8 @@ class DuckDbSource:
     def _connect(self) -> Iterator[duckdb.DuckDBPyConnection]:
         if not Path(self._path).is_file():
             raise SourceUnavailableError(
-                f"{self._system}: promised a DuckDB file {Path(self._path).name}, found none there. "
-                "No rows were read. It is tried again; if it stays away, correct the connection."
+                f"{self._system}: there is no file {self._path}. Nothing was read. "
+                f"Correct the path in AIRFLOW_CONN_{self._system.upper()}, or wait for whoever writes the file."
             )
         try:
             with session_of(
@@ -131,8 +131,8 @@ class DuckDbSource:
             if self._path not in str(exc) and not _CORRUPT.search(str(exc)):
                 raise
             raise SourceUnavailableError(
-                f"{self._system}: promised a whole DuckDB file {Path(self._path).name}, found it cut or damaged. "
-                "Nothing was committed. Restore it, or wait for whoever writes it; then run it again."
+                f"{self._system}: the DuckDB file {Path(self._path).name} is cut off or damaged. "
+                "Nothing was committed. Restore it, or wait for whoever writes it; then run the command again."
             ) from exc
 
     def _open(self) -> duckdb.DuckDBPyConnection:
@@ -141,7 +141,7 @@ class DuckDbSource:
         except duckdb.Error as exc:
             raise SourceUnavailableError(
                 f"{self._system}: the DuckDB file {Path(self._path).name} cannot be opened for reading "
-                f"({type(exc).__name__}); another program may be writing it. No rows were read. It is tried again."
+                f"({type(exc).__name__}); another program may be writing it. Nothing was read. Try again."
             ) from exc
         connection.execute("set timezone = 'UTC'")
         connection.execute("set enable_progress_bar = false")  # as in ingestion.lake.duck

@@ -116,7 +116,7 @@ def test_run_in_which_no_load_succeeds_builds_nothing(
 
     assert outcome.state == "failed"
     assert (outcome.states["silver"], outcome.states["gold"]) == ("upstream_failed", "upstream_failed")
-    assert "load erp.customers: erp: needs a connection, but none is set" in outcome.errors["verdict"]
+    assert "load erp.customers: erp: no connection is set" in outcome.errors["verdict"]
     assert "gold dbt: did not run" in outcome.errors["verdict"]
     assert "docs dbt: not written" in outcome.errors["verdict"]
 

@@ -102,7 +102,7 @@ def test_an_error_of_ours_arrives_as_what_it_is(company: Company, spark: Any) ->
     work, ledger = chunk_work(company, "gone", 2)
     company.file.rename(company.folder / "away.duckdb")
 
-    with pytest.raises(SourceUnavailableError, match="promised a DuckDB file"):
+    with pytest.raises(SourceUnavailableError, match="there is no file"):
         read_chunks(work, ledger, on_spark=True)
 
 

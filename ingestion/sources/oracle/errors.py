@@ -79,18 +79,26 @@ _NOT_READABLE = {
 }
 
 
-def error_of(code: str, system: str, contract: Contract | None = None) -> LakehouseError:
-    """Return the error to raise for a code (`ORA-01555`, `DPY-4011`) while reading for a contract, or for none."""
+def error_of(
+    code: str, system: str, contract: Contract | None = None, *, address: str = "", reason: str | None = None
+) -> LakehouseError:
+    """
+    Return the error to raise for a code (`ORA-01555`, `DPY-4011`) while reading for a contract, or for none.
+
+    `address` is the host and port of a log-in that failed, `reason` why in words where the operating system says so.
+    """
     subject = subject_of(system, contract)
     if code in _LOST:
         return SnapshotLostError(
             f"{subject}: {_LOST[code]} ({code}). Nothing was committed. The table is read again at a new fixed point; "
             "if it comes back, ask for a longer undo retention or load smaller windows."
         )
+    if address and code == "DPY-4011":
+        reason = "the server there ended the connection: is it an Oracle database?"
     if code in _UNAVAILABLE:
-        return unavailable(subject, system, f"{_UNAVAILABLE[code]} ({code})")
+        return unavailable(subject, system, f"{reason or _UNAVAILABLE[code]} ({code})", address)
     if code in _REFUSED:
-        return unusable(subject, system, f"{_REFUSED[code]} ({code})")
+        return unusable(subject, system, f"{_REFUSED[code]} ({code})", address)
     if code in _NOT_READABLE and contract is not None:
         return unreadable(contract, f"{_NOT_READABLE[code]} ({code})")
     if code.startswith("ORA-"):

@@ -26,9 +26,9 @@ import oracledb
 import pyarrow as pa
 
 from ingestion.contracts.model import Contract
-from ingestion.errors import ConfigurationError
+from ingestion.errors import ConfigurationError, LakehouseError
 from ingestion.settings import Connection
-from ingestion.sources.driver_errors import subject_of, translating, wrong_extra
+from ingestion.sources.driver_errors import reason_of, subject_of, translating, wrong_extra
 from ingestion.sources.kept_sessions import session_of
 from ingestion.sources.oracle.errors import error_of
 from ingestion.sources.oracle.keys import NationalText
@@ -135,24 +135,37 @@ def open_session(system: str, connection: Connection) -> AbstractContextManager[
 def connect(system: str, connection: Connection) -> oracledb.Connection:
     """Log in as the connection says. Raises ConfigurationError, SourceUnavailableError."""
     arguments, timeout = _arguments(system, connection)
-    with translated(system):
+    with translated(system, address=_told_address(arguments)):
         opened = oracledb.connect(**arguments)
     opened.call_timeout = int(timeout * 1000)
     opened.module = system[:MAX_NAME_BYTES]
     return opened
 
 
-def translated(system: str, contract: Contract | None = None) -> AbstractContextManager[None]:
-    """Raise the driver's errors as our own errors, without their text."""
+def translated(system: str, contract: Contract | None = None, address: str = "") -> AbstractContextManager[None]:
+    """Raise the driver's errors as our own errors, without their text. `address`: of a log-in."""
     subject = subject_of(system, contract)
-    return translating(subject, (oracledb.Error, OSError), lambda exc: error_of(_code_of(exc), system, contract))
+
+    def ours(exc: Exception) -> LakehouseError:
+        reason = reason_of(exc) if address else None
+        return error_of(_code_of(exc, bool(address)), system, contract, address=address, reason=reason)
+
+    return translating(subject, (oracledb.Error, OSError), ours)
 
 
-def _code_of(error: Exception) -> str:
+def _code_of(error: Exception, is_login: bool) -> str:
     if isinstance(error, OSError):
-        return "DPY-4011"
+        return "DPY-6005" if is_login else "DPY-4011"
     details = error.args[0] if error.args else None
-    return getattr(details, "full_code", "") or type(error).__name__
+    code = getattr(details, "full_code", "") or type(error).__name__
+    if code == "DPY-6005" and isinstance(error.__cause__, oracledb.Error):  # it wraps what the listener says
+        return _code_of(error.__cause__, is_login)
+    return code
+
+
+def _told_address(arguments: Mapping[str, Any]) -> str:
+    """Return host and port for messages; a dsn is not shown, for it may hold a password."""
+    return f"{arguments['host']}:{arguments['port']}" if "host" in arguments else "the dsn of the connection"
 
 
 def _arguments(system: str, connection: Connection) -> tuple[dict[str, Any], float]:
@@ -185,8 +198,7 @@ def _address(system: str, connection: Connection) -> dict[str, Any]:
     service = extra.get("service_name") or connection.schema
     if not connection.host or not (service or extra.get("sid")):
         raise ConfigurationError(
-            f"{system}: promised host and service of an Oracle database, found "
-            f"{'no service' if connection.host else 'no host'}. Nothing was read. "
+            f"{system}: the connection names {'no service' if connection.host else 'no host'}. Nothing was read. "
             f"Write AIRFLOW_CONN_{system.upper()} as oracle://user:password@host:1521/service (or extra sid, or dsn)."
         )
     place = {"sid": extra["sid"]} if extra.get("sid") else {"service_name": service}

@@ -116,8 +116,8 @@ def diagnose(text: str) -> Diagnosis:
     )
 
 
-def error_of(found: Diagnosis, system: str, contract: Contract | None = None) -> LakehouseError:
-    """Return the error to raise for a diagnosis while reading for a contract, or for none."""
+def error_of(found: Diagnosis, system: str, contract: Contract | None = None, address: str = "") -> LakehouseError:
+    """Return the error to raise for a diagnosis while reading for a contract, or for none; `address`: of a log-in."""
     subject = subject_of(system, contract)
     code = str(found.number) if found.number > 0 else found.state
     if found.number in _LOST:
@@ -129,10 +129,13 @@ def error_of(found: Diagnosis, system: str, contract: Contract | None = None) ->
         return unreadable(contract, f"{_NOT_READABLE[found.number]} (error {code})")
     refused = _refused(found)
     if refused:
-        return unusable(subject, system, f"{refused} (error {code})")
+        return unusable(subject, system, f"{refused} (error {code})", address)
     why = _UNAVAILABLE.get(found.number) or _STATES.get(found.state)
+    if address and found.state == "HYT00":
+        why = "something accepts connections there, but no log-in came about in time: is it a SQL Server?"
+        return unavailable(subject, system, f"{why} (error {code})", address)
     if why:
-        return unavailable(subject, system, f"{why} (error {code})")
+        return unavailable(subject, system, f"{why} (error {code})", address)
     return ConfigurationError(
         f"{subject}: the database refused a statement (error {code or 'of the driver'}). Nothing was committed. "
         "Look the number up in SQL Server's list of errors; if it is no missing right or setting, report it with the "
@@ -143,7 +146,7 @@ def error_of(found: Diagnosis, system: str, contract: Contract | None = None) ->
 def no_driver(system: str, found: str) -> ConfigurationError:
     """Return the error for a machine without the driver or a library that it needs."""
     return ConfigurationError(
-        f"{system}: promised Microsoft's ODBC driver 18, found {found}. Nothing was read. Run: "
+        f"{system}: needs Microsoft's ODBC driver 18; there is {found}. Nothing was read. Run: "
         f"pip install lakehouse[sqlserver] && apt-get install {SYSTEM_PACKAGES} (or name an installed driver in the "
         "connection's extra driver)"
     )

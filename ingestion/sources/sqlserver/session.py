@@ -21,6 +21,7 @@ A connection is mssql://user:password@host:1433/database. Its extras:
 from __future__ import annotations
 
 import platform
+import socket
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, suppress
 from pathlib import Path
@@ -35,12 +36,20 @@ from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_fixed
 from ingestion.contracts.model import Contract
 from ingestion.errors import ConfigurationError, IntegrityError, LakehouseError
 from ingestion.settings import Connection
-from ingestion.sources.driver_errors import subject_of, translating, unavailable, undeliverable, wrong_extra
+from ingestion.sources.driver_errors import (
+    reason_of,
+    subject_of,
+    translating,
+    unavailable,
+    undeliverable,
+    wrong_extra,
+)
 from ingestion.sources.kept_sessions import session_of
 from ingestion.sources.sqlserver.errors import diagnose, error_of, no_driver
 
 PROGRAM = "lakehouse"
 MOST_SECONDS_BUSY = 30
+DEFAULT_PORT = 1433
 
 _PASSED_ON = (
     "TrustServerCertificate",
@@ -51,6 +60,8 @@ _PASSED_ON = (
     "Authentication",
 )
 _BRACED = frozenset("{}[]();?*=!@")
+_NOT_A_HOST = frozenset("\\,:()")
+"""Characters of the driver's other ways to name a server: an instance, a port, a protocol; and of IPv6 addresses."""
 _SHORT_ANSWER = 1_000
 _SHORT_TEXT = 4_000
 # conversions must not depend on the login's language, and an error must end the statement
@@ -174,22 +185,41 @@ def open_session(system: str, connection: Connection) -> AbstractContextManager[
 def connect(system: str, connection: Connection) -> arrow_odbc.Connection:
     """Log in as the connection says; statements commit by themselves. Raises as `open_session` does."""
     text = connection_string(system, connection)
-    with translated(system):
-        return arrow_odbc.connect(text, login_timeout_sec=_seconds(system, connection, *_TIMEOUTS[0]))
+    seconds = _seconds(system, connection, *_TIMEOUTS[0])
+    address = f"{connection.host}:{connection.port or DEFAULT_PORT}"
+    _knock(system, connection, address, seconds)
+    with translated(system, address=address):
+        return arrow_odbc.connect(text, login_timeout_sec=seconds)
+
+
+def _knock(system: str, connection: Connection, address: str, seconds: int) -> None:
+    """
+    Raise SourceUnavailableError if nothing accepts connections at the address.
+
+    The driver itself goes on trying until its time-out, even if the port is closed, and does not say why it failed.
+    """
+    if set(connection.host) & _NOT_A_HOST:
+        return
+    try:
+        with socket.create_connection((connection.host, connection.port or DEFAULT_PORT), timeout=seconds):
+            pass
+    except OSError as exc:
+        why = reason_of(exc) or type(exc).__name__
+        raise unavailable(system, system, why, address) from None
 
 
 _TIMEOUTS = (("login_timeout_seconds", 15), ("query_timeout_seconds", 600), ("lock_timeout_seconds", 60))
 
 
-def translated(system: str, contract: Contract | None = None) -> AbstractContextManager[None]:
-    """Raise the driver's errors as our own errors, without their text."""
+def translated(system: str, contract: Contract | None = None, address: str = "") -> AbstractContextManager[None]:
+    """Raise the driver's errors as our own errors, without their text. `address`: of a log-in."""
     subject = subject_of(system, contract)
 
     def ours(exc: Exception) -> LakehouseError:
         found = diagnose(str(exc))
         if found.is_library:
             return no_driver(system, "none that could be loaded")
-        return error_of(found, system, contract) if found.state else undeliverable(subject, "Error")
+        return error_of(found, system, contract, address) if found.state else undeliverable(subject, "Error")
 
     return translating(subject, (arrow_odbc.Error,), ours)
 
@@ -198,13 +228,13 @@ def connection_string(system: str, connection: Connection) -> str:
     """Return the driver's connection string. Holds the password: never show it. Raises ConfigurationError."""
     if not connection.host:
         raise ConfigurationError(
-            f"{system}: promised the host of a SQL Server, found none. Nothing was read. "
+            f"{system}: the connection names no host. Nothing was read. "
             f"Write AIRFLOW_CONN_{system.upper()} as mssql://user:password@host:1433/database."
         )
     extra = connection.extra
     attributes = {
         "Driver": extra.get("driver") or packaged_driver(system),
-        "Server": f"{connection.host},{connection.port or 1433}",
+        "Server": f"{connection.host},{connection.port or DEFAULT_PORT}",
         "Database": connection.schema,
         "UID": connection.login,
         "PWD": connection.password,

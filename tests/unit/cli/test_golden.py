@@ -165,7 +165,10 @@ class FixedContext:
         return contract_id
 
     told = contract
-    each_table = staticmethod(each)
+
+    @staticmethod
+    def each_table(tables: Any, work: Any, *, over: Any, probe: object = None) -> Any:
+        return each(over(tables), work)
 
     def table(self, contract_id: str) -> Table:
         return Table(contract_id)
@@ -195,7 +198,7 @@ ANSWERS: dict[str, Any] = {
     "ingestion.load.plan.plan_load": lambda *_, **__: PLANS[0],
     "ingestion.build.dbt.build_layer": lambda *_, **__: BUILD,
     "ingestion.daily.run_day": lambda *_, **__: DAY,
-    "ingestion.runs.verdict.verdict": lambda *_: SimpleNamespace(),
+    "ingestion.runs.verdict.verdict": lambda *_: [],
     "ingestion.runs.verdict.raise_if_red": lambda *_: None,
     "ingestion.admin.status.table_statuses": lambda _: STATUSES,
     "ingestion.admin.doctor.examine": lambda _: FINDINGS,

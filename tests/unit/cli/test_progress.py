@@ -19,7 +19,7 @@ import time
 from ingestion.cli.output import Output
 from ingestion.cli.progress import steps
 with steps(Output(False), "load", of=2, keep=KEEP) as current:
-    for seconds, _ in zip((4, 1), current.over("load", ["crm.people", "crm.cities"])):
+    for seconds, _ in zip((4, 1), current.over("load")(["crm.people", "crm.cities"])):
         current.observe("staging", 1234567)
         time.sleep(seconds)
 print("result")
@@ -32,7 +32,7 @@ def test_a_line_names_the_step_now_and_then_where_stderr_is_no_terminal(
     monkeypatch.setattr(progress, "LINES_EVERY", 0.05)
 
     with steps(Output(as_json=False), "load", of=2) as current:
-        for _ in current.over("load", ["crm.people", "crm.cities\x1b[2J"]):
+        for _ in current.over("load")(["crm.people", "crm.cities\x1b[2J"]):
             time.sleep(0.2)
 
     told = capsys.readouterr()
