@@ -23,7 +23,7 @@ The tree is the retry policy, and each leaf has its own exit code:
         ├── ConcurrentWriteError      21    another writer committed first
         └── LakeUnavailableError      23    the lake's storage did not answer
 
-A message has a subject, the promise and the finding, the consequence and the next step.
+A message has a subject, the finding, the consequence and the next step, in plain words.
 It never holds a row value or a secret.
 """
 
@@ -55,7 +55,7 @@ class UnexpectedError(LakehouseError):
 
     def __init__(self, subject: str, error: BaseException) -> None:
         super().__init__(
-            f"{subject}: promised an end that is foreseen, found {type(error).__name__} "
+            f"{subject}: unexpected error {type(error).__name__} "
             f"{place_of(error.__traceback__)}. "
             "This step failed; other tables are not touched, and what was committed before stays. Its text may hold "
             "row values and is not shown. Run it again with LAKEHOUSE_DEBUG=true to see all of it, and report it."
@@ -163,7 +163,7 @@ class BrokenContractError(PermanentError):
 
     def __str__(self) -> str:
         lines = [f"{self.contract_id}: the source no longer keeps the contract."]
-        lines += [f"  {b.column}: promised {b.promised}, found {b.found}" for b in self.breaks]
+        lines += [f"  {b.column}: expected {b.promised}, found {b.found}" for b in self.breaks]
         lines.append(
             "No rows were written. Repair the source, or release the next version of the contract "
             f"(`lakehouse contract accept {self.contract_id}`)."
@@ -175,12 +175,12 @@ class RetypeError(BrokenContractError):
     """Bronze cannot be converted to the types that its contract now promises: existing values would change."""
 
     def __str__(self) -> str:
-        lines = [f"{self.contract_id}: Bronze cannot take types that its contract promises."]
-        lines += [f"  {b.column}: promised {b.promised}, found {b.found}" for b in self.breaks]
+        lines = [f"{self.contract_id}: Bronze cannot take types of its contract."]
+        lines += [f"  {b.column}: expected {b.promised}, found {b.found}" for b in self.breaks]
         lines.append(
-            "Nothing was written, and the lake reads as before. Promise the old type again (where the source's is "
-            "narrower by now, with `onDrift: {changedType: ignore}`), or let the column be a new one: write another "
-            "`name`, keep its physicalName. Bronze keeps the old column with its values then."
+            "Nothing was written, and the lake reads as before. Write the old type in the contract again (where the "
+            "source's is narrower by now, with `onDrift: {changedType: ignore}`), or make the column a new one: write "
+            "another `name`, keep its physicalName. Bronze keeps the old column with its values then."
         )
         return "\n".join(lines)
 

@@ -102,7 +102,7 @@ def _home() -> Path:
     found = home.lstat()
     if found.st_uid != os.getuid() or not stat.S_ISDIR(found.st_mode) or stat.S_IMODE(found.st_mode) & 0o077:
         raise ConfigurationError(
-            f"{home}: promised a private folder for temporary files, found one that others made or may enter. Nothing "
+            f"{home}: this folder for temporary files belongs to others, or others may enter it. Nothing "
             "was read or written. Remove it, or set TMPDIR to a folder of your own."
         )
     return home

@@ -171,7 +171,7 @@ def _forms(dialect: str | None) -> str:
 def _engine(name: str) -> str:
     if name not in ENGINES:
         raise ConfigurationError(
-            f"LAKEHOUSE_ENGINE: promised one of {', '.join(ENGINES)}, found {name!r}. Nothing was done. Correct it."
+            f"LAKEHOUSE_ENGINE is {name!r}; it must be {' or '.join(ENGINES)}. Nothing was done. Correct it."
         )
     return name
 
@@ -183,7 +183,7 @@ def _seconds(name: str, text: str | None, default: float) -> float:
         seconds = 0.0
     if not 0 < seconds < float("inf"):
         raise ConfigurationError(
-            f"{name}: promised a number of seconds above 0, found {text!r}. Nothing was done. Correct it."
+            f"{name} is {text!r}; it must be a number of seconds above 0. Nothing was done. Correct it."
         )
     return seconds
 
@@ -196,7 +196,7 @@ def _project(environ: Mapping[str, str], cwd: Path) -> Path:
         if (folder / "data_contracts").is_dir():
             return folder
     raise ConfigurationError(
-        "project: promised a folder with data_contracts/, found none here or above. Nothing was done. "
+        "project: there is no folder data_contracts here or above. Nothing was done. "
         "Go to the project's folder or set LAKEHOUSE_PROJECT."
     )
 

@@ -34,7 +34,8 @@ def loads_not_running(facts: Facts) -> Advice | None:
         facts,
         "loads not running",
         f"The lake is {lag or 0:.1f} h behind the source's newest change, and the newest load, at "
-        f"{minute(facts.load)}, ended well: none has begun since, or the schedule is slower than the promise.",
+        f"{minute(facts.load)}, ended well: none has begun since, or the schedule is slower than the "
+        "contract's freshness.",
         checking(facts) if facts.is_outdated else [*loading(facts), *checking(facts)],
         prevention="See that medallion_daily is not paused, that the scheduler runs and that the pool "
         f"source_{facts.contract.system} exists.",
@@ -114,7 +115,7 @@ def hard_deletes(facts: Facts) -> Advice | None:
         "deletes not loaded yet" if awaits else "hard deletes",
         f"{keys(extra)} of the lake are gone from the source: {why}.",
         repairing(facts) if is_blind else closing(facts, "missing_in_source"),
-        prevention="Where rows are deleted for good, promise it: deletes: keys in the contract." if is_blind else "",
+        prevention="Where rows are deleted for good, write deletes: keys in the contract." if is_blind else "",
         sql=_count(facts),
     )
 

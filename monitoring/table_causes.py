@@ -67,7 +67,7 @@ def contract_break(facts: Facts) -> Advice | None:
         f"{rows(gap.quarantined_count)} of {rows(gap.source_count)} ({percent:.1f} %) are in quarantine: they break "
         "the contract, are counted apart and are no gap, but they are missing from Silver.",
         [f"lakehouse quarantine list {contract.id}", *loading(facts)],
-        prevention="Mend the rows at the source before that load. Or release a contract version that promises less, "
+        prevention="Mend the rows at the source before that load. Or release a contract version that requires less, "
         f"and judge them again: `lakehouse quarantine replay {contract.id}`.{_including(contract)}",
         sql=runbook.broken_rows(contract),
     )
@@ -139,7 +139,7 @@ _AFTER: dict[str, tuple[Sequence[str], str]] = {
     "RetypeError": (("lakehouse plan {0}", *_LOAD_COMMANDS), ""),
     "QuarantineLimitError": (
         ("lakehouse plan {0}", *_LOAD_COMMANDS),
-        "Mend the rows at the source before that load, or release a contract version that promises less.",
+        "Mend the rows at the source before that load, or release a contract version that requires less.",
     ),
     "DeleteBrakeError": (
         ("lakehouse gaps {0}", "lakehouse load --allow-deletes {0}"),

@@ -51,14 +51,14 @@ def on_cluster() -> tuple[type[OnCluster], dict[str, Any]] | None:
         return None
     if name not in MODULES:
         raise ConfigurationError(
-            f"{RUNNER}: promised one of local, {', '.join(MODULES)}, found {name!r}. No DAG was made. Correct it."
+            f"{RUNNER} is {name!r}; it must be local, {' or '.join(MODULES)}. No DAG was made. Correct it."
         )
     module, package = MODULES[name]
     try:
         operator = import_module(module).OPERATOR
     except ModuleNotFoundError as exc:
         raise ConfigurationError(
-            f"{RUNNER}={name}: promised the package apache-airflow-providers-{package}, found no module {exc.name}. "
+            f"{RUNNER}={name}: needs the package apache-airflow-providers-{package}; there is no module {exc.name}. "
             f"No DAG was made. Run: pip install 'lakehouse[{name}]' -c constraints.txt"
         ) from None
     options = read_options(os.environ.get(OPTIONS))
@@ -76,12 +76,12 @@ def read_options(file: str | None) -> dict[str, Any]:
         options = None
     if not isinstance(options, dict):
         raise ConfigurationError(
-            f"{OPTIONS}: promised a file with a JSON object, found none at {file}. No DAG was made. Correct it."
+            f"{OPTIONS}: there is no file with a JSON object at {file}. No DAG was made. Correct it."
         )
     told = sorted(_told_secrets(options))
     if told:
         raise ConfigurationError(
-            f"{OPTIONS}: promised no secrets, for they are shown in logs and pages; found {', '.join(told)}. "
+            f"{OPTIONS}: {', '.join(told)} may hold secrets, which would be shown in logs and pages. "
             "No DAG was made. Refer to the platform's secret store instead, see docs/spark.md"
         )
     return options

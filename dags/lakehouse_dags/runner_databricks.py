@@ -33,7 +33,7 @@ class RunOnDatabricks(OnCluster, DatabricksSubmitRunOperator):
         tasks = request.get("tasks") if isinstance(request, Mapping) else None
         if not isinstance(tasks, list) or len(tasks) != 1 or not isinstance(tasks[0], Mapping):
             raise ConfigurationError(
-                f"{OPTIONS}: promised under json a request for jobs/runs/submit with one task, found none or more. "
+                f"{OPTIONS}: json must be a request for jobs/runs/submit with exactly one task. "
                 "No DAG was made. Name cluster and libraries there; the command is filled in. See docs/spark.md"
             )
 

@@ -41,7 +41,7 @@ class SubmitToSpark(OnCluster, SparkSubmitOperator):
                 yield
         except FileNotFoundError as exc:
             raise ConfigurationError(
-                f"{exc.filename}: promised on this worker's PATH, found none. Nothing was started. Install Spark's "
+                f"{exc.filename} is not on this worker's PATH. Nothing was started. Install Spark's "
                 "client there (it comes with the package pyspark), or name another by the connection's spark-binary."
             ) from exc
 

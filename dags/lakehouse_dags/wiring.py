@@ -63,7 +63,7 @@ def contracts_by_system() -> dict[str, list[str]]:
     for contract_id in list_contract_ids(project() / "data_contracts"):
         if "{" in contract_id:
             raise ConfigurationError(
-                "data_contracts: promised names of lower case letters, digits and _, found a file name with a template "
+                "data_contracts: a file name has a character other than lower case letters, digits and _: a template "
                 "mark ({). No DAG was made. Rename the file."
             )
         found.setdefault(contract_id.split(".")[0], []).append(contract_id)
@@ -94,7 +94,7 @@ def open_run(run_id: str, subject: str | None = None) -> Context:
     settings = Settings.from_environ({**environ, "LAKEHOUSE_PROJECT": str(project())})
     if not list_contract_ids(settings.contracts):
         raise ConfigurationError(
-            f"{settings.contracts.name}: promised at least one contract, found none. Nothing was read or written. "
+            f"{settings.contracts.name}: there is no contract. Nothing was read or written. "
             "Write one as <system>/<entity>.odcs.yaml, or set LAKEHOUSE_PROJECT to the project that has them."
         )
     connections = {} if subject is None else _connections(subject.partition(".")[0])

@@ -121,7 +121,7 @@ def _system(settings: Settings, system: str, contracts: list[Contract]) -> Itera
             yield DoctorFinding(f"right of {system}", outcome, grant.what, grant.consequence)
     except LakehouseError as exc:
         finding, _, advice = str(exc).removeprefix(f"{system}: ").partition(" Nothing was read. ")
-        yield DoctorFinding(f"source {system}", "missing", finding, advice)
+        yield DoctorFinding(f"source {system}", "missing", finding.rstrip("."), advice)
         return
     skew = abs((datetime.now(UTC) - moment).total_seconds())
     if skew > 60:

@@ -69,7 +69,7 @@ def import_contracts(
     tables = source.describe(schema, table or None)
     if not tables:
         raise ConfigurationError(
-            f"{system}: promised tables under {name}, found none that this user may read. Nothing was written. "
+            f"{system}: there is no table under {name} that this user may read. Nothing was written. "
             "Check the spelling and the user's rights."
         )
     tables = [replace(facts, key=key or facts.key) for facts in tables]
@@ -219,6 +219,6 @@ def _zone_of(system: str, contracts: Sequence[Contract]) -> str:
     if contracts:
         return contracts[0].timezone
     raise ConfigurationError(
-        f"{system}: promised the zone of its wall clocks, found no contract that names it. Nothing was written. "
+        f"{system}: the time zone of its timestamps is not known: no contract names it. Nothing was written. "
         "Say it once: --timezone Europe/Berlin"
     )

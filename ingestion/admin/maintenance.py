@@ -52,7 +52,7 @@ def maintain(context: Context, names: tuple[str, ...] = (), *, keep: timedelta =
     """
     if keep < timedelta(hours=1):
         raise ConfigurationError(
-            "maintain: promised to keep what running loads and queries read, found less than an hour. "
+            "maintain: with less than an hour, files that running loads and queries read would be deleted. "
             "Nothing was done. Keep 1 hour or more; 7 days are usual."
         )
     known = {f"{table.schema}.{table.name}": table for table in context.lake.tables()}

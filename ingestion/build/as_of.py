@@ -49,7 +49,8 @@ def build_as_of(
     """
     if layer not in ("silver", "all"):
         raise ConfigurationError(
-            f"{layer}: promised silver or all, for Gold is made of the Silver of the same moment. Nothing was built."
+            f"build --as-of: the layer is {layer}; it must be silver or all, for Gold is made "
+            "of the Silver of the same moment. Nothing was built."
         )
     batches = known_batches(context, as_of)
     _check_apart(context.lake, lake_at(into))
@@ -76,7 +77,7 @@ def known_batches(context: Context, as_of: Sequence[str]) -> dict[str, int]:
     moments = [_moment(context, text) for text in as_of if "=" not in text]
     if not as_of or len(moments) > 1:
         raise ConfigurationError(
-            "as of: promised one moment or run at most, and tables as NAME=BATCH. Nothing was built."
+            "build --as-of: give one moment or run at most, and tables as NAME=BATCH. Nothing was built."
         )
     contracts = {contract_id: context.contract(contract_id) for contract_id in context.contract_ids()}
     with duck.connect(context.lake, memory_limit=context.settings.memory_limit) as connection:
@@ -91,7 +92,7 @@ def known_batches(context: Context, as_of: Sequence[str]) -> dict[str, int]:
     for contract_id, batch in found.items():
         if batch < newest[contract_id] and contracts[contract_id].bronze is not BronzeMode.APPEND:
             raise ConfigurationError(
-                f"{contract_id}: promised what was known at batch {batch}, but this table keeps no history "
+                f"{contract_id}: batch {batch} cannot be rebuilt, because this table keeps no history "
                 "(bronze: merge or overwrite). Nothing was built. Ask for its newest batch, "
                 f"{contract_id}={newest[contract_id]}."
             )
@@ -100,9 +101,7 @@ def known_batches(context: Context, as_of: Sequence[str]) -> dict[str, int]:
 
 def _number(contract_id: str, text: str, newest: int) -> int:
     if not text.isdecimal() or int(text) > newest:
-        raise ConfigurationError(
-            f"{contract_id}: promised a batch from 0 to {newest}, found another value. Nothing was built."
-        )
+        raise ConfigurationError(f"{contract_id}: the batch must be a number from 0 to {newest}. Nothing was built.")
     return int(text)
 
 
@@ -116,7 +115,7 @@ def _moment(context: Context, text: str) -> datetime:
         moment = datetime.fromisoformat(text)
     except ValueError:
         raise ConfigurationError(
-            f"{text}: promised a moment (2026-03-02T06:00), a run with a load, or TABLE=BATCH; found neither. "
+            f"{text} is no moment (2026-03-02T06:00), no run with a load and no TABLE=BATCH. "
             'Nothing was built. `lakehouse sql "select distinct run_id from ops.runs"` lists the runs.'
         ) from None
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
@@ -147,11 +146,11 @@ def _check_apart(lake: Lake, target: Lake) -> None:
     one, other = lake.root + "/", target.root + "/"
     if one.startswith(other) or other.startswith(one):
         raise LakeError(
-            f"{target.root}: promised a folder apart from the lake, found one in it or around it. Nothing was built. "
+            f"{target.root}: this folder is inside the lake or around it. Nothing was built. "
             "Choose another folder (--into)."
         )
     if any(table.schema not in ("silver", "gold") for table in target.tables()):
         raise LakeError(
-            f"{target.root}: promised a new folder or a lake rebuilt before, found a lake that is loaded into. "
+            f"{target.root}: this is a lake that is loaded into; it would be overwritten. "
             "Nothing was built. Choose another folder (--into)."
         )

@@ -24,6 +24,10 @@ from ingestion.runs.context import Context
 
 TARGET = "LAKEHOUSE_DBT_TARGET"  # a cluster's output in profiles.yml, instead of Spark in dbt's own process
 LAYERS = ("silver", "gold", "audit")
+_OF_OURS = re.compile(
+    r"\. (Nothing (more |of this attempt )?was |No table of Gold was |The table is unchanged|Its rows may be wrong)"
+)
+"""The consequence in our own errors, by which they are known in what dbt prints; they hold no row value."""
 _SPEAK_OF_NAMES = (
     "Binder Error",
     "Catalog Error",
@@ -76,9 +80,7 @@ def build_layer(
         ConfigurationError: Gold would hold hashes of personal values without a salt, or with another one than before.
     """
     if layer not in (*LAYERS, "all"):
-        raise ConfigurationError(
-            f"{layer}: promised a layer, known are silver, gold, audit and all. Nothing was built."
-        )
+        raise ConfigurationError(f"{layer}: no such layer; there are silver, gold, audit and all. Nothing was built.")
     with context.recorded(layer, "dbt") as row:
         if new_salt:
             keep_fingerprint(context.lake, context.settings.mask_salt, anew=True)
@@ -188,7 +190,7 @@ def _dbt(context: Context) -> list[str]:
     dbt, on_spark = Path(sys.executable).with_name("dbt"), context.settings.engine == "spark"
     if not dbt.exists() or (on_spark and not any(distributions(name="dbt-spark"))):
         raise ConfigurationError(
-            f"{'dbt-spark' if on_spark else 'dbt'}: promised beside this Python interpreter, found none there. "
+            f"{'dbt-spark' if on_spark else 'dbt'}: not installed beside this Python interpreter. "
             f"Nothing was built. Install the package again: pip install lakehouse{'[spark]' if on_spark else ''}"
         )
     return [
@@ -232,7 +234,7 @@ def _raise_if_race_lost(
     told |= dict(_UNPUBLISHED.findall(published))
     if told and all(ONE_WRITER in message for message in told.values()):
         raise ConcurrentWriteError(
-            f"{layer}: promised one writer at a time, found that another one committed first to "
+            f"{layer}: another writer committed first to "
             f"{', '.join(sorted(map(_short, told)))}. Nothing of those and of what is built of them was kept; the lake "
             f"is whole. Run it again: lakehouse build {layer}"
         )
@@ -265,7 +267,7 @@ def reason_of(entry: dict[str, Any]) -> str:
 def _without_values(line: str) -> str:
     if line.startswith(_SPEAK_OF_NAMES):
         return line[:300]
-    if line.partition(":")[2].startswith(" promised "):  # an error of ours
+    if _OF_OURS.search(line):
         return line
     of_spark = re.match(r"\[[A-Z0-9_.]+\]", line)
     return of_spark[0] if of_spark else line.split(":", maxsplit=1)[0]

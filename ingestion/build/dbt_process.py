@@ -35,7 +35,7 @@ def output_of(
             printed, errors = process.communicate(timeout=seconds)
         except subprocess.TimeoutExpired:
             raise BuildError(
-                f"dbt: promised to end within {seconds:g} s (LAKEHOUSE_DBT_SECONDS), was still at work and was "
+                f"dbt: did not end within {seconds:g} s (LAKEHOUSE_DBT_SECONDS) and was "
                 "stopped. Each table is whole: as it was, or as this build wrote it. Look at what it waits for, or "
                 "set a larger limit, and run it again: what is written already is not written twice."
             ) from None

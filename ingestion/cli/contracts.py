@@ -61,7 +61,7 @@ def diff(output: Output, ctx: click.Context, old: Path, new: Path, allow_announc
     before, after = read_version(old), read_version(new)
     if before.id != after.id:
         raise ConfigurationError(
-            f"{before.id} and {after.id}: promised two versions of one contract, found two contracts. "
+            f"{before.id} and {after.id} are two contracts, not two versions of one. "
             "Nothing was compared. Name two files with the same id."
         )
     changes = compare_versions(before, after)
@@ -196,8 +196,8 @@ def import_(output: Output, system: str, name: str, **options: str | None) -> No
                 console.print(f"  {note}", markup=False, soft_wrap=True)
         for left in result.left_out:
             console.print(f"left out {left}", markup=False, soft_wrap=True)
-        if any("promised" in note for written in result.written for note in written.notes):
-            console.print("A value that does not fit what is promised is quarantined, never changed.")
+        if any("in the contract" in note for written in result.written for note in written.notes):
+            console.print("A value that does not fit the contract's type is quarantined, never changed.")
         if result.written:
             console.print("Read them through, then: lakehouse contract lint && lakehouse contract sources")
 

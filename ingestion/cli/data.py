@@ -94,7 +94,7 @@ def load(
 
     context = open_context(settings(), run_id)
     if (full or allow_deletes) and not tables:
-        raise ConfigurationError("load: --full and --allow-deletes promise care: name the tables. Nothing was loaded.")
+        raise ConfigurationError("load: --full and --allow-deletes need the names of the tables. Nothing was loaded.")
     at = _fixed_point(point, tables)
     chosen = chosen_tables(context, tables)
     with steps(output, "load", of=len(chosen)) as current:
@@ -124,13 +124,13 @@ def _fixed_point(text: str | None, tables: Sequence[str]) -> FixedPoint | None:
         return None
     if len({contract_id.partition(".")[0] for contract_id in tables}) != 1:
         raise ConfigurationError(
-            "load: --at promises a fixed point of one system: name tables of that system. Nothing was loaded."
+            "load: --at is a fixed point of one system: name tables of that system only. Nothing was loaded."
         )
     try:
         return FixedPoint.from_dict(json.loads(text))
     except (ValueError, TypeError, KeyError):
         raise ConfigurationError(
-            "load: --at promises a JSON object with kind, value, moment and sequence, found something else. "
+            "load: --at must be a JSON object with kind, value, moment and sequence. "
             "Nothing was loaded. Leave it out: the load then takes a fixed point of its own."
         ) from None
 
@@ -207,13 +207,15 @@ def build(
     from ingestion.runs.context import open_context
 
     if bool(as_of) != bool(into):
-        raise ConfigurationError("build: --as-of and --into promise a rebuild together: give both. Nothing was built.")
+        raise ConfigurationError("build: --as-of and --into belong together: give both. Nothing was built.")
     if as_of and (without or run_id or new_salt):
         raise ConfigurationError(
             "build: --without, --run-id and --new-salt belong to a build of this lake. Nothing was built."
         )
     if new_salt and (layer not in ("gold", "all") or without):
-        raise ConfigurationError("build: --new-salt promises all of Gold: build gold or all, whole. Nothing was built.")
+        raise ConfigurationError(
+            "build: --new-salt rewrites all of Gold: build gold or all, without --without. Nothing was built."
+        )
     if as_of and into:
         _build_as_of(output, layer, unit_tests, as_of, into)
         return
@@ -221,7 +223,7 @@ def build(
     unknown = sorted({*without} - {*(context.contract_ids() if without else ())})
     if unknown:
         raise ConfigurationError(
-            f"build: --without promises contracted tables, found {', '.join(unknown)}. Nothing was built. "
+            f"build: --without names tables without a contract: {', '.join(unknown)}. Nothing was built. "
             "See the names: lakehouse contract lint"
         )
     with steps(output, f"build {layer}"):

@@ -91,7 +91,7 @@ def _beside(settings: Settings, tables: Sequence[str]) -> Iterator[Callable[[], 
         except (EOFError, OSError):
             process.join()
             raise TransientError(
-                f"gaps: promised rounds of checks, found that their process ended (exit code {process.exitcode}). "
+                f"gaps: the process that checks ended (exit code {process.exitcode}). "
                 "What was recorded stays. Look for what ended it (what it printed above, the system's memory), and "
                 "start the watch again."
             ) from None

@@ -108,7 +108,7 @@ def _raise_alarm(standing: Standing) -> None:
     red = [gap.contract_id for gap in standing.gaps if is_alarm(gap.severity, gap.state)]
     if red:
         raise CriticalGapError(
-            f"{', '.join(red)}: promised the rows of the source, found a critical gap that is confirmed. It is "
+            f"{', '.join(red)}: a critical gap to the source is confirmed. It is "
             "recorded; nothing was changed. See why, and what closes it: lakehouse gaps advise"
         )
 

@@ -84,7 +84,7 @@ _TABLE_FIELDS: tuple[tuple[str, str, bool, str], ...] = (
     ("quarantine_warn_percent", "the quarantine's warning share", False, ""),
     ("quarantine_fail_percent", "the quarantine's limit", False, ""),
     ("quality", "the quality checks", False, ""),
-    ("reconcile", "the sync-gap promise", False, ""),
+    ("reconcile", "the limits of the sync gap", False, ""),
     ("description", "the description", False, ""),
 )
 

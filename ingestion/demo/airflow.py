@@ -136,7 +136,7 @@ def choose_port(environ: Mapping[str, str]) -> int:
         return DEFAULT_PORT if _is_free(DEFAULT_PORT) else _free_port()
     if not named.isdigit() or not _is_free(int(named)):
         raise ConfigurationError(
-            f"AIRFLOW_PORT: promised the number of a free port, found {named!r}. Nothing was started. Choose another."
+            f"AIRFLOW_PORT is {named!r}; it must be the number of a free port. Nothing was started. Choose another."
         )
     return int(named) or _free_port()
 
@@ -162,8 +162,7 @@ def _start(settings: Settings, port: int, log: Path) -> subprocess.Popen[bytes]:
     executable = Path(sys.executable).parent / "airflow"
     if not executable.exists():
         raise ConfigurationError(
-            "airflow: promised beside this Python, found none. Nothing was started. "
-            "Install it: pip install lakehouse[airflow]"
+            "airflow: not installed beside this Python. Nothing was started. Install it: pip install lakehouse[airflow]"
         )
     log.parent.mkdir(exist_ok=True)
     with log.open("wb") as output:
@@ -217,9 +216,7 @@ def _wait_until_up(process: subprocess.Popen[bytes], port: int, log: Path) -> _A
 def _ended(process: subprocess.Popen[bytes], log: Path) -> ConfigurationError:
     state = f"ended with code {process.returncode}" if process.poll() is not None else f"not up in {START_SECONDS} s"
     tail = "\n".join(f"  {line}" for line in log.read_text(errors="replace").splitlines()[-12:])
-    return ConfigurationError(
-        f"airflow: promised a running Airflow, found it {state}. The lake is whole. See {log}, which ends with:\n{tail}"
-    )
+    return ConfigurationError(f"airflow: it is {state}. The lake is whole. See {log}, which ends with:\n{tail}")
 
 
 def _open_pools(api: _Api, settings: Settings) -> None:

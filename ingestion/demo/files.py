@@ -48,8 +48,7 @@ class SourceFiles:
         missing = [self.path(system).name for system in SYSTEMS if not self.path(system).exists()]
         if missing:
             raise ConfigurationError(
-                f"Demo sources: promised {' and '.join(missing)} as of day 1, found none. "
-                "Nothing was changed. Create day 1 first."
+                f"demo: there is no {' and no '.join(missing)} of day 1. Nothing was changed. Create day 1 first."
             )
         with self._opened() as connection:
             for change in changes:

@@ -71,8 +71,8 @@ class SourceServers:
             yield SqlServerWriter(system, connect_sqlserver(system, connection))
             return
         raise ConfigurationError(
-            f"{system}: the demo's servers are Oracle and SQL Server, found a connection of type {connection.type}. "
-            f"Nothing was written. Set AIRFLOW_CONN_{system.upper()}, or leave out --sources wire."
+            f"{system}: the demo's servers are Oracle and SQL Server, but AIRFLOW_CONN_{system.upper()} begins with "
+            f"{connection.type}://. Nothing was written. Correct it, or leave out --sources wire."
         )
 
 
@@ -95,7 +95,7 @@ class _Writer(ABC):
         if found and not is_ours:
             names = ", ".join(f"{table.schema}.{table.name}" for table in found)
             raise ConfigurationError(
-                f"{self.system}: promised a schema {schema} without the demo's tables, found {names}, which no demo "
+                f"{self.system}: the schema {schema} already has {names}, which no demo "
                 "made. Nothing was touched. Use a connection to another database for the demo."
             )
         for table in found:

@@ -181,7 +181,7 @@ def refuse_foreign(settings: Settings) -> bool:
     is_lake, is_demo = (info.type == pafs.FileType.File for info in infos)
     if is_lake and not is_demo:
         raise LakeError(
-            f"{lake.root}: promised no lake or an earlier demo's, found a lake of yours. It was left alone. "
+            f"{lake.root}: this is a lake of yours and not a demo's. Nothing was changed. "
             "Set LAKEHOUSE_ROOT to another folder for the demo."
         )
     inside = lake.filesystem.get_file_info(pafs.FileSelector(lake.path(), allow_not_found=True)) if is_lake else []
@@ -194,8 +194,8 @@ def refuse_foreign(settings: Settings) -> bool:
 def _refuse(folder: str | Path, foreign: Sequence[str]) -> None:
     if foreign:
         raise LakeError(
-            f"{folder}: promised nothing or what an earlier demo left, found {len(foreign)} other files or folders, "
-            f"e.g. {min(foreign)}. All was left alone. Move them, or set LAKEHOUSE_ROOT to another folder: the demo's "
+            f"{folder}: this folder has {len(foreign)} files or folders that no demo made, "
+            f"e.g. {min(foreign)}. Nothing was changed. Move them, or set LAKEHOUSE_ROOT to another folder: the demo's "
             "systems lie beside its lake."
         )
 

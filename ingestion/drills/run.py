@@ -77,7 +77,7 @@ def run_drills(
     unknown = sorted({*kinds} - {*DRILLS})
     if unknown:
         raise ConfigurationError(
-            f"drill: promised one of {', '.join(DRILLS)}; found {', '.join(unknown)}. Nothing was planted."
+            f"drill: there is no {', '.join(unknown)}; there are {', '.join(DRILLS)}. Nothing was planted."
         )
     results = []
     with tempfile.TemporaryDirectory(prefix="lakehouse-drill-") as name:

@@ -93,12 +93,12 @@ def _check_shape(contract: Contract, batch: pa.RecordBatch) -> None:
     found = pa.schema([batch.schema.field(name) for name in batch.schema.names[: len(promised)]])
     if not found.equals(promised):
         different = [
-            f"{want.name}: promised {want.type}, found {have.name} {have.type}"
+            f"{want.name}: expected {want.type}, found {have.name} {have.type}"
             for want, have in zip(promised, found, strict=False)
             if (want.name, want.type) != (have.name, have.type)
         ]
         raise IntegrityError(
-            f"{contract.id}: the driver did not deliver the promised types "
+            f"{contract.id}: the driver did not deliver the contract's types "
             f"({'; '.join(different) or 'columns missing'}). "
             "Nothing was committed. This is a fault of the source adapter; report it."
         )

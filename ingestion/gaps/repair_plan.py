@@ -66,7 +66,7 @@ def check_limit(contract: Contract, work: RepairWork) -> None:
     if work.keys <= allowed_rows(limit, work.rows):
         return
     error = ApprovalNeededError(
-        f"{contract.id}: promised repairs of at most {limit:g} % of the rows without approval, found {work.keys} of "
+        f"{contract.id}: a repair of more than {limit:g} % of the rows needs approval; this one has {work.keys} of "
         f"{work.rows} to write ({100.0 * work.keys / max(1, work.rows):.1f} %): {work.lacking.num_rows} to read again, "
         f"{work.vanished.num_rows} to delete. Nothing was committed. See `lakehouse gaps advise {contract.id}`; to "
         f"approve it: lakehouse repair --yes {contract.id}"

@@ -25,7 +25,7 @@ def waive(context: Context, difference_id: str, by: str, why: str, until: dateti
     if not rows or rows[0]["state"] not in UNENDED:
         found = f"it is {rows[0]['state']}" if rows else "the ledger knows none of that name"
         raise ConfigurationError(
-            f"{subject}: promised an open difference, found that {found}. Nothing was recorded. "
+            f"{subject}: this is no open difference: {found}. Nothing was recorded. "
             "List them with `lakehouse gaps --last`."
         )
     row = rows[0] | {"state": str(State.WAIVED), "state_at": now, "run_id": context.run_id}
@@ -60,8 +60,10 @@ def waive_entries(
 
 def _check(subject: str, by: str, why: str, until: datetime, now: datetime) -> None:
     if not (by.strip() and why.strip()):
-        raise ConfigurationError(f"{subject}: promised who and why, found none. Nothing was recorded. Name both.")
+        raise ConfigurationError(
+            f"{subject}: who waives it or why is empty. Nothing was recorded. Give both: --by and --why."
+        )
     if until.tzinfo is None or until <= now:
         raise ConfigurationError(
-            f"{subject}: promised a moment to come, found {until.isoformat()}. Nothing was recorded. Name a later one."
+            f"{subject}: {until.isoformat()} is in the past. Nothing was recorded. Name a later one."
         )

@@ -278,20 +278,18 @@ def table_properties(
     return properties | ({APPEND_ONLY: "true"} if append_only else {})
 
 
-ONE_WRITER = "promised one writer at a time"
+ONE_WRITER = "another writer committed first"
 
 
 def lost_race(uri: str) -> ConcurrentWriteError:
-    return ConcurrentWriteError(
-        f"{uri}: {ONE_WRITER}, found that another one committed first. Nothing of this attempt was kept. Run it again."
-    )
+    return ConcurrentWriteError(f"{uri}: {ONE_WRITER}. Nothing of this attempt was kept. Run it again.")
 
 
 def check_columns(uri: str, expected: pa.Schema, found: pa.Schema) -> None:
     """Raise IntegrityError unless rows have exactly the columns and types of the table that they are appended to."""
     if not found.equals(expected):
         raise IntegrityError(
-            f"{uri}: promised the columns {expected.names}, found {found.names} or other types. "
+            f"{uri}: expected the columns {expected.names}, found {found.names} or other types. "
             "Nothing was written. This is a fault of the program; report it."
         )
 
@@ -302,8 +300,8 @@ def check_types(uri: str, found: pa.Schema, files: pa.Schema | None) -> None:
     changed = [field.name for field in files or () if types.get(field.name, field.type) != field.type]
     if changed:
         raise ConcurrentWriteError(
-            f"{uri}: promised the types that the load began with, found that another writer retyped "
-            f"{', '.join(changed)} meanwhile. Nothing of this attempt was kept. Run it again with the newest contract."
+            f"{uri}: while this load ran, another writer retyped "
+            f"{', '.join(changed)}. Nothing of this attempt was kept. Run it again with the newest contract."
         )
 
 
@@ -312,7 +310,7 @@ def check_features(uri: str, readers: Sequence[str], writers: Sequence[str]) -> 
     unknown = sorted({*readers} - READER_FEATURES | {*writers} - WRITER_FEATURES)
     if unknown:
         raise LakeError(
-            f"{uri}: promised only Delta features that both engines know, found {', '.join(unknown)}. "
+            f"{uri}: has Delta features that not both engines know: {', '.join(unknown)}. "
             "Nothing was written. Take the feature off again with the engine that set it "
             "(ALTER TABLE ... DROP FEATURE), "
             "which keeps the table's rows and its commits."
@@ -323,7 +321,7 @@ def check_partition(uri: str, partition_by: Sequence[str], files: Sequence[Stage
     """Raise IntegrityError unless every file states its value of every partition column, else Delta reads a null."""
     if any({*file.partition_values} != {*partition_by} for file in files):
         raise IntegrityError(
-            f"{uri}: promised files that hold one value of {', '.join(partition_by) or 'no column'} each, found one "
+            f"{uri}: each file must hold one value of {', '.join(partition_by) or 'no column'}, there is one "
             "that does not tell it. Nothing was committed. This is a fault of the program; report it."
         )
 

@@ -13,17 +13,17 @@ MEND = "lakehouse doctor --mend"
 
 
 def torn_log(uri: str, finding: str) -> LakeError:
-    """Return the error of a table whose Delta log is damaged. `finding` completes "found"."""
+    """Return the error of a table whose Delta log is damaged; `finding` says where."""
     return LakeError(
-        f"{_told(uri)}: promised a whole Delta log, found {finding}. Nothing was written. {way_out(uri)} "
+        f"{_told(uri)}: the Delta log is damaged: {finding}. Nothing was written. {way_out(uri)} "
         f"Do not remove files by hand. The table is at {uri}"
     )
 
 
 def lost_data(uri: str, finding: str) -> LakeError:
-    """Return the error of a table that lacks a data file or has a damaged one. `finding` completes "found"."""
+    """Return the error of a table that lacks a data file or has a damaged one; `finding` says which."""
     return LakeError(
-        f"{_told(uri)}: promised the data files that its log names, found {finding}. Nothing was committed. "
+        f"{_told(uri)}: a data file is missing, cut off or damaged: {finding}. Nothing was committed. "
         f"{way_back(uri)} The table is at {uri}"
     )
 

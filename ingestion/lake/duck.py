@@ -202,7 +202,7 @@ def query(connection: Connection, text: str) -> Query:
     with _answered():
         statements = connection.extract_statements(text)
         if [statement.type for statement in statements] != [duckdb.StatementType.SELECT]:
-            raise ConfigurationError("sql: promised one query, found another statement. Nothing was changed.")
+            raise ConfigurationError("sql: this is no single query (SELECT). Nothing was changed.")
         relation = connection.query(text)
         return Query(relation.columns, relation.types, connection, statements[0], relation)
 
@@ -249,7 +249,7 @@ def reach(connection: Connection, uri: str) -> None:
         connection.execute(login.statement, dict(login.values))
     except duckdb.Error as exc:
         raise ConfigurationError(
-            f"{uri}: promised a login for the lake's storage, found none that DuckDB can use ({type(exc).__name__}, "
+            f"{uri}: DuckDB found no login for the lake's storage that it can use ({type(exc).__name__}, "
             f"{login.provider}). Nothing was read or written. Set the store's variables (docs/storage.md)."
         ) from None
 
@@ -289,14 +289,14 @@ def load_extension(connection: Connection, name: str) -> None:
     package = f"duckdb_extension_{name}"
     if find_spec(package) is None:
         raise ConfigurationError(
-            f"DuckDB extension {name}: promised by the package {package.replace('_', '-')}, found none installed. "
+            f"DuckDB extension {name}: the package {package.replace('_', '-')} is not installed. "
             f"The lake cannot be read. Install it: pip install {package.replace('_', '-')}=={duckdb.__version__}"
         )
     folder = Path(str(importlib.import_module(package).__file__)).parent / "extensions" / f"v{duckdb.__version__}"
     file = folder / f"{name}.duckdb_extension"
     if not file.exists():
         raise ConfigurationError(
-            f"DuckDB extension {name}: promised for DuckDB {duckdb.__version__}, found another version. "
+            f"DuckDB extension {name}: is not of DuckDB's version {duckdb.__version__}. "
             f"The lake cannot be read. Install {package.replace('_', '-')}=={duckdb.__version__}"
         )
     _check_signature(file)

@@ -122,8 +122,9 @@ def _check_name(root: str) -> None:
     found = sorted({character for character in root if character in _UNUSABLE or not character.isprintable()})
     if found:
         raise ConfigurationError(
-            f"LAKEHOUSE_ROOT: promised a path that every library reads alike, found {', '.join(map(ascii, found))} in "
-            f"it. Nothing was made or read. Choose a folder without {' '.join(_UNUSABLE)} and control characters."
+            f"LAKEHOUSE_ROOT: libraries read a path with {', '.join(map(ascii, found))} in it "
+            "differently. Nothing was made or read. "
+            f"Choose a folder without {' '.join(_UNUSABLE)} and control characters."
         )
 
 
@@ -140,7 +141,7 @@ def open_lake(root: str | Path) -> Lake:
         if _read_marker(lake) is None:
             _check_bucket(lake)
             raise LakeError(
-                f"{lake.root}: promised a lake, found none (no {MARKER}). Nothing was read or written. "
+                f"{lake.root}: there is no lake (no {MARKER}). Nothing was read or written. "
                 "Create it with `lakehouse init`, or set LAKEHOUSE_ROOT to an existing lake."
             )
     return lake
@@ -185,7 +186,7 @@ def mend_marker(lake: Lake) -> None:
         return
     if not lake.tables():
         raise LakeError(
-            f"{lake.root}: promised a lake, found none (no {MARKER} and no tables). Nothing was read or written. "
+            f"{lake.root}: there is no lake (no {MARKER} and no tables). Nothing was read or written. "
             "Create it with `lakehouse init`, or set LAKEHOUSE_ROOT to an existing lake."
         )
     write_marker(lake)
@@ -194,12 +195,12 @@ def mend_marker(lake: Lake) -> None:
 def _not_ours(lake: Lake, others: Sequence[str]) -> LakeError:
     if lake.tables():
         return LakeError(
-            f"{lake.root}: promised the marker {MARKER} beside the tables of a lake, found the tables alone. "
+            f"{lake.root}: has the tables of a lake but not its marker {MARKER}. "
             "Nothing was written. If this is your lake, run `lakehouse doctor --mend`, which writes the marker "
             "again and touches no table; else set LAKEHOUSE_ROOT to another folder."
         )
     return LakeError(
-        f"{lake.root}: promised an empty folder or a lake, found {len(others)} other entries and no {MARKER}. "
+        f"{lake.root}: this folder is neither empty nor a lake: {len(others)} other entries and no {MARKER}. "
         "Nothing was written. Set LAKEHOUSE_ROOT to another folder."
     )
 

@@ -53,9 +53,7 @@ def library_error(subject: str, error: BaseException) -> LakehouseError | None:
         return _no_room(subject, text)
     if library is None:
         return None
-    found = (
-        f"{subject}: promised %s, found {library}'s {kind} {place_of(error.__traceback__)}. Nothing more was committed."
-    )
+    found = f"{subject}: %s ({library}'s {kind} {place_of(error.__traceback__)}). Nothing more was committed."
     return next((told(found) for kinds, told in _TOLD if kind in kinds), _unforeseen(found))
 
 
@@ -63,12 +61,12 @@ def _no_room(subject: str, text: str) -> ConfigurationError:
     used = _USED.search(text)
     if _DISK.search(text):
         return ConfigurationError(
-            f"{subject}: promised room on disk for what exceeds the memory limit, found too little. Nothing more was "
+            f"{subject}: there is too little room on disk for what exceeds the memory limit. Nothing more was "
             "committed. Make room where TMPDIR points, or raise the limit: LAKEHOUSE_LOAD_MEMORY (loads, repairs and "
             "gap checks), LAKEHOUSE_MEMORY (builds, queries, maintenance)."
         )
     return ConfigurationError(
-        f"{subject}: promised to do with {used[1] if used else 'the memory that there is'}, found that it takes more. "
+        f"{subject}: needs more memory than {used[1] if used else 'there is'}. "
         "Nothing more was committed. Set LAKEHOUSE_LOAD_MEMORY (loads, repairs and gap checks; default 256MB) or "
         "LAKEHOUSE_MEMORY (builds, queries, maintenance; default 1GB) to more, e.g. 1GB, and run it again."
     )
@@ -76,7 +74,7 @@ def _no_room(subject: str, text: str) -> ConfigurationError:
 
 def _unforeseen(found: str) -> IntegrityError:
     return IntegrityError(
-        f"{found % 'an answer to each statement of ours'} Run it again; if it comes back, report it with this line. "
+        f"{found % 'a statement failed unexpectedly'} Run it again; if it comes back, report it with this line. "
         "LAKEHOUSE_DEBUG=true shows all of it, row values included."
     )
 
@@ -86,33 +84,34 @@ _TOLD: tuple[tuple[frozenset[str], _Told], ...] = (
     (
         _OF_VALUES,
         lambda found: IntegrityError(
-            f"{found % 'values that their types hold'} Compare the contract's types with the source's (`lakehouse "
+            f"{found % 'a value does not fit its type'} Compare the contract's types with the source's (`lakehouse "
             "plan`). LAKEHOUSE_DEBUG=true shows all of it, row values included."
         ),
     ),
     (
         _OF_FILES,
         lambda found: LakeError(
-            f"{found % 'files that can be read and written'} Look at the folder for temporary files (TMPDIR) and at "
+            f"{found % 'a file cannot be read or written'} Look at the folder for temporary files (TMPDIR) and at "
             "the lake (`lakehouse doctor`), and run it again."
         ),
     ),
     (
         _OF_TABLES,
         lambda found: LakeError(
-            f"{found % 'a Delta table that can be read and written'} "
+            f"{found % 'a Delta table cannot be read or written'} "
             "Look at the lake's tables with `lakehouse doctor`, "
             "and run it again."
         ),
     ),
     (
         frozenset({"CommitFailedError"}),
-        lambda found: ConcurrentWriteError(f"{found % 'one writer at a time'} Run it again."),
+        lambda found: ConcurrentWriteError(f"{found % 'another writer committed first'} Run it again."),
     ),
     (
         _OF_CONNECTIONS,
         lambda found: SourceUnavailableError(
-            f"{found % 'a database that answers'} Run it again; if it stays so, check the database and its connection."
+            f"{found % 'the database does not answer'} Run it again; if it "
+            "happens again, check the database and its connection."
         ),
     ),
 )

@@ -85,7 +85,7 @@ def has_data_files(uri: str) -> bool:
 def check_has_no_past(uri: str) -> None:
     """Raise LakeError if the folder of a table to be created holds data files: only its log was lost."""
     if has_data_files(uri):
-        raise torn_log(uri, "none, and data files that it must have named")
+        raise torn_log(uri, "it is gone, but data files that it named are there")
 
 
 def check_whole(uri: str, version: int) -> None:

@@ -54,18 +54,18 @@ def salt_fault(lake: Lake, salt: str) -> str | None:
         return _too_short(salt, f"the one that is in use since {known.since}" if known else f"a random one ({_MAKE})")
     if known is not None and _gold_has_tables(lake) and not known.is_of(salt):
         return (
-            f"{SALT}: promised the salt that this lake's Gold is written under since {known.since}, found another one, "
-            f"under which no hash would equal one of before.{CONSEQUENCE} Set that salt again. If it is lost or "
+            f"{SALT}: is not the salt that this lake's Gold is written under since {known.since}, "
+            f"and no hash would equal an earlier one.{CONSEQUENCE} Set that salt again. If it is lost or "
             "must be replaced: `lakehouse build gold --new-salt` writes all hashes anew."
         )
     return None
 
 
 def _too_short(salt: str, which: str) -> str:
-    found = f"one of {len(salt.strip())}" if salt else "none"
+    found = f"it has {len(salt.strip())}" if salt else "it is not set"
     return (
-        f"{SALT}: promised a secret of {LEAST_LENGTH} characters or more that keys the hashes of personal values, "
-        f"found {found}.{CONSEQUENCE} Set {which} and keep it: every later build needs the same."
+        f"{SALT}: must be a secret of {LEAST_LENGTH} characters or more, which keys the hashes of personal values; "
+        f"{found}.{CONSEQUENCE} Set {which} and keep it: every later build needs the same."
     )
 
 
@@ -94,7 +94,7 @@ def keep_fingerprint(lake: Lake, salt: str, *, anew: bool = False) -> None:
     known = read_fingerprint(lake)
     if known is None or not known.is_of(salt):
         raise ConfigurationError(
-            f"{SALT}: promised one salt for all builds of this lake, found that another process has just noted "
+            f"{SALT}: all builds of a lake need one salt, but another process has just noted "
             f"another one.{CONSEQUENCE} Set the same salt everywhere."
         )
 
@@ -123,7 +123,7 @@ def read_fingerprint(lake: Lake) -> Fingerprint | None:
             return Fingerprint(told["nonce"], told["scrypt"], told["since"])
         except (ValueError, KeyError, TypeError) as exc:
             raise LakeError(
-                f"{lake.root}: promised the fingerprint of the salt of masked values in {FILE}, found what cannot be "
+                f"{lake.root}: the fingerprint of the salt of masked values in {FILE} cannot be "
                 f"read.{CONSEQUENCE} Restore the file from a backup; or, with the salt set that Gold "
                 "is written under, run `lakehouse build gold --new-salt`, which writes it again."
             ) from exc

@@ -94,7 +94,7 @@ class Journal:
         except Exception as exc:
             cause = str(exc) if isinstance(exc, LakehouseError) else f"({type(exc).__name__})"
             raise LakeError(
-                "ops: promised a row in the ledger for each step, found that the last ones could not be written. What "
+                "ops: the ledger's rows of the last steps could not be written. What "
                 "the steps did stays. Mend the ledger and run the command again, which writes nothing twice. " + cause
             ) from exc
 

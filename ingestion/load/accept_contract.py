@@ -48,7 +48,7 @@ def accept_drift(context: Context, contract_id: str, columns: Sequence[str] = ()
     if accepted == contract:
         raise ConfigurationError(
             f"{contract_id}: the source leaves open what {', '.join(d.column for d in taken)} may hold, so there is no "
-            "promise to write. The contract is unchanged. Write one by hand, e.g. `physicalType: NUMBER(20,4)`; each "
+            "type to write. The contract is unchanged. Write one by hand, e.g. `physicalType: NUMBER(20,4)`; each "
             "value is guarded."
         )
     _check_that_lake_follows(context, contract, accepted)
@@ -74,8 +74,8 @@ def add_new_columns(context: Context, contract: Contract, drifts: Sequence[Drift
     except OSError as exc:
         options = " ".join(f"--column {drift.column}" for drift in new)
         raise ConfigurationError(
-            f"{contract.id}: promised by onDrift.newColumn: add that new columns come into the contract, found its "
-            f"file not to be written ({type(exc).__name__}). No rows were read. Where the contracts are kept, run "
+            f"{contract.id}: new columns must be added to the contract (onDrift.newColumn: add), but its "
+            f"file cannot be written ({type(exc).__name__}). No rows were read. Where the contracts are kept, run "
             f"`lakehouse contract accept {contract.id} {options}`, or make the file writable."
         ) from exc
     names = ", ".join(column.name for column in grown.columns if column.name not in contract.arrow_schema.names)
@@ -86,7 +86,9 @@ def add_new_columns(context: Context, contract: Contract, drifts: Sequence[Drift
 def _chosen(contract: Contract, drifts: Sequence[Drift], columns: Sequence[str]) -> tuple[Drift, ...]:
     """Return the differences to accept. Raises ConfigurationError if there are none, or it is not clear which ones."""
     if not drifts:
-        raise ConfigurationError(f"{contract.id}: promised a drift to accept, found none. The contract is unchanged.")
+        raise ConfigurationError(
+            f"{contract.id}: nothing to accept: the source is as the contract says. The contract is unchanged."
+        )
     by_name = {name.casefold(): drift for drift in drifts for name in _names(contract, drift)}
     unknown = [name for name in columns if name.casefold() not in by_name]
     if columns and not unknown:
@@ -94,11 +96,14 @@ def _chosen(contract: Contract, drifts: Sequence[Drift], columns: Sequence[str])
     stopping = tuple(drift for drift in drifts if drift.action is DriftAction.FAIL)
     if not columns and (stopping or len(drifts) == 1):
         return stopping or tuple(drifts)
-    finding = f"found no drift of {', '.join(unknown)}" if unknown else "found several and none that stops a load"
-    listed = "\n".join(f"  {d.column}: promised {d.promised}, found {d.found} (--column {d.column})" for d in drifts)
+    finding = (
+        f"{', '.join(unknown)} is as the contract says"
+        if unknown
+        else "there are several differences, and none stops a load"
+    )
+    listed = "\n".join(f"  {d.column}: expected {d.promised}, found {d.found} (--column {d.column})" for d in drifts)
     raise ConfigurationError(
-        f"{contract.id}: promised a drift to accept, {finding}. The contract is unchanged. "
-        f"Say which of these to take:\n{listed}"
+        f"{contract.id}: {finding}. The contract is unchanged. Say which of these to take:\n{listed}"
     )
 
 
@@ -130,7 +135,7 @@ def _check_that_lake_follows(context: Context, contract: Contract, accepted: Con
     if failing:
         listed = "\n".join(f"  {d.column}: {d.found}, the source's would be {d.promised}" for d in failing)
         raise ConfigurationError(
-            f"{contract.id}: promised rows in Bronze that can take the new type, found some that cannot without a loss "
+            f"{contract.id}: rows in Bronze cannot take the new type without a loss "
             f"of meaning:\n{listed}\nThe contract is unchanged. Let the column be a new one: in the contract write "
             f"another `name` and the source's types, keep its physicalName. Bronze keeps the old column."
         )

@@ -161,8 +161,8 @@ class TableLoad:
         if isinstance(snapshot, ChangeFeed) and snapshot.tracks_changes(self.contract):
             return snapshot
         raise ConfigurationError(
-            f"{self.contract.id}: promised by mode changes that the database keeps a log of the table's changed keys, "
-            "found none. No rows were read. Enable Change Tracking on it, or use mode incremental or full."
+            f"{self.contract.id}: mode changes needs the database's log of the table's changed keys, "
+            "and there is none. No rows were read. Enable Change Tracking on it, or use mode incremental or full."
         )
 
     def _take(self, plan: ReadPlan) -> StagedRows:

@@ -31,15 +31,15 @@ def judge_batch(context: Context, batch: Batch, reviewed: ReviewedRows) -> tuple
     breaks = ", ".join(f"{mark} {count}" for mark, count in counts.items())
     if failed or too_many:
         record_quality(context, contract, batch, outcomes)
-        finding = "; ".join(f"{o.check_id}: promised {o.promised}, found {o.found:g}" for o in failed) or (
-            f"promised at most {contract.quarantine_fail_percent:g} % bad rows, found {percent:.1f} % "
+        finding = "; ".join(f"{o.check_id}: expected {o.promised}, found {o.found:g}" for o in failed) or (
+            f"at most {contract.quarantine_fail_percent:g} % of the rows may be bad, found {percent:.1f} % "
             f"({batch.counts.quarantined} of {judged}): {breaks}"
         )
         raise QuarantineLimitError(
             f"{contract.id}: {finding}. Nothing was committed, and the source still has every row. "
-            f"Repair the source, or release a contract version that promises less{_way_out(contract, counts)}."
+            f"Repair the source, or release a contract version that requires less{_way_out(contract, counts)}."
         )
-    warnings = [f"{o.check_id}: promised {o.promised}, found {o.found:g}" for o in outcomes if o.outcome == "warn"]
+    warnings = [f"{o.check_id}: expected {o.promised}, found {o.found:g}" for o in outcomes if o.outcome == "warn"]
     if batch.counts.quarantined and percent > contract.quarantine_warn_percent:
         warnings.append(f"{batch.counts.quarantined} rows quarantined ({breaks})")
     return outcomes, tuple(warnings)
@@ -65,7 +65,7 @@ def refuse_null_watermarks(batch: Batch) -> None:
     if contract.null_watermark is not NullWatermark.FAIL or not found:
         return
     raise QuarantineLimitError(
-        f"{contract.id}: promised a {contract.watermark} in every row (nullWatermark: fail), found {found} of "
+        f"{contract.id}: every row must have a {contract.watermark} (nullWatermark: fail), found {found} of "
         f"{batch.tally.read} rows read without one. Nothing was committed, and the source still has every row. "
         f"Fill {contract.watermark} in the source, or write nullWatermark: include or quarantine in the contract."
     )

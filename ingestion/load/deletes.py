@@ -86,7 +86,7 @@ def check_brake(
     if allow_deletes or gone <= approved or gone <= allowed_rows(contract.max_delete_percent, alive):
         return AllowedDeletes(keys)
     error = DeleteBrakeError(
-        f"{contract.id}: promised at most {contract.max_delete_percent:g} % of the keys deleted at once, found "
+        f"{contract.id}: at most {contract.max_delete_percent:g} % of the keys may be deleted at once, found "
         f"{gone} of {alive} keys gone from the source ({100.0 * gone / alive:.1f} %). Nothing was committed. "
         f"If the rows are meant to be gone: lakehouse {command} --allow-deletes {contract.id}"
     )

@@ -73,7 +73,7 @@ def plan_load(context: Context, contract_id: str, *, full: bool = False) -> Load
             drifts += bronze_drift(contract, schema, is_empty=state is None or state.is_empty)
         low = next_low = None
         blockers = tuple(
-            f"{d.column}: promised {d.promised}, found {d.found}" for d in drifts if d.action is DriftAction.FAIL
+            f"{d.column}: expected {d.promised}, found {d.found}" for d in drifts if d.action is DriftAction.FAIL
         )
         rows = 0
         if not blockers:
@@ -99,6 +99,6 @@ def plan_load(context: Context, contract_id: str, *, full: bool = False) -> Load
             compares_keys=contract.deletes is Deletes.KEYS and state is not None and not state.is_empty,
             degraded=snapshot.degraded,
             missing_rights=missing,
-            drift=tuple(f"{d.kind} {d.column}: promised {d.promised}, found {d.found} ({d.action})" for d in drifts),
+            drift=tuple(f"{d.kind} {d.column}: expected {d.promised}, found {d.found} ({d.action})" for d in drifts),
             blockers=blockers,
         )

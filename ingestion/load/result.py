@@ -68,7 +68,7 @@ def result_of(
         deleted=counts.deleted,
         fetched=fetched,
         watermark=watermark,
-        drift=tuple(f"{d.kind} {d.column}: promised {d.promised}, found {d.found}" for d in drifts or []),
+        drift=tuple(f"{d.kind} {d.column}: expected {d.promised}, found {d.found}" for d in drifts or []),
         warnings=warnings,
         breaks=dict(batch.tally.broken),
         settled=counts.settled,

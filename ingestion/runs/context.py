@@ -83,7 +83,7 @@ class Context:
         ids = list_contract_ids(self.settings.contracts)
         if not ids:
             raise ConfigurationError(
-                f"{self.settings.contracts}: promised contracts, found none. Nothing was done. "
+                f"{self.settings.contracts}: there is no contract. Nothing was done. "
                 "Write <system>/<entity>.odcs.yaml there."
             )
         return list(ids)
@@ -225,7 +225,7 @@ def _check_clock() -> None:
     """Raise ConfigurationError if this machine's clock is before 1970, the epoch of Delta logs."""
     if time.time() < 0:
         raise ConfigurationError(
-            f"clock: promised one that stands after 1970, found {datetime.now(UTC):%Y-%m-%d} on this machine. Nothing "
+            f"clock: it is {datetime.now(UTC):%Y-%m-%d} on this machine, before 1970. Nothing "
             "was read or written. Set the machine's clock."
         )
 

@@ -30,13 +30,13 @@ def result(step: str, subject: str, rows: Sequence[Row]) -> dict[str, Any]:
     """
     if not rows:
         raise ConfigurationError(
-            f"{step} {subject}: a job that ended well promised a row in the lake's ledger, found none. What it wrote "
+            f"{step} {subject}: the job ended well, but the lake's ledger has no row of it. What it wrote "
             "is in another lake. Give the cluster and Airflow the same LAKEHOUSE_ROOT."
         )
     last = rows[-1]
     if last["status"] == "failed":
         raise failure(step, subject, rows, None) or TransientError(
-            f"{step} {subject}: a job that ended well promised a good end in the ledger, found {last['error']}. "
+            f"{step} {subject}: the job ended well, but the ledger says {last['error']}. "
             "It is tried again. See the job's log."
         )
     names = ("run_id", "step", "subject", "status", "last_batch", "watermark", "fixed_point", "message")
@@ -61,7 +61,7 @@ def failure(step: str, subject: str, rows: Sequence[Row], code: int | None) -> L
         return None
     return _like(
         named[code],
-        f"{step} {subject}: promised a step on the cluster, found that its command ended with code {code} "
+        f"{step} {subject}: the command on the cluster ended with code {code} "
         f"({named[code].__name__}) before it wrote to the ledger. A retry writes nothing twice. See the job's log.",
     )
 

@@ -165,7 +165,7 @@ def test_appends_that_meet_are_all_kept(table: tuple[DeltaRs, str]) -> None:
 
 def test_a_bucket_that_is_missing_is_named_and_not_made(store: S3) -> None:
     for reach in (create_lake, open_lake):
-        with pytest.raises(LakeError, match=r"s3://nowhere/lake: promised a bucket.* found none"):
+        with pytest.raises(LakeError, match=r"s3://nowhere/lake: there is no bucket"):
             reach("s3://nowhere/lake")
     assert store.filesystem().get_file_info("nowhere").type == pafs.FileType.NotFound
 
@@ -174,7 +174,7 @@ def test_a_prefix_with_things_of_others_is_refused(store: S3) -> None:
     with store.filesystem().open_output_stream(f"{BUCKET}/reports/2026.csv") as stream:
         stream.write(b"a,b")
 
-    with pytest.raises(LakeError, match="found 1 other entries and no _lakehouse"):
+    with pytest.raises(LakeError, match="1 other entries and no _lakehouse"):
         create_lake(f"s3://{BUCKET}/reports")
     assert [path for path in objects(store) if MARKER in path and "reports" in path] == []
 
@@ -184,10 +184,10 @@ def test_a_login_that_may_not_is_told_so(
 ) -> None:
     for name, value in login.items():
         monkeypatch.setenv(name, value)
-    with store.guarded(), pytest.raises(LakeError, match="this login has none or not enough"):
+    with store.guarded(), pytest.raises(LakeError, match="this login may not do that"):
         create_lake(f"s3://{BUCKET}/others")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "guessed-by-somebody")
-    with store.guarded(), pytest.raises(LakeError, match="this login has none or not enough"):
+    with store.guarded(), pytest.raises(LakeError, match="this login may not do that"):
         open_lake(LAKE)
 
 
@@ -202,7 +202,7 @@ def test_a_reader_sees_gold_and_neither_bronze_nor_quarantine(
         with duck.connect(at=LAKE) as connection:
             gold = f"select count(*) from {duck.scan(lake.uri('gold', 'fact_sales'))}"
             assert connection.execute(gold).fetchone() != (0,)
-        with pytest.raises(LakeError, match="none or not enough"):
+        with pytest.raises(LakeError, match="this login may not do that"):
             DeltaRs(lake.storage_options).version(lake.uri("bronze", "erp", "customers"))
         with pytest.raises(OSError, match="ACCESS_DENIED"), lake.filesystem.open_output_stream(lake.path("x")) as sink:
             sink.write(b"x")
@@ -212,14 +212,14 @@ def test_a_store_that_does_not_answer_is_worth_another_attempt(store: S3, monkey
     monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{free_port()}")
 
     for reach in (open_lake, create_lake):
-        with pytest.raises(LakeUnavailableError, match="promised storage that answers"):
+        with pytest.raises(LakeUnavailableError, match="storage does not answer"):
             reach(LAKE)
     with pytest.raises(LakeUnavailableError):
         DeltaRs(lake_at(LAKE).storage_options).version(f"{LAKE}/gold/fact_sales")
 
 
 def test_the_marker_is_what_makes_a_prefix_a_lake(store: S3) -> None:
-    with pytest.raises(LakeError, match=r"promised a lake, found none"):
+    with pytest.raises(LakeError, match=r"there is no lake"):
         open_lake(f"s3://{BUCKET}/empty")
 
     create_lake(f"s3://{BUCKET}/empty")
@@ -242,5 +242,5 @@ def test_a_variable_that_is_set_to_nothing_is_none(
 def test_a_login_cut_short_is_refused_before_anything_is_read(store: S3, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
 
-    with pytest.raises(ConfigurationError, match="AWS_SECRET_ACCESS_KEY: promised beside AWS_ACCESS_KEY_ID"):
+    with pytest.raises(ConfigurationError, match="AWS_SECRET_ACCESS_KEY: not set, but AWS_ACCESS_KEY_ID is"):
         open_lake(LAKE)

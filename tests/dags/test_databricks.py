@@ -136,7 +136,7 @@ def test_the_day_goes_to_the_cluster_at_one_fixed_point_without_what_broke_its_c
     assert outcome.state == "failed"
     assert {name for name, state in outcome.states.items() if state != "success"} == {"source_erp.load[1]", "verdict"}
     assert set(outcome.tries.values()) == {1}
-    assert "brand: promised VARCHAR2(60), found no such column" in outcome.errors["source_erp.load[1]"]
+    assert "brand: expected VARCHAR2(60), found no such column" in outcome.errors["source_erp.load[1]"]
     in_run = ["--run-id", outcome.run_id]
     assert sorted(workspace.commands[:4]) == [
         ["load", table, *in_run] for table in ("erp.customers", "erp.products", "shop.order_items", "shop.orders")

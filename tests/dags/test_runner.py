@@ -50,7 +50,7 @@ def lakehouse(*arguments: str) -> Result:
 
 
 def test_a_runner_that_nobody_knows_is_named(errors: Callable[..., str]) -> None:
-    assert "promised one of local, spark-submit, databricks, found 'kubernetes'" in errors("kubernetes")
+    assert "is 'kubernetes'; it must be local, spark-submit or databricks" in errors("kubernetes")
 
 
 @pytest.mark.parametrize(
@@ -71,13 +71,13 @@ def test_a_provider_that_is_missing_is_named_with_what_to_install(
 
     told = errors(name)
 
-    assert f"ConfigurationError: LAKEHOUSE_RUNNER={name}: promised the package {package}, found no module" in told
+    assert f"ConfigurationError: LAKEHOUSE_RUNNER={name}: needs the package {package}; there is no module" in told
     assert f"pip install 'lakehouse[{name}]'" in told
 
 
 def test_options_that_are_no_object_are_refused(errors: Callable[..., str]) -> None:
     for text in ("[1]", "{", '"spark"'):
-        with pytest.raises(ConfigurationError, match="promised a file with a JSON object"):
+        with pytest.raises(ConfigurationError, match="there is no file with a JSON object"):
             read_options(errors, text)
 
 
@@ -135,11 +135,11 @@ def test_a_load_reads_at_the_fixed_point_that_it_is_told(project: Project) -> No
 @pytest.mark.parametrize(
     ("arguments", "why"),
     [
-        (["load", "erp.products", "--at", "{}"], "promises a JSON object with kind, value, moment and sequence"),
-        (["load", "erp.products", "--at", "[1]"], "promises a JSON object with kind, value, moment and sequence"),
-        (["load", "erp.products", "shop.orders", "--at", json.dumps(POINT)], "promises a fixed point of one system"),
-        (["load", "--at", json.dumps(POINT)], "promises a fixed point of one system"),
-        (["build", "silver", "--without", "erp.product"], "promises contracted tables, found erp.product"),
+        (["load", "erp.products", "--at", "{}"], "must be a JSON object with kind, value, moment and sequence"),
+        (["load", "erp.products", "--at", "[1]"], "must be a JSON object with kind, value, moment and sequence"),
+        (["load", "erp.products", "shop.orders", "--at", json.dumps(POINT)], "is a fixed point of one system"),
+        (["load", "--at", json.dumps(POINT)], "is a fixed point of one system"),
+        (["build", "silver", "--without", "erp.product"], "names tables without a contract: erp.product"),
         (["build", "--as-of", "2026-03-02", "--into", "there", "--without", "erp.products"], "belong to a build of"),
     ],
 )

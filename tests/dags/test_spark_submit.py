@@ -133,7 +133,7 @@ def test_a_worker_without_spark_submit_is_told_so_once(
     outcome = run("backfill", {"table": "erp.products"})
 
     assert (outcome.state, outcome.tries["source_erp"]) == ("failed", 1)
-    assert "spark-submit: promised on this worker's PATH, found none" in outcome.errors["source_erp"]
+    assert "spark-submit is not on this worker's PATH" in outcome.errors["source_erp"]
 
 
 def test_the_driver_is_told_which_project_the_dags_belong_to(

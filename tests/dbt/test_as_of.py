@@ -158,7 +158,7 @@ def test_another_lake_that_is_loaded_into_is_no_place_for_the_past(known: Contex
 
 
 def test_gold_alone_is_not_built_from_another_moments_silver(known: Context, tmp_path: Path) -> None:
-    with pytest.raises(ConfigurationError, match="promised silver or all"):
+    with pytest.raises(ConfigurationError, match="must be silver or all"):
         build_as_of(known, ["run-1"], str(tmp_path / "then"), layer="gold")
 
 

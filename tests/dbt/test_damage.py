@@ -77,9 +77,9 @@ def test_damaged_tables_stop_what_is_made_of_them_and_nothing_else_and_mended_si
         assert mend_table(warehouse.engine, warehouse.lake.uri(layer, *names), layer) is not None
     again = warehouse.succeed("run", *MODELS).outcomes()
 
-    assert "silver.stg_customers: promised a whole Delta log" in damaged["stg_customers"]
+    assert "silver.stg_customers: the Delta log is damaged" in damaged["stg_customers"]
     assert "`lakehouse doctor --mend`, then `lakehouse build`" in damaged["stg_customers"]
-    assert "stg_products: promised the Bronze table erp__products" in damaged["stg_products"]
+    assert "stg_products: the Bronze table erp__products is missing" in damaged["stg_products"]
     assert damaged["stg_orders"] == "MERGE"
     assert again == {"stg_customers": "MERGE", "stg_products": "UNCHANGED", "stg_orders": "UNCHANGED"}
     assert warehouse.query("from silver.stg_customers order by all") == whole

@@ -58,7 +58,7 @@ def test_a_model_that_fails_is_told_and_ends_the_process_with_one(tmp_path: Path
     code, printed, _ = started(warehouse, *CUSTOMERS)
 
     assert code == 1
-    assert "found none that can be opened" in printed
+    assert "is missing or cannot be opened" in printed
     assert results(warehouse)["stg_customers"]["status"] == "error"
 
 

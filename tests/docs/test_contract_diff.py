@@ -94,6 +94,10 @@ def test_without_anything_to_compare_with_it_fails(repository: Repository) -> No
     (repository.folder / "island.txt").touch()  # else its commit could be the very first one
     repository.commit()
 
-    for against, found in (([], "found none"), (["nowhere"], "found no nowhere"), (["main"], "in common, found none")):
+    for against, found in (
+        ([], "no branch"),
+        (["nowhere"], "no branch or commit nowhere"),
+        (["main"], "no commit in common"),
+    ):
         code, text = repository.diff(*against)
         assert (code, found in text) == (10, True), text

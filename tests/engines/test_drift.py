@@ -139,7 +139,7 @@ def test_a_new_column_stops_the_load_where_the_policy_says_so(company: Company) 
     company.amend("people", "      maxDeletePercent", "      onDrift: {newColumn: fail}\n      maxDeletePercent")
     company.sql("alter table people add column tier varchar")
 
-    with pytest.raises(BrokenContractError, match="tier: promised no such column"):
+    with pytest.raises(BrokenContractError, match="tier: expected no such column"):
         load(company)
 
 
@@ -206,7 +206,7 @@ def test_a_removed_column_that_is_ignored_becomes_null(company: Company) -> None
 def test_a_renamed_column_goes_on_under_its_name_with_a_new_physical_name(company: Company) -> None:
     load(company)
     company.sql("alter table people rename name to full_name")
-    with pytest.raises(BrokenContractError, match="name: promised VARCHAR, found no such column"):
+    with pytest.raises(BrokenContractError, match="name: expected VARCHAR, found no such column"):
         load(company)
 
     company.amend("people", "physicalName: name,", "physicalName: full_name,")
@@ -281,7 +281,7 @@ def test_a_longer_text_that_is_accepted_changes_nothing_in_the_lake(company: Com
 def test_a_narrower_type_stops_the_load_and_retypes_bronze_where_all_values_fit(company: Company) -> None:
     load(company)
     company.sql("alter table people alter score type decimal(4, 2)")
-    with pytest.raises(BrokenContractError, match=r"score: promised DECIMAL\(10,2\), found DECIMAL\(4,2\)"):
+    with pytest.raises(BrokenContractError, match=r"score: expected DECIMAL\(10,2\), found DECIMAL\(4,2\)"):
         load(company)
 
     accept(company)
@@ -298,7 +298,7 @@ def test_a_narrower_type_that_older_values_do_not_fit_is_refused_and_can_be_igno
     accept(company)
     version = company.versions()
 
-    with pytest.raises(RetypeError, match=r"score: promised decimal128\(4, 2\), found 1 values in Bronze"):
+    with pytest.raises(RetypeError, match=r"score: expected decimal128\(4, 2\), found 1 values in Bronze"):
         load(company)
     assert (company.versions(), bronze_type(company, "score")) == (version, "DECIMAL(10,2)")
 
@@ -370,7 +370,7 @@ def test_a_type_that_only_the_contract_changes_is_a_blocker_of_the_plan(company:
 
     plan = plan_load(company.context(), PEOPLE)
 
-    assert "score: promised bool, found decimal128(10, 2) in Bronze" in plan.blockers
+    assert "score: expected bool, found decimal128(10, 2) in Bronze" in plan.blockers
     with pytest.raises(RetypeError, match="let the column be a new one"):
         load(company)
 

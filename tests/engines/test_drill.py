@@ -62,7 +62,7 @@ def test_drill_whose_check_is_content_while_rows_differ_does_not_pass(monkeypatc
 
 
 def test_unknown_kind_names_the_known_ones() -> None:
-    with pytest.raises(ConfigurationError, match="promised one of missing-partition, lost-rows"):
+    with pytest.raises(ConfigurationError, match="there are missing-partition, lost-rows"):
         run_drills(SETTINGS, ["no-such"])
 
 

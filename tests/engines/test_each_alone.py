@@ -48,7 +48,7 @@ def test_load_goes_on_after_an_error_of_any_kind_and_names_its_table(
 
     assert done.exit_code == 1
     assert f"crm.{other}" in done.stdout
-    assert f"error: crm.{entity}: promised an end that is foreseen, found OverflowError" in done.stderr
+    assert f"error: crm.{entity}: unexpected error OverflowError" in done.stderr
     assert SECRET not in done.output
     assert company.lake(f"select count(*) > 0 from bronze.crm__{other}") == [(True,)]
     assert company.lake("select subject, status, error from ops.runs order by subject") == [

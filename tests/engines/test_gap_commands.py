@@ -384,5 +384,5 @@ def test_a_confirmed_critical_gap_has_an_exit_code_of_its_own_unless_it_is_not_w
 
     assert (suspected.exit_code, confirmed.exit_code, last.exit_code) == (0, 30, 30)
     assert (quiet.exit_code, past.exit_code) == (0, 0)
-    assert confirmed.stderr.startswith("error: crm.people: promised the rows of the source, found a critical gap")
+    assert confirmed.stderr.startswith("error: crm.people: a critical gap to the source is confirmed")
     assert json.loads(last.stdout)[1]["severity"] == "CRITICAL"

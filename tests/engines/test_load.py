@@ -250,7 +250,9 @@ def test_a_row_from_the_near_future_is_loaded_and_its_time_comes_without_a_doubl
 def test_too_many_bad_rows_stop_the_load_and_commit_nothing(company: Company) -> None:
     company.sql("insert into people select 100 + i, 'Many', -1, '2026-03-01 11:00:00' from range(40) t(i)")
 
-    with pytest.raises(QuarantineLimitError, match=r"promised at most 60 % bad rows, found 93.0 % .*score:minimum 40"):
+    with pytest.raises(
+        QuarantineLimitError, match=r"at most 60 % of the rows may be bad, found 93.0 % .*score:minimum 40"
+    ):
         load_table(company.context(), PEOPLE)
 
     assert (company.versions(), company.versions("quarantine")) == (0, 0)
@@ -268,7 +270,7 @@ def test_a_column_nobody_announced_is_recorded_and_ignored(company: Company) -> 
 def test_a_removed_column_stops_the_load_before_a_row_is_read(company: Company) -> None:
     company.sql("alter table people drop column score")
 
-    with pytest.raises(BrokenContractError, match="score: promised"):
+    with pytest.raises(BrokenContractError, match="score: expected"):
         load_table(company.context(), PEOPLE)
 
     assert company.versions() == 0
@@ -422,7 +424,7 @@ def test_a_plan_shows_the_window_and_writes_nothing(company: Company) -> None:
     plan = plan_load(company.context(), PEOPLE)
 
     assert (plan.low, plan.next_low, plan.rows) == ("2026-03-01 09:00:00.000001", "2026-03-01 11:30:00.000001", 4)
-    assert plan.drift == ("new_column tier: promised no such column, found VARCHAR (ignore)",)
+    assert plan.drift == ("new_column tier: expected no such column, found VARCHAR (ignore)",)
     assert (company.lake("select count(*) from ops.runs"), company.versions()) == before
 
 

@@ -249,7 +249,7 @@ def test_a_load_over_its_limit_by_them_names_the_key_that_lets_them_pass(company
 def test_a_load_over_its_limit_by_other_rows_does_not(company: Company) -> None:
     company.sql("insert into people select 10 + i, 'Eve', -1, '2026-03-01 10:00:00' from range(30) r(i)")
 
-    with pytest.raises(QuarantineLimitError, match=r"promises less\.$"):
+    with pytest.raises(QuarantineLimitError, match=r"requires less\.$"):
         load_table(company.context(), PEOPLE)
 
 

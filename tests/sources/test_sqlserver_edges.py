@@ -178,8 +178,6 @@ def test_mode_changes_by_another_key_than_the_primary_one_says_what_is_wrong(des
 
     with (
         SqlServerSource("shop", desk.connection).snapshot() as snapshot,
-        pytest.raises(
-            ConfigurationError, match=r"goes by the primary key \(ID\), found that the contract's key is CODE"
-        ),
+        pytest.raises(ConfigurationError, match=r"needs the primary key \(ID\) as the contract's key, which is CODE"),
     ):
         snapshot.tracks_changes(contract)

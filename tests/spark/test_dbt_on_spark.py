@@ -167,7 +167,7 @@ def test_tables_that_spark_wrote_have_the_types_properties_and_features_of_ours(
 
 
 def test_what_must_not_be_written_stops_its_model_alone(story: Story) -> None:
-    assert "another one committed first" in story.outcomes["broken"]["dim_date"]
+    assert "another writer committed first" in story.outcomes["broken"]["dim_date"]
     assert "NUMERIC_VALUE_OUT_OF_RANGE" in story.outcomes["broken"]["fact_sales"]
     assert story.rows["broken"]["gold.fact_sales"] == story.rows["anew"]["gold.fact_sales"]
     assert story.outcomes["broken"]["stg_order_items"] == "MERGE"

@@ -288,7 +288,7 @@ def test_small_rows_are_appended_once_by_either(site: Site, spark: Any) -> None:
         engine.append(site.uri, people(7), commit=Commit("ledger", 1))
 
     assert len(site.read(spark)) == 1
-    with pytest.raises(IntegrityError, match="promised the columns"):
+    with pytest.raises(IntegrityError, match="expected the columns"):
         site.writer.append(site.uri, people(7).drop_columns(["day"]))
 
 

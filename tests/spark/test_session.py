@@ -81,13 +81,13 @@ def test_jars_that_an_earlier_start_noted_are_named_without_a_resolution(tmp_pat
 
 def test_a_setting_that_is_no_json_is_refused_without_showing_it(tmp_path: Path) -> None:
     for text in ("spark.master=yarn secret", "[1]", '{"a": {"b": 1}}'):
-        with pytest.raises(ConfigurationError, match="promised a JSON object") as told:
+        with pytest.raises(ConfigurationError, match="must be a JSON object") as told:
             spark_settings(tmp_path, environ={"LAKEHOUSE_SPARK_CONF": text})
         assert "secret" not in str(told.value)
 
 
 def test_an_engine_that_nobody_knows_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ConfigurationError, match="promised one of embedded, spark, found 'flink'"):
+    with pytest.raises(ConfigurationError, match="is 'flink'; it must be embedded or spark"):
         Settings.from_environ({"LAKEHOUSE_PROJECT": str(tmp_path), "LAKEHOUSE_ENGINE": "flink"})
 
 
@@ -96,7 +96,7 @@ def test_a_machine_without_java_is_told_what_to_do(company: Company, monkeypatch
     monkeypatch.delenv("JAVA_HOME", raising=False)
 
     with pytest.raises(
-        ConfigurationError, match=r"spark: promised Java .* found no `java`.*\. Nothing was .*LAKEHOUSE_ENGINE"
+        ConfigurationError, match=r"spark: needs Java .* there is no `java`.*\. Nothing was .*LAKEHOUSE_ENGINE"
     ):
         open_context(replace(company.settings, engine="spark"))
 

@@ -67,7 +67,7 @@ def test_a_build_that_lost_a_race_alone_may_be_tried_again(tmp_path: Path) -> No
 
     text = told(tmp_path, ConcurrentWriteError, lost, model="error", other="skipped", test="skipped")
 
-    assert "another one committed first to dim_a." in text
+    assert "another writer committed first to dim_a." in text
     assert "Run it again: lakehouse build gold" in text
     assert AS_THEY_WERE in told(tmp_path, BuildError, lost, model="error", test="fail")
     assert AS_THEY_WERE in told(tmp_path, BuildError, "Binder Error: no column", model="error", other="skipped")

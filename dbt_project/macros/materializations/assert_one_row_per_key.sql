@@ -12,7 +12,7 @@
     {% set count = run_query(wrong).rows[0][0] %}
     {% if count > 0 %}
         {{ exceptions.raise_compiler_error(
-            name ~ ': promised one row per ' ~ key | join(', ') ~ ', found ' ~ count ~ ' keys that repeat or are null. '
+            name ~ ': must have one row per ' ~ key | join(', ') ~ ', but ' ~ count ~ ' keys repeat or are null. '
             ~ 'Nothing was written. Correct the join that makes them.'
         ) }}
     {% endif %}
@@ -23,7 +23,7 @@
     {% set key = config.get('unique_key') %}
     {% if key %}{{ return([key] if key is string else key) }}{% endif %}
     {{ exceptions.raise_compiler_error(
-        this.identifier ~ ": promised a unique_key, found none. Nothing was written. Write config(unique_key='id') in the "
+        this.identifier ~ ": needs a unique_key and has none. Nothing was written. Write config(unique_key='id') in the "
         ~ "model, or config(unique_key=['id', 'line']) if several columns together identify a row."
     ) }}
 {% endmacro %}

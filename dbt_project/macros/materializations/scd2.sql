@@ -17,7 +17,7 @@
     {% set silver = lake_state(this.schema, this.identifier) %}
     {% if not bronze %}
         {{ exceptions.raise_compiler_error(
-            this.identifier ~ ': promised the Bronze table ' ~ events.identifier ~ ', found none that can be opened. '
+            this.identifier ~ ': the Bronze table ' ~ events.identifier ~ ' is missing or cannot be opened. '
             ~ 'Nothing was written. Run `lakehouse doctor`, which tells what to do.'
         ) }}
     {% endif %}
@@ -63,7 +63,7 @@
     {% set lacking = facts.columns | reject('in', found) | list %}
     {% if lacking %}
         {{ exceptions.raise_compiler_error(
-            id ~ ': promised the columns of its contract, Bronze lacks ' ~ lacking | join(', ') ~ ' so far. The table is '
+            id ~ ': Bronze lacks columns of the contract so far: ' ~ lacking | join(', ') ~ '. The table is '
             ~ 'unchanged. Load it first: lakehouse load ' ~ id
         ) }}
     {% endif %}

@@ -31,7 +31,7 @@
     {% set name = relation.schema ~ '.' ~ relation.identifier %}
     {% if newest_version(table) != told.change_version | int %}
         {{ exceptions.raise_compiler_error(
-            name ~ ': promised one writer at a time, found that another one committed first. '
+            name ~ ': another writer committed first. '
             ~ 'Nothing of this attempt was kept. Run it again.'
         ) }}
     {% endif %}
@@ -41,7 +41,7 @@
     {% set found = {'I': done['num_inserted_rows'] | int, 'U': done['num_updated_rows'] | int, 'D': done['num_deleted_rows'] | int} %}
     {% if found != counted or version != told.change_version | int + 1 %}
         {{ exceptions.raise_compiler_error(
-            name ~ ': promised the changes ' ~ tojson(counted) ~ ' in the version after ' ~ told.change_version ~ ', found '
+            name ~ ': expected the changes ' ~ tojson(counted) ~ ' in the version after ' ~ told.change_version ~ ', found '
             ~ tojson(found) ~ ' and version ' ~ version ~ ': another process wrote the table meanwhile. '
             ~ 'Its rows may be wrong. Build it anew with --full-refresh, one process at a time.'
         ) }}

@@ -8,8 +8,8 @@
         {{ return('') }}
     {% endif %}
     {{ exceptions.raise_compiler_error(
-        this.identifier ~ ': promised the batches of ' ~ events.identifier ~ ' that it was made of, up to ' ~ silver.batch
-        ~ ', found a table that ends at batch ' ~ batch ~ ' or has other rows under these numbers: its log was restored, '
+        this.identifier ~ ': was made of the batches of ' ~ events.identifier ~ ' up to ' ~ silver.batch
+        ~ ', but that table now ends at batch ' ~ batch ~ ' or has other rows under these numbers: its log was restored, '
         ~ 'mended or made anew. Nothing was written; this table still has all versions. If a newer backup of the Bronze '
         ~ 'log exists, restore it. Else make this table from what Bronze has: `lakehouse load --full` brings what the '
         ~ 'source still has, `lakehouse build --full-refresh` the history; what only the lost batches told is '

@@ -106,8 +106,8 @@ class SparkWorkbench:
         found = file.footer.schema.to_arrow_schema()
         if len(written) > 1 or (found.names, found.types) != (schema.names, schema.types):
             raise IntegrityError(
-                f"{path.rsplit('/', 1)[-1]}: promised one file of the promised columns, Spark wrote {len(written)}, or "
-                "other types. Nothing was committed. This is a fault of the program; report it."
+                f"{path.rsplit('/', 1)[-1]}: expected one file of the contract's columns, Spark wrote "
+                f"{len(written)}, or other types. Nothing was committed. This is a fault of the program; report it."
             )
         return file
 

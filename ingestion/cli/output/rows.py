@@ -149,7 +149,7 @@ def _whole_file(file: Path) -> Iterator[IO[bytes]]:
             partial.replace(file)
     except _UnwrittenError as exc:
         raise ConfigurationError(
-            f"{file}: promised a file that can be written, found {getattr(exc.__cause__, 'strerror', None)}. Nothing "
+            f"{file}: cannot be written ({getattr(exc.__cause__, 'strerror', None)}). Nothing "
             "was written to it. Name another place with --output."
         ) from None
     finally:

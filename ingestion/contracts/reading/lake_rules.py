@@ -145,8 +145,7 @@ class _LakeBlockCheck:
         if given is NullWatermark.INCLUDE and column.required:
             self._error(
                 "nullWatermark",
-                f"include loads rows without {column.name}, which is promised as `required: true`; "
-                "remove one of the two",
+                f"include loads rows without {column.name}, which is `required: true`; remove one of the two",
             )
 
     def _judge_deletes(self) -> None:
@@ -201,7 +200,7 @@ def read_freshness(findings: DocumentFaults, contract: OpenDataContractStandard)
         if (sla.property or "").casefold() != "freshness":
             continue
         if found is not None:
-            findings.error(at, "freshness is promised twice; keep one")
+            findings.error(at, "freshness is given twice; keep one")
         unit = _UNITS.get((sla.unit or "").casefold())
         if unit is None:
             findings.error((*at, "unit"), f"freshness has the unit {sla.unit or '(none)'}; write m, h or d")

@@ -154,7 +154,7 @@ def _like(found: FoundColumn, like: pa.DataType, parent: ColumnId | None) -> Pro
 
 def _as_int64(found: FoundColumn, why: str) -> Promise:
     promised = declaration(found.dialect, pa.int64()) or ""
-    note = f"{found.physical_type} in the source, promised {promised} {why}"
+    note = f"{found.physical_type} in the source, {promised} in the contract {why}"
     return Promise(promised, "integer", found.physical_type, note=note)
 
 
@@ -184,7 +184,7 @@ def _open_number(found: FoundColumn, looked: Looked | None) -> Promise:
     type_ = exact_number(MAX_INT64_DIGITS + looked.fraction, looked.fraction)
     promised = declaration(found.dialect, type_) or ""
     kind = f"fit {looked.fraction} digits after the point" if looked.fraction else "whole"
-    note = f"{opened}; promised {promised}, for {_seen(looked, kind)}"
+    note = f"{opened}; {promised} in the contract, for {_seen(looked, kind)}"
     return Promise(promised, "number" if looked.fraction else "integer", found.physical_type, note=note)
 
 

@@ -241,7 +241,7 @@ class DeltaRs(DeltaReader):
         after = self.snapshot(uri, expected_version=version + 1)
         if after.schema.types != schema.types or {f.path for f in after.files} != {f.path for f in files}:
             raise IntegrityError(
-                f"{uri}: promised the retyped files and their types in version {after.version}, found others. Read it "
+                f"{uri}: version {after.version} has other files or types than the retyped ones. Read it "
                 f"as of version {before.version}, write nothing into it, and report this fault of the program."
             )
 

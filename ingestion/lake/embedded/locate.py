@@ -24,7 +24,7 @@ def located(connection: Connection, table: Snapshot, rows: pa.RecordBatchReader,
     keys = ", ".join(quote_standard(name) for name in key)
     if connection.execute(f"select 1 from arrived group by {keys} having count(*) > 1 limit 1").fetchone():
         raise IntegrityError(
-            f"{table.uri}: promised one change per key, found a key that comes twice. "
+            f"{table.uri}: a key comes twice among the changes. "
             "Nothing was committed. This is a fault of the program; report it."
         )
     given = set(rows.schema.names)

@@ -84,7 +84,7 @@ class FileWriter:
         found = footer.schema.to_arrow_schema()
         if found.names != self._stored.names or found.types != self._stored.types:
             raise IntegrityError(
-                f"{self._uri}: promised the columns {self._stored.names}, a written file has {found.names} or other "
+                f"{self._uri}: expected the columns {self._stored.names}, a written file has {found.names} or other "
                 "types. Nothing was committed. This is a fault of the program; report it."
             )
         if footer.num_rows == 0:
@@ -129,5 +129,5 @@ def sql_type(type_: pa.DataType) -> str:
         return duckdb_type(type_)
     except KeyError:
         raise IntegrityError(
-            f"{type_}: promised a type that Delta knows, found none. Nothing was written. Cast the column in its model."
+            f"{type_}: Delta has no such type. Nothing was written. Cast the column in its model."
         ) from None

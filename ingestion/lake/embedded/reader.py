@@ -107,11 +107,9 @@ class DeltaReader:
             with reaching(uri):
                 return DeltaTable(uri, storage_options=self._options)
         except TableNotFoundError as exc:
-            raise LakeError(
-                f"{uri}: promised a Delta table, found none. Nothing was written. Run `lakehouse init`."
-            ) from exc
+            raise LakeError(f"{uri}: there is no Delta table. Nothing was written. Run `lakehouse init`.") from exc
         except DeltaError as exc:
-            raise torn_log(uri, f"one that cannot be read ({type(exc).__name__})") from exc
+            raise torn_log(uri, f"it cannot be read ({type(exc).__name__})") from exc
 
     def _whole(self, uri: str) -> DeltaTable:
         """Open a table after checking that its newest commit is complete. Readers accept an empty commit as valid."""

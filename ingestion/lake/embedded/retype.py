@@ -30,8 +30,8 @@ def count_misfits(connection: Connection, table: Snapshot, types: Types) -> dict
     columns = list(types)
     if any(name in table.partition_by for name in columns):
         raise LakeError(
-            f"{table.uri}: promised partitions by {', '.join(table.partition_by)}, found another type wanted for it. "
-            "Nothing was written. A table keeps its partitions: promise the old type again."
+            f"{table.uri}: it is partitioned by {', '.join(table.partition_by)}, whose type cannot change. "
+            "Nothing was written. Write the old type in the contract again."
         )
     counts = ", ".join(
         f"count(*) filter ({_misfit(_old(table, name), table.schema.field(name).type, types[name])})"
@@ -99,7 +99,7 @@ def _check(
         found = connection.execute(f"{summary} read_parquet({path}, hive_partitioning = false)").fetchone()
     if promised != found or promised is None or file.rows not in (None, promised[0]):
         raise IntegrityError(
-            f"{table.uri}: promised the {file.rows} rows of a file under other types, found others in the new file. "
+            f"{table.uri}: a file of {file.rows} rows has other rows after its types were changed. "
             "Nothing was committed. This is a fault of the program; report it."
         )
 

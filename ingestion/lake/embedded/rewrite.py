@@ -96,7 +96,7 @@ def _touched(connection: Connection, table: Snapshot, rows: str) -> list[_Touche
         file = known.get(unquote(str(seen_as)).rsplit("/", 1)[-1])
         if file is None:
             raise IntegrityError(
-                f"{table.uri}: promised changes of rows of version {table.version}, found one of a row elsewhere. "
+                f"{table.uri}: a change is of a row that version {table.version} does not have. "
                 "Nothing was committed. This is a fault of the program; report it."
             )
         coming = connection.execute(f"select count(*) from {rows} where {_comes_to(table, seen_as, file)}").fetchone()
@@ -155,7 +155,7 @@ def _rewrite(connection: Connection, table: Snapshot, rows: str, item: _Touched)
 def _check(table: Snapshot, item: _Touched, found: int) -> None:
     if item.file.rows is not None and found != item.file.rows - item.leaving + item.coming:
         raise IntegrityError(
-            f"{table.uri}: promised {item.file.rows} - {item.leaving} + {item.coming} rows in a rewritten file, "
+            f"{table.uri}: expected {item.file.rows} - {item.leaving} + {item.coming} rows in a rewritten file, "
             f"found {found}. Nothing was committed. This is a fault of the program; report it."
         )
 
@@ -171,7 +171,7 @@ def _check_total(
     more = sum(file.rows for file in added) - sum(known)
     if counted is not None and len(known) == len(before) and more != counted[0]:
         raise IntegrityError(
-            f"{table.uri}: promised {counted[0]} more rows, found {more} in the files written. "
+            f"{table.uri}: expected {counted[0]} more rows, found {more} in the files written. "
             "Nothing was committed. This is a fault of the program; report it."
         )
 

@@ -86,7 +86,7 @@ def check_keys(uri: str, arriving: Any, keys: Sequence[str]) -> None:
     twice = arriving.groupBy(*(f.col(quote_spark(name)) for name in keys)).count().where("count > 1")
     if not twice.isEmpty():
         raise IntegrityError(
-            f"{uri}: promised one change per key, found a key that comes twice. "
+            f"{uri}: a key comes twice among the changes. "
             "Nothing was committed. This is a fault of the program; report it."
         )
 

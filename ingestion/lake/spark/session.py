@@ -145,7 +145,7 @@ def open_session(
         active = _joined(name, environ) if _has_java_process() else _started(name, root, storage_options, environ)
     if EXTENSION not in str(active.conf.get("spark.sql.extensions", "")) and PLATFORM not in environ:
         raise ConfigurationError(
-            "spark: promised a session that knows Delta, found one without its extension. Nothing was read or written. "
+            "spark: the session has no Delta extension. Nothing was read or written. "
             f"Set spark.sql.extensions={EXTENSION} and spark.sql.catalog.spark_catalog={CATALOG}, see docs/spark.md"
         )
     return prepare(active)
@@ -165,7 +165,7 @@ def check_installed(environ: Mapping[str, str]) -> None:
     java = Path(home, "bin", "java") if home else None
     if not (java is not None and java.exists()) and shutil.which("java", path=environ.get("PATH")) is None:
         raise ConfigurationError(
-            "spark: promised Java 17 or newer, found no `java`. Nothing was read or written. Install a JRE "
+            "spark: needs Java 17 or newer; there is no `java`. Nothing was read or written. Install a JRE "
             "(apt-get install openjdk-17-jre-headless) or set JAVA_HOME, or use the engine that needs none: "
             "LAKEHOUSE_ENGINE=embedded"
         )
@@ -173,7 +173,7 @@ def check_installed(environ: Mapping[str, str]) -> None:
         import pyspark  # noqa: F401, PLC0415
     except ModuleNotFoundError:
         raise ConfigurationError(
-            "spark: promised the package pyspark, found none. Nothing was read or written. "
+            "spark: the package pyspark is not installed. Nothing was read or written. "
             "Run: pip install lakehouse[spark]"
         ) from None
 
@@ -188,7 +188,7 @@ def _overrides(environ: Mapping[str, str]) -> dict[str, str]:
         given = None
     if not isinstance(given, dict) or not all(isinstance(value, str | int | float | bool) for value in given.values()):
         raise ConfigurationError(
-            "LAKEHOUSE_SPARK_CONF: promised a JSON object of Spark settings, found something else (its value is not "
+            "LAKEHOUSE_SPARK_CONF: must be a JSON object of Spark settings (its value is not "
             'shown here). Nothing was done. Write e.g. {"spark.master": "yarn"}'
         )
     return {name: str(value).lower() if isinstance(value, bool) else str(value) for name, value in given.items()}
@@ -265,7 +265,7 @@ def _started(name: str, root: str, storage_options: Mapping[str, str] | None, en
             session = SparkSession.builder.appName(name).getOrCreate()
     except Exception as exc:  # the JVM writes its messages to standard error
         raise ConfigurationError(
-            f"spark: promised a session, found that none starts ({type(exc).__name__}). Nothing was read or written. "
+            f"spark: no session starts ({type(exc).__name__}). Nothing was read or written. "
             f"See Java's message above. Are the jars of {DELTA} there? A first start fetches them from Maven Central; "
             "a mirror is named by spark.jars.repositories in LAKEHOUSE_SPARK_CONF."
         ) from exc

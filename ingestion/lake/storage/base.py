@@ -94,6 +94,4 @@ class Provider(Protocol):
 def check_pair(given: Mapping[str, str], one: str, other: str) -> None:
     """Raise ConfigurationError if `one` is set without `other`."""
     if (one in given) and (other not in given):
-        raise ConfigurationError(
-            f"{other}: promised beside {one}, found none. Nothing was read or written. Set both or neither."
-        )
+        raise ConfigurationError(f"{other}: not set, but {one} is. Nothing was read or written. Set both or neither.")

@@ -77,7 +77,7 @@ def told_apart(root: str, error: Exception) -> LakehouseError | None:
     if found is not None or not is_stores:
         return found
     return LakeUnavailableError(
-        f"{root}: promised storage that answers, found none ({type(error).__name__}). Nothing was committed. "
+        f"{root}: the lake's storage does not answer ({type(error).__name__}). Nothing was committed. "
         "Run it again; if it stays so, check the network and the endpoint (AWS_ENDPOINT_URL, the account in the URI)."
     )
 
@@ -88,12 +88,12 @@ def _told_by_store(root: str, text: str) -> LakeError | None:
         return missing(root)
     if _DENIED.search(text):
         return LakeError(
-            f"{root}: promised access to the lake's storage, found that this login has none or not enough. "
+            f"{root}: this login may not do that in the lake's storage. "
             "Nothing was committed. Compare its permissions with docs/storage.md, and its keys with the store's."
         )
     if _ELSEWHERE.search(text):
         return LakeError(
-            f"{root}: promised a bucket in the region that AWS_REGION names, found it in another one. "
+            f"{root}: the bucket is not in the region that AWS_REGION names. "
             "Nothing was committed. Set AWS_REGION to the bucket's."
         )
     return None
@@ -109,14 +109,14 @@ def _told_by_system(root: str, error: Exception) -> LakeError | None:
     subject, what = _subject(root, text), os.strerror(number)
     if number in (errno.ENOSPC, errno.EDQUOT):
         return LakeError(
-            f"{subject}: promised space for what is written, found none ({what}). Nothing more was committed; the lake "
+            f"{subject}: no space is left for what is written ({what}). Nothing more was committed; the lake "
             "is whole. Make room where the lake and the temporary folder (TMPDIR) are, and run it again; `lakehouse "
             "maintain` frees what no version of the last days needs."
         )
     if root not in text:
         return None
     return LakeError(
-        f"{subject}: promised files that can be read and written, found: {what}. Nothing more was committed; what is "
+        f"{subject}: a file cannot be read or written: {what}. Nothing more was committed; what is "
         "there is whole. Give this user the rights (or mend the mount or disk), see `lakehouse doctor`, and run "
         "it again."
     )
@@ -130,8 +130,8 @@ def _told_by_content(root: str, text: str) -> LakeError | None:
     about = _ABOUT.search(text)
     if about and FOLDER_OF_LOG not in about[0] and _LOST.search(text):
         name = about[0].rsplit("/", 1)[-1]
-        return lost_data(uri, f"{name} missing, cut or damaged")
-    return torn_log(uri, "one that cannot be read") if _TORN.search(text) else None
+        return lost_data(uri, name)
+    return torn_log(uri, "it cannot be read") if _TORN.search(text) else None
 
 
 def _table_uri(root: str, text: str) -> str | None:
@@ -151,6 +151,6 @@ def _subject(root: str, text: str) -> str:
 
 def missing(root: str) -> LakeError:
     return LakeError(
-        f"{root}: promised a bucket or container of this name, found none. Nothing was read or written. "
+        f"{root}: there is no bucket or container of this name. Nothing was read or written. "
         "Make it first (infra/terraform has a module), or correct LAKEHOUSE_ROOT."
     )

@@ -39,7 +39,7 @@ def location(found: SplitResult) -> str:
 def secret(found: SplitResult, _: Mapping[str, str], given: Mapping[str, str]) -> Secret:
     if not given.get("GCS_HMAC_KEY_ID"):
         raise ConfigurationError(
-            "GCS_HMAC_KEY_ID: promised an HMAC key for a lake at gs://, found none: DuckDB reads Google's storage with "
+            "GCS_HMAC_KEY_ID: not set; a lake at gs:// needs an HMAC key, because DuckDB reads Google's storage with "
             "no other login. Nothing was read or written. Make one for the lake's service account (docs/storage.md)."
         )
     values = {"key_id": given["GCS_HMAC_KEY_ID"], "secret": given["GCS_HMAC_SECRET"]}

@@ -28,7 +28,7 @@ def provider_of(uri: str) -> tuple[Provider, SplitResult]:
     if provider is None or not provider.bucket(found) or found.password is not None or found.query or found.fragment:
         forms = [each.FORM for each in PROVIDERS.values()]
         raise ConfigurationError(
-            f"LAKEHOUSE_ROOT: promised a folder, {', '.join(forms[:-1])} or {forms[-1]}, found another form of "
+            f"LAKEHOUSE_ROOT: must be a folder, {', '.join(forms[:-1])} or {forms[-1]}; it is another form of "
             f"{found.scheme}://. Nothing was read or written. Correct it; logins stand in variables of their own "
             "(docs/storage.md)."
         )

@@ -42,14 +42,14 @@ def options(_: SplitResult, given: Mapping[str, str]) -> dict[str, str]:
     check_pair(given, "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
     if given.get("AWS_S3_ALLOW_UNSAFE_RENAME", "").lower() in ("1", "true"):
         raise ConfigurationError(
-            "AWS_S3_ALLOW_UNSAFE_RENAME: promised commits that cannot overwrite each other, found the setting that "
-            "allows it. Nothing was read or written. Remove it; S3 needs no lock (docs/storage.md)."
+            "AWS_S3_ALLOW_UNSAFE_RENAME: commits must not overwrite each other, and this setting "
+            "allows that. Nothing was read or written. Remove it; S3 needs no lock (docs/storage.md)."
         )
     endpoint = given.get("AWS_ENDPOINT_URL_S3") or given.get("AWS_ENDPOINT_URL")
     region = given.get("AWS_REGION") or given.get("AWS_DEFAULT_REGION") or ("us-east-1" if endpoint else None)
     if region is None:
         raise ConfigurationError(
-            "AWS_REGION: promised the region of the lake's bucket, found none. Nothing was read or written. "
+            "AWS_REGION: not set; it must be the region of the lake's bucket. Nothing was read or written. "
             "Set it, e.g. AWS_REGION=eu-central-1"
         )
     made = {"aws_region": region, "aws_conditional_put": "etag"}  # so that a commit never overwrites another one

@@ -56,7 +56,7 @@ def begin(session: Session, system: str, kind: str) -> State:
         return State(FixedPoint("statement", str(active), moment, int(active)), int(active), DEGRADED)
     if allowed != 1:
         raise ConfigurationError(
-            f"{system}: promised snapshot isolation, found that the database does not allow it. Nothing was read. "
+            f"{system}: the database does not allow snapshot isolation. Nothing was read. "
             f"Run {ALLOW}, or accept less with the connection's extra fixed_point=statement."
         )
     session.execute("SET TRANSACTION ISOLATION LEVEL SNAPSHOT; BEGIN TRANSACTION")

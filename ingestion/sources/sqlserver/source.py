@@ -163,8 +163,8 @@ class SqlServerSnapshot(SqlSnapshot[Condition, FoundTable]):
         keys = [found_column(contract, column, table.columns).name for column in contract.keys]
         if sorted(known) != sorted(keys):
             raise ConfigurationError(
-                f"{contract.id}: mode changes goes by the primary key ({', '.join(known)}), found that the contract's "
-                f"key is {', '.join(keys)}. Nothing was read. Name the same columns, or use another mode."
+                f"{contract.id}: mode changes needs the primary key ({', '.join(known)}) as the contract's key, "
+                f"which is {', '.join(keys)}. Nothing was read. Name the same columns, or use another mode."
             )
         return True
 

@@ -53,7 +53,7 @@ LOADS = {
     "erp.customers": made(
         LoadResult, contract_id="erp.customers", run_id="run-1", batch=2, read=2_058, good=2_052, quarantined=3,
         known_bad=3, known=1_998, appended=54, deleted=5, fetched=0, watermark=MARK, in_quarantine=6, settled=1,
-        drift=("new_column LOYALTY_TIER: promised no such column, found VARCHAR",),
+        drift=("new_column LOYALTY_TIER: expected no such column, found VARCHAR",),
     ),
     "shop.order_items": made(
         LoadResult, contract_id="shop.order_items", run_id="run-1", batch=None, read=1_240_000, good=1_240_000,
@@ -105,7 +105,12 @@ PLANS = [
 BUILD = BuildResult("all", "run-1", tuple(f"model_{n}" for n in range(22)), 131, (), 12.4)
 FINDINGS = [
     DoctorFinding("package oracledb", "ok", "26.1.0", "-"),
-    DoctorFinding("source erp", "missing", "AIRFLOW_CONN_ERP is not set", "set AIRFLOW_CONN_ERP"),
+    DoctorFinding(
+        "source erp",
+        "missing",
+        "no connection is set.",
+        "Set AIRFLOW_CONN_ERP to oracle://user:password@host:1521/service.",
+    ),
     DoctorFinding("bronze.shop__orders", "damaged", "the newest commit is torn", "lakehouse doctor --mend"),
 ]
 MENDED = [TableMended("bronze.shop__orders", 19_896, 322, ("a.parquet", "b.parquet"), "lake/_set_aside/1", "load it")]
@@ -146,7 +151,7 @@ WIDE = ", ".join(f"{n} as key_{n}, 'value {n}' as name_of_column_{n}" for n in r
 
 def load_table(_: object, contract_id: str, **__: object) -> LoadResult:
     if contract_id not in LOADS:
-        raise SourceUnavailableError(f"{contract_id}: promised a source that answers, found none.")
+        raise SourceUnavailableError(f"{contract_id}: no connection to db:1521: the host does not answer (DPY-6005).")
     return LOADS[contract_id]
 
 

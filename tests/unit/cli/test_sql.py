@@ -132,7 +132,7 @@ def test_a_file_is_whole_or_does_not_change(run: Run, tmp_path: Path) -> None:
     nowhere = run("select 1", "--output", str(tmp_path / "no" / "rows.csv"))
 
     assert (failed.exit_code, file.read_text()) == (10, "before")
-    assert (nowhere.exit_code, "promised a file that can be written" in nowhere.stderr) == (10, True)
+    assert (nowhere.exit_code, "cannot be written" in nowhere.stderr) == (10, True)
     assert {path.name for path in tmp_path.iterdir()} == {"rows.csv", "lake"}
 
 

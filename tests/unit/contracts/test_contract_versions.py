@@ -79,7 +79,7 @@ def test_change_of_the_key_breaks(changes_of: Callable[..., list[tuple[str, bool
         pytest.param("as the sales desk keeps them", "all", "the description changed", id="description"),
         pytest.param("overlap: PT2H", "overlap: PT4H", "the overlap changed from 2:00:00 to 4:00:00", id="overlap"),
         pytest.param("mustBeLessThan: 20", "mustBeLessThan: 30", "the quality checks changed", id="quality"),
-        pytest.param("value: 24", "value: 12", "the sync-gap promise changed", id="freshness"),
+        pytest.param("value: 24", "value: 12", "the limits of the sync gap changed", id="freshness"),
         pytest.param("deletes: keys", "deletes: none", "how deletions are found changed from keys to none", id="deletes"),
     ],
 )  # fmt: skip

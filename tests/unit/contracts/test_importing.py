@@ -149,7 +149,7 @@ def test_an_open_precision_is_a_whole_number_in_a_key_and_exact_text_elsewhere(t
 
     assert [str(c.arrow_type) for c in contract.columns] == ["int64", "string"]
     assert (
-        "id: NUMBER in the source, promised NUMBER(18) because it is a key (its values could not be looked at)"
+        "id: NUMBER in the source, NUMBER(18) in the contract because it is a key (its values could not be looked at)"
         in draft.notes
     )
     assert any(note.startswith("amount: the source leaves its precision open (NUMBER)") for note in draft.notes)
@@ -210,8 +210,8 @@ def test_a_second_import_touches_nothing_and_knows_the_zone(shop: Settings) -> N
 @pytest.mark.parametrize(
     ("name", "options", "message"),
     [
-        ("main.nothing", {"timezone": "UTC"}, "found none that this user may read"),
-        ("main", {}, "found no contract that names it"),
+        ("main.nothing", {"timezone": "UTC"}, "no table under main.nothing that this user may read"),
+        ("main", {}, "no contract names it"),
     ],
 )
 def test_an_import_that_cannot_be_done_says_why(

@@ -53,7 +53,7 @@ def test_a_demo_leaves_files_of_somebody_else_alone(tmp_path: Path, place: str) 
     (tmp_path / place).parent.mkdir(exist_ok=True)
     (tmp_path / place).write_text("mine")
 
-    with pytest.raises(LakeError, match=r"found 1 other files or folders, e\.g\. "):
+    with pytest.raises(LakeError, match=r"has 1 files or folders that no demo made, e\.g\. "):
         show._clear(settings)
 
     assert (tmp_path / place).read_text() == "mine"

@@ -108,7 +108,7 @@ def test_a_row_without_a_watermark_breaks_what_the_contract_says_and_a_misfit_is
 
 
 def test_other_types_than_promised_stop_the_load_and_are_named() -> None:
-    with pytest.raises(IntegrityError, match=r"c: promised int64, found c double"):
+    with pytest.raises(IntegrityError, match=r"c: expected int64, found c double"):
         split(contract(one(pa.int64())), pa.record_batch({"c": [1.5]}), Tally())
 
 

@@ -32,7 +32,7 @@ def test_creating_a_lake_twice_changes_nothing(tmp_path: Path) -> None:
 def test_a_folder_with_anything_in_it_is_refused_and_left_alone(tmp_path: Path) -> None:
     (tmp_path / "report.xlsx").write_text("ours")
 
-    with pytest.raises(LakeError, match=r"found 1 other entries"):
+    with pytest.raises(LakeError, match=r"nor a lake: 1 other entries"):
         create_lake(tmp_path)
 
     assert [path.name for path in tmp_path.iterdir()] == ["report.xlsx"]
@@ -142,7 +142,7 @@ def test_a_lake_can_be_sent_to_another_process(tmp_path: Path) -> None:
     "name", ["a%20b", "a\\b", "a\nb", "a[b", "a]b", "a*b", "a?b", "a|b", "a^b", "a\tb", "a\u202eb"]
 )
 def test_a_name_that_libraries_read_otherwise_is_refused_before_anything_is_made(tmp_path: Path, name: str) -> None:
-    with pytest.raises(ConfigurationError, match="promised a path that every library reads alike"):
+    with pytest.raises(ConfigurationError, match="in it differently"):
         create_lake(tmp_path / name / "lake")
 
     assert list(tmp_path.iterdir()) == []

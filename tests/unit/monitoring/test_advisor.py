@@ -54,12 +54,12 @@ def test_table_that_was_never_checked_is_to_be_checked(facts: Callable[..., Fact
 
 
 def test_source_that_could_not_be_asked_is_said_with_its_error(facts: Callable[..., Facts]) -> None:
-    failed = run("gaps", "failed", message="crm: needs a connection, but none is set.\nSecond line")
+    failed = run("gaps", "failed", message="crm: no connection is set.\nSecond line")
 
     advice = only(facts(gap=gap(severity="UNKNOWN", source_count=None, outcome="partial"), check=failed))
 
     assert advice.cause == "source not read"
-    assert "crm: needs a connection, but none is set." in advice.finding
+    assert "crm: no connection is set." in advice.finding
     assert "Second line" not in advice.finding
 
 
@@ -179,13 +179,13 @@ def test_failed_load_comes_first_and_its_error_tells_what_to_do(
     facts: Callable[..., Facts], error: str, command: str
 ) -> None:
     promise = {"reconcile": Reconcile(freshness=timedelta(hours=24))}
-    failed = run("load", "failed", error=error, message="crm.people: promised this.\nMore")
+    failed = run("load", "failed", error=error, message="crm.people: lost this.\nMore")
 
     found = advise(facts(promise, gap=gap(freshness_lag_hours=30.0, missing_keys=5), load=failed))
 
     assert [advice.cause for advice in found] == ["failed load", "late or lost rows"]
     assert found[0].commands[0] == command
-    assert "crm.people: promised this." in found[0].finding
+    assert "crm.people: lost this." in found[0].finding
 
 
 def test_high_quarantine_is_a_break_of_the_contract(facts: Callable[..., Facts]) -> None:

@@ -4,7 +4,7 @@
 {%- set pattern = var('retail_weeks_per_period') %}
 {%- set possible_days = [var('first_possible_day'), var('last_possible_day')] %}
 {%- if pattern | length != 3 or pattern | sum != 13 %}
-    {{ exceptions.raise_compiler_error('retail_weeks_per_period: promised three numbers of weeks that make 13, such as [4, 4, 5]') }}
+    {{ exceptions.raise_compiler_error('retail_weeks_per_period: must be three numbers of weeks that make 13, such as [4, 4, 5]. Nothing was written.') }}
 {%- endif %}
 
 with
