@@ -48,17 +48,23 @@ def lint(output: Output, folder: Path | None) -> None:
 
 
 @contract.command()
-@click.argument("old", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.argument("new", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("old")
+@click.argument("new")
 @click.option("--allow-announced", is_flag=True, help="End with 0 if the major version announces the break.")
 @click.pass_context
 @with_output
-def diff(output: Output, ctx: click.Context, old: Path, new: Path, allow_announced: bool) -> None:
-    """Compare two versions of a contract (any two files). Ends with exit code 1 if the change is breaking."""
+def diff(output: Output, ctx: click.Context, old: str, new: str, allow_announced: bool) -> None:
+    """Compare two versions of a contract. Ends with exit code 1 if the change is breaking.
+
+    OLD and NEW are any two files, texts in git (REVISION:PATH), or one of them a REVISION of the other file.
+
+    \b
+    lakehouse contract diff origin/main data_contracts/erp/customers.odcs.yaml
+    """
     from ingestion.contracts.odcs import read_version
     from ingestion.contracts.versions import compare_versions
 
-    before, after = read_version(old), read_version(new)
+    before, after = read_version(old, new), read_version(new, old)
     if before.id != after.id:
         raise ConfigurationError(
             f"{before.id} and {after.id} are two contracts, not two versions of one. "
@@ -68,13 +74,14 @@ def diff(output: Output, ctx: click.Context, old: Path, new: Path, allow_announc
 
     def render(console: Console) -> None:
         for change in changes:
-            console.print(
-                f"{'BREAKING' if change.breaking else 'ok':8}  {change.sentence}", markup=False, soft_wrap=True
-            )
+            console.print(f"{change.level:18}  {change.sentence}", markup=False, soft_wrap=True)
         if not changes:
             console.print("No difference that anything depends on.")
 
-    document = [{"column": c.column, "breaking": c.breaking, "sentence": c.sentence} for c in changes]
+    document = [
+        {"column": c.column, "breaking": c.breaking, "level": c.level, "sentence": c.sentence, "note": c.note}
+        for c in changes
+    ]
     output.result(document, render)
     breaking = [change for change in changes if change.breaking]
     if breaking and not (allow_announced and all(change.kind != "version" for change in breaking)):

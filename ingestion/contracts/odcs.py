@@ -15,6 +15,7 @@ from ingestion.errors import ConfigurationError, Fault, InvalidContractError
 
 if TYPE_CHECKING:
     from ingestion.contracts.model import Contract
+from ingestion.contracts.revisions import text_of
 
 SUFFIX = ".odcs.yaml"
 
@@ -32,9 +33,17 @@ def read_contract(path: Path) -> Contract:
     return contract
 
 
-def read_version(path: Path) -> Contract:
-    """Read one file of any place and name, e.g. an older version out of git. Raises InvalidContractError."""
-    contract, faults = _examine(path, str(path), placed=False)
+def read_version(name: str, other: str) -> Contract:
+    """
+    Read one version of a contract: a file of any place and name, or a text in git.
+
+    `name` is a path; else `REVISION:PATH` as git reads it (from the top of the repository), or a REVISION alone, which
+    means the file `other` in that revision. Raises ConfigurationError if it is none of these, InvalidContractError.
+    """
+    path = Path(name)
+    contract, faults = (
+        _examine(path, name, placed=False) if path.is_file() else _examine_text(text_of(name, other), name, path)
+    )
     if contract is None:
         raise InvalidContractError([fault for fault in faults if fault.severity == "error"])
     return contract
@@ -123,14 +132,18 @@ def _examine_folder(folder: Path) -> tuple[tuple[Contract, ...], list[Fault]]:
 
 
 def _examine(path: Path, shown: str, *, placed: bool = True) -> tuple[Contract | None, list[Fault]]:
-    from ingestion.contracts.reading.compile import examine  # noqa: PLC0415 - listing ids must not cost this import
-
     try:
         text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError:
         return None, [Fault(shown, 0, "is not UTF-8 text; save it as UTF-8")]
     except OSError as exc:
         return None, [Fault(shown, 0, f"cannot be read ({exc.strerror or type(exc).__name__})")]
+    return _examine_text(text, shown, path, placed=placed)
+
+
+def _examine_text(text: str, shown: str, path: Path, *, placed: bool = False) -> tuple[Contract | None, list[Fault]]:
+    from ingestion.contracts.reading.compile import examine  # noqa: PLC0415 - listing ids must not cost this import
+
     place = f"{path.absolute().parent.name}/{path.name}"
     return examine(text, shown, path=place, expected_id=_place_id(path) if placed else None)
 

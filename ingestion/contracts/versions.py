@@ -14,7 +14,8 @@ _UPPER = ("max_length", "maximum", "exclusive_maximum")
 @dataclass(frozen=True, slots=True)
 class Change:
     """
-    One change, as a sentence. `breaking`: a consumer or the history in the lake must be changed for it.
+    One change, as a sentence. `breaking`: a consumer or the history in the lake must be changed for it. `visible`:
+    readers may find other rows, columns or values than before, and nothing has to be changed.
 
     `kind` is what changed (column, type, key, ..., version); `column` is None for a change of the table;
     `note` gives a further consequence, e.g. that more rows may be quarantined.
@@ -25,11 +26,16 @@ class Change:
     sentence: str
     column: str | None = None
     note: str = ""
+    visible: bool = False
+
+    @property
+    def level(self) -> str:
+        return "BREAKING" if self.breaking else "visible to readers" if self.visible else "ok"
 
 
 def compare_versions(old: Contract, new: Contract) -> list[Change]:
     """
-    Return all changes, breaking ones first; empty for two equal contracts (the file's path is ignored).
+    Return all changes, breaking ones first, then visible ones; empty for equal contracts (the file's path is ignored).
 
     A change of kind `version` says that the version number does not match the other changes.
 
@@ -39,7 +45,7 @@ def compare_versions(old: Contract, new: Contract) -> list[Change]:
     if old.id != new.id:
         raise ValueError(f"{old.id} and {new.id} are two contracts, not two versions of one")
     changes = [*_table_changes(old, new), *_null_watermark_changes(old, new), *_column_changes(old, new)]
-    changes.sort(key=lambda change: not change.breaking)
+    changes.sort(key=lambda change: (not change.breaking, not change.visible))
     return [*_version_changes(old, new, changes), *changes]
 
 
@@ -96,7 +102,7 @@ def _table_changes(old: Contract, new: Contract) -> Iterator[Change]:
             continue
         is_long = field in ("quality", "description", "drift", "reconcile")
         tail = "changed" if is_long else f"changed from {_shown(before)} to {_shown(after)}"
-        yield Change(field, breaking, f"{name} {tail}", None, note)
+        yield Change(field, breaking, f"{name} {tail}", None, note, visible=field == "deletes")
 
 
 def _null_watermark_changes(old: Contract, new: Contract) -> Iterator[Change]:
@@ -127,7 +133,7 @@ def _column_changes(old: Contract, new: Contract) -> Iterator[Change]:
     old_sources = {column.source_name for column in old.columns if column.name not in after}
     for name, column in after.items():
         if name not in before and column.source_name not in old_sources:
-            yield Change("column", False, f"{name} is new", name, "it is null in rows loaded before")
+            yield Change("column", False, f"{name} is new", name, "it is null in rows loaded before", visible=True)
 
 
 def _one_column(old: Column, new: Column) -> Iterator[Change]:
@@ -135,7 +141,7 @@ def _one_column(old: Column, new: Column) -> Iterator[Change]:
     yield from _type_changes(old, new)
     if old.source_name != new.source_name:
         sentence = f"{name} is read from {new.source_name}, not {old.source_name}"
-        yield Change("source_name", False, sentence, name, "make sure that it means the same")
+        yield Change("source_name", False, sentence, name, "make sure that it means the same", visible=True)
     if (old.classification or "") != (new.classification or ""):
         before, after = old.classification or "none", new.classification or "none"
         sentence = f"the classification of {name} changed from {before} to {after}"
@@ -143,15 +149,19 @@ def _one_column(old: Column, new: Column) -> Iterator[Change]:
     if old.required and not new.required:
         yield Change("required", True, f"{name} is no longer required", name, "consumers may meet nulls")
     if new.required and not old.required:
-        yield Change("required", False, f"{name} is required now", name, "rows without it are quarantined")
+        yield Change(
+            "required", False, f"{name} is required now", name, "rows without it are quarantined", visible=True
+        )
     if kinds := {rule.kind for rule in set(_other_rules(old)) ^ set(_other_rules(new))}:
         wider = sorted(kind for kind in kinds if _admits_more(_rule(old, kind), _rule(new, kind)))
         if wider:
             sentence = f"the rules of {name} admit more values ({', '.join(wider)})"
-            yield Change("rules", True, sentence, name, "consumers may meet values that they do not know")
+            yield Change(
+                "rules", False, sentence, name, "consumers may meet values that they do not know", visible=True
+            )
         if tighter := sorted(kinds - {*wider}):
             sentence = f"the rules of {name} changed ({', '.join(tighter)})"
-            yield Change("rules", False, sentence, name, "other rows may be quarantined than before")
+            yield Change("rules", False, sentence, name, "other rows may be quarantined than before", visible=True)
     if old.description != new.description:
         yield Change("description", False, f"the description of {name} changed", name)
 
@@ -167,7 +177,7 @@ def _type_changes(old: Column, new: Column) -> Iterator[Change]:
     if old.truncate != new.truncate:
         verb = "are cut to microseconds now" if new.truncate else "are no longer cut to microseconds"
         note = "" if new.truncate else "rows with more digits are quarantined"
-        yield Change("truncate", False, f"moments of {old.name} {verb}", old.name, note)
+        yield Change("truncate", False, f"moments of {old.name} {verb}", old.name, note, visible=True)
     if old.source_type != new.source_type:
         before, after = old.source_type or "none", new.source_type or "none"
         sentence = f"the source's own type of {old.name} changed from {before} to {after}"

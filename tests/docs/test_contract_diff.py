@@ -9,6 +9,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
+
+from ingestion.cli import cli
 
 ROOT = Path(__file__).parents[2]
 CUSTOMERS, PRODUCTS = ("data_contracts/erp/customers.odcs.yaml", "data_contracts/erp/products.odcs.yaml")
@@ -60,7 +63,7 @@ def repository(tmp_path: Path) -> Repository:
 
 
 def test_a_break_must_be_announced_and_is_compared_with_where_the_branch_began(repository: Repository) -> None:
-    repository.amend(CUSTOMERS, "[Consumer, ", "[Private, Consumer, ")
+    repository.amend(CUSTOMERS, "silver: stg_customers", "silver: stg_clients")
     repository.git("checkout", "-q", "main")
     repository.amend(PRODUCTS, "version: 1.0.0", "version: 3.0.0")  # what others did since is not this branch's
     repository.git("checkout", "-q", "change")
@@ -69,7 +72,7 @@ def test_a_break_must_be_announced_and_is_compared_with_where_the_branch_began(r
     announced = repository.diff("main")
 
     assert silent[0] == 1
-    assert "BREAKING  the rules of segment admit more values (enum)" in silent[1]
+    assert "BREAKING            the Silver model changed from stg_customers to stg_clients" in silent[1]
     assert PRODUCTS not in silent[1]
     assert announced[0] == 0, announced[1]
 
@@ -85,8 +88,38 @@ def test_a_contract_that_is_removed_or_renamed_breaks_unless_its_status_announce
     repository.commit()
 
     assert renamed[0] == 1
-    assert "BREAKING  the contract is removed or renamed" in renamed[1]
-    assert repository.diff("main") == (0, f"{PRODUCTS}\nBREAKING  the contract is removed, as its status announced\n")
+    assert "BREAKING            the contract is removed or renamed" in renamed[1]
+    removed = "BREAKING            the contract is removed, as its status announced"
+    assert repository.diff("main") == (0, f"{PRODUCTS}\n{removed}\n")
+
+
+def test_versions_are_named_as_files_or_by_a_revision(repository: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
+    repository.amend(CUSTOMERS, "[Consumer, ", "[Private, Consumer, ")
+    monkeypatch.chdir(repository.folder)
+    copy = repository.folder.parent / "a copy.txt"
+    copy.write_text((repository.folder / CUSTOMERS).read_text())
+
+    for old, new in (
+        ("main", CUSTOMERS),
+        (f"main:{CUSTOMERS}", f"change:{CUSTOMERS}"),
+        (f"main:{CUSTOMERS}", str(copy)),
+    ):
+        done = CliRunner().invoke(cli, ["contract", "diff", old, new])
+
+        assert done.exit_code == 0, done.output
+        assert "visible to readers  the rules of segment admit more values (enum)" in done.stdout
+
+
+@pytest.mark.parametrize("name", ["nowhere", f"nowhere:{CUSTOMERS}", "main:nowhere.yaml", "--output=stolen", ""])
+def test_a_version_that_is_not_there_is_refused(
+    repository: Repository, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.chdir(repository.folder)
+
+    done = CliRunner().invoke(cli, ["contract", "diff", "--", name, CUSTOMERS])
+
+    assert (done.exit_code, "this is neither a file nor one in git" in done.stderr) == (10, True), done.output
+    assert not (repository.folder / "stolen").exists()
 
 
 def test_without_anything_to_compare_with_it_fails(repository: Repository) -> None:

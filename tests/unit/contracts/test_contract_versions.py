@@ -46,10 +46,6 @@ def changes_of(patched: PatchedText, contract_of: Callable[[str], Contract]) -> 
         pytest.param("silver: stg_customers", "silver: stg_clients", "the Silver model changed from stg_customers to stg_clients", id="Silver model"),
         pytest.param("RETAIL.CUSTOMERS", "RETAIL.CLIENTS", "the source table changed from RETAIL, CUSTOMERS to RETAIL, CLIENTS", id="source table"),
         pytest.param("overlap: PT2H", "overlap: PT2H\n      sequence: customer_id", "the sequence changed from none to customer_id", id="sequence"),
-        pytest.param("[Consumer, ", "[Private, Consumer, ", "the rules of segment admit more values (enum)", id="more values"),
-        pytest.param("[Consumer, ", "[Private, ", "the rules of segment admit more values (enum)", id="other values"),
-        pytest.param("{maxLength: 120}", "{maxLength: 121}", "the rules of customer_name admit more values (max_length)", id="wider rule"),
-        pytest.param("        logicalTypeOptions: {maxLength: 120}\n", "", "the rules of customer_name admit more values (max_length)", id="rule removed"),
         pytest.param("overlap: PT2H", "overlap: PT2H\n      bronze: merge", "the Bronze mode changed from append to merge", id="Bronze mode"),
     ],
 )  # fmt: skip
@@ -87,6 +83,29 @@ def test_change_that_breaks_nothing(
     changes_of: Callable[..., list[tuple[str, bool]]], old: str, new: str, sentence: str
 ) -> None:
     assert changes_of(MINOR, (old, new)) == [(sentence, False)]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "sentence"),
+    [
+        pytest.param("[Consumer, ", "[Private, Consumer, ", "the rules of segment admit more values (enum)", id="more values"),
+        pytest.param("[Consumer, ", "[Private, ", "the rules of segment admit more values (enum)", id="other values"),
+        pytest.param("{maxLength: 120}", "{maxLength: 121}", "the rules of customer_name admit more values (max_length)", id="wider rule"),
+        pytest.param("        logicalTypeOptions: {maxLength: 120}\n", "", "the rules of customer_name admit more values (max_length)", id="rule removed"),
+        pytest.param("{maxLength: 120}", "{maxLength: 60}", "the rules of customer_name changed (max_length)", id="tighter rule"),
+        pytest.param(CITY, CITY + CITY.replace("city", "town").replace("CITY", "TOWN"), "town is new", id="new column"),
+    ],
+)  # fmt: skip
+def test_a_change_that_readers_see_is_told_apart_from_one_that_nothing_depends_on(
+    patched: PatchedText, contract_of: Callable[[str], Contract], old: str, new: str, sentence: str
+) -> None:
+    changes = compare_versions(
+        contract_of(patched()), contract_of(patched(MINOR, (old, new), ("overlap: PT2H", "overlap: PT4H")))
+    )
+
+    levels = {change.sentence: change.level for change in changes}
+    assert levels == {sentence: "visible to readers", "the overlap changed from 2:00:00 to 4:00:00": "ok"}
+    assert next(iter(levels)) == sentence
 
 
 @pytest.mark.parametrize(

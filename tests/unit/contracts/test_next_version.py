@@ -150,10 +150,10 @@ def test_result_is_a_whole_contract_without_this_drift(
     assert [change.sentence for change in compare_versions(old, accepted)] == [
         "region is removed",
         "the type of credit_limit changed from NUMBER(14,2) (number) to NUMBER(8,2) (number)",
-        "the declaration of city changed from VARCHAR2(80) (string) to VARCHAR2(200) (string)",
         "grosse is new",
         "weight is new",
         "source_row_hash is new",
+        "the declaration of city changed from VARCHAR2(80) (string) to VARCHAR2(200) (string)",
     ]
     assert next_version(text, accepted, find_drift(old, catalog)) == text
 
