@@ -22,11 +22,14 @@ from ingestion.admin.mending import TableMended
 from ingestion.admin.status import TableStatus
 from ingestion.build.dbt import BuildResult
 from ingestion.cli import cli
+from ingestion.contracts.drift import Drift, DriftKind
+from ingestion.contracts.model import DriftAction
+from ingestion.contracts.versions import Change
 from ingestion.daily import DayResult
 from ingestion.demo.show import Story
 from ingestion.demo.world import Trouble
 from ingestion.drills.run import DrillResult
-from ingestion.errors import SourceUnavailableError
+from ingestion.errors import Fault, SourceUnavailableError
 from ingestion.lake import duck
 from ingestion.load.plan import LoadPlan
 from ingestion.load.result import LoadResult
@@ -142,6 +145,51 @@ STORY = Story(
         for name in ("Consumer", "Corporate", "Public Sector", "Small Business", "Unknown")
     ],
 )  # fmt: skip
+FAULTS = [
+    Fault("erp/customers.odcs.yaml", 41, "schema[0].properties[2].logicalType must be one of string, integer, number"),
+    Fault("erp/notes.yaml", 0, "is not read; name a contract <entity>.odcs.yaml", "warning"),
+]
+CHANGES = [
+    Change("column", True, "city is removed", "city", "its new rows are null"),
+    Change("rules", False, "the rules of segment admit more values (enum)", "segment", visible=True),
+    Change("description", False, "the description changed"),
+]
+
+
+class OneContract:
+    """A version of a contract in which each column has one type."""
+
+    def __init__(self, version: str, type_: str) -> None:
+        self.id, self.version, self.path, self._type = "erp.customers", version, "erp/customers.odcs.yaml", type_
+
+    def column(self, _name: str) -> SimpleNamespace:
+        return SimpleNamespace(physical_type=self._type, arrow_type=self._type)
+
+
+ACCEPTED = SimpleNamespace(
+    before=OneContract("1.0.0", "NUMBER(14,2)"),
+    contract=OneContract("2.0.0", "NUMBER(16,2)"),
+    taken=(Drift(DriftKind.WIDENED, "credit_limit", "NUMBER(14,2)", "NUMBER(16,2)", DriftAction.FAIL),),
+    left=(Drift(DriftKind.NEW_COLUMN, "loyalty_tier", "no such column", "VARCHAR2(10)", DriftAction.IGNORE),),
+)
+IMPORTED = SimpleNamespace(
+    written=[
+        SimpleNamespace(
+            path="data_contracts/erp/orders.odcs.yaml",
+            notes=["id: NUMBER in the source, NUMBER(18) in the contract because it is a key"],
+        )
+    ],
+    left_out=["RETAIL.LOGS: it has no key; name one with --key"],
+    as_dict=dict,
+)
+KEYS = (
+    "select 1004 as order_id, 'missing_in_lake' as _finding, '2026-02-10' as _partition, 1 as _source, 0 as _lake, "
+    "'open' as _state union all select 1005, 'changed', '2026-02-10', 1, 1, 'next load'"
+)
+QUARANTINED = (
+    "select 58 as customer_id, '{}' as email, '-1' as credit_limit, 'credit_limit:minimum' as _breaks, 2 as _batch, "
+    "'open' as _state"
+)
 ENTRIES = (
     "select * from (values ('open', 'email', 'pattern', 12, 2, 2), ('waived', 'segment', 'enum', 1204, 1, 2)) "
     "t(state, \"column\", rule, \"rows\", first, last) where '{}' = 'erp.customers'"
@@ -160,7 +208,9 @@ class FixedContext:
     run_id: str = "run-1"
     journal: None = None
     lake: None = None
-    settings: SimpleNamespace = field(default_factory=lambda: SimpleNamespace(memory_limit=None))
+    settings: SimpleNamespace = field(
+        default_factory=lambda: SimpleNamespace(memory_limit=None, contracts=Path("data_contracts"))
+    )
     observe: Observe = unobserved
 
     def contract_ids(self) -> list[str]:
@@ -188,6 +238,9 @@ class Table:
     def state(self) -> None:
         return None
 
+    def entries(self, *_: object, masked: bool, **__: object) -> str:
+        return QUARANTINED.format("(personal)" if masked else "ada@b.co")
+
     def entries_by_rule(self, _connection: object, _state: object) -> str:
         return ENTRIES.format(self.id)
 
@@ -205,6 +258,17 @@ ANSWERS: dict[str, Any] = {
     "ingestion.daily.run_day": lambda *_, **__: DAY,
     "ingestion.runs.verdict.verdict": lambda *_: [],
     "ingestion.runs.verdict.raise_if_red": lambda *_: None,
+    "ingestion.gaps.compare.compare_table": lambda *_: SimpleNamespace(is_complete=True),
+    "ingestion.gaps.keys.keys_query": lambda *_: KEYS,
+    "ingestion.gaps.waivers.waive": lambda *_, **__: None,
+    "ingestion.gaps.waivers.waive_entries": lambda *_, **__: 12,
+    "ingestion.contracts.odcs.lint": lambda _: FAULTS,
+    "ingestion.contracts.odcs.read_version": lambda *_: OneContract("1.0.0", "NUMBER"),
+    "ingestion.contracts.odcs.read_contracts": lambda _: (),
+    "ingestion.contracts.versions.compare_versions": lambda *_: CHANGES,
+    "ingestion.contracts.writing.dbt_sources.write_dbt_files": lambda _, project, **__: [project / "models/erp.yml"],
+    "ingestion.load.accept_contract.accept_drift": lambda *_: ACCEPTED,
+    "ingestion.admin.import_contracts.import_contracts": lambda *_, **__: IMPORTED,
     "ingestion.admin.status.table_statuses": lambda _: STATUSES,
     "ingestion.admin.doctor.examine": lambda _: FINDINGS,
     "ingestion.admin.mending.mend_lake": lambda _: MENDED,
@@ -214,6 +278,7 @@ ANSWERS: dict[str, Any] = {
     "ingestion.gaps.repair.repair_table": load_table,
     "ingestion.load.replay.replay_quarantine": load_table,
     "monitoring.ledger_views.current_gaps": lambda *_: GAPS,
+    "monitoring.ledger_views.differences": lambda *_: [WAIVED],
     "monitoring.ledger_views.gap_history": lambda *_, **__: GAPS,
     "monitoring.ledger_views.partition_gaps": lambda *_: [PARTITION],
     "monitoring.ledger_views.unended_differences": lambda *_: ((DIFFERENCE,), (WAIVED,)),
@@ -233,7 +298,19 @@ COMMANDS: dict[str, list[str]] = {
     "gaps": ["gaps", "--last", "--exit-zero"],
     "gaps-history": ["gaps", "--history"],
     "gaps-advise": ["gaps", "advise", "shop.orders"],
+    "gaps-keys": ["gaps", "shop.orders", "--keys"],
+    "gaps-waive": ["gaps", "waive", "77aa01bc", "--why", "ticket 4711", "--until", "2026-04-01", "--by", "ana"],
     "repair": ["repair", "erp.customers"],
+    "contract-lint": ["contract", "lint"],
+    "contract-diff": ["contract", "diff", "main", "erp/customers.odcs.yaml"],
+    "contract-sources": ["contract", "sources"],
+    "contract-accept": ["contract", "accept", "erp.customers"],
+    "contract-import": ["contract", "import", "erp", "RETAIL"],
+    "quarantine-show": ["quarantine", "show", "erp.customers"],
+    "quarantine-show-raw": ["quarantine", "show", "erp.customers", "--raw", "--format", "csv"],
+    "quarantine-waive": [
+        *("quarantine", "waive", "erp.customers", "--why", "ticket 4711", "--until", "2026-04-01", "--by", "ana"),
+    ],
     "quarantine-list": ["quarantine", "list"],
     "quarantine-replay": ["quarantine", "replay", "erp.customers"],
     "drill": ["drill"],
