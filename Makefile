@@ -3,7 +3,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 WORKERS ?= auto
 PYTEST = $(BIN)/pytest -n $(WORKERS) --dist loadgroup
-EXTRAS := airflow,cloud,databricks,oracle,sqlserver,dev
+LIGHT := oracle,dev
+EXTRAS := airflow,cloud,databricks,sqlserver,dev-cloud,$(LIGHT)
 ifneq ($(shell command -v java),)
 EXTRAS := $(EXTRAS),spark,spark-submit
 endif
@@ -23,7 +24,7 @@ test: .venv/dev .venv/azurite  ## every test; needs no network and no server
 	@$(BIN)/python -m compileall -q ingestion monitoring  # once, and not in every process where PYTHONDONTWRITEBYTECODE is set
 	$(PYTEST) --durations 20 $(TESTS)
 
-test-fast: .venv/dev  ## unit tests, contracts and documents
+test-fast: .venv/light  ## unit tests, contracts and documents
 	$(PYTEST) tests/unit tests/contracts tests/docs
 
 test-long: .venv/dev .venv/azurite  ## every test in its long form, with 20 times as many random examples
@@ -40,10 +41,10 @@ test-sources: .venv/dev  ## the source tests against real Oracle and SQL Server;
 test-spark: .venv/dev  ## the tests on Spark alone, whole builds and the demo included; needs Java 17+
 	LAKEHOUSE_TEST_SPARK_BUILDS=true $(BIN)/pytest tests/spark tests/dags/test_spark_submit.py $(TESTS)
 
-golden: .venv/dev  ## rewrite what the commands print in tests/unit/cli/golden; read the difference before you commit it
+golden: .venv/light  ## rewrite what the commands print in tests/unit/cli/golden; read the difference before you commit it
 	LAKEHOUSE_GOLDEN=write $(BIN)/pytest -q tests/unit/cli/test_golden.py
 
-check: .venv/dev  ## what a pull request must pass besides the tests
+check: .venv/light  ## what a pull request must pass besides the tests
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
@@ -57,7 +58,7 @@ build: .venv/base  ## one layer, or both: make build LAYER=silver
 contract-diff: .venv/base  ## contracts that changed since AGAINST: a breaking change needs a new major version
 	@LAKEHOUSE=$(BIN)/lakehouse .ci/contract_diff "$(AGAINST)"
 
-format: .venv/dev
+format: .venv/light
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
@@ -90,16 +91,24 @@ clean:
 	rm -rf .venv .venv-bench lake lake-world airflow dbt_project/target dbt_project/logs
 
 .venv/uv:
+	@echo "Installing into .venv, once; packages that pip has cached are not fetched again."
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install -q "uv==0.13.8"
 	touch $@
 
 .venv/base: .venv/uv pyproject.toml constraints.txt
-	$(BIN)/uv pip install -q --compile-bytecode -p .venv -c constraints.txt -e "$(PACKAGE)"
+	@echo "The product itself (about 550 MB):"
+	$(BIN)/uv pip install --compile-bytecode -p .venv -c constraints.txt -e "$(PACKAGE)"
 	touch $@
 
-.venv/dev: .venv/base
-	$(BIN)/uv pip install -q --compile-bytecode -p .venv -c constraints.txt -e ".[$(EXTRAS)]"
+.venv/light: .venv/base
+	@echo "What the linters and the fast tests need (about 150 MB more):"
+	$(BIN)/uv pip install --compile-bytecode -p .venv -c constraints.txt -e ".[$(LIGHT)]"
+	touch $@
+
+.venv/dev: .venv/light
+	@echo "What all tests need: Airflow, drivers, clouds and with Java also Spark (about 1 GB more):"
+	$(BIN)/uv pip install --compile-bytecode -p .venv -c constraints.txt -e ".[$(EXTRAS)]"
 	touch $@
 
 .venv/azurite: .venv/uv  # the last version of Azure's emulator for Node 20; without npm its tests are skipped
