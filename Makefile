@@ -97,7 +97,7 @@ clean:
 	touch $@
 
 .venv/base: .venv/uv pyproject.toml constraints.txt
-	@echo "The product itself (about 550 MB):"
+	@echo "The product itself (about 600 MB):"
 	$(BIN)/uv pip install --compile-bytecode -p .venv -c constraints.txt -e "$(PACKAGE)"
 	touch $@
 

@@ -97,7 +97,7 @@ def _chosen(contract: Contract, drifts: Sequence[Drift], columns: Sequence[str])
     if not columns and (stopping or len(drifts) == 1):
         return stopping or tuple(drifts)
     finding = (
-        f"{', '.join(unknown)} is as the contract says"
+        f"the source does not differ in {', '.join(unknown)}"
         if unknown
         else "there are several differences, and none stops a load"
     )

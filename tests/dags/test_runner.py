@@ -197,7 +197,7 @@ def test_a_job_that_left_nothing_in_this_lake_is_no_success() -> None:
 def test_a_job_whose_last_row_says_failed_is_no_success() -> None:
     with pytest.raises(PermanentError, match="a column is gone"):
         job_result.result("load", "erp.products", [row(), row(**FAILED)])
-    with pytest.raises(TransientError, match="found KeyError"):
+    with pytest.raises(TransientError, match="the ledger says KeyError"):
         job_result.result("load", "erp.products", [row(), row(**FAILED | {"error": "KeyError", "message": None})])
 
 

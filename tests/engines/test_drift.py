@@ -176,7 +176,7 @@ def test_accepting_without_a_name_takes_what_stops_a_load_and_no_more(company: C
     assert accepted.contract.column("id").physical_type == "BIGINT"
     with pytest.raises(ConfigurationError, match=r"none stops a load[\s\S]*id: [\s\S]*--column tier"):
         accept(company)
-    with pytest.raises(ConfigurationError, match="found no drift of nobody"):
+    with pytest.raises(ConfigurationError, match="does not differ in nobody"):
         accept(company, "nobody")
     with pytest.raises(InvalidContractError, match="id: a key cannot be decimal128"):
         accept(company, "id")
