@@ -47,6 +47,11 @@ class Standing:
     waived: tuple[Difference, ...]
     unread: tuple[str, ...] = ()
 
+    @property
+    def compared(self) -> list[TableGap]:
+        """The checks without those of `unread`: people read its messages, and not a line per table."""
+        return [gap for gap in self.gaps if gap.why not in self.unread]
+
     def as_list(self) -> list[dict[str, Any]]:
         """Return one document per table, with its partitions, open and waived differences."""
         return [
@@ -62,7 +67,8 @@ class Standing:
 
 def print_standing(console: Console, standing: Standing) -> None:
     """Print the tables, then the partitions that differ, then a hint on how to examine a gap."""
-    console.print(standing_tables(standing))
+    if standing.compared or not standing.unread:
+        console.print(standing_tables(standing))
     for gap in standing.gaps:
         parts = [part for part in standing.partitions if part.contract_id == gap.contract_id]
         for part in parts[:PARTITIONS_SHOWN]:
@@ -77,7 +83,7 @@ def print_standing(console: Console, standing: Standing) -> None:
 
 def standing_tables(standing: Standing) -> Group:
     """Return the newest checks, and the open and the waived differences if there are any, as tables."""
-    shown: list[RenderableType] = [gap_table(standing.gaps)]
+    shown: list[RenderableType] = [gap_table(standing.compared)]
     if unseen := _not_compared(standing.gaps):
         shown.append(Text("\n".join(["* was not compared:", *unseen])))
     if standing.differences:

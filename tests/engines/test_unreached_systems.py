@@ -72,6 +72,7 @@ def test_a_missing_connection_is_told_once_and_nothing_is_recorded(two: Company)
 
         assert done.exit_code == 10, done.output
         [line] = done.stderr.strip().splitlines()
+        assert "erp." not in done.stdout
         assert line.startswith(f"error: {MISSING} Nothing was read. Set AIRFLOW_CONN_ERP to oracle://user:password@")
     assert ledger(two) == []
     assert two.lake("select count(*) from ops.gaps") == [(0,)]
