@@ -60,12 +60,15 @@ def run_day(context: Context, *, attempts: int = 3, progress: Progress | None = 
     total. The pauses are shorter than Airflow's, because a person is waiting.
 
     The tables of a system that cannot be reached are left out of all of this; if none can be reached, its error is
-    raised, or TablesFailedError for several systems, and nothing is written.
+    raised, or TablesFailedError for several systems, and nothing is built. The ledger has them if the database did not
+    answer.
     """
     tell = progress or (lambda _step, _subject: None)
     day = DayResult(context.run_id)
     planned = context.contract_ids()
     contract_ids, day.unread = reach(context.settings, planned, _patient(attempts))
+    context.note_outage("load", day.unread)
+    context.note_outage("gaps", day.unread)
     if not contract_ids:
         raise_failed(day.unread, of=len(planned))
     points = {system: _point(context, system) for system in sorted({i.partition(".")[0] for i in contract_ids})}

@@ -39,9 +39,11 @@ def check_all(
     """
     Record the gap of each table; one that cannot be compared is UNKNOWN and does not stop the others.
 
-    Nothing is recorded for a table whose system cannot be reached: `standing_of` shows it as UNKNOWN.
+    Nothing is recorded for a table whose system has no valid connection: `standing_of` shows it as UNKNOWN.
     """
-    return context.each_table(tables, lambda contract_id: record_sync_gap(context, contract_id), over=over)[1]
+    failed = context.each_table(tables, lambda contract_id: record_sync_gap(context, contract_id), over=over)[1]
+    context.note_outage("gaps", failed)
+    return failed
 
 
 def standing_of(context: Context, tables: Sequence[str], failed: Sequence[Failed] = ()) -> Standing:

@@ -126,6 +126,25 @@ class Context:
                 results, failed = each(over(chosen), work)
             return results, [*unread, *failed]
 
+    def note_outage(self, step: str, failed: Iterable[Failed]) -> None:
+        """
+        Record in one commit each table that was not started because its database did not answer: that is a fact of the
+        day, as a failed step is. Tables without a valid connection leave no trace: nobody has tried to read them.
+        """
+        now = datetime.now(UTC)
+        rows = [
+            {"run_id": self.run_id, "step": step, "subject": each.subject, "status": "failed", "started_at": now}
+            | {"finished_at": now, "error": type(each.error).__name__, "message": str(each.error)}
+            for each in failed
+            if not each.is_started and isinstance(each.error, SourceUnavailableError)
+        ]
+        with reaching(self.lake.root), self.journal.gathering():
+            if rows:
+                self.journal.append("runs", rows)
+            if rows and step == "gaps":
+                known = {"run_id": self.run_id, "checked_at": now, "severity": "UNKNOWN"}
+                self.journal.append("gaps", [known | {"contract_id": row["subject"]} for row in rows])
+
     @contextmanager
     def recorded(self, step: str, subject: str) -> Iterator[dict[str, Any]]:
         """

@@ -111,7 +111,7 @@ def test_a_day_leaves_out_the_tables_that_cannot_be_read_and_says_why_once(
     assert "erp" not in str(ledger(two))
 
 
-def test_a_day_without_any_reachable_system_does_nothing(two: Company, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_day_without_any_reachable_system_builds_nothing(two: Company, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(daily, "build_layer", lambda *_, **__: pytest.fail("nothing is new, so nothing is built"))
     two.file.unlink()
     monkeypatch.setattr("tenacity.nap.time.sleep", lambda _: None)
@@ -121,7 +121,9 @@ def test_a_day_without_any_reachable_system_does_nothing(two: Company, monkeypat
     assert done.exit_code == 18
     assert f"there is no file {two.file}" in done.stderr
     assert MISSING in done.stderr
-    assert ledger(two) == []
+    assert ledger(two) == [
+        (step, f"crm.{name}", "failed") for step in ("gaps", "load") for name in ("cities", "people")
+    ]
 
 
 def test_a_run_that_was_named_records_what_it_could_not_load(two: Company) -> None:
@@ -140,6 +142,17 @@ def test_the_watch_shows_tables_that_cannot_be_read_as_unknown(two: Company) -> 
         (table, "UNKNOWN", None) for table in ERP
     ]
     assert [line.startswith(MISSING) for line in standing.unread] == [True]
+
+
+def test_an_outage_is_in_the_ledger_of_each_table(two: Company, closed_port: int) -> None:
+    pytest.importorskip("oracledb")
+    erp = f"oracle://lake:hunter2@127.0.0.1:{closed_port}/free"
+    for command in ("load", "gaps"):
+        assert run(two, command, *ERP, erp=erp).exit_code == 20
+
+    assert ledger(two) == [(step, table, "failed") for step in ("gaps", "load") for table in ERP]
+    assert two.lake("select contract_id, severity from ops.gaps order by all") == [(table, "UNKNOWN") for table in ERP]
+    assert two.lake("select count(*) from ops.runs where message like '%hunter2%' or message is null") == [(0,)]
 
 
 @pytest.mark.parametrize("scheme", ["oracle", "mssql"])
