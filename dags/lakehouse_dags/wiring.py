@@ -2,7 +2,7 @@
 
 Airflow parses it often, so nothing heavy is imported at the top. Tasks pass JSON: a contract's id in, a summary out.
 
-LAKEHOUSE_PROJECT  the folder with data_contracts/ and dbt_project/; default: the one above dags/
+LAKEHOUSE_PROJECT  the folder with data_contracts/ and dbt_project/; default: the one above Airflow's dags folder
 LAKEHOUSE_DOCS     where dbt's documentation is written; default: <project>/dbt_project/target
 LAKEHOUSE_TASK_HOURS  how long one attempt of a task may take before it is stopped and tried again; default 6
 """
@@ -48,9 +48,14 @@ MAPPED_NAME = "{{ task.op_kwargs['contract_id'] }}"
 
 
 def project() -> Path:
-    """Return the project's folder."""
-    named = os.environ.get("LAKEHOUSE_PROJECT")
-    return Path(named).expanduser().absolute() if named else Path(__file__).resolve().parents[2]
+    """Return the project's folder. In a checkout this package lies in dags/; else it is installed."""
+    from airflow.sdk.configuration import conf
+
+    beside = Path(__file__).resolve().parents[2]
+    if named := os.environ.get("LAKEHOUSE_PROJECT"):
+        return Path(named).expanduser().absolute()
+    is_in_project = (beside / "data_contracts").is_dir()
+    return beside if is_in_project else Path(conf.get("core", "dags_folder")).expanduser().absolute().parent
 
 
 def contracts_by_system() -> dict[str, list[str]]:

@@ -12,8 +12,8 @@ from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any
 
-from ingestion import scratch
-from ingestion.build.dbt_process import output_of
+from ingestion import scratch, shipped
+from ingestion.build.dbt_process import code_of, output_of
 from ingestion.build.parse_cache import ParseCache
 from ingestion.contracts.writing.files import write_whole
 from ingestion.errors import BuildError, ConcurrentWriteError, ConfigurationError, InvalidContractError
@@ -21,6 +21,7 @@ from ingestion.lake.base import ONE_WRITER
 from ingestion.lake.library_errors import OUT_OF_MEMORY
 from ingestion.lake.mask_salt import SALT, check_salt, keep_fingerprint
 from ingestion.runs.context import Context
+from ingestion.settings import Settings
 
 TARGET = "LAKEHOUSE_DBT_TARGET"  # a cluster's output in profiles.yml, instead of Spark in dbt's own process
 LAYERS = ("silver", "gold", "audit")
@@ -161,33 +162,55 @@ def _arguments(layer: str, *, full_refresh: bool, without: Sequence[str], unit_t
 def _run_dbt(
     context: Context, arguments: Sequence[str], target: Path, further: Mapping[str, str] | None = None
 ) -> tuple[int, str]:
-    project, engine = context.settings.dbt_project, context.settings.engine
+    settings = context.settings
     environment = {
-        **os.environ,
+        **_environment(settings, target / "spill"),
         "LAKEHOUSE_ROOT": context.lake.root,
-        "LAKEHOUSE_PROJECT": str(context.settings.project),
-        "LAKEHOUSE_MEMORY": context.settings.memory_limit,
-        SALT: context.settings.mask_salt,
-        "LAKEHOUSE_SPILL": str(target / "spill"),
         "DBT_TARGET_PATH": str(target),
         "DBT_LOG_PATH": str(target / "logs"),
         "DBT_LOG_LEVEL_FILE": "none",  # no log file: its folder is deleted after the build
-        "DBT_PROJECT_DIR": str(project),
-        "DBT_PROFILES_DIR": str(project),
-        TARGET: (os.environ.get(TARGET) if engine == "spark" else None) or engine,
         **(further or {}),
     }
-    command = [*_dbt(context), "--no-use-colors", *arguments]
-    cache = ParseCache(project, context.settings.contracts, environment[TARGET])
+    command = [*_dbt(settings), "--no-use-colors", *arguments]
+    cache = ParseCache(settings.dbt_project, settings.contracts, environment[TARGET])
     cache.lay_out(target)
-    ended = output_of(command, folder=project, environment=environment, seconds=context.settings.dbt_seconds)
+    folder = settings.dbt_project
+    ended = output_of(command, folder=folder, environment=environment, seconds=settings.dbt_seconds)
     cache.keep(target)
     return ended
 
 
-def _dbt(context: Context) -> list[str]:
+def run_dbt(settings: Settings, arguments: Sequence[str]) -> int:
+    """Run dbt on the project with a build's settings; return its exit code. It uses this process's streams."""
+    with scratch.folder("dbt") as folder:
+        environment = {
+            "DBT_WRITE_JSON": "true",
+            "DBT_LOG_LEVEL": "info",
+            **_environment(settings, folder / "spill"),
+            "LAKEHOUSE_ROOT": settings.lake_root,
+        }
+        return code_of([*_dbt(settings), *arguments], folder=settings.dbt_project, environment=environment)
+
+
+def _environment(settings: Settings, spill: Path) -> dict[str, str]:
+    """Return the variables by which dbt and its plugins find the project, the shipped code and the settings."""
+    engine = settings.engine
+    return {
+        **os.environ,
+        "LAKEHOUSE_PROJECT": str(settings.project),
+        "LAKEHOUSE_MEMORY": settings.memory_limit,
+        SALT: settings.mask_salt,
+        "LAKEHOUSE_SPILL": str(spill),
+        "DBT_PROJECT_DIR": str(settings.dbt_project),
+        "DBT_PROFILES_DIR": str(shipped.dbt_file(settings.dbt_project, "profiles.yml").parent),
+        shipped.DBT_CODE: str(shipped.DBT),
+        TARGET: (os.environ.get(TARGET) if engine == "spark" else None) or engine,
+    }
+
+
+def _dbt(settings: Settings) -> list[str]:
     """Return the command that runs dbt on the engine. Raises ConfigurationError if dbt is not installed."""
-    dbt, on_spark = Path(sys.executable).with_name("dbt"), context.settings.engine == "spark"
+    dbt, on_spark = Path(sys.executable).with_name("dbt"), settings.engine == "spark"
     if not dbt.exists() or (on_spark and not any(distributions(name="dbt-spark"))):
         raise ConfigurationError(
             f"{'dbt-spark' if on_spark else 'dbt'}: not installed beside this Python interpreter. "
@@ -195,7 +218,7 @@ def _dbt(context: Context) -> list[str]:
         )
     return [
         sys.executable,
-        str(context.settings.dbt_project / "plugins" / f"on_{'spark' if on_spark else 'duckdb'}.py"),
+        str(shipped.dbt_file(settings.dbt_project, "plugins") / f"on_{'spark' if on_spark else 'duckdb'}.py"),
     ]
 
 

@@ -45,6 +45,11 @@ def output_of(
     return process.returncode, printed + errors
 
 
+def code_of(command: Sequence[str], *, folder: Path, environment: Mapping[str, str]) -> int:
+    """Run a command in a folder, on this process's own streams; return its exit code. It has no time limit."""
+    return subprocess.run(command, cwd=folder, env=environment, check=False).returncode
+
+
 def _stop(process: subprocess.Popen[str]) -> None:
     """End a process and all that it started: by SIGTERM, and after some seconds by SIGKILL."""
     with contextlib.suppress(ProcessLookupError):

@@ -17,6 +17,8 @@ from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from ingestion.shipped import DBT
+
 FOLDER = Path("target", "lakehouse")
 _SAVED_BY_DBT = "partial_parse.msgpack"
 _PACKAGES = ("dbt-core", "dbt-adapters", "dbt-common", "dbt-duckdb", "dbt-spark", "lakehouse")
@@ -58,14 +60,16 @@ class ParseCache:
 
 def _hash(project: Path, contracts: Path) -> str:
     """
-    Return a hash of what a parse depends on: programs, the files of the project (the profile too) and the contracts.
+    Return a hash of what a parse depends on: programs, the files of the project (the profile too), the contracts and
+    the shipped code.
 
     The environment is not included: dbt compares the variables that the profile, the project and its files use.
     """
     digest = hashlib.sha256()
     for text in (platform.python_version(), str(project.resolve()), *_programs()):
         digest.update(f"{text}\0".encode())
-    for folder in (project, contracts):
+    shared = [] if project.samefile(DBT) else [DBT]  # macros and plugins of the package, for a project of one's own
+    for folder in (project, contracts, *shared):
         for file in _files(folder):
             digest.update(f"{file.relative_to(folder)}\0{file.stat().st_size}\0".encode())
             digest.update(file.read_bytes())

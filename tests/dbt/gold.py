@@ -51,7 +51,7 @@ def variables() -> dict[str, Any]:
 
 def lake_facts(contract_id: str) -> Facts:
     """Return what the project knows of a Bronze table."""
-    text = (PROJECT / "macros" / "scd2" / "lake_facts.sql").read_text()
+    text = (PROJECT / "generated" / "lake_facts.sql").read_text()
     module: Any = jinja2.Environment().from_string(text).make_module({"return": _return})
     return Facts(_returning(module.lake_facts)(*contract_id.split(".")))
 

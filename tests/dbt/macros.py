@@ -29,10 +29,10 @@ class _Adapter:
 def load_macros(dialect: str = "duckdb") -> dict[str, Callable[..., str]]:
     """Return every macro of the project that needs neither the graph nor a connection, by name."""
     adapter = _Adapter(dialect)
-    folders = [PROJECT / "macros" / "dialect", PROJECT / "macros" / "scd2", PROJECT / "macros" / "gold"]
+    folders = [PROJECT / place for place in ("macros/dialect", "macros/scd2", "macros/gold", "measures")]
     files = sorted(file for folder in folders for file in folder.glob("*.sql"))
     files += [PROJECT / "macros" / f"{name}.sql" for name in ("quoted", "same_key", "row_difference")]
-    text = "\n".join(file.read_text() for file in files if file.stem != "lake_facts")
+    text = "\n".join(file.read_text() for file in files)
     environment = jinja2.Environment(undefined=jinja2.StrictUndefined)
     module: Any = environment.from_string(text).make_module({"adapter": adapter, "execute": False, "return": str})
     adapter.macros.update({name: value for name, value in vars(module).items() if callable(value)})

@@ -20,7 +20,7 @@ def test_a_column_that_left_the_contract_leaves_silver_and_builds_go_on(tmp_path
     warehouse = Warehouse(tmp_path, tmp_path / "dbt_project")
     warehouse.append("erp.customers", [{"customer_id": 1, "city": "Recife", "_eff": at("2026-01-01")}])
     warehouse.succeed("run", "-s", "stg_customers")
-    facts = warehouse.project / "macros" / "scd2" / "lake_facts.sql"
+    facts = warehouse.project / "generated" / "lake_facts.sql"
     facts.write_text(re.sub(r"'city'(: 'string')?, ", "", facts.read_text(), count=3))
 
     runs: list[str] = []
@@ -44,7 +44,7 @@ def test_a_type_or_column_that_bronze_gained_is_in_silver_after_the_next_build(t
     )
     tier = replace(contract.column("city"), name="tier", source_name="TIER")
     warehouse.contracts["erp.customers"] = replace(contract, columns=(*wide, tier))
-    write_facts(warehouse.contracts.values(), warehouse.project / "macros" / "scd2" / "lake_facts.sql")
+    write_facts(warehouse.contracts.values(), warehouse.project / "generated" / "lake_facts.sql")
 
     early = warehouse.dbt("run", "-s", "stg_customers")
     BronzeTable(warehouse.lake, warehouse.engine, warehouse.contracts["erp.customers"]).create()

@@ -199,7 +199,7 @@ def test_docs_know_every_table_and_show_answers(built: Warehouse) -> None:
 def test_another_set_of_tracked_columns_rebuilds_a_history_once(copied: Warehouse) -> None:
     copied.append("erp.customers", [customer(1, "2026-01-01", city="Recife"), customer(1, "2026-01-02", city="Natal")])
     copied.succeed("run", "-s", "stg_customers")
-    facts = copied.project / "macros" / "scd2" / "lake_facts.sql"
+    facts = copied.project / "generated" / "lake_facts.sql"
     facts.write_text(re.sub(r"'tracked': .*", "'tracked': ['segment'],", facts.read_text(), count=1))
 
     runs = [copied.succeed("run", "-s", "stg_customers").outcomes()["stg_customers"] for _ in range(2)]

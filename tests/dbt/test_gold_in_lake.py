@@ -155,7 +155,7 @@ def test_all_is_computed_where_the_state_before_is_gone(copied: Warehouse) -> No
 
 
 def test_another_definition_is_applied_to_all_facts(copied: Warehouse) -> None:
-    measures = copied.project / "macros" / "gold" / "sales_measures.sql"
+    measures = copied.project / "measures" / "sales.sql"
     measures.write_text(measures.read_text().replace("* {{ unit_cost }}", "* 2 * {{ unit_cost }}"))
 
     assert computed(copied) == "all is computed"

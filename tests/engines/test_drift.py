@@ -131,7 +131,7 @@ def test_dbts_sources_follow_a_column_that_a_load_adds(company: Company) -> None
 
     load(company)
 
-    facts = (company.folder / "dbt_project/macros/scd2/lake_facts.sql").read_text()
+    facts = (company.folder / "dbt_project/generated/lake_facts.sql").read_text()
     assert "'tier': 'string'" in facts
 
 

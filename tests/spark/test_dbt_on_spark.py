@@ -176,7 +176,9 @@ def test_what_must_not_be_written_stops_its_model_alone(story: Story) -> None:
 def test_nothing_is_left_in_the_project(story: Story) -> None:
     assert sorted(path.name for path in story.lake.project.iterdir() if path.name != "plugins") == [
         "dbt_project.yml",
+        "generated",
         "macros",
+        "measures",
         "models",
         "profiles.yml",
         "tests",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
 from itertools import groupby
 from math import ceil
@@ -14,6 +13,7 @@ import yaml
 from ingestion.contracts.model import Column, Contract
 from ingestion.contracts.writing.dbt_silver import write_silver_models
 from ingestion.contracts.writing.files import write_whole
+from ingestion.contracts.writing.spelling import as_dbt_text
 
 HEADER = "# Generated from data_contracts by `lakehouse contract sources`; change a contract, not this file.\n"
 
@@ -33,9 +33,6 @@ FACTS_TAIL = """} %}
 {% endmacro %}
 """
 
-_MARK = re.compile(r"\{[{%#]|[#}%]\}")
-_TEMPLATED = re.compile(r"[{\r\n]")
-
 
 class _Dumper(yaml.SafeDumper):
     """Indents lists below their key and repeats values in full instead of pointing to the first."""
@@ -45,16 +42,6 @@ class _Dumper(yaml.SafeDumper):
 
     def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002
         return True
-
-
-def as_dbt_text(text: str) -> str:
-    """
-    Escape a text for dbt's YAML, so that dbt reads exactly this text and evaluates nothing in it.
-
-    dbt renders every value of a YAML file as a template with access to the environment. A block `{% raw %}` does not
-    help: the text could close it. So each opening brace is written as a constant expression.
-    """
-    return _TEMPLATED.sub(lambda mark: "{{ " + repr(mark[0]) + " }}", text) if _MARK.search(text) else text
 
 
 def render_sources(contracts: Iterable[Contract]) -> dict[str, str]:
@@ -132,7 +119,7 @@ def write_dbt_files(contracts: Sequence[Contract], dbt_project: Path, *, check: 
     """Update all generated dbt files from the contracts; return those that differed. `check` writes nothing."""
     return [
         *write_sources(contracts, dbt_project / "models" / "bronze", check=check),
-        *write_facts(contracts, dbt_project / "macros" / "scd2" / "lake_facts.sql", check=check),
+        *write_facts(contracts, dbt_project / "generated" / "lake_facts.sql", check=check),
         *write_silver_models(contracts, dbt_project, check=check),
     ]
 

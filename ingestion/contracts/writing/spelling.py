@@ -25,6 +25,8 @@ _LOGICAL = (
 )
 # between aB, 1B and ABc, where at least two small letters follow (so that IDs stays one word)
 _WORDS = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z]{2})")
+_MARK = re.compile(r"\{[{%#]|[#}%]\}")
+_TEMPLATED = re.compile(r"[{\r\n]")
 _YAML_WORDS = frozenset({"yes", "no", "on", "off", "true", "false", "null", "y", "n"})
 
 
@@ -77,3 +79,13 @@ def scalar(value: str, *, in_flow: bool = False, style: str | None = None) -> st
         return f"{style}{value}{style}"
     is_plain = _PLAIN.fullmatch(value) is not None and value.casefold() not in _YAML_WORDS
     return value if is_plain and not (in_flow and "," in value) else json.dumps(value, ensure_ascii=False)
+
+
+def as_dbt_text(text: str) -> str:
+    """
+    Escape a text for dbt's YAML, so that dbt reads exactly this text and evaluates nothing in it.
+
+    dbt renders every value of a YAML file as a template with access to the environment. A block `{% raw %}` does not
+    help: the text could close it. So each opening brace is written as a constant expression.
+    """
+    return _TEMPLATED.sub(lambda mark: "{{ " + repr(mark[0]) + " }}", text) if _MARK.search(text) else text

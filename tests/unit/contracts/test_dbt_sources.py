@@ -186,9 +186,7 @@ def test_facts_of_the_shipped_contracts_are_as_written() -> None:
     root = Path(__file__).parents[3]
 
     assert (
-        write_facts(
-            read_contracts(root / "data_contracts"), root / "dbt_project/macros/scd2/lake_facts.sql", check=True
-        )
+        write_facts(read_contracts(root / "data_contracts"), root / "dbt_project/generated/lake_facts.sql", check=True)
         == []
     )
 

@@ -1,0 +1,24 @@
+"""
+What the package brings beside its modules, for every project: dbt's shared code, Airflow's DAGs, and templates.
+
+In a wheel these files lie in `ingestion/_shipped`, in a checkout at its root; `pyproject.toml` names them.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+_IN_WHEEL = Path(__file__).with_name("_shipped")
+_ROOT = _IN_WHEEL if _IN_WHEEL.is_dir() else Path(__file__).parents[1]
+DBT = _ROOT / "dbt_project"
+"""Macros, generic tests, plugins, the profile and the audit models; in a checkout also the example's models."""
+DAGS = _ROOT / "dags"
+TEMPLATES = Path(__file__).with_name("templates")
+DBT_CODE = "LAKEHOUSE_DBT_CODE"
+"""The variable by which a project's dbt_project.yml finds DBT; `lakehouse build` and `lakehouse dbt` set it."""
+
+
+def dbt_file(dbt_project: Path, name: str) -> Path:
+    """Return a file or folder of the dbt project, or the shipped one if the project has none of that name."""
+    own = dbt_project / name
+    return own if own.exists() else DBT / name
