@@ -4,6 +4,12 @@ from __future__ import annotations
 
 import re
 
+UNDESCRIBED = "Describe it."
+"""What an import writes as the description of a column or table that the catalog has no comment on."""
+
+UNSAID = "say what one of them stands for."
+"""How an import ends the purpose of such a table."""
+
 SILVER_COLUMNS = frozenset({"sk", "valid_from", "valid_to", "is_current", "is_deleted", "row_hash"})
 
 _IDENTIFIER = re.compile(r"[a-z][a-z0-9_]*")
@@ -50,3 +56,8 @@ def name_fault(name: str) -> str | None:
     if name in SILVER_COLUMNS:
         return f"is a column that Silver adds itself; write e.g. source_{name} and keep physicalName as it is"
     return None
+
+
+def is_described(text: str) -> bool:
+    """Return whether a description was written by somebody, and is not an import's request for one."""
+    return bool(text.strip()) and not text.strip().endswith((UNDESCRIBED, UNSAID))

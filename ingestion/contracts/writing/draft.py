@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from ingestion.contracts.drift import FoundColumn
 from ingestion.contracts.facts import ColumnFacts, TableFacts
-from ingestion.contracts.names import looks_personal
+from ingestion.contracts.names import UNDESCRIBED, UNSAID, looks_personal
 from ingestion.contracts.writing.promises import Promise, Promises
 from ingestion.contracts.writing.spelling import is_usable, our_name, scalar
 
@@ -79,14 +79,15 @@ def entity_name(table: str) -> str:
 def _head(facts: TableFacts, system: str, entity: str, dialect: str) -> Iterator[str]:
     yield from ("apiVersion: v3.1.0", "kind: DataContract", f"id: {system}.{entity}", "version: 1.0.0")
     yield from ("status: draft", f"name: {scalar(f'{system} {entity}')}", f"domain: {system}", "", "description:")
-    purpose = facts.comment or f"Rows of {facts.schema}.{facts.name}; say what one of them stands for."
+    purpose = facts.comment or f"Rows of {facts.schema}.{facts.name}; {UNSAID}"
     yield f"  purpose: {scalar(purpose)}"
     yield from ("", "servers:", f"  - server: {system}", f"    type: {dialect}")
     yield from (f"    {line.format(system.upper())}" for line in _SERVERS[dialect])
     yield from ("", "schema:", f"  - name: {scalar(entity)}")
     yield f"    physicalName: {scalar('.'.join(_part(part) for part in (facts.schema, facts.name)))}"
     yield from ("    logicalType: object", "    physicalType: table")
-    yield f"    description: {scalar(facts.comment or 'Describe it.')}"
+    if facts.comment:
+        yield f"    description: {scalar(facts.comment)}"
     yield "    properties:"
 
 
@@ -116,7 +117,7 @@ def _property(
     if block:
         yield from ("        customProperties:", "          - property: lake", "            value:")
         yield from (f"              {line}" for line in block)
-    yield f"        description: {scalar(column.comment or 'Describe it.')}"
+    yield f"        description: {scalar(column.comment or UNDESCRIBED)}"
 
 
 def _lake_block(

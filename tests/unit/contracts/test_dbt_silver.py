@@ -7,10 +7,12 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import jinja2
 import pytest
 import yaml
 
 from ingestion.contracts.model import BronzeMode, Contract
+from ingestion.contracts.names import UNDESCRIBED
 from ingestion.contracts.silver_models import silver_models
 from ingestion.contracts.writing.dbt_silver import HEADER, INVARIANTS, LOG_INVARIANTS, write_silver_models
 
@@ -86,3 +88,17 @@ def test_a_model_that_makes_its_history_otherwise_is_left_alone(people: Contract
     (folder / "stg_crm__people.sql").write_text("select 1 as id")
 
     assert write_silver_models([people], tmp_path) == []
+
+
+def test_the_columns_have_the_contracts_descriptions_as_texts(people: Contract, tmp_path: Path) -> None:
+    told = 'Points, "all" of them: {{ env_var("HOME") }} # not a comment'
+    columns = tuple(
+        replace(column, description=text) for column, text in zip(people.columns, ("", told, UNDESCRIBED), strict=True)
+    )
+    write_silver_models([replace(people, columns=columns, description="One row per person.")], tmp_path)
+
+    described = history(tmp_path)
+    found = {column["name"]: column["description"] for column in described["columns"]}  # type: ignore[attr-defined]
+    assert str(described["description"]).startswith("One row per person. Every version")
+    assert (found["id"], "changed_at" in found) == ("Merge key.", False)
+    assert jinja2.Template(found["name"]).render() == told
