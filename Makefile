@@ -49,7 +49,7 @@ check: .venv/light  ## what a pull request must pass besides the tests
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
-	$(BIN)/lakehouse contract lint
+	$(BIN)/lakehouse contract lint --strict
 	$(BIN)/lakehouse contract sources --check
 
 build: .venv/base  ## one layer, or both: make build LAYER=silver

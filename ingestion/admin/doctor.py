@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from ingestion.admin.airflow_pools import DoctorFinding, pool_findings
 from ingestion.admin.mending import damages
+from ingestion.contracts.lacks import find_lacks
 from ingestion.contracts.model import Contract
 from ingestion.contracts.odcs import read_contracts
 from ingestion.errors import LakehouseError
@@ -39,6 +40,8 @@ def examine(settings: Settings) -> list[DoctorFinding]:
     findings.append(
         DoctorFinding("contracts", "ok", f"{len(contracts)} tables of {len({c.system for c in contracts})} systems")
     )
+    lacks = find_lacks({contract.id: contract.bronze for contract in contracts}, settings.dbt_project)
+    findings += [DoctorFinding(lack.subject, "warning", lack.finding, lack.command) for lack in lacks]
     if any(column.is_personal for contract in contracts for column in contract.columns):
         findings += _salt(settings)
     findings += pool_findings(sorted({contract.system for contract in contracts}), os.environ)

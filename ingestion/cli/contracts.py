@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,12 +11,15 @@ import click
 from ingestion.cli.base import Group, settings, with_output
 from ingestion.cli.output import Output
 from ingestion.cli.progress import steps
-from ingestion.errors import ConfigurationError, InvalidContractError
+from ingestion.errors import ConfigurationError, Fault, InvalidContractError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from rich.console import Console
 
     from ingestion.contracts.drift import Drift
+    from ingestion.contracts.model import Contract
     from ingestion.load.accept_contract import Accepted
 
 
@@ -26,17 +30,29 @@ def contract() -> None:
 
 @contract.command()
 @click.argument("folder", required=False, type=click.Path(path_type=Path))
+@click.option(
+    "--strict", is_flag=True, help="Also fail on warnings and on a missing description, owner or freshness; for CI."
+)
 @with_output
-def lint(output: Output, folder: Path | None) -> None:
-    """Check every contract; list every fault with file and line."""
-    from ingestion.contracts.odcs import lint as lint_folder
+def lint(output: Output, folder: Path | None, *, strict: bool) -> None:
+    """Check every contract; list every fault with file and line.
 
-    faults = lint_folder(folder or settings().contracts)
+    Without FOLDER also the project around them: warns of a contract without a Silver model, a model without its tests,
+    and a system without a connection (which never fails, because it is this machine's).
+    """
+    from ingestion.contracts.odcs import examine_folder
+
+    contracts, faults = examine_folder(folder or settings().contracts, strict=strict)
+    if strict:
+        faults = [replace(fault, severity="error") for fault in faults]
+    if folder is None:
+        faults += _faults_around(contracts, strict=strict)
     errors = [fault for fault in faults if fault.severity == "error"]
 
     def render(console: Console) -> None:
         for fault in faults:
-            console.print(f"{fault.severity}: {fault}", markup=False, soft_wrap=True)
+            place = f"{fault.path}:{fault.line}" if fault.line else fault.path
+            console.print(f"{fault.severity}: {place}: {fault.message}", markup=False, soft_wrap=True)
         if not errors:
             console.print("Every contract is in order.")
 
@@ -45,6 +61,21 @@ def lint(output: Output, folder: Path | None) -> None:
     )
     if errors:
         raise InvalidContractError(errors)
+
+
+def _faults_around(contracts: Sequence[Contract], *, strict: bool) -> list[Fault]:
+    """Return what the contracts lack in the project around them."""
+    from ingestion.contracts.lacks import find_lacks, find_unconnected
+
+    here, tables = settings(), {contract.id: contract.bronze for contract in contracts}
+    paths = {contract.id: contract.path for contract in contracts}
+    missing = [
+        Fault(paths[lack.subject], 0, str(lack), "error" if strict else "warning")
+        for lack in find_lacks(tables, here.dbt_project)
+    ]
+    return missing + [
+        Fault(lack.subject, 0, str(lack), "warning") for lack in find_unconnected(tables, here.connections)
+    ]
 
 
 @contract.command()

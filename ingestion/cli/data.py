@@ -52,8 +52,20 @@ def plan(output: Output, tables: tuple[str, ...], full: bool) -> None:
         plans, failed = context.each_table(
             chosen, lambda contract_id: plan_load(context, contract_id, full=full), over=current.over("plan")
         )
+    plans = _with_lacks(context, plans)
     output.result(as_list(plans, failed), lambda console: _print_plans(console, plans))
     raise_failed(failed, of=len(chosen))
+
+
+def _with_lacks(context: Context, plans: Sequence[LoadPlan]) -> list[LoadPlan]:
+    """Return the plans with what the Silver models of their tables lack."""
+    from ingestion.contracts.lacks import find_lacks
+    from ingestion.contracts.model import BronzeMode
+
+    lacks = find_lacks({plan.contract_id: BronzeMode(plan.bronze) for plan in plans}, context.settings.dbt_project)
+    return [
+        replace(plan, lacking=tuple(str(lack) for lack in lacks if lack.subject == plan.contract_id)) for plan in plans
+    ]
 
 
 def _print_plans(console: Console, plans: Sequence[LoadPlan]) -> None:
@@ -65,6 +77,8 @@ def _print_plans(console: Console, plans: Sequence[LoadPlan]) -> None:
     for p in plans:
         for note in filter(None, (p.degraded, *(f"no {right}" for right in p.missing_rights))):
             console.print(f"{p.contract_id}: {note}")
+        for lack in p.lacking:
+            console.print(f"{p.contract_id}: {lack}", markup=False)
         for drift in p.drift:
             console.print(f"{p.contract_id}: drift: {drift}")
         for blocker in p.blockers:

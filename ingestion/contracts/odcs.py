@@ -56,16 +56,48 @@ def read_contracts(folder: Path) -> tuple[Contract, ...]:
     Raises:
         InvalidContractError: with every fault of every file; also for a folder without contracts.
     """
-    contracts, faults = _examine_folder(folder)
+    contracts, faults = examine_folder(folder)
     errors = [fault for fault in faults if fault.severity == "error"]
     if errors:
         raise InvalidContractError(errors)
     return contracts
 
 
-def lint(folder: Path) -> list[Fault]:
+def lint(folder: Path, *, strict: bool = False) -> list[Fault]:
     """Return all faults and warnings of a folder, by path and line; nothing is raised for a wrong contract."""
-    return _examine_folder(folder)[1]
+    return examine_folder(folder, strict=strict)[1]
+
+
+def examine_folder(folder: Path, *, strict: bool = False) -> tuple[tuple[Contract, ...], list[Fault]]:
+    """
+    Return the valid contracts of a folder, sorted by id, and all faults and warnings, by path and line.
+
+    With `strict` a missing description, owner or freshness is a fault too; it makes no contract invalid.
+    """
+    contracts: list[Contract] = []
+    faults: list[Fault] = []
+    found = 0
+    for path in sorted([*folder.rglob("*.yaml"), *folder.rglob("*.yml")]):
+        relative = path.relative_to(folder)
+        if any(part.startswith(".") for part in relative.parts):
+            continue
+        shown = relative.as_posix()
+        if not path.name.endswith(SUFFIX):
+            faults.append(Fault(shown, 0, f"is not read; name a contract <entity>{SUFFIX}", "warning"))
+            continue
+        found += 1
+        if len(relative.parts) != 2:
+            faults.append(Fault(shown, 0, f"stands at the wrong depth; move it to <system>/<entity>{SUFFIX}"))
+            continue
+        contract, own_faults = _examine(path, shown, strict=strict)
+        faults += own_faults
+        contracts += [contract] if contract else []
+    if not found:
+        faults.append(
+            Fault(folder.name, 0, f"holds no contract; write one as <system>/<entity>{SUFFIX}, or by: lakehouse add")
+        )
+    faults += _shared_models(contracts)
+    return tuple(sorted(contracts, key=lambda contract: contract.id)), sorted(faults, key=lambda f: (f.path, f.line))
 
 
 def find_contract(folder: Path, contract_id: str) -> Contract:
@@ -106,46 +138,25 @@ def list_contract_ids(folder: Path) -> list[str]:
     return sorted(_place_id(path) for path in folder.glob(f"*/*{SUFFIX}") if not path.name.startswith("."))
 
 
-def _examine_folder(folder: Path) -> tuple[tuple[Contract, ...], list[Fault]]:
-    contracts: list[Contract] = []
-    faults: list[Fault] = []
-    found = 0
-    for path in sorted([*folder.rglob("*.yaml"), *folder.rglob("*.yml")]):
-        relative = path.relative_to(folder)
-        if any(part.startswith(".") for part in relative.parts):
-            continue
-        shown = relative.as_posix()
-        if not path.name.endswith(SUFFIX):
-            faults.append(Fault(shown, 0, f"is not read; name a contract <entity>{SUFFIX}", "warning"))
-            continue
-        found += 1
-        if len(relative.parts) != 2:
-            faults.append(Fault(shown, 0, f"stands at the wrong depth; move it to <system>/<entity>{SUFFIX}"))
-            continue
-        contract, own_faults = _examine(path, shown)
-        faults += own_faults
-        contracts += [contract] if contract else []
-    if not found:
-        faults.append(Fault(folder.name, 0, f"holds no contract; write one as <system>/<entity>{SUFFIX}"))
-    faults += _shared_models(contracts)
-    return tuple(sorted(contracts, key=lambda contract: contract.id)), sorted(faults, key=lambda f: (f.path, f.line))
-
-
-def _examine(path: Path, shown: str, *, placed: bool = True) -> tuple[Contract | None, list[Fault]]:
+def _examine(
+    path: Path, shown: str, *, placed: bool = True, strict: bool = False
+) -> tuple[Contract | None, list[Fault]]:
     try:
         text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError:
         return None, [Fault(shown, 0, "is not UTF-8 text; save it as UTF-8")]
     except OSError as exc:
         return None, [Fault(shown, 0, f"cannot be read ({exc.strerror or type(exc).__name__})")]
-    return _examine_text(text, shown, path, placed=placed)
+    return _examine_text(text, shown, path, placed=placed, strict=strict)
 
 
-def _examine_text(text: str, shown: str, path: Path, *, placed: bool = False) -> tuple[Contract | None, list[Fault]]:
+def _examine_text(
+    text: str, shown: str, path: Path, *, placed: bool = False, strict: bool = False
+) -> tuple[Contract | None, list[Fault]]:
     from ingestion.contracts.reading.compile import examine  # noqa: PLC0415 - listing ids must not cost this import
 
     place = f"{path.absolute().parent.name}/{path.name}"
-    return examine(text, shown, path=place, expected_id=_place_id(path) if placed else None)
+    return examine(text, shown, path=place, expected_id=_place_id(path) if placed else None, strict=strict)
 
 
 def _shared_models(contracts: list[Contract]) -> list[Fault]:

@@ -22,7 +22,8 @@ class LoadPlan:
 
     `rows` is the number of rows in the window at `fixed_point`; `low` already includes the overlap.
     `degraded` says what the fixed point cannot do. `missing_rights` lists rights that the load lacks, each with the
-    consequence. `blockers` would stop the load before a row is read.
+    consequence. `lacking` says what its Silver model lacks, each with the command that ends it. `blockers` would stop
+    the load before a row is read.
     """
 
     contract_id: str
@@ -43,6 +44,7 @@ class LoadPlan:
     missing_rights: tuple[str, ...]
     drift: tuple[str, ...]
     blockers: tuple[str, ...]
+    lacking: tuple[str, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)

@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from ingestion.contracts.model import BronzeMode, Contract, Deletes, DriftAction, DriftPolicy, Mode, Reconcile
 from ingestion.contracts.reading.columns import SCHEMA, read_columns
+from ingestion.contracts.reading.completeness import incomplete
 from ingestion.contracts.reading.document import DocumentFaults, parse
 from ingestion.contracts.reading.header import Header, read_header, report_secrets
 from ingestion.contracts.reading.lake_block import LakeBlock
@@ -25,7 +26,7 @@ _TABLE_PARTS = {"oracle": 2, "sqlserver": 3, "duckdb": 3}
 
 
 def examine(
-    text: str, shown: str, *, path: str = "", expected_id: str | None = None
+    text: str, shown: str, *, path: str = "", expected_id: str | None = None, strict: bool = False
 ) -> tuple[Contract | None, list[Fault]]:
     """
     Read one contract file. Returns a contract only if no fault is an error; it may come with warnings.
@@ -34,6 +35,7 @@ def examine(
         shown: The file's path in messages.
         path: The path that the contract keeps.
         expected_id: The id that the file's path requires; None if any id is allowed.
+        strict: Also report what readers lack (see `completeness`); a contract is returned all the same.
     """
     document, faults = parse(text, shown)
     if document is None:
@@ -50,9 +52,9 @@ def examine(
     block, at = read_lake_block(findings, contract)
     check_lake_block(findings, block, at, columns, header.dialect)
     freshness = read_freshness(findings, contract)
-    findings.faults.sort(key=lambda fault: fault.line)
+    told = sorted([*findings.faults, *(incomplete(document) if strict else ())], key=lambda fault: fault.line)
     if not findings.is_clean:
-        return None, findings.faults
+        return None, told
     compiled = Contract(
         **_identity(header, contract),
         **_loading(block, header),
@@ -62,7 +64,7 @@ def examine(
         reconcile=Reconcile(**_given(block.reconcile), freshness=freshness),
         path=path,
     )
-    return compiled, findings.faults
+    return compiled, told
 
 
 def _source_table(findings: DocumentFaults, table: SchemaObject, dialect: str) -> tuple[str, ...]:
