@@ -197,7 +197,7 @@ def _project(environ: Mapping[str, str], cwd: Path) -> Path:
             return folder
     raise ConfigurationError(
         "project: there is no folder data_contracts here or above. Nothing was done. "
-        "Go to the project's folder or set LAKEHOUSE_PROJECT."
+        "Go to the project's folder, set LAKEHOUSE_PROJECT, or make a project: lakehouse new DIR"
     )
 
 

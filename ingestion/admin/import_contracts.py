@@ -34,9 +34,10 @@ class Written:
 
 @dataclass(slots=True)
 class ImportResult:
-    """What an import wrote, and a sentence per table that it left out."""
+    """What an import wrote, the ids of contracts that were there, and a sentence per table that it left out."""
 
     written: list[Written] = field(default_factory=list)
+    existing: list[str] = field(default_factory=list)
     left_out: list[str] = field(default_factory=list)
 
     def as_dict(self) -> dict[str, Any]:
@@ -117,6 +118,7 @@ class _Import:
         unknown = [column for column in facts.key if column not in columns]
         unusable = [f"{c} ({columns[c]})" for c in facts.key if c in columns and not self._is_usable(facts, c)]
         if contract := self._contract_of(facts):
+            self.result.existing.append(contract.id)
             return f"{self._shown(contract.entity)} exists and stays as it is"
         if not facts.key:
             return "the catalog knows no primary key; import it alone, with --key COLUMN,…"

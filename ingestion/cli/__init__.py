@@ -10,11 +10,15 @@ from ingestion.cli.demo import demo
 from ingestion.cli.drill import drill
 from ingestion.cli.gaps import gaps, repair
 from ingestion.cli.output.streams import end_in_order
+from ingestion.cli.project import add, dbt, new, upgrade_project
 from ingestion.cli.quarantine import quarantine
 from ingestion.cli.sql import sql
 from ingestion.no_pandas import hide_pandas
 
 for command in (
+    new,
+    add,
+    upgrade_project,
     init,
     doctor,
     status,
@@ -22,6 +26,7 @@ for command in (
     plan,
     load,
     build,
+    dbt,
     run,
     gaps,
     repair,

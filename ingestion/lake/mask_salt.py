@@ -28,7 +28,7 @@ SALT = "LAKEHOUSE_MASK_SALT"
 FILE = "_mask_salt.json"
 LEAST_LENGTH = 16
 CONSEQUENCE = " No table of Gold was written."
-_MAKE = "python3 -c 'import secrets; print(secrets.token_urlsafe(32))'"
+MAKE_SALT = "python3 -c 'import secrets; print(secrets.token_urlsafe(32))'"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,9 @@ def salt_fault(lake: Lake, salt: str) -> str | None:
     """
     known = read_fingerprint(lake)
     if len(salt.strip()) < LEAST_LENGTH:
-        return _too_short(salt, f"the one that is in use since {known.since}" if known else f"a random one ({_MAKE})")
+        return _too_short(
+            salt, f"the one that is in use since {known.since}" if known else f"a random one ({MAKE_SALT})"
+        )
     if known is not None and _gold_has_tables(lake) and not known.is_of(salt):
         return (
             f"{SALT}: is not the salt that this lake's Gold is written under since {known.since}, "
@@ -84,7 +86,7 @@ def keep_fingerprint(lake: Lake, salt: str, *, anew: bool = False) -> None:
     """
     if anew:
         if len(salt.strip()) < LEAST_LENGTH:
-            raise ConfigurationError(_too_short(salt, f"a random one ({_MAKE})"))
+            raise ConfigurationError(_too_short(salt, f"a random one ({MAKE_SALT})"))
     else:
         check_salt(lake, salt)
         known = read_fingerprint(lake)

@@ -132,6 +132,20 @@ def test_a_contract_file_named_like_a_template_makes_no_dag(
     assert all("a file name with a template mark" in error for error in bag.import_errors.values())
 
 
+@pytest.mark.usefixtures("airflow_home")
+def test_an_installed_package_finds_the_project_above_airflows_dags_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from lakehouse_dags import wiring
+
+    monkeypatch.delenv("LAKEHOUSE_PROJECT", raising=False)
+    assert wiring.project() == ROOT
+    monkeypatch.setattr(wiring, "__file__", str(tmp_path / "site-packages" / "lakehouse_dags" / "wiring.py"))
+    monkeypatch.setenv("AIRFLOW__CORE__DAGS_FOLDER", str(tmp_path / "own" / "dags"))
+
+    assert wiring.project() == tmp_path / "own"
+
+
 def test_parsing_opens_no_contract_and_imports_no_engine(tmp_path: Path, airflow_home: Path) -> None:
     for number in range(200):
         file = tmp_path / "data_contracts" / f"system{number % 4}" / f"table_{number}.odcs.yaml"

@@ -50,7 +50,7 @@ def test_files_that_a_guarantee_names_exist() -> None:
 
 def test_the_readme_lists_every_command() -> None:
     text = (ROOT / "README.md").read_text()
-    listed = re.search(r"`(init · .*?)`", text)
+    listed = re.search(r"`(new · .*?)`", text)
 
     assert listed is not None
     assert listed[1].split(" · ") == list(cli.commands)

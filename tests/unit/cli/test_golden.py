@@ -16,13 +16,16 @@ from typing import Any, TypeVar
 import pytest
 from click.testing import CliRunner
 
+from ingestion.admin.add_table import Added, Decision
 from ingestion.admin.airflow_pools import DoctorFinding
 from ingestion.admin.maintenance import Maintained
 from ingestion.admin.mending import TableMended
+from ingestion.admin.project_files import FileChange, State
 from ingestion.admin.status import TableStatus
 from ingestion.build.dbt import BuildResult
 from ingestion.cli import cli
 from ingestion.contracts.drift import Drift, DriftKind
+from ingestion.contracts.lacks import Lack, Lacking
 from ingestion.contracts.model import DriftAction
 from ingestion.contracts.versions import Change
 from ingestion.daily import DayResult
@@ -118,6 +121,31 @@ FINDINGS = [
 ]
 MENDED = [TableMended("bronze.shop__orders", 19_896, 322, ("a.parquet", "b.parquet"), "lake/_set_aside/1", "load it")]
 MAINTAINED = [Maintained("bronze.erp__customers", 12, 1_204), Maintained("silver.customers", busy=True)]
+LACK = Lack(
+    "shop.orders", Lacking.MODEL, "no dbt model builds its history, so Silver lacks it", "lakehouse contract sources"
+)
+CONTRACT = "data_contracts/erp/customers.odcs.yaml"
+ADDED = Added(
+    ("erp.customers",), ("erp.products",),
+    (CONTRACT, "dbt_project/models/silver/erp/stg_erp__customers.sql", "dbt_project/models/silver/erp/stg_erp__customers.yml"),
+    (
+        Decision(CONTRACT, 0, "team: names no owner; write e.g. `team: {name: sales-data}`"),
+        Decision(CONTRACT, 24, "describe customer_id, customer_name, [red]"),
+        Decision(CONTRACT, 66, "updated_at: proposed as the watermark. Make sure that every change moves it"),
+    ),
+    ("SALES.NOTES: the catalog knows no primary key; import it alone, with --key COLUMN,…",), needs_salt=True,
+)  # fmt: skip
+UPGRADED = [
+    FileChange(
+        "dags/repair.py",
+        State.CHANGED,
+        "--- dags/repair.py\n+++ dags/repair.py (lakehouse 0.2.0)\n@@ -1 +1 @@\n-a\n+b\n",
+    ),
+    FileChange(
+        "README.md", State.EDITED, "--- README.md\n+++ README.md (lakehouse 0.2.0)\n@@ -1 +1 @@\n-mine\n+[red]\n"
+    ),
+    FileChange("requirements.txt", State.DELETED, ""),
+]
 DRILLS = [
     DrillResult("late_commit", "shop.orders", 3, "confirmed CRITICAL", "rows imported late", True, True, 4.2),
     DrillResult("hard_delete", "erp.customers", 5, "suspected WARNING", "deleted in the source", False, False, 3.0),
@@ -209,7 +237,7 @@ class FixedContext:
     journal: None = None
     lake: None = None
     settings: SimpleNamespace = field(
-        default_factory=lambda: SimpleNamespace(memory_limit=None, contracts=Path("data_contracts"))
+        default_factory=lambda: SimpleNamespace(memory_limit=None, contracts=Path("data_contracts"), dbt_project=None)
     )
     observe: Observe = unobserved
 
@@ -253,6 +281,11 @@ ANSWERS: dict[str, Any] = {
     "ingestion.runs.context.initialise": lambda _: SimpleNamespace(
         lake=SimpleNamespace(root="/data/lake", tables=lambda: [SimpleNamespace(schema="ops", name="runs")])
     ),
+    "ingestion.contracts.lacks.find_lacks": lambda *_: [LACK],
+    "ingestion.admin.add_table.add_tables": lambda *_, **__: ADDED,
+    "ingestion.admin.project_files.write_project": lambda _: ["README.md", "requirements.txt"],
+    "ingestion.admin.project_files.find_changes": lambda _: UPGRADED,
+    "ingestion.admin.project_files.apply_changes": lambda *_: None,
     "ingestion.lake.duck.connect": lambda *_, _connect=duck.connect, **__: _connect(),
     "ingestion.load.load_table.load_table": load_table,
     "ingestion.load.plan.plan_load": lambda *_, **__: PLANS[0],
@@ -289,6 +322,9 @@ ANSWERS: dict[str, Any] = {
     "monitoring.trial.tried": lambda _, found: found,
 }  # fmt: skip
 COMMANDS: dict[str, list[str]] = {
+    "new": ["new", "own"],
+    "add": ["add", "erp.SALES"],
+    "upgrade-project": ["upgrade-project", "--apply"],
     "init": ["init"],
     "doctor": ["doctor", "--mend"],
     "status": ["status"],

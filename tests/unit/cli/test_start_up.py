@@ -36,7 +36,9 @@ def imported(*arguments: str) -> set[str]:
     return {*subprocess.run(command, check=True, capture_output=True, text=True).stderr.splitlines()}
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["load", "--help"], ["contract", "--help"]])
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["--version"], ["load", "--help"], ["contract", "--help"], ["add", "--help"]]
+)
 def test_help_needs_no_engine(arguments: list[str]) -> None:
     modules = imported(*arguments)
 
