@@ -55,6 +55,28 @@ def test_every_setting_is_in_the_example_of_the_environment() -> None:
     assert [name for name in named if not re.search(rf"^# {name}=", example, re.MULTILINE)] == []
 
 
+def test_the_dbt_project_of_a_new_project_is_configured_as_ours() -> None:
+    ours, theirs = (
+        yaml.safe_load(file.read_text())
+        for file in (ROOT / "dbt_project" / "dbt_project.yml", shipped.TEMPLATES / "dbt_project.yml")
+    )
+    del ours["models"]["lakehouse"]["gold"]["sales"]  # the example's area of Gold
+    differing = {name for name in ours.keys() | theirs.keys() if ours.get(name) != theirs.get(name)}
+
+    assert differing == {"macro-paths", "vars"}
+    assert theirs["vars"].items() <= ours["vars"].items()
+
+
+def test_a_new_project_sets_every_variable_that_shared_code_reads() -> None:
+    files = [
+        file for part in ("macros", "tests/generic", "models/audit") for file in (shipped.DBT / part).rglob("*.sql")
+    ]
+    read = {name for file in files for name in re.findall(r"\bvar\('(\w+)'\)", file.read_text())}
+
+    assert read
+    assert read <= yaml.safe_load((shipped.TEMPLATES / "dbt_project.yml").read_text())["vars"].keys()
+
+
 def test_the_ci_of_a_new_project_pins_the_actions_that_ours_uses() -> None:
     ours = (ROOT / ".github" / "workflows" / "ci.yml").read_text()
     theirs = (shipped.TEMPLATES / "ci.yml").read_text()
