@@ -131,6 +131,21 @@ def test_a_parse_is_not_used_by_another_output_version_or_set_of_contracts(
     assert not used(cache_of(project), tmp_path / "version")
 
 
+def test_a_parse_is_not_used_after_an_edit_of_the_shipped_code(
+    project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    macro = tmp_path / "shipped" / "macros" / "one.sql"
+    macro.parent.mkdir(parents=True)
+    macro.write_text("{% macro one() %}1{% endmacro %}")
+    monkeypatch.setattr(parse_cache, "DBT", tmp_path / "shipped")
+    save(project, tmp_path / "before")
+    assert used(cache_of(project), tmp_path / "same")
+
+    macro.write_text("{% macro one() %}2{% endmacro %}")
+
+    assert not used(cache_of(project), tmp_path / "after")
+
+
 def test_a_project_that_cannot_be_written_to_is_parsed_each_time(project: Path, tmp_path: Path) -> None:
     (project / "target").touch()  # no folder can be made of that name
 
