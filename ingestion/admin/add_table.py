@@ -76,7 +76,7 @@ def add_tables(
     left_out = _without_existing(imported)
     if not ids:
         raise ConfigurationError(
-            f"{system}.{name}: promised a table that can be added, found none. Nothing was written. Left out: "
+            f"{system}.{name}: there is no table that can be added. Nothing was written. Left out: "
             + "; ".join(left_out)
         )
     contracts = read_contracts(settings.contracts)

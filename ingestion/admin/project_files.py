@@ -82,7 +82,7 @@ def write_project(folder: Path) -> list[str]:
     held = sorted(path.name for path in folder.iterdir() if path.name != ".git") if folder.is_dir() else []
     if held or (folder.exists() and not folder.is_dir()):
         raise ConfigurationError(
-            f"{folder}: promised a new or empty folder, found {held[0] if held else 'a file'} there. Nothing was "
+            f"{folder}: must be a new or empty folder, but it {f'has {held[0]}' if held else 'is a file'}. Nothing was "
             "written. Name another folder; `lakehouse upgrade-project` renews the files of an existing project."
         )
     files = project_files()
@@ -145,11 +145,11 @@ def _recorded(project: Path) -> dict[str, str]:
         given = json.loads((project / RECORD).read_text(encoding="utf-8"))
         return {str(path): str(digest) for path, digest in given["files"].items()}
     except FileNotFoundError:
-        finding = "no such file"
+        finding = "is not there"
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        finding = "one that cannot be read"
+        finding = "cannot be read"
     raise ConfigurationError(
-        f"{RECORD}: promised the record of the files that `lakehouse new` wrote to {project}, found {finding}. Nothing "
+        f"{RECORD}: the record of the files that `lakehouse new` wrote to {project} {finding}. Nothing "
         "was compared. Restore it from version control. A checkout of the product itself has none and needs none."
     )
 
