@@ -3,7 +3,7 @@ Parses the shipped project once, when this module is imported. Each dbt run of a
 
 In a fork dbt is already imported, its classes are prepared, its macros are compiled, and the saved parse is put where
 dbt looks for one. A project gets it only if all its files are as shipped; dbt itself compares its version, the connection
-and the variables. dbt finds a compiled macro by the macro's text: one that a project changed is compiled by the fork.
+and the variables. Its manifest.json is written only where dbt's log or its artifacts are asked for. dbt finds a compiled macro by the macro's text: one that a project changed is compiled by the fork.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ from pathlib import Path
 
 from dbt.cli.main import dbtRunner
 from dbt.contracts.graph.manifest import Manifest
+from dbt.parser import manifest as parser
+from dbt.task import runnable
 from dbt_common.clients.jinja import template_cache
 
 PROJECT = Path(__file__).parents[2] / "dbt_project"
@@ -33,6 +35,9 @@ def take_over(environment: Mapping[str, str], project: Path) -> dict[str, str]:
     taken = Path(environment["DBT_TARGET_PATH"], _PARSE.name)
     if _files(project) != _SHIPPED or not _PARSE.exists():
         return dict(environment)
+    if environment.get("DBT_LOG_LEVEL_FILE") == "none" and "DBT_WRITE_JSON" not in environment:
+        for module in (parser, runnable):
+            vars(module)["write_manifest"] = lambda *_, **__: None
     if not taken.exists():
         taken.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(_PARSE, taken)
@@ -71,6 +76,7 @@ def _parse() -> None:
     os.environ.clear()
     os.environ.update(before)
     if isinstance(parsed, Manifest):
+        Manifest.from_msgpack(_PARSE.read_bytes())  # which prepares the classes of a saved parse
         for macro in parsed.macros.values():
             if "spark" not in macro.name:  # on DuckDB they are not called
                 template_cache.get_node_template(macro)
