@@ -208,7 +208,7 @@ server.stop()
 
 
 class FaultyServer:
-    """A server of this test's own that does wrong on demand."""
+    """A server of the tests' own that does wrong on demand."""
 
     def __init__(self, **options: Any) -> None:
         python, path = os.environ.get("STAND_INS_PYTHON"), os.environ.get("STAND_INS_PATH")
@@ -249,11 +249,17 @@ class FaultyServer:
         return self._process.stdout.readline().strip()
 
 
+SHARED = pytest.StashKey[FaultyServer]()
+
+
 @pytest.fixture
-def faulty_server() -> Iterator[FaultyServer]:
-    server = FaultyServer(retention=4)
-    yield server
-    server.close()
+def faulty_server(pytestconfig: pytest.Config) -> Iterator[FaultyServer]:
+    """The one faulty server of this worker; no test leaves a fault behind."""
+    if SHARED not in pytestconfig.stash:
+        pytestconfig.stash[SHARED] = FaultyServer(retention=4)
+        pytestconfig.add_cleanup(pytestconfig.stash[SHARED].close)
+    yield pytestconfig.stash[SHARED]
+    pytestconfig.stash[SHARED].arm("clear")
 
 
 @pytest.fixture

@@ -133,7 +133,7 @@ if __name__ == "__main__":
 
 
 class FaultyServer:
-    """A server of this test's own that does wrong on demand."""
+    """A server of the tests' own that does wrong on demand."""
 
     def __init__(self, folder: Path) -> None:
         python, path = os.environ.get("STAND_INS_PYTHON"), os.environ.get("STAND_INS_PATH")
@@ -178,11 +178,17 @@ class FaultyServer:
         return self._process.stdout.readline().strip()
 
 
+SHARED = pytest.StashKey[FaultyServer]()
+
+
 @pytest.fixture
-def faulty_server(tmp_path: Path) -> Iterator[FaultyServer]:
-    server = FaultyServer(tmp_path)
-    yield server
-    server.close()
+def faulty_server(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory) -> Iterator[FaultyServer]:
+    """The one faulty server of this worker; no test leaves a fault behind."""
+    if SHARED not in pytestconfig.stash:
+        pytestconfig.stash[SHARED] = FaultyServer(tmp_path_factory.mktemp("server"))
+        pytestconfig.add_cleanup(pytestconfig.stash[SHARED].close)
+    yield pytestconfig.stash[SHARED]
+    pytestconfig.stash[SHARED].arm("clear")
 
 
 @pytest.fixture
