@@ -23,6 +23,7 @@ from ingestion.demo.show import SYSTEMS
 from ingestion.demo.world import World, create_day_1
 from ingestion.runs.context import Context, initialise, open_context
 from ingestion.settings import Settings
+from tests.dbt.data_tests import without_data_tests
 
 ROOT = Path(__file__).parents[2]
 DAGS = ROOT / "dags"
@@ -173,6 +174,13 @@ def run(parse: Callable[[], Any]) -> Callable[..., Outcome]:
 def _name(instance: Any) -> str:
     """Name a task, and a mapped one by its index: `source_erp.load[0]`."""
     return instance.task_id if instance.map_index < 0 else f"{instance.task_id}[{instance.map_index}]"
+
+
+@pytest.fixture
+def built_untested() -> Iterator[None]:
+    """Builds of this test run no data tests, as another test of a whole day does."""
+    with without_data_tests():
+        yield
 
 
 @pytest.fixture

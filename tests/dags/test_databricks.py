@@ -125,6 +125,7 @@ def test_no_secret_is_in_a_request_or_in_the_log(
     assert "erp.duckdb" not in json.dumps(workspace.submitted)
 
 
+@pytest.mark.usefixtures("built_untested")
 def test_the_day_goes_to_the_cluster_at_one_fixed_point_without_what_broke_its_contract(
     project: Project, run: Run, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -84,6 +84,7 @@ def test_load_announces_the_table_it_wrote_to(project: Project, run: Run) -> Non
     assert events == [("bronze.shop.orders", "lake://bronze/shop/orders", True, 1)]
 
 
+@pytest.mark.usefixtures("built_untested")
 def test_table_that_broke_its_contract_is_left_out_and_named(project: Project, run: Run) -> None:
     drop_column(project, "erp", "RETAIL.PRODUCTS", "BRAND")
 

@@ -3,7 +3,8 @@ Parses the shipped project once, when this module is imported. Each dbt run of a
 
 In a fork dbt is already imported, its classes are prepared, its macros are compiled, and the saved parse is put where
 dbt looks for one. A project gets it only if all its files are as shipped; dbt itself compares its version, the connection
-and the variables. Its manifest.json is written only where dbt's log or its artifacts are asked for. dbt finds a compiled macro by the macro's text: one that a project changed is compiled by the fork.
+and the variables. Its manifest.json is written only where dbt's log or its artifacts are asked for. dbt finds a compiled
+macro by the macro's text: one that a project changed is compiled by the fork.
 """
 
 from __future__ import annotations
