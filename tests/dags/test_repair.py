@@ -9,6 +9,7 @@ import pytest
 
 from monitoring import ledger_views
 from tests.dags.conftest import Outcome, Project
+from tests.examples import LONG
 
 Run = Callable[..., Outcome]
 Answer = Callable[[str], None]
@@ -43,7 +44,7 @@ def repaired(project: Project) -> list[int]:
     return [row["rows_appended"] for row in rows]
 
 
-@pytest.mark.usefixtures("started_anew")
+@pytest.mark.usefixtures("started_anew" if LONG else "warm_dbt")
 def test_small_repair_needs_nobody_and_silver_gold_and_check_follow(
     project: Project, run: Run, lacking: Callable[[str], int]
 ) -> None:
@@ -60,6 +61,7 @@ def test_small_repair_needs_nobody_and_silver_gold_and_check_follow(
     assert (gap.severity, gap.sync_gap, gap.sla_met) == ("OK", 0, True)
 
 
+@pytest.mark.usefixtures("built_untested")
 def test_large_repair_waits_for_approval_and_then_writes(
     project: Project, run: Run, lacking: Callable[[str], int], answer: Answer
 ) -> None:
@@ -73,6 +75,7 @@ def test_large_repair_waits_for_approval_and_then_writes(
     assert repaired(project) == [missing]
 
 
+@pytest.mark.usefixtures("built_untested")
 def test_approval_covers_the_deletions_that_it_lists_and_no_more(project: Project, run: Run, answer: Answer) -> None:
     contract = project.folder / "data_contracts" / "shop" / "orders.odcs.yaml"
     text = contract.read_text()

@@ -16,6 +16,7 @@ from ingestion.lake import duck
 from ingestion.load.load_table import load_table
 from ingestion.runs.context import Context, initialise, open_context
 from ingestion.settings import Connection, Settings
+from tests.examples import LONG_FORM
 from tests.spark.session import NEEDS_SPARK
 
 HEAD = """
@@ -159,6 +160,10 @@ ON_BOTH_ENGINES = pytest.mark.parametrize(
     "company", ["embedded", pytest.param("spark", marks=NEEDS_SPARK)], indirect=True
 )
 """Marks a test as one of those that either engine has to pass."""
+ON_BOTH_ENGINES_IN_THE_LONG_FORM = pytest.mark.parametrize(
+    "company", ["embedded", pytest.param("spark", marks=[*NEEDS_SPARK, LONG_FORM])], indirect=True
+)
+"""The same for a test whose statements on Spark are those of others that `make test` runs there."""
 
 
 @pytest.fixture

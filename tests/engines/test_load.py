@@ -22,7 +22,7 @@ from ingestion.load.load_table import load_table
 from ingestion.load.plan import plan_load
 from ingestion.runs.context import initialise
 from ingestion.sources.duckdb import DuckDbSnapshot
-from tests.engines.conftest import HEAD, ON_BOTH_ENGINES, Company
+from tests.engines.conftest import HEAD, ON_BOTH_ENGINES, ON_BOTH_ENGINES_IN_THE_LONG_FORM, Company
 
 PEOPLE = "crm.people"
 
@@ -196,7 +196,7 @@ def test_a_row_that_turns_bad_is_not_taken_for_deleted(company: Company) -> None
     assert (result.quarantined, result.deleted) == (1, 0)
 
 
-@ON_BOTH_ENGINES
+@ON_BOTH_ENGINES_IN_THE_LONG_FORM
 def test_both_copies_of_a_key_that_comes_twice_are_quarantined(company: Company) -> None:
     company.sql("insert into people values (1, 'Twin', 1, '2026-03-01 10:00:00')")
 
@@ -246,7 +246,7 @@ def test_a_row_from_the_near_future_is_loaded_and_its_time_comes_without_a_doubl
     assert (result.appended, result.watermark) == (0, "2026-03-01 12:03:00.000001")
 
 
-@ON_BOTH_ENGINES
+@ON_BOTH_ENGINES_IN_THE_LONG_FORM
 def test_too_many_bad_rows_stop_the_load_and_commit_nothing(company: Company) -> None:
     company.sql("insert into people select 100 + i, 'Many', -1, '2026-03-01 11:00:00' from range(40) t(i)")
 
@@ -525,7 +525,7 @@ def test_a_limit_in_percent_lets_few_rows_of_a_small_table_pass_and_never_most_o
     assert int(allowed_rows(percent, of)) == passes
 
 
-@ON_BOTH_ENGINES
+@ON_BOTH_ENGINES_IN_THE_LONG_FORM
 def test_a_batch_that_is_in_the_log_twice_is_one_batch(company: Company) -> None:
     load_table(company.context(), PEOPLE)
     context = company.context()

@@ -8,7 +8,7 @@ import pytest
 
 from ingestion.gaps.repair import repair_table
 from ingestion.load.load_table import load_table
-from tests.engines.conftest import ON_BOTH_ENGINES, Company
+from tests.engines.conftest import ON_BOTH_ENGINES_IN_THE_LONG_FORM, Company
 
 PEOPLE = "crm.people"
 
@@ -48,7 +48,7 @@ def test_a_change_that_an_earlier_clock_stamped_follows_what_was_loaded_before(c
     assert events(company, 1)[-1] == ("U", "second", "2026-03-01 12:10:00+00")
 
 
-@ON_BOTH_ENGINES
+@ON_BOTH_ENGINES_IN_THE_LONG_FORM
 def test_two_states_read_at_one_moment_of_the_source_keep_their_order(company: Company) -> None:
     """A clock that stands still or goes back dates the later state just after the earlier one."""
     load_at(company, "2026-03-01T12:00:00+00:00")

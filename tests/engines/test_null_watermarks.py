@@ -13,7 +13,7 @@ from ingestion.gaps.record import record_sync_gap
 from ingestion.gaps.repair import repair_table
 from ingestion.load.load_table import load_table
 from ingestion.load.replay import replay_quarantine
-from tests.engines.conftest import ON_BOTH_ENGINES, Company
+from tests.engines.conftest import ON_BOTH_ENGINES_IN_THE_LONG_FORM, Company
 
 PEOPLE = "crm.people"
 At = Callable[[str], Company]
@@ -63,7 +63,7 @@ def undated(company: Company) -> Company:
     return company
 
 
-@ON_BOTH_ENGINES
+@ON_BOTH_ENGINES_IN_THE_LONG_FORM
 def test_rows_without_a_watermark_are_loaded_and_their_changes_dated_by_what_is_known(company: Company) -> None:
     without_watermark(company, "include")
     company.sql("insert into people values (4, 'Dee', 1, null), (5, 'Eve', 1, null)")

@@ -12,6 +12,7 @@ from ingestion.reconcile.ladder import compare_sides
 from ingestion.reconcile.leaves import Finding
 from ingestion.reconcile.ports import spark_lake
 from ingestion.reconcile.vectors import TypeThere, verify_vectors
+from tests.examples import LONG_FORM
 from tests.golden.vectors import TYPES
 from tests.spark.session import NEEDS_SPARK
 from tests.unit.reconcile.worlds import World, contract, keys_of, row
@@ -19,6 +20,7 @@ from tests.unit.reconcile.worlds import World, contract, keys_of, row
 pytestmark = NEEDS_SPARK
 
 
+@LONG_FORM  # a session of a check does so in tests/spark/test_gaps_on_spark.py
 def test_spark_hashes_every_type_as_defined(spark: Any) -> None:
     def run(query: str) -> list[Any]:
         return [tuple(answer) for answer in spark.sql(query).collect()]

@@ -13,12 +13,14 @@ from ingestion.load.load_table import load_table
 from ingestion.runs.context import initialise
 from tests.engines import test_checkpoint, test_drift, test_kill
 from tests.engines.conftest import Company, company
+from tests.examples import LONG
 from tests.spark.session import NEEDS_SPARK, SETTINGS
 
 __all__ = ["company"]
 pytestmark = NEEDS_SPARK
 
 PEOPLE = "crm.people"
+DAYS = 3 if LONG else 2  # that leave a checkpoint
 
 
 @pytest.fixture
@@ -72,7 +74,7 @@ def test_the_same_days_leave_the_same_log_on_both_engines(
     """With a checkpoint of the fold as soon as there can be one: Spark writes and reads it like DuckDB."""
     monkeypatch.setattr(checkpoint, "MIN_EVENTS", 0)
     monkeypatch.setattr(checkpoint, "WORTH_IT", 1.2)
-    list(test_checkpoint.days(company, 3))
+    list(test_checkpoint.days(company, DAYS))
     expected, kept = test_checkpoint.log(company), test_checkpoint.files(company)
     company.sql(
         "delete from people",
@@ -82,7 +84,7 @@ def test_the_same_days_leave_the_same_log_on_both_engines(
     for layer in ("bronze", "quarantine"):
         (company.folder / "lake" / layer / "crm/people").rename(company.folder / f"old-{layer}")
 
-    list(test_checkpoint.days(moved, 3))
+    list(test_checkpoint.days(moved, DAYS))
 
     assert test_checkpoint.log(moved) == expected
     assert test_checkpoint.files(moved) == kept != []

@@ -23,6 +23,7 @@ from ingestion.lake.base import READER_FEATURES, WRITER_FEATURES, Commit, Engine
 from ingestion.lake.embedded.engine import DeltaRs
 from ingestion.lake.embedded.parquet_files import FileWriter
 from ingestion.lake.statistics import file_statistics, indexed_columns
+from tests.examples import LONG
 from tests.spark.session import NEEDS_SPARK
 
 pytestmark = NEEDS_SPARK
@@ -101,6 +102,10 @@ def ordered(rows: pa.Table) -> list[dict[str, Any]]:
     return sorted(rows.to_pylist(), key=lambda row: tuple(str(value) for value in row.values()))
 
 
+BY_TURNS = pytest.mark.parametrize("site", ["embedded", "spark"] if LONG else ["spark"], indirect=True)
+"""Marks a test in which either engine is the writer and the other one: who begins is one of two long forms."""
+
+
 @pytest.fixture(params=["embedded", "spark"])
 def site(request: pytest.FixtureRequest, spark: Any, tmp_path: Path) -> Site:
     from ingestion.lake.spark.engine import SparkDelta
@@ -110,6 +115,7 @@ def site(request: pytest.FixtureRequest, spark: Any, tmp_path: Path) -> Site:
     return Site(str(tmp_path / "a table"), writer, other)
 
 
+@BY_TURNS
 def test_every_type_is_read_appended_compacted_and_vacuumed_by_the_other(site: Site, spark: Any) -> None:
     site.writer.create(site.uri, SCHEMA, append_only=True)
     twin = site.uri + " made by the other"
@@ -132,6 +138,7 @@ def test_every_type_is_read_appended_compacted_and_vacuumed_by_the_other(site: S
     site.check_features()
 
 
+@BY_TURNS
 def test_values_that_readers_decode_or_order_otherwise_are_found_by_both(site: Site, spark: Any) -> None:
     """A bound that is too small, or a zero that is another, makes a reader skip the file with the row."""
     schema = pa.schema(
@@ -176,6 +183,7 @@ def test_values_that_readers_decode_or_order_otherwise_are_found_by_both(site: S
         ] == [3] * 3
 
 
+@BY_TURNS
 def test_an_empty_table_is_the_same_to_both(site: Site, spark: Any) -> None:
     site.writer.create(site.uri, SCHEMA, append_only=True)
     site.other.create(site.uri, SCHEMA, append_only=True)
@@ -190,6 +198,7 @@ def test_an_empty_table_is_the_same_to_both(site: Site, spark: Any) -> None:
     assert site.other.tip(anew, "x").version == 0  # and it is not taken for a commit that was cut off
 
 
+@BY_TURNS
 def test_columns_that_one_adds_are_filled_by_the_other(site: Site, spark: Any) -> None:
     site.writer.create(site.uri, PEOPLE)
     site.publish(people(1), 1)
@@ -208,6 +217,7 @@ def test_columns_that_one_adds_are_filled_by_the_other(site: Site, spark: Any) -
     site.check_features()
 
 
+@BY_TURNS
 def test_a_partitioned_table_keeps_its_values(site: Site, spark: Any) -> None:
     site.writer.create(site.uri, PEOPLE, partition_by=["day"])
     for batch, each in enumerate((site, site.turned), 1):
@@ -228,6 +238,7 @@ def test_a_partitioned_table_keeps_its_values(site: Site, spark: Any) -> None:
     }
 
 
+@BY_TURNS
 def test_a_merge_of_one_is_merged_by_the_other(site: Site, spark: Any) -> None:
     site.writer.create(site.uri, PEOPLE)
     site.publish(people(1, 2, 3), 1)
@@ -249,6 +260,7 @@ def test_a_merge_of_one_is_merged_by_the_other(site: Site, spark: Any) -> None:
     assert site.other.last_metadata(site.uri, "bronze/x") == {"app": "bronze/x", "batch": 3}
 
 
+@BY_TURNS
 def test_an_overwrite_of_one_is_overwritten_by_the_other(site: Site, spark: Any) -> None:
     site.writer.create(site.uri, PEOPLE)
     for batch, each in enumerate((site, site.turned, site), 1):
@@ -257,6 +269,7 @@ def test_an_overwrite_of_one_is_overwritten_by_the_other(site: Site, spark: Any)
     assert [row["id"] for row in site.read(spark)] == [3]
 
 
+@BY_TURNS
 def test_a_rebuilt_table_may_change_its_columns(site: Site, spark: Any) -> None:
     site.writer.create(site.uri, PEOPLE)
     for number, each in enumerate((site, site.turned), 1):
@@ -282,6 +295,7 @@ def test_a_batch_of_one_that_the_other_retries_is_there_once(site: Site, spark: 
     assert site.other.last_metadata(site.uri, "bronze/x") == {"app": "bronze/x", "batch": 1, "watermark": "9"}
 
 
+@BY_TURNS
 def test_small_rows_are_appended_once_by_either(site: Site, spark: Any) -> None:
     site.writer.create(site.uri, PEOPLE)
     for engine in (site.writer, site.other, site.writer):

@@ -20,6 +20,7 @@ from ingestion.lake.spark.session import DELTA, is_local, spark_settings, write_
 from ingestion.runs.context import open_context
 from ingestion.settings import Settings
 from tests.engines.conftest import Company, company
+from tests.examples import LONG_FORM
 from tests.spark.session import NEEDS_SPARK, SETTINGS
 
 __all__ = ["company"]
@@ -131,6 +132,7 @@ class TestOnSpark:
         finally:
             spark.conf.set("spark.sql.parquet.outputTimestampType", "TIMESTAMP_MICROS")
 
+    @LONG_FORM  # Airflow starts it so in tests/dags/test_spark_submit.py
     def test_the_command_runs_under_spark_submit(self, company: Company) -> None:
         defaults = write_defaults(company.folder / "conf", environ={**os.environ, **SETTINGS}) / "spark-defaults.conf"
         submit = [sys.executable, "-m", "pyspark.bin.spark-submit"]
