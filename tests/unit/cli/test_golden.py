@@ -297,7 +297,10 @@ ANSWERS: dict[str, Any] = {
     "ingestion.gaps.keys.keys_query": lambda *_: KEYS,
     "ingestion.gaps.waivers.waive": lambda *_, **__: None,
     "ingestion.gaps.waivers.waive_entries": lambda *_, **__: 12,
-    "ingestion.contracts.odcs.examine_folder": lambda *_, **__: ((), [*FAULTS]),
+    "ingestion.contracts.odcs.examine_folder": lambda *_, **__: (
+        (SimpleNamespace(id="shop.orders", bronze=None, path="shop/orders.odcs.yaml"),),
+        [*FAULTS],
+    ),
     "ingestion.contracts.odcs.read_version": lambda *_: OneContract("1.0.0", "NUMBER"),
     "ingestion.contracts.odcs.read_contracts": lambda _: (),
     "ingestion.contracts.versions.compare_versions": lambda *_: CHANGES,
