@@ -76,8 +76,7 @@ def add_tables(
     left_out = _without_existing(imported)
     if not ids:
         raise ConfigurationError(
-            f"{system}.{name}: there is no table that can be added. Nothing was written. Left out: "
-            + "; ".join(left_out)
+            f"{system}.{name}: no table there can be added. Nothing was written. Left out: " + "; ".join(left_out)
         )
     contracts = read_contracts(settings.contracts)
     files = write_dbt_files(contracts, settings.dbt_project)

@@ -82,7 +82,7 @@ def write_project(folder: Path) -> list[str]:
     held = sorted(path.name for path in folder.iterdir() if path.name != ".git") if folder.is_dir() else []
     if held or (folder.exists() and not folder.is_dir()):
         raise ConfigurationError(
-            f"{folder}: must be a new or empty folder, but it {f'has {held[0]}' if held else 'is a file'}. Nothing was "
+            f"{folder}: not a new or empty folder; {held[0] if held else 'a file'} is there. Nothing was "
             "written. Name another folder; `lakehouse upgrade-project` renews the files of an existing project."
         )
     files = project_files()

@@ -69,7 +69,7 @@ def add(
     system, _, name = table.partition(".")
     if not name:
         raise ConfigurationError(
-            f"{table}: is not of the form SYSTEM.SCHEMA.TABLE. Nothing was written. "
+            f"{table}: a table is named as SYSTEM.SCHEMA.TABLE; the schema is missing. Nothing was written. "
             "Name it, e.g. erp.SALES.CUSTOMERS, where AIRFLOW_CONN_ERP is the connection."
         )
     with steps(output, f"add {table}"):

@@ -131,7 +131,7 @@ def test_a_whole_schema_is_added_and_a_table_without_a_key_is_left_out(run: Run,
     assert added["new"] == ["crm.cities", "crm.people"]
     assert [sentence.partition(":")[0] for sentence in added["left_out"]] == ["main.notes"]
     refused = run("add", "crm.main.notes", code=10)
-    assert "found none. Nothing was written. Left out: main.notes: the catalog knows no primary key" in refused.stderr
+    assert "can be added. Nothing was written. Left out: main.notes: the catalog knows no primary key" in refused.stderr
 
 
 def test_an_add_beside_an_invalid_contract_writes_nothing(run: Run, tmp_path: Path) -> None:
@@ -143,7 +143,7 @@ def test_an_add_beside_an_invalid_contract_writes_nothing(run: Run, tmp_path: Pa
     run(*PEOPLE, code=11)
 
     assert not (tmp_path / "own" / CONTRACT).exists()
-    assert "is not of the form SYSTEM.SCHEMA.TABLE" in run("add", "people", code=10).stderr
+    assert "a table is named as SYSTEM.SCHEMA.TABLE" in run("add", "people", code=10).stderr
 
 
 def test_a_project_without_gold_is_built_without_a_salt(
@@ -156,7 +156,7 @@ def test_a_project_without_gold_is_built_without_a_salt(
     run("load")
     assert "0 models built" in run("build", "gold").stdout
     run("add", "crm.main.people", "--dimension")
-    assert "LAKEHOUSE_MASK_SALT: must be a secret" in run("build", "gold", code=10).stderr
+    assert "LAKEHOUSE_MASK_SALT" in run("build", "gold", code=10).stderr
 
 
 def test_what_a_model_lacks_is_told_by_lint_plan_and_doctor_with_its_command(

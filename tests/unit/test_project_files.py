@@ -43,7 +43,7 @@ def test_only_a_folder_without_files_becomes_a_project(tmp_path: Path) -> None:
     assert write_project(tmp_path) != []
 
     for taken in (tmp_path, tmp_path / "README.md"):
-        with pytest.raises(ConfigurationError, match="must be a new or empty folder"):
+        with pytest.raises(ConfigurationError, match="not a new or empty folder"):
             write_project(taken)
 
 

@@ -107,7 +107,7 @@ def render_dimension(contract: Contract, silver: str) -> str:
     clash = {sk, "is_first_version", *(_hashed(column) for column in personal)} & {*names}
     if clash:
         raise ConfigurationError(
-            f"{contract.id}: has columns with names that the dimension adds: "
+            f"{contract.id}: the dimension adds columns of its own, and the table has columns named "
             f"{', '.join(sorted(clash))}. Gold was not written. Give them another `name` in the contract."
         )
     plain = [column.name for column in contract.columns if not column.is_personal]

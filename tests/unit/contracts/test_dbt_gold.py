@@ -49,7 +49,7 @@ def test_a_table_of_personal_columns_alone_has_no_empty_list(people: Contract) -
 def test_a_column_named_as_one_that_the_dimension_adds_is_refused(people: Contract) -> None:
     columns = (*people.columns, Column("people_sk", "PEOPLE_SK", "string", "VARCHAR", pa.string()))
 
-    with pytest.raises(ConfigurationError, match="found columns of the table named people_sk"):
+    with pytest.raises(ConfigurationError, match="the table has columns named people_sk"):
         render_dimension(replace(people, columns=columns), "stg_people")
 
 
