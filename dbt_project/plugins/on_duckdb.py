@@ -48,7 +48,14 @@ def _print_faults(event: EventMsg) -> None:
 
 def _write_results(ended: RunExecutionResult) -> None:
     results = [
-        {"unique_id": of.node.unique_id, "status": of.status, "message": of.message, "failures": of.failures}
+        {
+            "unique_id": of.node.unique_id,
+            "status": of.status,
+            "message": of.message,
+            "failures": of.failures,
+            "execution_time": of.execution_time,
+            "models": of.node.depends_on.nodes if of.node.resource_type == "test" else [],
+        }
         for of in ended.results
     ]
     told = json.dumps({"results": results, "elapsed_time": ended.elapsed_time})

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -13,36 +12,20 @@ from pathlib import Path
 from typing import Any
 
 from ingestion import scratch, shipped
-from ingestion.build.dbt_process import code_of, output_of
+from ingestion.build.dbt_process import OnLine, code_of, output_of
+from ingestion.build.models import BAD, HOOK, note_models, reason_of, short
 from ingestion.build.parse_cache import ParseCache
 from ingestion.contracts.writing.files import write_whole
 from ingestion.errors import BuildError, ConcurrentWriteError, ConfigurationError, InvalidContractError
 from ingestion.lake.base import ONE_WRITER
-from ingestion.lake.library_errors import OUT_OF_MEMORY
 from ingestion.lake.mask_salt import SALT, check_salt, keep_fingerprint
 from ingestion.runs.context import Context
 from ingestion.settings import Settings
 
 TARGET = "LAKEHOUSE_DBT_TARGET"  # a cluster's output in profiles.yml, instead of Spark in dbt's own process
 LAYERS = ("silver", "gold", "audit")
-_OF_OURS = re.compile(
-    r"\. (Nothing (more |of this attempt )?was |No table of Gold was |The table is unchanged|Its rows may be wrong)"
-)
-"""The consequence in our own errors, by which they are known in what dbt prints; they hold no row value."""
-_SPEAK_OF_NAMES = (
-    "Binder Error",
-    "Catalog Error",
-    "Parser Error",
-    "Compilation Error",
-    "This model has an enforced",
-    "[UNRESOLVED_",
-    "[TABLE_OR_VIEW_NOT_FOUND",
-    "[PARSE_SYNTAX_ERROR",
-)
-_HOOK = "operation.lakehouse.lakehouse-on-run-end-0"
 _TABLES = "Tables after this build."
 _UNPUBLISHED = re.compile(r"Not published: (\S+) \((.*?)\)\.")
-_BAD = ("error", "fail", "skipped", "runtime error")
 _SELECTION = {layer: [f"path:models/{layer}"] for layer in LAYERS}
 
 
@@ -69,12 +52,14 @@ def build_layer(
     without: Sequence[str] = (),
     unit_tests: bool = False,
     new_salt: bool = False,
+    on_line: OnLine | None = None,
 ) -> BuildResult:
     """
     Build a layer (`silver`, `gold`, `audit`, or `all`), its data tests included.
 
     `without` names contracts whose load failed: models that depend on their sources are left out. A run
-    with nothing new commits nothing. With `new_salt` the configured salt replaces the lake's.
+    with nothing new commits nothing. With `new_salt` the configured salt replaces the lake's. `on_line` gets the lines
+    that dbt prints, when it prints them. How each model ended is in `ops.models` afterwards, however the build ends.
 
     Raises:
         BuildError: a model or a test failed, one that was planned did not run, or dbt took too long.
@@ -85,7 +70,15 @@ def build_layer(
     with context.recorded(layer, "dbt") as row:
         if new_salt:
             keep_fingerprint(context.lake, context.settings.mask_salt, anew=True)
-        result = run_build(context, layer, full_refresh=full_refresh, without=without, unit_tests=unit_tests)
+        result = run_build(
+            context,
+            layer,
+            full_refresh=full_refresh,
+            without=without,
+            unit_tests=unit_tests,
+            on_line=on_line,
+            is_recorded=True,
+        )
         row["message"] = "; ".join(result.warnings) or f"{len(result.models)} models, {result.tests} tests"
         row["status"] = "warning" if result.warnings else "ok"
         return result
@@ -99,16 +92,20 @@ def run_build(
     full_refresh: bool = False,
     without: Sequence[str] = (),
     unit_tests: bool = False,
+    on_line: OnLine | None = None,
+    is_recorded: bool = False,
 ) -> BuildResult:
     """
-    Do what `build_layer` does, with further environment variables and without a ledger row.
+    Do what `build_layer` does, with further environment variables and without a row of the step in the ledger.
 
     `layer` may also be several layers, joined by `+`.
     """
     _refuse_unsalted(context, layer)
     with scratch.folder("dbt") as target:
         arguments = _arguments(layer, full_refresh=full_refresh, without=without, unit_tests=unit_tests)
-        code, output = _run_dbt(context, arguments, target, environment)
+        code, output = _run_dbt(context, arguments, target, environment, on_line)
+        if is_recorded:
+            note_models(context, layer, target)
         return read_results(context, layer, target, code, output)
 
 
@@ -167,7 +164,11 @@ def _arguments(layer: str, *, full_refresh: bool, without: Sequence[str], unit_t
 
 
 def _run_dbt(
-    context: Context, arguments: Sequence[str], target: Path, further: Mapping[str, str] | None = None
+    context: Context,
+    arguments: Sequence[str],
+    target: Path,
+    further: Mapping[str, str] | None = None,
+    on_line: OnLine | None = None,
 ) -> tuple[int, str]:
     settings = context.settings
     environment = {
@@ -176,13 +177,14 @@ def _run_dbt(
         "DBT_TARGET_PATH": str(target),
         "DBT_LOG_PATH": str(target / "logs"),
         "DBT_LOG_LEVEL_FILE": "none",  # no log file: its folder is deleted after the build
+        **({} if on_line is None else {"DBT_LOG_LEVEL": "info"}),
         **(further or {}),
     }
     command = [*_dbt(settings), "--no-use-colors", *arguments]
     cache = ParseCache(settings.dbt_project, settings.contracts, environment[TARGET])
     cache.lay_out(target)
-    folder = settings.dbt_project
-    ended = output_of(command, folder=folder, environment=environment, seconds=settings.dbt_seconds)
+    folder, seconds = settings.dbt_project, settings.dbt_seconds
+    ended = output_of(command, folder=folder, environment=environment, seconds=seconds, on_line=on_line)
     cache.keep(target)
     return ended
 
@@ -239,20 +241,20 @@ def read_results(context: Context, layer: str, target: Path, code: int, output: 
     given = json.loads(file.read_text())
     results = {entry["unique_id"]: entry for entry in given["results"]}
     # the project's hook tells which tables the build has published; see macros/publish_tested.sql
-    published = results.pop(_HOOK, {}).get("message") or ""
-    failed = [name for name, entry in results.items() if entry["status"] in _BAD]
+    published = results.pop(HOOK, {}).get("message") or ""
+    failed = [name for name, entry in results.items() if entry["status"] in BAD]
     models = tuple(sorted(name.split(".")[-1] for name in results if name.startswith("model.")))
     tests = sum(1 for name in results if name.startswith(("test.", "unit_test.")))
     _raise_if_race_lost(layer, failed, results, published)
     if failed or code:
-        lines = [f"  {_short(name)}: {results[name]['status']}{reason_of(results[name])}" for name in failed]
+        lines = [f"  {short(name)}: {results[name]['status']}{reason_of(results[name])}" for name in failed]
         tables = _state_of_tables(failed, published)
         raise BuildError(
             f"{layer}: {len(failed)} of {len(results)} dbt nodes did not end well.{tables}\n"
             + "\n".join(lines or [_tail(output)])
             + f"\nCorrect the cause and run `lakehouse build {layer}` again."
         )
-    warned = tuple(f"{_short(name)} warned" for name, entry in results.items() if entry["status"] == "warn")
+    warned = tuple(f"{short(name)} warned" for name, entry in results.items() if entry["status"] == "warn")
     return BuildResult(layer, context.run_id, models, tests, warned, float(given["elapsed_time"]))
 
 
@@ -265,7 +267,7 @@ def _raise_if_race_lost(
     if told and all(ONE_WRITER in message for message in told.values()):
         raise ConcurrentWriteError(
             f"{layer}: another writer committed first to "
-            f"{', '.join(sorted(map(_short, told)))}. Nothing of those and of what is built of them was kept; the lake "
+            f"{', '.join(sorted(map(short, told)))}. Nothing of those and of what is built of them was kept; the lake "
             f"is whole. Run it again: lakehouse build {layer}"
         )
 
@@ -278,29 +280,9 @@ def _state_of_tables(failed: Sequence[str], published: str) -> str:
     return told + "".join(f" {line.strip()}" for line in published.partition(_TABLES)[2:])
 
 
-def _short(unique_id: str) -> str:
+def short(unique_id: str) -> str:
     parts = unique_id.split(".")
     return parts[2] if len(parts) > 2 else unique_id
-
-
-def reason_of(entry: dict[str, Any]) -> str:
-    """Return dbt's message about a node; only the class of an error that may quote a row's value."""
-    if entry.get("failures"):
-        return f" ({entry['failures']} rows break it)"
-    if OUT_OF_MEMORY.search(entry.get("message") or ""):
-        return " (out of memory: set LAKEHOUSE_MEMORY to more)"
-    lines = [line.strip() for line in (entry.get("message") or "").splitlines() if line.strip()]
-    shown = [_without_values(line) for line in lines[1:2] or lines[:1]]
-    return f" ({shown[0][:900]})" if shown else ""
-
-
-def _without_values(line: str) -> str:
-    if line.startswith(_SPEAK_OF_NAMES):
-        return line[:300]
-    if _OF_OURS.search(line):
-        return line
-    of_spark = re.match(r"\[[A-Z0-9_.]+\]", line)
-    return of_spark[0] if of_spark else line.split(":", maxsplit=1)[0]
 
 
 def _tail(output: str) -> str:

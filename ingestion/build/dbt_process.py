@@ -6,16 +6,26 @@ import contextlib
 import os
 import signal
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from threading import Thread
+from typing import IO
 
 from ingestion.errors import BuildError
 
 STOP_SECONDS = 10
 
+OnLine = Callable[[str], None]
+"""Called with each line that a process prints, when it prints it."""
+
 
 def output_of(
-    command: Sequence[str], *, folder: Path, environment: Mapping[str, str], seconds: float
+    command: Sequence[str],
+    *,
+    folder: Path,
+    environment: Mapping[str, str],
+    seconds: float,
+    on_line: OnLine | None = None,
 ) -> tuple[int, str]:
     """
     Run a command in a folder; return its exit code and its output.
@@ -32,7 +42,7 @@ def output_of(
         start_new_session=True,  # so that a JVM that it starts can be stopped too
     ) as process:
         try:
-            printed, errors = process.communicate(timeout=seconds)
+            printed, errors = _read(process, seconds, on_line)
         except subprocess.TimeoutExpired:
             raise BuildError(
                 f"dbt: did not end within {seconds:g} s (LAKEHOUSE_DBT_SECONDS) and was "
@@ -48,6 +58,27 @@ def output_of(
 def code_of(command: Sequence[str], *, folder: Path, environment: Mapping[str, str]) -> int:
     """Run a command in a folder, on this process's own streams; return its exit code. It has no time limit."""
     return subprocess.run(command, cwd=folder, env=environment, check=False).returncode
+
+
+def _read(process: subprocess.Popen[str], seconds: float, on_line: OnLine | None) -> tuple[str, str]:
+    """Return what a process prints until its end, line by line to `on_line`. Raises TimeoutExpired."""
+    if on_line is None:
+        return process.communicate(timeout=seconds)
+    kept: tuple[list[str], list[str]] = ([], [])
+    streams = zip((process.stdout, process.stderr), kept, strict=True)
+    readers = [Thread(target=_pass_on, args=(stream, lines, on_line), daemon=True) for stream, lines in streams]
+    for reader in readers:
+        reader.start()
+    process.wait(seconds)
+    for reader in readers:
+        reader.join(STOP_SECONDS)  # a process that it left behind may hold the stream open
+    return "".join(kept[0]), "".join(kept[1])
+
+
+def _pass_on(stream: IO[str], lines: list[str], on_line: OnLine) -> None:
+    for line in stream:
+        lines.append(line)
+        on_line(line.rstrip("\n"))
 
 
 def _stop(process: subprocess.Popen[str]) -> None:

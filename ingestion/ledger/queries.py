@@ -12,6 +12,11 @@ def newest_runs(condition: str = "true", *, each: str = "1") -> str:
     return _newest("runs", condition, "step, subject", "finished_at", each)
 
 
+def newest_models(condition: str = "true") -> str:
+    """Return the newest outcome of every model of every step, among those of the condition."""
+    return _newest("models", condition, "step, model", "finished_at", "1")
+
+
 def newest_gaps(condition: str = "true", *, each: str = "1") -> str:
     """Return the newest `each` checks of every table as a whole, among those of the condition."""
     return _newest("gaps", f'"partition" is null and {condition}', "contract_id", "checked_at", each)

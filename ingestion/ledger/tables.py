@@ -1,4 +1,4 @@
-"""The ledger's tables in `ops/`: steps, drift, and the results of quality and gap checks.
+"""The ledger's tables in `ops/`: steps, built models, drift, and the results of quality and gap checks.
 
 All moments are UTC. No table ever holds a row value. Percentages are 0 to 100; None means not known, never zero.
 """
@@ -119,4 +119,16 @@ QUALITY = pa.schema(
         ("reason", pa.string()),
     ]
 )
-TABLES = {"runs": RUNS, "gaps": GAPS, "differences": DIFFERENCES, "drift": DRIFT, "quality": QUALITY}
+MODELS = pa.schema(
+    [
+        ("run_id", pa.string()),
+        ("step", pa.string()),  # the layer of the build: silver, gold, audit, all
+        ("model", pa.string()),
+        ("finished_at", _MOMENT),  # when the build ended
+        ("status", pa.string()),  # ok, warning, failed, skipped (a model that it is built from failed)
+        ("seconds", pa.float64()),  # of the model alone, without its tests
+        ("tests", pa.int64()),  # its data tests that ran
+        ("message", pa.string()),  # why it is not ok
+    ]
+)
+TABLES = {"runs": RUNS, "models": MODELS, "gaps": GAPS, "differences": DIFFERENCES, "drift": DRIFT, "quality": QUALITY}

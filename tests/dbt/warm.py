@@ -43,17 +43,26 @@ def run_dbt(
 
 
 def output_of(
-    command: Sequence[str], *, folder: Path, environment: Mapping[str, str], seconds: float
+    command: Sequence[str],
+    *,
+    folder: Path,
+    environment: Mapping[str, str],
+    seconds: float,
+    on_line: dbt_process.OnLine | None = None,
 ) -> tuple[int, str]:
     """Do what `dbt_process.output_of` does. Another command than dbt, and a dbt that takes too long, are left to that."""
     if Path(command[1]).name != "on_duckdb.py":
-        return _started_anew(command, folder=folder, environment=environment, seconds=seconds)
+        return _started_anew(command, folder=folder, environment=environment, seconds=seconds, on_line=on_line)
     with scratch.folder("dbt-said") as said:
         outputs = said / "printed.txt", said / "errors.txt"
         code = run_dbt(command[2:], folder, environment, outputs, seconds=seconds, starter=command[1])
         if code is None:
             return _started_anew(command, folder=folder, environment=environment, seconds=0)
-        return code, "".join(path.read_text() for path in outputs)
+        output = "".join(path.read_text() for path in outputs)
+        if on_line is not None:
+            for line in output.splitlines():
+                on_line(line)
+        return code, output
 
 
 def _be_dbt(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ingestion.build.dbt import reason_of
+from ingestion.build.models import reason_of
 
 
 @pytest.mark.parametrize(

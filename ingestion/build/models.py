@@ -1,0 +1,122 @@
+"""How each model of a build ended, as dbt's results have it, and its row in the ledger."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from ingestion.lake.library_errors import OUT_OF_MEMORY
+from ingestion.runs.context import Context
+
+_SPEAK_OF_NAMES = (
+    "Binder Error",
+    "Catalog Error",
+    "Parser Error",
+    "Compilation Error",
+    "This model has an enforced",
+    "[UNRESOLVED_",
+    "[TABLE_OR_VIEW_NOT_FOUND",
+    "[PARSE_SYNTAX_ERROR",
+)
+_OF_OURS = re.compile(
+    r"\. (Nothing (more |of this attempt )?was |No table of Gold was |The table is unchanged|Its rows may be wrong)"
+)
+"""The consequence in our own errors, by which they are known in what dbt prints; they hold no row value."""
+HOOK = "operation.lakehouse.lakehouse-on-run-end-0"
+"""The project's hook that publishes the tables of Gold; see macros/publish_tested.sql."""
+_UNPUBLISHED = re.compile(r"Not published(?:, readers see them as they were)?: ([^(]*?)(?: \(|\.(?: |$))")
+BAD = ("error", "fail", "skipped", "runtime error")
+
+
+def note_models(context: Context, layer: str, target: Path) -> None:
+    """Append a row to `ops.models` for each model in dbt's results; none if dbt wrote no results."""
+    file = target / "run_results.json"
+    if file.exists():
+        common = {"run_id": context.run_id, "step": layer, "finished_at": datetime.now(UTC)}
+        results = json.loads(file.read_text())["results"]
+        context.journal.append("models", [common | row for row in model_rows(results, _tested(target, results))])
+
+
+def model_rows(results: Sequence[Mapping[str, Any]], tested: Mapping[str, Iterable[str]]) -> Iterable[dict[str, Any]]:
+    """
+    Return a row per model, in dbt's order. `tested` has the models of each test; a failed test fails its models.
+
+    All arguments are by dbt's unique ids.
+    """
+    rows = {
+        of["unique_id"]: {
+            "model": short(of["unique_id"]),
+            "status": "ok" if of["status"] == "success" else "skipped" if of["status"] == "skipped" else "failed",
+            "seconds": of.get("execution_time"),
+            "tests": 0,
+            "message": None if of["status"] in ("success", "skipped") else f"{of['status']}{reason_of(of)}",
+        }
+        for of in results
+        if of["unique_id"].startswith("model.")
+    }
+    for test in results:
+        for model in tested.get(test["unique_id"], ()):
+            if model in rows and test["status"] != "skipped":
+                _add_test(rows[model], test)
+    for row in rows.values():
+        if row["status"] in ("ok", "warning") and row["model"] in unpublished(results):
+            row |= {"status": "failed", "message": "not published: a test of it, or a table that it reads, failed"}
+    return rows.values()
+
+
+def unpublished(results: Sequence[Mapping[str, Any]]) -> set[str]:
+    """Return the models that were built and not published, as the project's hook tells."""
+    told = next((of["message"] or "" for of in results if of["unique_id"] == HOOK), "")
+    names = [name for listed in _UNPUBLISHED.findall(told) for name in listed.split(", ")]
+    return {name.rpartition(".")[2] for name in names}
+
+
+def _add_test(row: dict[str, Any], test: Mapping[str, Any]) -> None:
+    row["tests"] += 1
+    if test["status"] in BAD or test["status"] == "warn":
+        told = f"{short(test['unique_id'])}: {test['status']}{reason_of(test)}"
+        row["message"] = f"{row['message']}; {told}" if row["message"] else told
+        if test["status"] in BAD:
+            row["status"] = "failed"
+        elif row["status"] == "ok":
+            row["status"] = "warning"
+
+
+def _tested(target: Path, results: Sequence[Mapping[str, Any]]) -> dict[str, list[str]]:
+    """Return the models of each test: from the results that `on_duckdb.py` writes, else from dbt's manifest."""
+    told = {of["unique_id"]: of["models"] for of in results if of.get("models")}
+    manifest = target / "manifest.json"
+    if told or not manifest.exists():
+        return told
+    nodes = json.loads(manifest.read_text())["nodes"]
+    return {of: node["depends_on"]["nodes"] for of, node in nodes.items() if of.startswith("test.")}
+
+
+def short(unique_id: str) -> str:
+    """Return a node's own name."""
+    parts = unique_id.split(".")
+    return parts[2] if len(parts) > 2 else unique_id
+
+
+def reason_of(entry: Mapping[str, Any]) -> str:
+    """Return dbt's message about a node; only the class of an error that may quote a row's value."""
+    if entry.get("failures"):
+        return f" ({entry['failures']} rows break it)"
+    if OUT_OF_MEMORY.search(entry.get("message") or ""):
+        return " (out of memory: set LAKEHOUSE_MEMORY to more)"
+    lines = [line.strip() for line in (entry.get("message") or "").splitlines() if line.strip()]
+    shown = [_without_values(line) for line in lines[1:2] or lines[:1]]
+    return f" ({shown[0][:900]})" if shown else ""
+
+
+def _without_values(line: str) -> str:
+    if line.startswith(_SPEAK_OF_NAMES):
+        return line[:300]
+    if _OF_OURS.search(line):
+        return line
+    of_spark = re.match(r"\[[A-Z0-9_.]+\]", line)
+    return of_spark[0] if of_spark else line.split(":", maxsplit=1)[0]
