@@ -186,10 +186,14 @@ class RetypeError(BrokenContractError):
 
 
 class DeleteBrakeError(PermanentError):
-    """More keys vanished from the source than the contract lets a load delete; `deletes` is how many."""
+    """
+    More keys vanished from the source than the contract lets a load delete; `deletes` is how many.
+
+    Of a repair: `rereads` is the number of rows that it would read again, `rows` the size of the table.
+    """
 
     exit_code = 13
-    deletes = 0
+    deletes = rereads = rows = 0
 
 
 class QuarantineLimitError(PermanentError):
@@ -223,10 +227,14 @@ class RunFailedError(PermanentError):
 
 
 class ApprovalNeededError(PermanentError):
-    """A repair would write more than the contract allows without approval; `deletes` of that are deletions."""
+    """
+    A repair would write more than the contract allows without approval.
+
+    `rereads` is the number of rows that it would read again, `deletes` that of deletions, `rows` the size of the table.
+    """
 
     exit_code = 19
-    deletes = 0
+    deletes = rereads = rows = 0
 
 
 class CriticalGapError(PermanentError):

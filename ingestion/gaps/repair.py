@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ingestion.bronze.table import BronzeTable
+from ingestion.errors import DeleteBrakeError
 from ingestion.gaps.compare import compare_in
 from ingestion.gaps.record import record_comparison
 from ingestion.gaps.repair_plan import RepairWork, check_limit, find_work
@@ -60,7 +61,11 @@ def _repair(
     watermark = committed_watermark(context, table, state)
     with open_batch(table, state, snapshot.fixed_point, memory_limit=context.settings.load_memory) as batch:
         gone = reported_keys(batch, work.vanished.to_batches())
-        allowed = check_brake(batch, gone, allow_deletes=allow_deletes, approved=approved, command="repair")
+        try:
+            allowed = check_brake(batch, gone, allow_deletes=allow_deletes, approved=approved, command="repair")
+        except DeleteBrakeError as exc:
+            exc.rereads, exc.rows = work.lacking.num_rows, work.rows
+            raise
         stage_deletes(batch, allowed)
         found = snapshot.catalog(contract)
         fetched = fetch(batch, snapshot, found, work.lacking) if work.lacking.num_rows else 0

@@ -71,7 +71,7 @@ def check_limit(contract: Contract, work: RepairWork) -> None:
         f"{work.vanished.num_rows} to delete. Nothing was committed. See `lakehouse gaps advise {contract.id}`; to "
         f"approve it: lakehouse repair --yes {contract.id}"
     )
-    error.deletes = work.vanished.num_rows
+    error.rereads, error.deletes, error.rows = work.lacking.num_rows, work.vanished.num_rows, work.rows
     raise error
 
 

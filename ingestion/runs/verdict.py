@@ -42,14 +42,60 @@ def good_ends(context: Context, step: str) -> set[str]:
     return {row["subject"] for row in rows}
 
 
-def alarms(context: Context, run_id: str, contract_id: str | None = None) -> list[str]:
-    """Return one line per table whose newest check of a run found a critical gap that is confirmed."""
+def alarms(context: Context, run_id: str, contract_ids: Sequence[str] | None = None) -> list[str]:
+    """
+    Return one line per table whose newest check of a run found a critical gap that is confirmed.
+
+    `contract_ids`: of these tables only.
+    """
     gaps = context.journal.select(
         "select contract_id, severity, state, sync_gap, coalesce(differing_keys, 0) as differing "
-        f"from {queries.newest_gaps('run_id = ? and contract_id = coalesce(?, contract_id)')} order by 1",
-        [run_id, contract_id],
+        f"from {queries.newest_gaps('run_id = ?')} order by 1",
+        [run_id],
     )
-    return [_describe(gap) for gap in gaps if is_alarm(gap["severity"], gap["state"])]
+    chosen = [gap for gap in gaps if contract_ids is None or gap["contract_id"] in contract_ids]
+    return [_describe(gap) for gap in chosen if is_alarm(gap["severity"], gap["state"])]
+
+
+def summary(context: Context, run_id: str) -> str:
+    """
+    Return in one sentence what a run did, e.g. `4 tables loaded (71,727 rows), 11 models built, no gaps.`
+
+    Counts are of the newest ends in the run; rows are those appended to Bronze and those marked as deleted there.
+    """
+    [loads] = context.journal.select(
+        "select count(*) filter (status <> 'failed') as tables, count(*) filter (status = 'failed') as failed, "
+        "count(*) filter (status = 'warning') as warned "
+        f"from {queries.newest_runs('run_id = ?')} where step = 'load'",
+        [run_id],
+    )
+    [rows] = context.journal.select(
+        "select coalesce(sum(rows_appended + rows_deleted), 0) as rows from ops.runs "
+        "where run_id = ? and step = 'load'",
+        [run_id],
+    )
+    [models] = context.journal.select(
+        "select count(distinct model) filter (status in ('ok', 'warning')) as built, "
+        "count(distinct model) filter (status in ('failed', 'skipped')) as unbuilt "
+        f"from {queries.newest_models('run_id = ?')}",
+        [run_id],
+    )
+    gaps = context.journal.select(
+        f"select severity, state from {queries.newest_gaps('run_id = ?')} where severity not like 'OK%'", [run_id]
+    )
+    found = [is_alarm(gap["severity"], gap["state"]) for gap in gaps]
+    warned = f", {loads['warned']} with a warning" if loads["warned"] else ""
+    told = [f"{_count(loads['tables'], 'table')} loaded ({_count(int(rows['rows']), 'new row')}{warned})"]
+    told += [f"{_count(loads['failed'], 'table')} not loaded"] if loads["failed"] else []
+    told += [f"{_count(models['built'], 'model')} built"]
+    told += [f"{_count(models['unbuilt'], 'model')} not built"] if models["unbuilt"] else []
+    told += [_count(sum(found), "critical gap")] if any(found) else []
+    told += [_count(found.count(False), "gap to watch", "gaps to watch")] if False in found else []
+    return ", ".join([*told, *([] if found else ["no gaps"])]) + "."
+
+
+def _count(number: int, name: str, names: str = "") -> str:
+    return f"{number:,} {name if number == 1 else names or name + 's'}"
 
 
 def raise_if_red(run_id: str, red: Sequence[str]) -> None:
@@ -64,4 +110,8 @@ def raise_if_red(run_id: str, red: Sequence[str]) -> None:
 
 def _describe(gap: dict[str, Any]) -> str:
     differing = f", {gap['differing']} with other contents" if gap["differing"] else ""
-    return f"gap {gap['contract_id']}: {gap['severity']}, {gap['sync_gap']} rows{differing}"
+    table = gap["contract_id"]
+    return (
+        f"gap {table}: {gap['severity']}, {gap['sync_gap']} rows{differing}. Likely causes: lakehouse gaps advise "
+        f"{table}; to close it, start the DAG repair with this table, or: lakehouse repair {table}"
+    )
