@@ -25,6 +25,7 @@ TABLES = [contract_id for ids in SYSTEMS.values() for contract_id in ids]
     catchup=False,
     max_active_runs=1,
     default_args=wiring.DEFAULT_ARGS,
+    description="Loads one table on request: its next window, or all of it.",
     params={
         "table": Param(type="string", enum=TABLES, description="Contract id of the table."),
         "full": Param(False, type="boolean", description="Read the table from the start."),
@@ -35,8 +36,8 @@ TABLES = [contract_id for ids in SYSTEMS.values() for contract_id in ids]
 )
 def backfill() -> None:
     # One task per system, because a task's pool is fixed when the file is parsed.
-    for system in SYSTEMS:
-        steps.load_chosen(system, task_id=f"source_{system}", pool=wiring.pool_of(system))
+    for system, ids in SYSTEMS.items():
+        steps.load_chosen(system, ids)
 
 
 backfill()

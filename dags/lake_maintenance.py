@@ -20,6 +20,7 @@ from lakehouse_dags import wiring
     catchup=False,
     max_active_runs=1,
     default_args=wiring.DEFAULT_ARGS,
+    description="Compacts small files and deletes files that no recent version needs. Changes no row.",
     params={"keep_days": Param(7, type="number", minimum=1, description="Days whose versions stay readable.")},
     tags=["maintenance"],
     doc_md=__doc__,

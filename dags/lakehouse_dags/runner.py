@@ -22,7 +22,7 @@ from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowSkipException
 
 from ingestion.errors import ConfigurationError, LakehouseError
-from lakehouse_dags import wiring
+from lakehouse_dags import assets, wiring, work
 
 if TYPE_CHECKING:
     from ingestion.runs.context import Context
@@ -102,7 +102,9 @@ class OnCluster(BaseOperator):
     A step as a separate job. The provider's operator (the next base class) starts it, waits for it and stops it.
 
     `step` is load, silver, gold or audit; `subject` a contract's id, or dbt. A build leaves out those `planned`
-    contracts whose load did not succeed in this run. With `system`, a subject of another system is skipped.
+    contracts whose load did not succeed in this run; with `left_out_by`, the task of the layer's first build, it is
+    skipped if no table came late. With `system`, a subject of another system is skipped; with `is_late`, a load does
+    nothing unless the table's load failed in this run with an error that may pass.
     """
 
     template_fields = ("subject", "at", "flags")
@@ -116,11 +118,14 @@ class OnCluster(BaseOperator):
         planned: list[str] | None = None,
         flags: list[str] | None = None,
         system: str | None = None,
+        is_late: bool = False,
+        left_out_by: str | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.step, self.subject, self.at = step, subject, at
         self.planned, self.flags, self.system = planned or [], flags or [], system
+        self.is_late, self.left_out_by = is_late, left_out_by
         self.known: list[float] = []
 
     @staticmethod
@@ -133,6 +138,11 @@ class OnCluster(BaseOperator):
         from ingestion.runs import job_result
 
         run, store = wiring.open_run(context["run_id"]), context["task_state_store"]
+        if self.is_late and not work.is_late(run, self.subject):
+            assets.announce({})
+            return {}
+        if self.left_out_by:
+            work.require_late(run, self.planned, self.left_out_by)
         noted = store.get(KNOWN_ROWS)
         self.known = self._moments(run) if noted is None else noted
         self.set_job_arguments(self._arguments(run))
@@ -144,11 +154,15 @@ class OnCluster(BaseOperator):
             if why is None:
                 raise
             raise why from exc
+        finally:
+            models = work.hand_over_models(run, self.step) if self.step != "load" else []
         rows = self._ledger(run)
         store.clear()  # the job's result comes from new rows only; a cleared or retried task starts a new job
         result = wiring.plain(job_result.result(self.step, self.subject, rows))
         if self.step == "load":
-            wiring.announce(self.subject, result, context["outlet_events"])
+            assets.announce_batches({self.subject: result})
+            return {self.subject: result}
+        assets.announce_models(self.step, models if self.outlets else [], run.run_id)
         return result
 
     def submit_job(self, context: Any) -> Any:
@@ -171,7 +185,7 @@ class OnCluster(BaseOperator):
         if self.step == "load":
             at = ["--at", json.dumps(self.at)] if self.at else []
             return ["load", self.subject, *in_run, *at, *filter(None, self.flags)]
-        without = wiring.without_good_end(run, self.planned)
+        without = work.leave_out(run, self.planned)
         return ["build", self.step, *in_run, *(word for table in without for word in ("--without", table))]
 
     def _ledger(self, run: Context) -> list[dict[str, Any]]:

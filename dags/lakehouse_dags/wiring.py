@@ -2,23 +2,27 @@
 
 Airflow parses it often, so nothing heavy is imported at the top. Tasks pass JSON: a contract's id in, a summary out.
 
-LAKEHOUSE_PROJECT  the folder with data_contracts/ and dbt_project/; default: the one above Airflow's dags folder
-LAKEHOUSE_DOCS     where dbt's documentation is written; default: <project>/dbt_project/target
-LAKEHOUSE_TASK_HOURS  how long one attempt of a task may take before it is stopped and tried again; default 6
+LAKEHOUSE_PROJECT          the folder with data_contracts/ and dbt_project/; default: the one above Airflow's dags folder
+LAKEHOUSE_DOCS             where dbt's documentation is written; default: <project>/dbt_project/target
+LAKEHOUSE_TASK_HOURS       how long one attempt of a task may take before it is stopped and tried again; default 6
+LAKEHOUSE_WAIT_MINUTES     how long Silver and Gold of the other tables wait for a table whose source does not answer,
+                           beside the time that the attempts take; default 3
+LAKEHOUSE_TABLES_PER_TASK  how many tables (or models) a task works on; default 1, and 25 if there are more than 50
 """
 
 from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import Asset, AssetAlias, ExceptionRetryPolicy, RetryAction, RetryRule
 from airflow.sdk import Connection as AirflowConnection
+from airflow.sdk import ExceptionRetryPolicy, RetryAction, RetryRule
 from airflow.sdk.exceptions import AirflowNotFoundException
 
 from ingestion.contracts.odcs import list_contract_ids
@@ -42,9 +46,11 @@ DEFAULT_ARGS = {
         [RetryRule("ingestion.errors.PermanentError", RetryAction.FAIL, reason="a retry cannot help: see the error")]
     ),
 }
-# Mapped tasks cannot declare different assets; with the alias each adds the asset that it wrote.
-BRONZE = AssetAlias("bronze")
-MAPPED_NAME = "{{ task.op_kwargs['contract_id'] }}"
+# A load gives up soon, because the builds wait for it; the tasks `late` go on with the longer pauses of above.
+WAIT = timedelta(minutes=float(os.environ.get("LAKEHOUSE_WAIT_MINUTES") or 3))
+LOAD_ARGS = {"retries": 2, "retry_delay": WAIT / 2, "retry_exponential_backoff": 0}
+TABLES_PER_TASK, MOST_ALONE, GROUP_SIZE = "LAKEHOUSE_TABLES_PER_TASK", 50, 25
+_TASK_NAME = re.compile(r"[\w-]+(\.[\w-]+)+", re.ASCII)
 
 
 def project() -> Path:
@@ -62,22 +68,41 @@ def contracts_by_system() -> dict[str, list[str]]:
     """
     Return the contracts' ids by system, from file names alone: no contract is opened.
 
-    Raises ConfigurationError for a name with template syntax, which Airflow would evaluate in a task's arguments.
+    Raises ConfigurationError for a name that cannot be a task's; Airflow would also evaluate template syntax in it.
     """
     found: dict[str, list[str]] = {}
     for contract_id in list_contract_ids(project() / "data_contracts"):
-        if "{" in contract_id:
+        if not _TASK_NAME.fullmatch(contract_id):
             raise ConfigurationError(
-                "data_contracts: a file name has a character other than lower case letters, digits and _: a template "
-                "mark ({). No DAG was made. Rename the file."
+                "data_contracts: a file or folder name has characters other than lower case letters, digits and _, as a "
+                "space or a template mark ({). No DAG was made. Rename it."
             )
         found.setdefault(contract_id.split(".")[0], []).append(contract_id)
     return found
 
 
-def bronze_asset(contract_id: str) -> Asset:
-    """Return the asset of a Bronze table: its name is the table's, its URI the path in the lake."""
-    return Asset(name=f"bronze.{contract_id}", uri=f"lake://bronze/{contract_id.replace('.', '/')}")
+def tasks_of(names: Sequence[str], total: int | None = None) -> dict[str, list[str]]:
+    """
+    Return which task works on which names (contract ids or models), by the task's name.
+
+    A task is named after its only name, without the system, or after its first and last one: `customers`,
+    `customers-to-orders`. Each name has a task of its own while there are at most 50 (`total`, by default of these), or
+    as LAKEHOUSE_TABLES_PER_TASK says.
+    """
+    alone = (len(names) if total is None else total) <= MOST_ALONE
+    size = int(os.environ.get(TABLES_PER_TASK) or (1 if alone else GROUP_SIZE))
+    groups = [list(names[first : first + size]) for first in range(0, len(names), size)]
+    return {_task_name(group): group for group in groups}
+
+
+def _task_name(group: Sequence[str]) -> str:
+    first, last = group[0].rpartition(".")[2], group[-1].rpartition(".")[2]
+    return first if len(group) == 1 else f"{first}-to-{last}"
+
+
+def models_of(layer: str) -> list[str]:
+    """Return the names of a layer's dbt models, sorted, from their file names alone."""
+    return sorted(path.stem for path in (project() / "dbt_project" / "models" / layer).rglob("*.sql"))
 
 
 def pool_of(system: str) -> str:
@@ -87,7 +112,7 @@ def pool_of(system: str) -> str:
 
 def open_run(run_id: str, subject: str | None = None) -> Context:
     """
-    Open the lake for Airflow's run, with the connection of a system (given by its name or a contract's id).
+    Open the lake for a run of Airflow, with the connection of a system (given by its name or a contract's id).
 
     Raises:
         ConfigurationError: the project has no contract, because a run that does nothing must not succeed.
@@ -130,90 +155,6 @@ def connection_variables(subject: str) -> dict[str, str]:
         f"{CONNECTION_PREFIX}{system.upper()}": given.as_json()
         for system, given in _connections(subject.partition(".")[0]).items()
     }
-
-
-def fixed_point(system: str, run_id: str) -> dict[str, str]:
-    """Return the fixed point that all loads of a system share in this run; empty if each load has its own."""
-    from ingestion.runs.fixed_points import shared_point
-
-    point = shared_point(open_run(run_id, system), system)
-    return {} if point is None else point.as_dict()
-
-
-def load(
-    contract_id: str, run_id: str, outlet_events: Any, at: dict[str, str] | None = None, **options: bool
-) -> dict[str, Any]:
-    """Load one table; if a batch was committed, announce it as an event of the table's asset."""
-    from ingestion.contracts.window import FixedPoint
-    from ingestion.load.load_table import load_table
-
-    point = FixedPoint.from_dict(at) if at else None
-    result = load_table(open_run(run_id, contract_id), contract_id, at=point, **options)
-    return announce(contract_id, plain(result.as_dict()), outlet_events)
-
-
-def repair(contract_id: str, run_id: str, outlet_events: Any, **options: Any) -> dict[str, Any]:
-    """
-    Repair one table. Above the contract's limits (including that on deletions) nothing is written. The result then has
-    under `asks` what needs approval, and in `deletes` the deletions of it. As `approved_deletes` these are allowed.
-    """
-    from ingestion.errors import ApprovalNeededError, DeleteBrakeError
-    from ingestion.gaps.repair import repair_table
-
-    try:
-        result = repair_table(open_run(run_id, contract_id), contract_id, **options)
-    except (ApprovalNeededError, DeleteBrakeError) as exc:
-        if options.get("yes"):  # more keys were deleted since than were approved
-            raise
-        return {"asks": str(exc), "deletes": exc.deletes}
-    return announce(contract_id, plain(result.as_dict()), outlet_events)
-
-
-def announce(contract_id: str, result: dict[str, Any], outlet_events: Any) -> dict[str, Any]:
-    """Announce the batch that was committed, if one was, as an event of the table's asset; return the result."""
-    if result["batch"] is not None:
-        extra = {"batch": result["batch"], "rows": result["appended"] + result["deleted"], "run_id": result["run_id"]}
-        outlet_events[BRONZE].add(bronze_asset(contract_id), extra=extra)
-    return result
-
-
-def check_gap(contract_id: str, run_id: str, *, is_red: bool = False) -> dict[str, Any]:
-    """Record a table's sync gap and return the result for the whole table. `is_red`: fail if it is an alarm."""
-    from ingestion.gaps.record import record_sync_gap
-    from ingestion.runs.verdict import alarms, raise_if_red
-
-    run = open_run(run_id, contract_id)
-    found = record_sync_gap(run, contract_id).as_dict()
-    if is_red:
-        raise_if_red(run_id, alarms(run, run_id, contract_id))
-    return plain({name: value for name, value in found.items() if not isinstance(value, list | tuple)})
-
-
-def build(layer: str, run_id: str, planned: Sequence[str]) -> dict[str, Any]:
-    """Build a layer without models that depend on a failed load of this run."""
-    from ingestion.build.dbt import build_layer
-
-    run = open_run(run_id)
-    return plain(build_layer(run, layer, without=without_good_end(run, planned)).as_dict())
-
-
-def without_good_end(run: Context, planned: Sequence[str]) -> list[str]:
-    """Return the planned contracts without a successful load in this run, according to the ledger."""
-    from ingestion.runs.verdict import good_ends
-
-    loaded = good_ends(run, "load")
-    return [contract_id for contract_id in planned if contract_id not in loaded]
-
-
-def write_docs(run_id: str) -> str:
-    """Write dbt's documentation and return its folder."""
-    from ingestion.build.dbt import generate_docs
-
-    run = open_run(run_id)
-    folder = Path(os.environ.get("LAKEHOUSE_DOCS") or run.settings.dbt_project / "target")
-    with run.recorded("docs", "dbt"):
-        generate_docs(run, folder)
-    return str(folder)
 
 
 def plain(value: dict[str, Any]) -> dict[str, Any]:

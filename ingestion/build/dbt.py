@@ -280,10 +280,5 @@ def _state_of_tables(failed: Sequence[str], published: str) -> str:
     return told + "".join(f" {line.strip()}" for line in published.partition(_TABLES)[2:])
 
 
-def short(unique_id: str) -> str:
-    parts = unique_id.split(".")
-    return parts[2] if len(parts) > 2 else unique_id
-
-
 def _tail(output: str) -> str:
     return "\n".join(output.strip().splitlines()[-12:])

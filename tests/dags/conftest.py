@@ -172,8 +172,25 @@ def run(parse: Callable[[], Any]) -> Callable[..., Outcome]:
 
 
 def _name(instance: Any) -> str:
-    """Name a task, and a mapped one by its index: `source_erp.load[0]`."""
-    return instance.task_id if instance.map_index < 0 else f"{instance.task_id}[{instance.map_index}]"
+    return str(instance.task_id)
+
+
+@pytest.fixture
+def result_of(airflow_home: Path) -> Callable[[Outcome, str], Any]:
+    """Return a function that returns what a task of a run returned."""
+
+    def result(outcome: Outcome, task_id: str) -> Any:
+        from airflow.models.xcom import XComModel
+        from airflow.utils.session import create_session
+        from sqlalchemy import select
+
+        with create_session() as session:
+            query = select(XComModel).where(
+                XComModel.run_id == outcome.run_id, XComModel.task_id == task_id, XComModel.key == "return_value"
+            )
+            return XComModel.deserialize_value(session.scalars(query).one())
+
+    return result
 
 
 @pytest.fixture

@@ -54,18 +54,6 @@ def events_of(*outcomes: Outcome) -> list[tuple[str, dict[str, Any]]]:
         return [(event.asset.name, dict(event.extra)) for event in session.scalars(query)]
 
 
-def result_of(outcome: Outcome, task_id: str) -> dict[str, Any]:
-    from airflow.models.xcom import XComModel
-    from airflow.utils.session import create_session
-    from sqlalchemy import select
-
-    with create_session() as session:
-        query = select(XComModel).where(
-            XComModel.run_id == outcome.run_id, XComModel.task_id == task_id, XComModel.key == "return_value"
-        )
-        return dict(XComModel.deserialize_value(session.scalars(query).one()))
-
-
 def run_cleared(outcome: Outcome, task: Any) -> Any:
     """Clear a task as a person does, and run it."""
     from airflow.models.taskinstance import TaskInstance, clear_task_instances
@@ -85,7 +73,7 @@ def run_cleared(outcome: Outcome, task: Any) -> Any:
 
 
 def test_a_load_is_a_run_of_the_command_and_hands_back_its_result(
-    project: Project, run: Run, workspace: Workspace
+    project: Project, run: Run, workspace: Workspace, result_of: Callable[..., Any]
 ) -> None:
     outcome = run("backfill", {"table": "erp.products", "full": True})
 
@@ -106,7 +94,7 @@ def test_a_load_is_a_run_of_the_command_and_hands_back_its_result(
     ]
     [loaded] = project.ledger("select run_id, batch, rows_read, rows_appended from ops.runs")
     assert (loaded["run_id"], loaded["batch"]) == (outcome.run_id, 1)
-    result = result_of(outcome, "source_erp")
+    result = result_of(outcome, "source_erp")["erp.products"]
     assert (result["batch"], result["read"], result["appended"]) == (1, loaded["rows_read"], loaded["rows_appended"])
     announced = {"batch": 1, "rows": loaded["rows_appended"], "run_id": outcome.run_id}
     assert events_of(outcome) == [("bronze.erp.products", announced)]
@@ -135,9 +123,14 @@ def test_the_day_goes_to_the_cluster_at_one_fixed_point_without_what_broke_its_c
     outcome = run("medallion_daily")
 
     assert outcome.state == "failed"
-    assert {name for name, state in outcome.states.items() if state != "success"} == {"source_erp.load[1]", "verdict"}
-    assert set(outcome.tries.values()) == {1}
-    assert "brand: expected VARCHAR2(60), found no such column" in outcome.errors["source_erp.load[1]"]
+    red = {"source_erp.products", "sync_gaps.erp.products", "verdict"}
+    assert {name for name, state in outcome.states.items() if state == "failed"} == red
+    assert {name for name, state in outcome.states.items() if state == "skipped"} == {
+        *("silver_models.stg_products", "gold_models.dim_product", "gold_models.fact_sales"),
+        *("late.silver", "late.gold"),
+    }
+    assert {outcome.tries[name] for name in red} == {1}
+    assert "brand: expected VARCHAR2(60), found no such column" in outcome.errors["source_erp.products"]
     in_run = ["--run-id", outcome.run_id]
     assert sorted(workspace.commands[:4]) == [
         ["load", table, *in_run] for table in ("erp.customers", "erp.products", "shop.order_items", "shop.orders")
@@ -153,14 +146,14 @@ def test_the_day_goes_to_the_cluster_at_one_fixed_point_without_what_broke_its_c
 def test_the_tables_of_a_system_are_handed_one_fixed_point(
     project: Project, run: Run, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from lakehouse_dags import wiring
+    from lakehouse_dags import work
 
-    monkeypatch.setattr(wiring, "fixed_point", lambda system, _: POINT if system == "erp" else {})
-    workspace.faults = ["SystemExit: 10"] * 5  # of four loads, and of the audit, which is built all the same
+    monkeypatch.setattr(work, "fixed_point", lambda system: POINT if system == "erp" else {})
+    workspace.faults = ["SystemExit: 10"] * 20  # of every job
 
     run("medallion_daily")
 
-    pointed = {command[1]: command[4:] for command in workspace.commands if command[0] == "load"}
+    pointed = {command[1]: command[4:] for command in workspace.commands[:4]}
     assert pointed == {
         "erp.customers": ["--at", json.dumps(POINT)],
         "erp.products": ["--at", json.dumps(POINT)],
@@ -258,11 +251,13 @@ def test_tasks_on_the_cluster_keep_pool_policy_and_place(
 ) -> None:
     dags = parse().dags
     daily = dags["medallion_daily"]
-    load = daily.get_task("source_erp.load")
+    load = daily.get_task("source_erp.customers")
 
     assert (load.pool, load.trigger_rule, load.operator_name) == ("source_erp", "all_done", "RunOnDatabricks")
     assert dags["backfill"].get_task("source_shop").pool == "source_shop"
-    for task in (load, daily.get_task("silver"), daily.get_task("gold"), daily.get_task("audit")):
+    late = [daily.get_task(name) for name in ("late.shop.orders", "late.silver", "late.gold")]
+    assert [task.operator_name for task in late] == ["RunOnDatabricks"] * 3
+    for task in (daily.get_task("silver"), daily.get_task("gold"), daily.get_task("audit"), *late):
         assert task.retry_policy is not None
         assert task.retries == 4
     assert not daily.get_task("silver").deferrable

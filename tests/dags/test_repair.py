@@ -125,5 +125,7 @@ def test_person_who_is_asked_reads_how_much_would_be_written(
     with create_session() as session:
         asked = session.scalars(select(HITLDetail).order_by(HITLDetail.created_at.desc())).first()
         subject, body = asked.subject, asked.body
-    assert subject == "Repair shop.orders above its limits?"
-    assert f"{missing:,}" in body or str(missing) in body
+    assert subject == "Repair shop.orders?"
+    assert f"1. {missing:,} rows are read again from the source" in body
+    assert "2. 0 rows that the source no longer has are marked as deleted." in body
+    assert "--yes" not in body, "who clicks has no command line"

@@ -1,11 +1,10 @@
-"""Runs of the DAGs on the demo world: what ends green, what ends red, and what is built all the same.
-
-Contracts are mapped in the order of their ids: erp.customers, erp.products; shop.order_items, shop.orders.
-"""
+"""Runs of the DAGs on the demo world: what ends green, what ends red, and what is built all the same."""
 
 from __future__ import annotations
 
 import json
+import logging
+import re
 import shutil
 from collections.abc import Callable
 from typing import Any
@@ -30,41 +29,90 @@ def count(project: Project, relation: str) -> int:
     return int(str(rows[0][0]))
 
 
-def test_daily_run_carries_the_day_to_gold_though_a_source_was_away_at_first(project: Project, run: Run) -> None:
+MODELS = {
+    "silver": ("stg_customers", "stg_order_items", "stg_orders", "stg_products"),
+    "gold": ("dim_customer", "dim_date", "dim_product", "fact_sales"),
+    "audit": ("gap_daily", "sla_daily", "time_to_repair"),
+}
+
+
+def events_of(outcome: Outcome) -> list[str]:
+    from airflow.models.asset import AssetEvent
+    from airflow.utils.session import create_session
+    from sqlalchemy import select
+
+    with create_session() as session:
+        query = select(AssetEvent).where(AssetEvent.source_run_id == outcome.run_id)
+        return sorted(event.asset.name for event in session.scalars(query))
+
+
+def test_a_source_that_is_away_delays_only_its_own_tables(project: Project, run: Run) -> None:
     away = project.folder / "away.duckdb"
     shutil.move(project.source("shop"), away)
+    customers = []
 
     def bring_back(context: Any) -> None:
-        if away.exists() and context["ti"].task_id == "source_shop.load":
+        if context["ti"].task_id == "late.shop":
+            customers.append(count(project, "silver.stg_customers"))
             shutil.move(away, project.source("shop"))
 
     outcome = run("medallion_daily", on_retry=bring_back)
 
-    # without a shared fixed point each load has its own, and finds out by itself whether its source is there
-    assert (outcome.state, outcome.states.pop("source_shop.fixed_point")) == ("success", "failed")
-    assert outcome.states == dict.fromkeys(
+    assert customers > [0], "Silver of the other tables was built before the source came back"
+    assert outcome.state == "success", outcome.errors
+    failed = {"fixed_points.shop", "source_shop.order_items", "source_shop.orders"}
+    skipped = {"silver_models.stg_order_items", "silver_models.stg_orders"}
+    skipped |= {f"gold_models.{model}" for model in MODELS["gold"]}  # each has members of orders
+    assert {name for name, state in outcome.states.items() if state == "failed"} == failed
+    assert {name for name, state in outcome.states.items() if state == "skipped"} == skipped
+    assert outcome.tries["source_shop.orders"] == 3
+    assert outcome.tries["late.shop"] == 2
+    assert all(tries == 1 for task, tries in outcome.tries.items() if "shop" not in task)
+    assert count(project, "gold.fact_sales") > 0
+    assert {row["severity"] for row in project.ledger("select severity from ops.gaps")} == {"OK"}
+    for layer in ("silver", "gold"):
+        [first, late] = project.ledger(f"select status from ops.runs where step = '{layer}' order by finished_at")
+        assert (first["status"], late["status"]) == ("ok", "ok")
+    tables = [f"bronze.{table}" for table in ("erp.customers", "erp.products", "shop.order_items", "shop.orders")]
+    built = [f"{layer}.{model}" for layer, models in MODELS.items() for model in models]
+    assert sorted({*events_of(outcome)}) == sorted([*tables, *built])
+
+
+def test_a_day_in_which_nothing_fails_names_every_table_and_model_and_waits_for_nothing_late(
+    project: Project, run: Run, result_of: Callable[..., Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "lakehouse")
+
+    outcome = run("medallion_daily")
+
+    late = dict.fromkeys(("late.needed", "late.erp", "late.shop", "late.silver", "late.gold"), "skipped")
+    assert outcome.states == late | dict.fromkeys(
         [
-            *(
-                "source_erp.fixed_point",
-                "source_erp.load[0]",
-                "source_erp.load[1]",
-                "source_shop.load[0]",
-                "source_shop.load[1]",
-            ),
-            *("silver", "gold", "audit", "docs", "verdict"),
-            *("sync_gaps.erp[0]", "sync_gaps.erp[1]", "sync_gaps.shop[0]", "sync_gaps.shop[1]"),
+            *("fixed_points.erp", "fixed_points.shop", "source_erp.customers", "source_erp.products"),
+            *("source_shop.order_items", "source_shop.orders", "silver", "gold", "audit", "docs", "verdict"),
+            *(f"{layer}_models.{model}" for layer, models in MODELS.items() for model in models),
+            *("sync_gaps.erp.customers", "sync_gaps.erp.products"),
+            *("sync_gaps.shop.order_items", "sync_gaps.shop.orders"),
         ],
         "success",
     )
-    assert {outcome.tries["source_shop.load[0]"], outcome.tries["source_shop.load[1]"]} == {1, 2}
-    assert all(tries == 1 for task, tries in outcome.tries.items() if not task.startswith("source_shop"))
-    assert count(project, "gold.fact_sales") > 0
     assert (project.folder / "dbt_project" / "target" / "catalog.json").exists()
     manifest = json.loads((project.folder / "dbt_project" / "target" / "manifest.json").read_text())
     assert manifest["unit_tests"] == {}
     assert not any(node.startswith("unit_test.") for nodes in manifest["child_map"].values() for node in nodes)
     assert {row["run_id"] for row in project.ledger("select run_id from ops.runs")} == {outcome.run_id}
-    assert {row["severity"] for row in project.ledger("select severity from ops.gaps")} == {"OK"}
+    [rows] = project.ledger("select sum(rows_appended) as rows from ops.runs where step = 'load'")
+    told = f"4 tables loaded ({int(rows['rows']):,} new rows), 11 models built, no gaps."
+    assert result_of(outcome, "verdict") == told
+    for line in (
+        r"erp.customers: load begins",
+        r"erp.customers: batch 1: 400 read, 400 good, .*, up to \d.* \(\d+\.\d s\)",
+        r".* OK created sql delta model .*fact_sales.*",  # dbt's own
+        r"fact_sales: built in \d+\.\d s, \d+ tests",
+        r"shop.orders: gap 0; OK \(\d+\.\d s\)",
+        r"Every task of the run: http://.*/dags/medallion_daily/runs/[^/]+",
+    ):
+        assert any(re.fullmatch(line, message) for message in caplog.messages), line
 
 
 def test_load_announces_the_table_it_wrote_to(project: Project, run: Run) -> None:
@@ -91,10 +139,16 @@ def test_table_that_broke_its_contract_is_left_out_and_named(project: Project, r
     outcome = run("medallion_daily")
 
     assert outcome.state == "failed"
-    assert {name for name, state in outcome.states.items() if state != "success"} == {"source_erp.load[1]", "verdict"}
-    assert outcome.tries["source_erp.load[1]"] == 1
+    red = {"source_erp.products", "sync_gaps.erp.products", "verdict"}
+    assert {name for name, state in outcome.states.items() if state == "failed"} == red
+    left_out = {"silver_models.stg_products", "gold_models.dim_product", "gold_models.fact_sales"}
+    late = {"late.silver", "late.gold"}
+    assert {name for name, state in outcome.states.items() if state == "skipped"} == left_out | late
+    assert outcome.tries["source_erp.products"] == 1
     assert "load erp.products: erp.products: the source no longer keeps the contract" in outcome.errors["verdict"]
     assert "brand: expected VARCHAR2(60), found no such column" in outcome.errors["verdict"]
+    assert "gap erp.products: CRITICAL" in outcome.errors["sync_gaps.erp.products"]
+    assert "start the DAG repair with this table" in outcome.errors["sync_gaps.erp.products"]
     assert count(project, "silver.stg_customers") > 0
     assert count(project, "gold.dim_customer") > 0
     gaps = project.ledger('select contract_id, severity from ops.gaps where "partition" is null order by 1')
@@ -104,6 +158,9 @@ def test_table_that_broke_its_contract_is_left_out_and_named(project: Project, r
         ("shop.order_items", "OK"),
         ("shop.orders", "OK"),
     ]
+    unwritten = {"bronze.erp.products", "silver.stg_products", "gold.dim_product", "gold.fact_sales"}
+    assert unwritten.isdisjoint(events_of(outcome))
+    assert {"bronze.erp.customers", "silver.stg_customers", "gold.dim_customer"} <= {*events_of(outcome)}
 
 
 def test_run_in_which_no_load_succeeds_builds_nothing(
@@ -112,11 +169,15 @@ def test_run_in_which_no_load_succeeds_builds_nothing(
     monkeypatch.delenv("AIRFLOW_CONN_ERP")
     monkeypatch.delenv("AIRFLOW_CONN_SHOP")
     monkeypatch.setenv("LAKEHOUSE_DOCS", str(project.folder / "lake" / "_lakehouse.json" / "below-a-file"))
+    monkeypatch.setenv("LAKEHOUSE_TABLES_PER_TASK", "25")
 
     outcome = run("medallion_daily")
 
     assert outcome.state == "failed"
     assert (outcome.states["silver"], outcome.states["gold"]) == ("upstream_failed", "upstream_failed")
+    group = "source_erp.customers-to-products"
+    assert (outcome.states[group], outcome.tries[group]) == ("failed", 1), "no retry can help one of its tables"
+    assert "2 of 2 tables failed" in outcome.errors[group]
     assert "load erp.customers: erp: no connection is set" in outcome.errors["verdict"]
     assert "gold dbt: did not run" in outcome.errors["verdict"]
     assert "docs dbt: not written" in outcome.errors["verdict"]
@@ -140,10 +201,10 @@ def test_monitor_is_red_where_a_gap_is_critical(project: Project, run: Run) -> N
     every = run("sync_monitor")
 
     assert only.state == "success"
-    assert {name for name, state in only.states.items() if state == "success"} == {"chosen", "shop[1]"}
+    assert {name for name, state in only.states.items() if state == "success"} == {"chosen", "shop.orders"}
     assert every.state == "failed"
-    assert every.states["shop[1]"] == "success"
-    assert "gap erp.customers: CRITICAL" in every.errors["erp[0]"]
+    assert every.states["shop.orders"] == "success"
+    assert "gap erp.customers: CRITICAL" in every.errors["erp.customers"]
 
 
 def test_monitor_waits_for_a_second_look_before_it_is_red(project: Project, run: Run) -> None:
@@ -170,7 +231,7 @@ def test_monitor_waits_for_a_second_look_before_it_is_red(project: Project, run:
         ("OK", None),
         ("CRITICAL", "confirmed"),
     ]
-    assert "gap shop.orders: CRITICAL" in third.errors["shop[1]"]
+    assert "gap shop.orders: CRITICAL" in third.errors["shop.orders"]
 
 
 def test_backfill_reads_the_whole_table_and_appends_what_differs(project: Project, run: Run) -> None:
