@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -26,6 +27,11 @@ TARGET = "LAKEHOUSE_DBT_TARGET"  # a cluster's output in profiles.yml, instead o
 LAYERS = ("silver", "gold", "audit")
 _TABLES = "Tables after this build."
 _UNPUBLISHED = re.compile(r"Not published: (\S+) \((.*?)\)\.")
+# dbt's lines about its progress. Its other lines may quote a row's value in an error of the database.
+_PROGRESS = re.compile(
+    r"\d\d:\d\d:\d\d  (\d+ of \d+ |Running with dbt|Registered adapter|Found |Concurrency: |"
+    r"Finished running |Completed |Done\.)"
+)
 _SELECTION = {layer: [f"path:models/{layer}"] for layer in LAYERS}
 
 
@@ -58,8 +64,9 @@ def build_layer(
     Build a layer (`silver`, `gold`, `audit`, or `all`), its data tests included.
 
     `without` names contracts whose load failed: models that depend on their sources are left out. A run
-    with nothing new commits nothing. With `new_salt` the configured salt replaces the lake's. `on_line` gets the lines
-    that dbt prints, when it prints them. How each model ended is in `ops.models` afterwards, however the build ends.
+    with nothing new commits nothing. With `new_salt` the configured salt replaces the lake's.
+    `on_line` gets dbt's lines about its progress, when it prints them, and none that may quote a row.
+    How each model ended is in `ops.models` afterwards, however the build ends.
 
     Raises:
         BuildError: a model or a test failed, one that was planned did not run, or dbt took too long.
@@ -76,7 +83,7 @@ def build_layer(
             full_refresh=full_refresh,
             without=without,
             unit_tests=unit_tests,
-            on_line=on_line,
+            on_line=None if on_line is None else progress_only(on_line),
             is_recorded=True,
         )
         row["message"] = "; ".join(result.warnings) or f"{len(result.models)} models, {result.tests} tests"
@@ -107,6 +114,16 @@ def run_build(
         if is_recorded:
             note_models(context, layer, target)
         return read_results(context, layer, target, code, output)
+
+
+def progress_only(on_line: OnLine) -> OnLine:
+    """Return a function that passes on dbt's lines about its progress, which never quote a row."""
+
+    def pass_on(line: str) -> None:
+        if _PROGRESS.match(line):
+            on_line(line)
+
+    return pass_on
 
 
 def generate_docs(context: Context, folder: Path) -> None:

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from ingestion.build.dbt import read_results
+from ingestion.build.dbt import progress_only, read_results
+from ingestion.build.models import model_rows
 from ingestion.errors import BuildError, ConcurrentWriteError
 from ingestion.lake.base import lost_race
 
@@ -71,3 +72,57 @@ def test_a_build_that_lost_a_race_alone_may_be_tried_again(tmp_path: Path) -> No
     assert "Run it again: lakehouse build gold" in text
     assert AS_THEY_WERE in told(tmp_path, BuildError, lost, model="error", test="fail")
     assert AS_THEY_WERE in told(tmp_path, BuildError, "Binder Error: no column", model="error", other="skipped")
+
+
+def test_each_model_has_a_row_with_its_seconds_and_its_tests() -> None:
+    results = [
+        {"unique_id": MODEL, "status": "success", "execution_time": 1.5},
+        {"unique_id": OTHER, "status": "skipped", "execution_time": 0.0},
+        {"unique_id": TEST, "status": "pass"},
+        {"unique_id": "test.lakehouse.of_both.2", "status": "skipped"},
+    ]
+
+    rows = [*model_rows(results, {TEST: [MODEL], "test.lakehouse.of_both.2": [MODEL, OTHER]})]
+
+    assert [(row["model"], row["status"], row["seconds"], row["tests"], row["message"]) for row in rows] == [
+        ("dim_a", "ok", 1.5, 1, None),
+        ("dim_b", "skipped", 0.0, 0, None),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("model", "test", "status", "message"),
+    [
+        ("success", {"status": "fail", "failures": 3}, "failed", "unique_dim_a: fail (3 rows break it)"),
+        ("success", {"status": "warn", "failures": 1}, "warning", "unique_dim_a: warn (1 rows break it)"),
+        ("error", {"status": "skipped"}, "failed", "error (Conversion Error)"),
+    ],
+)
+def test_a_test_that_fails_fails_its_model_and_no_value_of_a_row_is_told(
+    model: str, test: dict[str, Any], status: str, message: str
+) -> None:
+    told = "Runtime Error in model dim_a\n  Conversion Error: Could not convert string 'ada@example.org' to INT32"
+    results: list[dict[str, Any]] = [
+        {"unique_id": MODEL, "status": model, "message": told},
+        {"unique_id": TEST, **test},
+    ]
+
+    [row] = model_rows(results, {TEST: [MODEL]})
+
+    assert (row["status"], row["message"]) == (status, message)
+
+
+def test_lines_that_are_handed_on_tell_of_progress_and_quote_no_row() -> None:
+    told: list[str] = []
+    progress = [
+        "09:32:16  Found 11 models, 75 data tests",
+        "09:32:24  1 of 26 START sql delta model gold.dim_customer ....... [RUN]",
+        "09:32:29  2 of 26 ERROR creating sql delta model gold.dim_date . [ERROR in 5.21s]",
+        "09:32:30  Completed with 1 error, 0 partial successes, and 0 warnings:",
+    ]
+    quoting = ["09:32:30    Database Error in model dim_date", "  Conversion Error: Could not convert string 'ada'", ""]
+
+    for line in [*progress[:3], *quoting, progress[3]]:
+        progress_only(told.append)(line)
+
+    assert told == progress

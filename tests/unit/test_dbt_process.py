@@ -35,6 +35,24 @@ def test_what_ends_in_time_returns_its_code_and_both_outputs(tmp_path: Path) -> 
     assert found == (3, f"{tmp_path} b\ne\n")
 
 
+def test_lines_of_both_outputs_are_handed_on_before_the_process_ends(tmp_path: Path) -> None:
+    code = (
+        "import pathlib, sys, time\n"
+        "print('first', flush=True)\n"
+        "while not pathlib.Path('seen').exists(): time.sleep(0.01)\n"
+        "print('last', file=sys.stderr)"
+    )
+    lines: list[str] = []
+
+    def on_line(line: str) -> None:
+        lines.append(line)
+        (tmp_path / "seen").touch()
+
+    found = output_of([sys.executable, "-c", code], folder=tmp_path, environment={}, seconds=60, on_line=on_line)
+
+    assert (found, lines) == ((0, "first\nlast\n"), ["first", "last"])
+
+
 def test_what_takes_too_long_is_stopped_with_all_that_it_started(tmp_path: Path) -> None:
     with pytest.raises(BuildError, match=r"did not end within 3 s \(LAKEHOUSE_DBT_SECONDS\)"):
         output_of([sys.executable, "-c", FAMILY], folder=tmp_path, environment=dict(os.environ), seconds=3)
