@@ -75,7 +75,7 @@ def test_a_build_that_lost_a_race_alone_may_be_tried_again(tmp_path: Path) -> No
 
 
 def test_each_model_has_a_row_with_its_seconds_and_its_tests() -> None:
-    results = [
+    results: list[dict[str, Any]] = [
         {"unique_id": MODEL, "status": "success", "execution_time": 1.5},
         {"unique_id": OTHER, "status": "skipped", "execution_time": 0.0},
         {"unique_id": TEST, "status": "pass"},
