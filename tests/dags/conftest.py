@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import logging
 import os
 import shutil
 import subprocess
@@ -173,6 +174,20 @@ def run(parse: Callable[[], Any]) -> Callable[..., Outcome]:
 
 def _name(instance: Any) -> str:
     return str(instance.task_id)
+
+
+@pytest.fixture
+def log() -> Iterator[list[str]]:
+    """Return the lines that tasks log, by a handler of its own: Airflow, when it is imported, takes pytest's away."""
+    lines: list[str] = []
+    logger, handler = logging.getLogger("lakehouse"), logging.Handler()
+    handler.emit = lambda record: lines.append(record.getMessage())  # type: ignore[method-assign]
+    level = logger.level
+    logger.setLevel(logging.INFO)
+    logger.addHandler(handler)
+    yield lines
+    logger.removeHandler(handler)
+    logger.setLevel(level)
 
 
 @pytest.fixture
