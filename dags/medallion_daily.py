@@ -82,7 +82,8 @@ def medallion_daily() -> None:
     late_gold >> audit
     with TaskGroup("sync_gaps"):
         for system, ids in systems.items():
-            gaps = steps.check_each(system, ids, len(planned), trigger_rule=TriggerRule.ALL_DONE)
+            # Short pauses: a source that is still away was waited for by the late loads.
+            gaps = steps.check_each(system, ids, len(planned), trigger_rule=TriggerRule.ALL_DONE, **wiring.LOAD_ARGS)
             [gold, late[system]] >> gaps >> audit
     shown = [steps.show_models(layer, build) for layer, build in (("silver", silver), ("gold", gold), ("audit", audit))]
     audit >> docs() >> (end := verdict())

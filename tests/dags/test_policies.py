@@ -73,14 +73,18 @@ def test_every_task_retries_with_growing_pauses_but_never_a_permanent_error(dags
         broken = task.retry_policy.evaluate(BrokenContractError("erp.customers", []), 1, 4)
         away = task.retry_policy.evaluate(SourceUnavailableError("erp: away"), 1, 4)
         assert (broken.action, away.action) == (RetryAction.FAIL, RetryAction.DEFAULT), task
-        if task.dag_id != "medallion_daily" or not task.task_id.startswith(("fixed_points.", "source_")):
+        if task.dag_id != "medallion_daily" or not task.task_id.startswith(("fixed_points.", "source_", "sync_gaps.")):
             assert task.retries >= 3, task
             assert task.retry_exponential_backoff > 1, task
 
 
 def test_the_builds_wait_three_minutes_at_most_for_a_source_that_does_not_answer(dags: dict[str, Any]) -> None:
     daily = dags["medallion_daily"]
-    for system, load in (("erp", "source_erp.customers"), ("shop", "source_shop.orders")):
+    for system, load in (
+        ("erp", "source_erp.customers"),
+        ("shop", "source_shop.orders"),
+        ("erp", "sync_gaps.erp.products"),
+    ):
         point, table = daily.get_task(f"fixed_points.{system}"), daily.get_task(load)
         pauses = [task.retries * task.retry_delay.total_seconds() for task in (point, table)]
         assert pauses == [10, 180]
