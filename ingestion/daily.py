@@ -67,8 +67,8 @@ def run_day(context: Context, *, attempts: int = 3, progress: Progress | None = 
     day = DayResult(context.run_id)
     planned = context.contract_ids()
     contract_ids, day.unread = reach(context.settings, planned, _patient(attempts))
-    context.note_outage("load", day.unread)
-    context.note_outage("gaps", day.unread)
+    context.note_unread("load", day.unread)
+    context.note_unread("gaps", day.unread)
     if not contract_ids:
         raise_failed(day.unread, of=len(planned))
     points = {system: _point(context, system) for system in sorted({i.partition(".")[0] for i in contract_ids})}

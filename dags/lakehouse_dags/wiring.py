@@ -2,7 +2,7 @@
 
 Airflow parses it often, so nothing heavy is imported at the top. Tasks pass JSON: a contract's id in, a summary out.
 
-LAKEHOUSE_PROJECT          the folder with data_contracts/ and dbt_project/; default: the one above Airflow's dags folder
+LAKEHOUSE_PROJECT          the folder with data_contracts/ and dbt_project/; default: that above Airflow's dags folder
 LAKEHOUSE_DOCS             where dbt's documentation is written; default: <project>/dbt_project/target
 LAKEHOUSE_TASK_HOURS       how long one attempt of a task may take before it is stopped and tried again; default 6
 LAKEHOUSE_WAIT_MINUTES     how long Silver and Gold of the other tables wait for a table whose source does not answer,
@@ -74,7 +74,7 @@ def contracts_by_system() -> dict[str, list[str]]:
     for contract_id in list_contract_ids(project() / "data_contracts"):
         if not _TASK_NAME.fullmatch(contract_id):
             raise ConfigurationError(
-                "data_contracts: a file or folder name has characters other than lower case letters, digits and _, as a "
+                "data_contracts: a file or folder name has characters other than lower case letters, digits and _: a "
                 "space or a template mark ({). No DAG was made. Rename it."
             )
         found.setdefault(contract_id.split(".")[0], []).append(contract_id)

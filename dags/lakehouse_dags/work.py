@@ -86,6 +86,7 @@ def _load(
     rest = rest_of(run, "load", tables) if is_retry else Rest(tuple(tables))
     work = _logged("load", lambda table: load_table(run, table, at=point, **options), _told_load)
     results, failed = run.each_table(rest.todo, work)
+    run.note_unread("load", failed, is_scheduled=True)
     raise_all([*rest.lost, *(each.error for each in failed)], of=len(tables))
     summaries = {**(rest.done or {}), **{each.contract_id: each.as_dict() for each in results}}
     assets.announce_batches(summaries)
@@ -108,6 +109,7 @@ def check_gaps(tables: Sequence[str]) -> dict[str, dict[str, Any]]:
     rest = rest_of(run, "gaps", tables) if _is_retry() else Rest(tuple(tables))
     work = _logged("check", lambda table: record_sync_gap(run, table), describe)
     results, failed = run.each_table(rest.todo, work)
+    run.note_unread("gaps", failed, is_scheduled=True)
     raise_all([*rest.lost, *(each.error for each in failed)], of=len(tables))
     red = alarms(run, run.run_id, tables)
     if red:

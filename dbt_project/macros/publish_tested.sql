@@ -40,6 +40,12 @@
     {% if told %}{{ raised('Tables after this build. ' ~ told | join(' ')) }}{% endif %}
 {% endmacro %}
 
+{#  Whether the project has the hook that calls `publish_tested`; else tables are published when they are built.  #}
+{% macro publishes_tested() %}
+    {% set hooks = graph.nodes.values() | selectattr('resource_type', 'equalto', 'operation') | map(attribute='raw_code') %}
+    {{ return('publish_tested' in hooks | join(' ')) }}
+{% endmacro %}
+
 {#  The names of the tables that this build has written and not yet published.  #}
 {% macro withheld_tables() %}
     {{ return(adapter.dispatch('withheld_tables', 'lakehouse')()) }}

@@ -137,7 +137,8 @@ class Plugin(BasePlugin):
         The config further holds `partition_by`, `order_by` of new files, `unindexed` columns (no statistics of them),
         the model's `fingerprint`, the Bronze `batch` it was computed up to and when the `newest` row of that was loaded
         (microseconds since 1970, UTC), and what it was `computed_from`, if it wants to know the next time; and the
-        table's `description` and the `comments` of its columns. An empty difference makes no commit.
+        table's `description` and the `comments` of its columns. In a `dbt build` the commit waits for `publish` if the
+        config says `withhold`. An empty difference makes no commit.
         Raises ConcurrentWriteError if another process committed to the table since dbt connected, LakeError if the
         table is damaged.
         """
@@ -150,7 +151,7 @@ class Plugin(BasePlugin):
             return
         noted = {name: config[name] for name in _NOTED if config.get(name) is not None}
         commit = Commit(f"{table.schema}/{table.name}", config["batch"], noted)
-        is_withheld = self._is_tested and relation.schema == "gold" and not config["partition_by"]
+        is_withheld = self._is_tested and config["withhold"] and not config["partition_by"]
         commits = self._withheld if is_withheld else self._engine
         with self._connection.cursor() as cursor:
             self.configure_cursor(cursor)

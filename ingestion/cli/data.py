@@ -120,7 +120,7 @@ def load(
             over=current.over("load"),
             **({} if run_id is None else {"probe": None}),  # whoever named the run reads its failures in the ledger
         )
-    context.note_outage("load", failed)
+    context.note_unread("load", failed)
     output.result(as_list(results, failed), lambda console: print_loads(console, results))
     tables_verdict(output, "loaded", results, failed)
     raise_failed(failed, of=len(chosen))

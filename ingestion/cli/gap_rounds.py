@@ -42,7 +42,7 @@ def check_all(
     Nothing is recorded for a table whose system has no valid connection: `standing_of` shows it as UNKNOWN.
     """
     failed = context.each_table(tables, lambda contract_id: record_sync_gap(context, contract_id), over=over)[1]
-    context.note_outage("gaps", failed)
+    context.note_unread("gaps", failed)
     return failed
 
 

@@ -126,17 +126,18 @@ class Context:
                 results, failed = each(over(chosen), work)
             return results, [*unread, *failed]
 
-    def note_outage(self, step: str, failed: Iterable[Failed]) -> None:
+    def note_unread(self, step: str, failed: Iterable[Failed], *, is_scheduled: bool = False) -> None:
         """
         Record in one commit each table that was not started because its database did not answer: that is a fact of the
-        day, as a failed step is. Tables without a valid connection leave no trace: nobody has tried to read them.
+        day, as a failed step is. Tables without a valid connection leave no trace, because nobody has tried to read
+        them, unless the run `is_scheduled`: its verdict is read from the ledger.
         """
         now = datetime.now(UTC)
         rows = [
             {"run_id": self.run_id, "step": step, "subject": each.subject, "status": "failed", "started_at": now}
             | {"finished_at": now, "error": type(each.error).__name__, "message": str(each.error)}
             for each in failed
-            if not each.is_started and isinstance(each.error, SourceUnavailableError)
+            if not each.is_started and (is_scheduled or isinstance(each.error, SourceUnavailableError))
         ]
         with reaching(self.lake.root), self.journal.gathering():
             if rows:

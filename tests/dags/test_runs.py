@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import re
 import shutil
 from collections.abc import Callable
 from typing import Any
@@ -176,7 +175,10 @@ def test_run_in_which_no_load_succeeds_builds_nothing(
     group = "source_erp.customers-to-products"
     assert (outcome.states[group], outcome.tries[group]) == ("failed", 1), "no retry can help one of its tables"
     assert "2 of 2 tables failed" in outcome.errors[group]
-    assert "load erp.customers: erp: no connection is set" in outcome.errors["verdict"]
+    assert (
+        "load erp.customers: erp (2 tables: erp.customers, erp.products): no connection is set"
+        in outcome.errors["verdict"]
+    )
     assert "gold dbt: did not run" in outcome.errors["verdict"]
     assert "docs dbt: not written" in outcome.errors["verdict"]
 

@@ -14,7 +14,7 @@ import gc
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 
@@ -31,12 +31,13 @@ _NOT_SHIPPED = {"target", "logs", "__pycache__"}
 atexit.register(shutil.rmtree, _FOLDER, ignore_errors=True)  # only this process runs it: forks skip exit handlers
 
 
-def take_over(environment: Mapping[str, str], project: Path) -> dict[str, str]:
+def take_over(environment: Mapping[str, str], project: Path, arguments: Sequence[str]) -> dict[str, str]:
     """Give this fork's dbt the saved parse if `project` is as shipped; return the variables to run it with."""
     taken = Path(environment["DBT_TARGET_PATH"], _PARSE.name)
     if _files(project) != _SHIPPED or not _PARSE.exists():
         return dict(environment)
-    if environment.get("DBT_LOG_LEVEL_FILE") == "none" and "DBT_WRITE_JSON" not in environment:
+    is_asked = "DBT_WRITE_JSON" in environment or "docs" in arguments
+    if environment.get("DBT_LOG_LEVEL_FILE") == "none" and not is_asked:
         for module in (parser, runnable):
             vars(module)["write_manifest"] = lambda *_, **__: None
     if not taken.exists():

@@ -133,6 +133,15 @@ def test_a_run_without_tests_publishes_at_once(copied: Warehouse) -> None:
     assert published(copied, before) == {"dim_customer", "fact_sales"}
 
 
+def test_a_project_without_the_hook_publishes_at_once(copied: Warehouse) -> None:
+    before = copied.versions()
+    file = copied.project / "dbt_project.yml"
+    file.write_text("".join(line for line in file.read_text().splitlines(True) if "on-run-end" not in line))
+    done = build(copied)
+
+    assert (done.code, published(copied, before)) == (0, {"dim_customer", "fact_sales"})
+
+
 def test_a_lake_of_the_past_shows_the_rows_that_break_a_test(copied: Warehouse) -> None:
     """So that a person can look at them; no other reader knows that lake."""
     before = copied.versions()

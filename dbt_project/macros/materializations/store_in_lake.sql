@@ -25,6 +25,7 @@
             'partition_by': partition_by,
             'order_by': order_by,
             'unindexed': unindexed,
+            'withhold': this.schema == 'gold' and publishes_tested(),
             'description': model.description if config.persist_relation_docs() else '',
             'comments': column_comments() if config.persist_column_docs() else {},
             'change_version': none if rebuild else before.version,
