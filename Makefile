@@ -41,8 +41,8 @@ test-sources: .venv/dev  ## the source tests against real Oracle and SQL Server;
 test-spark: .venv/dev  ## the tests on Spark alone, whole builds and the demo included; needs Java 17+
 	LAKEHOUSE_TEST_SPARK_BUILDS=true $(BIN)/pytest tests/spark tests/dags/test_spark_submit.py $(TESTS)
 
-golden: .venv/light  ## rewrite what the commands print in tests/unit/cli/golden; read the difference before you commit it
-	LAKEHOUSE_GOLDEN=write $(BIN)/pytest -q tests/unit/cli/test_golden.py
+golden: .venv/light  ## rewrite tests/unit/cli/golden and docs/reference/commands.md; read the difference before you commit it
+	LAKEHOUSE_GOLDEN=write $(BIN)/pytest -q tests/unit/cli/test_golden.py tests/docs/test_reference.py -k "golden or commands"
 
 check: .venv/light  ## what a pull request must pass besides the tests
 	$(BIN)/ruff check
