@@ -199,3 +199,12 @@ def test_every_connection_that_the_reference_shows_can_be_read() -> None:
     )
     assert (read[6].schema, read[6].password, read[6].max_sessions) == ("ERPPDB", "s3cret/word", 2)
     assert len(re.findall("^export", text, re.MULTILINE)) == len(exported) == 4
+
+
+def test_operations_say_what_to_do_for_every_exit_code_and_every_dag() -> None:
+    page = "../operations.md"
+    codes = [int(row[0]) for row in table(page) if len(row) == 4 and row[0].isdecimal()]
+    dags = {row[0].strip("`") for row in table(page) if len(row) == 4 and row[0].startswith("`")}
+
+    assert codes == sorted({kind.exit_code for kind in leaves(LakehouseError)} | {UnexpectedError.exit_code})
+    assert dags == {path.stem for path in (ROOT / "dags").glob("*.py")}
