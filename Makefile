@@ -14,7 +14,7 @@ ifneq ($(findstring ://,$(LAKEHOUSE_ROOT)),)
 PACKAGE := .[cloud]
 endif
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
-.PHONY: demo test test-fast test-long golden check format test-sources test-spark build contract-diff airflow
+.PHONY: demo test test-fast test-long golden check format test-sources test-spark build contract-diff site airflow
 .PHONY: bench-history bench-load bench-gaps bench-monitor bench-many bench-spark constraints clean
 
 demo: .venv/base  ## both days of the demo company, from source to Gold
@@ -62,6 +62,9 @@ format: .venv/light
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
+site: .venv/docs  ## the documentation as a site in site/; a broken link fails
+	$(BIN)/mkdocs build
+
 airflow: .venv/dev  ## Airflow's UI on this machine, with the demo's data
 	$(BIN)/python -m ingestion.demo.airflow
 
@@ -88,7 +91,7 @@ constraints: .venv/base  ## resolve all pins again from pyproject.toml
 		pyproject.toml -o constraints.txt
 
 clean:
-	rm -rf .venv .venv-bench lake lake-world airflow dbt_project/target dbt_project/logs
+	rm -rf .venv .venv-bench site lake lake-world airflow dbt_project/target dbt_project/logs
 
 .venv/uv:
 	@echo "Installing into .venv, once; packages that pip has cached are not fetched again."
@@ -109,6 +112,10 @@ clean:
 .venv/dev: .venv/light
 	@echo "What all tests need: Airflow, drivers, clouds and with Java also Spark (about 1 GB more):"
 	$(BIN)/uv pip install --compile-bytecode -p .venv -c constraints.txt -e ".[$(EXTRAS)]"
+	touch $@
+
+.venv/docs: .venv/base
+	$(BIN)/uv pip install -q -p .venv -c constraints.txt -e ".[docs]"
 	touch $@
 
 .venv/azurite: .venv/uv  # the last version of Azure's emulator for Node 20; without npm its tests are skipped
