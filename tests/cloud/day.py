@@ -115,9 +115,9 @@ def _keeping(folder: Path) -> Any:
     """Return dbt's starter that keeps what dbt wrote: a log of all, compiled models, artifacts, and what it said."""
     run_dbt = build._run_dbt
 
-    def run(context: Context, arguments: Any, target: Path, further: Any = None) -> tuple[int, str]:
+    def run(context: Context, arguments: Any, target: Path, further: Any = None, *rest: Any) -> tuple[int, str]:
         all_of_it = {"DBT_LOG_LEVEL_FILE": "debug", "DBT_LOG_LEVEL": "info", "DBT_WRITE_JSON": "true"}
-        code, output = run_dbt(context, arguments, target, {**all_of_it, **(further or {})})
+        code, output = run_dbt(context, arguments, target, {**all_of_it, **(further or {})}, *rest)
         shutil.copytree(target, folder / target.name, ignore=shutil.ignore_patterns("spill"))
         (folder / target.name / "said.txt").write_text(output)
         return code, output
