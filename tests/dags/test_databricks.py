@@ -168,7 +168,7 @@ def test_a_job_that_never_reached_the_lake_is_judged_by_its_exit_code(run: Run, 
     outcome = run("backfill", {"table": "erp.products"})
 
     assert (outcome.state, outcome.tries["source_erp"], len(workspace.submitted)) == ("failed", 1, 1)
-    assert "its command ended with code 15 (LakeError) before it wrote" in outcome.errors["source_erp"]
+    assert "the command on the cluster ended with code 15 (LakeError) before it wrote" in outcome.errors["source_erp"]
 
 
 def test_the_error_of_an_earlier_attempt_is_not_taken_for_that_of_this_one(
@@ -180,7 +180,7 @@ def test_the_error_of_an_earlier_attempt_is_not_taken_for_that_of_this_one(
     outcome = run("backfill", {"table": "erp.products"})
 
     assert (outcome.state, outcome.tries["source_erp"]) == ("failed", 2)
-    assert "its command ended with code 15" in outcome.errors["source_erp"]
+    assert "the command on the cluster ended with code 15" in outcome.errors["source_erp"]
 
 
 def test_a_cluster_that_did_not_start_is_tried_again(project: Project, run: Run, workspace: Workspace) -> None:

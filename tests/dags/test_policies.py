@@ -142,7 +142,7 @@ def test_a_contract_file_named_like_a_template_makes_no_dag(
     bag = parse()
 
     assert bag.dags.keys() == {"lake_maintenance"}  # it speaks of no contract
-    assert all("as a space or a template mark ({)" in error for error in bag.import_errors.values())
+    assert all("a space or a template mark ({)" in error for error in bag.import_errors.values())
 
 
 def producers(dags: dict[str, Any]) -> dict[str, set[str]]:
