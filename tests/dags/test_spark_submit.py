@@ -122,7 +122,7 @@ def test_a_step_that_cannot_be_helped_is_not_tried_again(project: Project, run: 
     outcome = run("backfill", {"table": "erp.products"})
 
     assert (outcome.state, outcome.tries["source_erp"]) == ("failed", 1)
-    assert "its command ended with code 15 (LakeError) before it wrote" in outcome.errors["source_erp"]
+    assert "the command on the cluster ended with code 15 (LakeError) before it wrote" in outcome.errors["source_erp"]
 
 
 def test_a_worker_without_spark_submit_is_told_so_once(
