@@ -266,7 +266,7 @@ def test_watch_whose_process_was_killed_says_so(run: Run, monkeypatch: pytest.Mo
 
     result = run("gaps", "--watch", "5", "--json")
 
-    assert (result.exit_code, "their process ended (exit code 9)" in result.stderr) == (1, True)
+    assert (result.exit_code, "the process that checks ended (exit code 9)" in result.stderr) == (1, True)
 
 
 def test_advice_names_the_cause_the_sql_and_the_command(run: Run, company: Company) -> None:

@@ -354,7 +354,7 @@ def test_repair_above_the_limit_needs_approval_and_writes_nothing_without(loaded
     loaded.sql("update people set score = 7 where id > 1")
 
     with pytest.raises(
-        ApprovalNeededError, match=r"at most 20 % .* 2 of 3 to write .* lakehouse repair --yes crm.people"
+        ApprovalNeededError, match=r"more than 20 % .* 2 of 3 to write .* lakehouse repair --yes crm.people"
     ):
         repair_table(loaded.context(), PEOPLE)
 

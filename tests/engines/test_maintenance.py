@@ -125,7 +125,7 @@ def test_loads_and_maintenance_at_once_lose_and_double_nothing(company: Company)
 
 @pytest.mark.parametrize(
     ("tables", "keep", "said"),
-    [(("bronze.nobody",), 24, "has no table bronze.nobody"), ((), 0.5, "found less than an hour")],
+    [(("bronze.nobody",), 24, "has no table bronze.nobody"), ((), 0.5, "with less than an hour")],
 )
 def test_what_cannot_be_done_is_said(company: Company, tables: tuple[str, ...], keep: float, said: str) -> None:
     with pytest.raises(ConfigurationError, match=said):

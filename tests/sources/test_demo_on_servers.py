@@ -99,7 +99,7 @@ def test_tables_that_no_demo_made_are_left_alone(tmp_path: Path) -> None:
             cursor.execute('CREATE TABLE "RETAIL"."CUSTOMERS" (ID NUMBER(12))')
             cursor.execute('INSERT INTO "RETAIL"."CUSTOMERS" VALUES (1)')
             theirs.commit()
-            with pytest.raises(ConfigurationError, match=r"found RETAIL.CUSTOMERS, which no demo made"):
+            with pytest.raises(ConfigurationError, match=r"already has RETAIL.CUSTOMERS, which no demo made"):
                 SourceServers(here, contracts).replace([(CUSTOMERS, World(scale=0.05).rows(CUSTOMERS, 1))])
             cursor.execute('SELECT COUNT(*) FROM "RETAIL"."CUSTOMERS"')
             assert cursor.fetchone() == (1,)
@@ -113,5 +113,5 @@ def test_a_demo_on_servers_says_which_kinds_there_are(tmp_path: Path) -> None:
     )
     rows = [(table, World(scale=0.05).rows(table, 1)) for table in TABLES[:1]]
 
-    with pytest.raises(ConfigurationError, match="Oracle and SQL Server, found a connection of type duckdb"):
+    with pytest.raises(ConfigurationError, match="Oracle and SQL Server, but AIRFLOW_CONN_ERP begins with duckdb"):
         SourceServers(here, {}).replace(rows)

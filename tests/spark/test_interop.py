@@ -362,7 +362,7 @@ def test_a_difference_without_rows_or_with_a_key_twice_is_not_merged(site: Site,
         return site.writer.merge(site.uri, given.to_reader(), key="id", commit=Commit("x", 1), expected_version=0)
 
     assert merge(rows.slice(0, 0)) is None
-    with pytest.raises(IntegrityError, match="a key that comes twice"):
+    with pytest.raises(IntegrityError, match="a key comes twice among the changes"):
         merge(rows)
     assert site.writer.version(site.uri) == 0
 
