@@ -24,7 +24,7 @@ pytestmark = [
     # dbt runs in this process and leaves its log open
     pytest.mark.filterwarnings("ignore:(?s)Exception ignored in.*dbt.log:pytest.PytestUnraisableExceptionWarning"),
 ]
-SALT = {"LAKEHOUSE_MASK_SALT": "it's a \\ salt of the sea"}
+SALT = {"LAKEHOUSE_MASK_SALT": "it's a \\ salt of the sea", "DBT_LOG_LEVEL_FILE": "debug"}
 LAYERS = ["-s", "path:models/silver", "path:models/gold"]
 ANEW = ["stg_products", "dim_product", "fact_sales"]
 BROKEN = ["stg_order_items", "dim_date", "fact_sales"]
