@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import pyarrow as pa
 
-from ingestion.lake.base import Commit, FileEngine, LiveFile, StagedFile, lost_race
+from ingestion.lake.base import FileEngine, LiveFile, StagedFile, lost_race
 from ingestion.lake.duck import location
 from ingestion.lake.embedded.parquet_files import casts, sql_type
 from ingestion.sql.quoting import quote_standard, text_literal
@@ -35,27 +36,9 @@ class Withheld:
         self._engine = engine
         self._waiting: dict[str, _Waiting] = {}
 
-    def overwrite(
-        self,
-        uri: str,
-        files: Sequence[StagedFile],
-        *,
-        schema: pa.Schema,
-        commit: Commit,
-        unindexed: Sequence[str] = (),
-        partition_by: Sequence[str] = (),
-    ) -> int:
-        before = self._engine.version(uri) if self._engine.exists(uri) else None
-        write = partial(
-            self._engine.overwrite,
-            *(uri, files),
-            schema=schema,
-            commit=commit,
-            unindexed=unindexed,
-            partition_by=partition_by,
-        )
-        version = 0 if before is None else before + 1
-        return self._withhold(uri, version, [file.path for file in files], schema, write)
+    def overwrite(self, uri: str, files: Sequence[StagedFile], *, schema: pa.Schema, **options: Any) -> int:
+        write = partial(self._engine.overwrite, uri, files, schema=schema, **options)
+        return self._withhold(uri, self._newest(uri) + 1, [file.path for file in files], schema, write)
 
     def replace(
         self,
@@ -63,20 +46,13 @@ class Withheld:
         removed: Sequence[LiveFile],
         added: Sequence[StagedFile],
         *,
-        commit: Commit,
         expected_version: int,
-        rearranges: bool = False,
+        **options: Any,
     ) -> int:
         table = self._engine.snapshot(uri, expected_version=expected_version)
         gone = {file.path for file in removed}
         files = [file.path for file in table.files if file.path not in gone] + [file.path for file in added]
-        write = partial(
-            self._engine.replace,
-            *(uri, removed, added),
-            commit=commit,
-            expected_version=expected_version,
-            rearranges=rearranges,
-        )
+        write = partial(self._engine.replace, uri, removed, added, expected_version=expected_version, **options)
         return self._withhold(uri, expected_version + 1, files, table.schema, write)
 
     def _withhold(
@@ -102,7 +78,10 @@ class Withheld:
     def publish(self, uri: str) -> None:
         """Commit a withheld table. Raises ConcurrentWriteError if another process committed to it meanwhile."""
         waiting = self._waiting.pop(uri)
-        now = self._engine.version(uri) if self._engine.exists(uri) else -1
-        if now != waiting.version - 1:
+        if self._newest(uri) != waiting.version - 1:
             raise lost_race(uri)
         waiting.commit()
+
+    def _newest(self, uri: str) -> int:
+        """Return the newest version of a table; -1 if there is none."""
+        return self._engine.version(uri) if self._engine.exists(uri) else -1
