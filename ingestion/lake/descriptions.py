@@ -18,7 +18,12 @@ def described(schema: pa.Schema, description: str, comments: Mapping[str, str]) 
         pa.field(f.name, f.type, f.nullable, metadata={_COMMENT: comments[f.name]} if comments.get(f.name) else None)
         for f in schema
     ]
-    return pa.schema(fields, metadata={_DESCRIPTION: description} if description else None)
+    return with_description(pa.schema(fields), description)
+
+
+def with_description(schema: pa.Schema, description: str) -> pa.Schema:
+    """Return a schema with the table's description alone; the comments of its columns stay as they are."""
+    return schema.with_metadata({_DESCRIPTION: description} if description else None)
 
 
 def description_of(schema: pa.Schema) -> str:
@@ -36,6 +41,14 @@ def is_described(found: pa.Schema, wanted: pa.Schema) -> bool:
     return comments_of(wanted).items() <= comments_of(found).items() and (
         description_of(wanted) or description_of(found)
     ) == description_of(found)
+
+
+def to_give(found: pa.Schema, wanted: pa.Schema) -> tuple[dict[str, str], str]:
+    """Return the comments that columns of a table do not have as wanted, and the description; empty if it has it."""
+    known, comments = comments_of(found), comments_of(wanted)
+    lacking = {n: comments[n] for n in found.names if n in comments and comments[n] != known.get(n)}
+    description = description_of(wanted)
+    return lacking, description if description != description_of(found) else ""
 
 
 def _text(metadata: Mapping[bytes, bytes] | None, key: str) -> str:

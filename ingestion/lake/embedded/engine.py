@@ -28,7 +28,7 @@ from ingestion.lake.base import (
     lost_race,
     table_properties,
 )
-from ingestion.lake.descriptions import comments_of, description_of
+from ingestion.lake.descriptions import description_of, to_give
 from ingestion.lake.embedded.compaction import compact_files
 from ingestion.lake.embedded.locate import located
 from ingestion.lake.embedded.reader import DeltaReader, arrow_schema
@@ -98,13 +98,11 @@ class DeltaRs(DeltaReader):
 
     def describe(self, uri: str, schema: pa.Schema) -> None:
         table = self._writable(uri)
-        found, comments = arrow_schema(table), comments_of(schema)
-        known = comments_of(found)
+        comments, description = to_give(arrow_schema(table), schema)
         with _committing(uri):
-            for name in found.names:
-                if (comment := comments.get(name)) and comment != known.get(name):
-                    table.alter.set_column_metadata(name, {"comment": comment})
-            if (description := description_of(schema)) and description != description_of(found):
+            for name, comment in comments.items():
+                table.alter.set_column_metadata(name, {"comment": comment})
+            if description:
                 table.alter.set_table_description(description)
 
     def publish(

@@ -23,7 +23,7 @@ from ingestion.lake.base import (
     newest_metadata,
 )
 from ingestion.lake.damage import torn_log
-from ingestion.lake.descriptions import comments_of, described
+from ingestion.lake.descriptions import with_description
 from ingestion.lake.log import check_whole
 from ingestion.lake.statistics import indexed_columns
 from ingestion.lake.storage.errors import reaching
@@ -140,8 +140,7 @@ class DeltaReader:
 
 
 def arrow_schema(table: DeltaTable) -> pa.Schema:
-    schema = pa.schema(table.schema().to_arrow())
-    return described(schema, table.metadata().description or "", comments_of(schema))
+    return with_description(pa.schema(table.schema().to_arrow()), table.metadata().description or "")
 
 
 def _live_files(table: DeltaTable) -> Iterator[LiveFile]:

@@ -39,7 +39,7 @@ from ingestion.lake.base import (
     lost_race,
     table_properties,
 )
-from ingestion.lake.descriptions import comments_of, description_of
+from ingestion.lake.descriptions import description_of, to_give
 from ingestion.lake.embedded.engine import DeltaRs
 from ingestion.lake.embedded.reader import DeltaReader
 from ingestion.lake.log import check_has_no_past
@@ -137,14 +137,12 @@ class SparkDelta(DeltaReader):
 
     def describe(self, uri: str, schema: pa.Schema) -> None:
         self._writable(uri)
-        found, comments = self.schema(uri), comments_of(schema)
-        known = comments_of(found)
+        comments, description = to_give(self.schema(uri), schema)
         with _refusing_races(uri):
-            for name in found.names:
-                if (comment := comments.get(name)) and comment != known.get(name):
-                    change = f"alter column {quote_spark(name)} comment {spark_text_literal(comment)}"
-                    self.session.sql(f"alter table {table_at(uri)} {change}")
-            if (description := description_of(schema)) and description != description_of(found):
+            for name, comment in comments.items():
+                change = f"alter column {quote_spark(name)} comment {spark_text_literal(comment)}"
+                self.session.sql(f"alter table {table_at(uri)} {change}")
+            if description:
                 self.session.sql(f"comment on table {table_at(uri)} is {spark_text_literal(description)}")
 
     def publish(
