@@ -11,7 +11,7 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait
 from ingestion.build.dbt import BuildResult, build_layer
 from ingestion.contracts.window import FixedPoint
 from ingestion.errors import TransientError
-from ingestion.gaps.record import record_sync_gap
+from ingestion.gaps.record import record_sync_gap, record_unread
 from ingestion.load.load_table import load_table
 from ingestion.load.result import LoadResult
 from ingestion.reconcile.gap import GapReport
@@ -29,7 +29,7 @@ class DayResult:
     """
     What a day did. `failures` has one text per failed step; empty if all succeeded.
 
-    `unread` are the tables whose system could not be reached: the ledger has nothing about them.
+    `unread` are the tables whose system could not be reached; none of their steps was started.
     """
 
     run_id: str
@@ -68,7 +68,7 @@ def run_day(context: Context, *, attempts: int = 3, progress: Progress | None = 
     planned = context.contract_ids()
     contract_ids, day.unread = reach(context.settings, planned, _patient(attempts))
     context.note_unread("load", day.unread)
-    context.note_unread("gaps", day.unread)
+    record_unread(context, day.unread)
     if not contract_ids:
         raise_failed(day.unread, of=len(planned))
     points = {system: _point(context, system) for system in sorted({i.partition(".")[0] for i in contract_ids})}

@@ -23,10 +23,8 @@ if TYPE_CHECKING:
     from ingestion.runs.context import Context
 
 logger = logging.getLogger("lakehouse")
-WITHOUT, MODELS = (
-    "left_out",
-    "model_results",
-)  # what a build hands to later tasks: contracts left out, rows of `ops.models`
+# what a build hands to later tasks: the contracts that it left out, and its rows of `ops.models`
+WITHOUT, MODELS = "left_out", "model_results"
 MINE = "late_tables"
 
 
@@ -101,7 +99,7 @@ def check_gaps(tables: Sequence[str]) -> dict[str, dict[str, Any]]:
     Raises CriticalGapError if a critical gap is confirmed. A retry checks only the tables without a good end.
     """
     from ingestion.errors import CriticalGapError
-    from ingestion.gaps.record import describe, record_sync_gap
+    from ingestion.gaps.record import describe, record_sync_gap, record_unread
     from ingestion.runs.attempts import Rest, raise_all, rest_of
     from ingestion.runs.verdict import alarms
 
@@ -109,7 +107,7 @@ def check_gaps(tables: Sequence[str]) -> dict[str, dict[str, Any]]:
     rest = rest_of(run, "gaps", tables) if _is_retry() else Rest(tuple(tables))
     work = _logged("check", lambda table: record_sync_gap(run, table), describe)
     results, failed = run.each_table(rest.todo, work)
-    run.note_unread("gaps", failed, is_scheduled=True)
+    record_unread(run, failed, is_scheduled=True)
     raise_all([*rest.lost, *(each.error for each in failed)], of=len(tables))
     red = alarms(run, run.run_id, tables)
     if red:

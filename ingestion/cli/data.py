@@ -118,9 +118,8 @@ def load(
                 replace(context, observe=current.observe), contract_id, full=full, allow_deletes=allow_deletes, at=at
             ),
             over=current.over("load"),
-            **({} if run_id is None else {"probe": None}),  # whoever named the run reads its failures in the ledger
         )
-    context.note_unread("load", failed)
+    context.note_unread("load", failed, is_scheduled=run_id is not None)  # whoever named the run reads the ledger
     output.result(as_list(results, failed), lambda console: print_loads(console, results))
     tables_verdict(output, "loaded", results, failed)
     raise_failed(failed, of=len(chosen))

@@ -20,7 +20,7 @@ from typing import Any
 
 from ingestion.cli.gap_tables import Standing
 from ingestion.errors import LakehouseError, TransientError
-from ingestion.gaps.record import record_sync_gap
+from ingestion.gaps.record import record_sync_gap, record_unread
 from ingestion.reconcile.gap import UNKNOWN
 from ingestion.runs.context import Context, open_context
 from ingestion.runs.each import Failed
@@ -42,7 +42,7 @@ def check_all(
     Nothing is recorded for a table whose system has no valid connection: `standing_of` shows it as UNKNOWN.
     """
     failed = context.each_table(tables, lambda contract_id: record_sync_gap(context, contract_id), over=over)[1]
-    context.note_unread("gaps", failed)
+    record_unread(context, failed)
     return failed
 
 

@@ -38,7 +38,7 @@ class Standing:
     """
     The newest check of each table, the open differences, and the waived ones.
 
-    `unread` has one message per system that could not be reached; its tables are UNKNOWN, which no ledger has.
+    `unread` has one message per system that could not be reached; its tables are UNKNOWN.
     """
 
     gaps: tuple[TableGap, ...]

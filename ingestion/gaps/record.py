@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -12,12 +13,14 @@ from ingestion.errors import InvalidContractError
 from ingestion.gaps.compare import compare_table
 from ingestion.gaps.differences import Judged, settle_differences
 from ingestion.gaps.result import Compared
+from ingestion.lake.storage.errors import reaching
 from ingestion.ledger.tables import NO_PARTITION
 from ingestion.ledger.vocabulary import State
 from ingestion.reconcile.gap import OK, OK_IN_PART, UNKNOWN, GapReport, PartitionGap, score, severity
 from ingestion.reconcile.leaves import Finding
 from ingestion.runbook.statements import Runbook, count_partition, count_rows
 from ingestion.runs.context import Context
+from ingestion.runs.each import Failed
 
 
 def record_sync_gap(context: Context, contract_id: str) -> GapReport:
@@ -41,6 +44,14 @@ def record_sync_gap(context: Context, contract_id: str) -> GapReport:
         row["status"] = "ok" if report.severity in (OK, OK_IN_PART) else "warning"
         row["message"] = None if report.severity == OK else describe(report)
         return report
+
+
+def record_unread(context: Context, failed: Iterable[Failed], *, is_scheduled: bool = False) -> None:
+    """Record the gap of each table as UNKNOWN that `Context.note_unread` records, which has the arguments."""
+    noted = context.note_unread("gaps", failed, is_scheduled=is_scheduled)
+    if noted:
+        with reaching(context.lake.root):
+            context.journal.append("gaps", [_common(context, table) | {"severity": UNKNOWN} for table in noted])
 
 
 def record_comparison(context: Context, compared: Compared, *, is_repaired: bool = False) -> GapReport:

@@ -116,9 +116,9 @@ class Context:
         Do the work for each table as `each` does; the tables share sessions on their sources and writes to the ledger.
 
         Before, `reach` looks for systems that cannot be reached: their tables are not started, and are returned as
-        failed without a row in the ledger. `probe` is that of `reach`; None for work that reads no source, or whose
-        failures another process looks up in the ledger. `over` yields the tables as their work begins. Raises one of
-        our errors if the last rows of the ledger cannot be written.
+        failed without a row in the ledger (see `note_unread`). `probe` is that of `reach`; None for work that reads no
+        source, or whose sources were reached before. `over` yields the tables as their work begins. Raises one of our
+        errors if the last rows of the ledger cannot be written.
         """
         with keeping_sessions():
             chosen, unread = (contract_ids, []) if probe is None else reach(self.settings, contract_ids, probe)
@@ -126,11 +126,11 @@ class Context:
                 results, failed = each(over(chosen), work)
             return results, [*unread, *failed]
 
-    def note_unread(self, step: str, failed: Iterable[Failed], *, is_scheduled: bool = False) -> None:
+    def note_unread(self, step: str, failed: Iterable[Failed], *, is_scheduled: bool = False) -> list[str]:
         """
         Record in one commit each table that was not started because its database did not answer: that is a fact of the
         day, as a failed step is. Tables without a valid connection leave no trace, because nobody has tried to read
-        them, unless the run `is_scheduled`: its verdict is read from the ledger.
+        them, unless the run `is_scheduled`: its verdict is read from the ledger. Returns the recorded tables.
         """
         now = datetime.now(UTC)
         rows = [
@@ -139,12 +139,10 @@ class Context:
             for each in failed
             if not each.is_started and (is_scheduled or isinstance(each.error, SourceUnavailableError))
         ]
-        with reaching(self.lake.root), self.journal.gathering():
-            if rows:
+        if rows:
+            with reaching(self.lake.root):
                 self.journal.append("runs", rows)
-            if rows and step == "gaps":
-                known = {"run_id": self.run_id, "checked_at": now, "severity": "UNKNOWN"}
-                self.journal.append("gaps", [known | {"contract_id": row["subject"]} for row in rows])
+        return [str(row["subject"]) for row in rows]
 
     @contextmanager
     def recorded(self, step: str, subject: str) -> Iterator[dict[str, Any]]:

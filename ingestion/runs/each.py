@@ -16,7 +16,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """A table whose work ended with an error. If it was not started, the ledger has nothing about it."""
+    """A table whose work ended with an error. If it was not started, no step of it is in the ledger."""
 
     subject: str
     error: LakehouseError

@@ -253,7 +253,7 @@ class FixedContext:
     def each_table(tables: Any, work: Any, *, over: Any, probe: object = None) -> Any:
         return each(over(tables), work)
 
-    def note_unread(self, *_: object) -> None: ...
+    def note_unread(self, *_: object, **__: object) -> None: ...
 
     def table(self, contract_id: str) -> Table:
         return Table(contract_id)
