@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from ingestion import scratch, shipped
+from ingestion.build import publication
 from ingestion.build.dbt_process import OnLine, code_of, output_of
-from ingestion.build.models import BAD, HOOK, note_models, reason_of, short
+from ingestion.build.models import BAD, note_models, reason_of, short
 from ingestion.build.parse_cache import ParseCache
 from ingestion.contracts.writing.files import write_whole
 from ingestion.errors import BuildError, ConcurrentWriteError, ConfigurationError, InvalidContractError
@@ -25,8 +26,6 @@ from ingestion.settings import Settings
 
 TARGET = "LAKEHOUSE_DBT_TARGET"  # a cluster's output in profiles.yml, instead of Spark in dbt's own process
 LAYERS = ("silver", "gold", "audit")
-_TABLES = "Tables after this build."
-_UNPUBLISHED = re.compile(r"Not published: (\S+) \((.*?)\)\.")
 # dbt's lines about its progress. Its other lines may quote a row's value in an error of the database.
 _PROGRESS = re.compile(
     r"\d\d:\d\d:\d\d  (\d+ of \d+ |Running with dbt|Registered adapter|Found |Concurrency: |"
@@ -257,8 +256,8 @@ def read_results(context: Context, layer: str, target: Path, code: int, output: 
         )
     given = json.loads(file.read_text())
     results = {entry["unique_id"]: entry for entry in given["results"]}
-    # the project's hook tells which tables the build has published; see macros/publish_tested.sql
-    published = results.pop(HOOK, {}).get("message") or ""
+    published = publication.told(results)
+    results.pop(publication.HOOK, None)
     failed = [name for name, entry in results.items() if entry["status"] in BAD]
     models = tuple(sorted(name.split(".")[-1] for name in results if name.startswith("model.")))
     tests = sum(1 for name in results if name.startswith(("test.", "unit_test.")))
@@ -280,7 +279,7 @@ def _raise_if_race_lost(
 ) -> None:
     """Raise ConcurrentWriteError if the only fault is that another writer committed first."""
     told = {name: results[name].get("message") or "" for name in failed if results[name]["status"] != "skipped"}
-    told |= dict(_UNPUBLISHED.findall(published))
+    told |= publication.faults(published)
     if told and all(ONE_WRITER in message for message in told.values()):
         raise ConcurrentWriteError(
             f"{layer}: another writer committed first to "
@@ -294,7 +293,7 @@ def _state_of_tables(failed: Sequence[str], published: str) -> str:
     told = ""
     if any(name.startswith("model.") for name in failed):
         told += " Models that failed or were skipped wrote nothing: their tables are as they were."
-    return told + "".join(f" {line.strip()}" for line in published.partition(_TABLES)[2:])
+    return f"{told} {published}".rstrip()
 
 
 def _tail(output: str) -> str:

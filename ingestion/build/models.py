@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from ingestion.build import publication
 from ingestion.lake.library_errors import OUT_OF_MEMORY
 from ingestion.runs.context import Context
 
@@ -26,9 +27,6 @@ _OF_OURS = re.compile(
     r"\. (Nothing (more |of this attempt )?was |No table of Gold was |The table is unchanged|Its rows may be wrong)"
 )
 """The consequence in our own errors, by which they are known in what dbt prints; they hold no row value."""
-HOOK = "operation.lakehouse.lakehouse-on-run-end-0"
-"""The project's hook that publishes the tables of Gold; see macros/publish_tested.sql."""
-_UNPUBLISHED = re.compile(r"Not published(?:, readers see them as they were)?: ([^(]*?)(?: \(|\.(?: |$))")
 BAD = ("error", "fail", "skipped", "runtime error")
 
 
@@ -62,17 +60,11 @@ def model_rows(results: Sequence[Mapping[str, Any]], tested: Mapping[str, Iterab
         for model in tested.get(test["unique_id"], ()):
             if model in rows and test["status"] != "skipped":
                 _add_test(rows[model], test)
+    unpublished = publication.unpublished(publication.told({of["unique_id"]: of for of in results}))
     for row in rows.values():
-        if row["status"] in ("ok", "warning") and row["model"] in unpublished(results):
+        if row["status"] in ("ok", "warning") and row["model"] in unpublished:
             row |= {"status": "failed", "message": "not published: a test of it, or a table that it reads, failed"}
     return rows.values()
-
-
-def unpublished(results: Sequence[Mapping[str, Any]]) -> set[str]:
-    """Return the models that were built and not published, as the project's hook tells."""
-    told = next((of["message"] or "" for of in results if of["unique_id"] == HOOK), "")
-    names = [name for listed in _UNPUBLISHED.findall(told) for name in listed.split(", ")]
-    return {name.rpartition(".")[2] for name in names}
 
 
 def _add_test(row: dict[str, Any], test: Mapping[str, Any]) -> None:

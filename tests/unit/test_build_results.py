@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from ingestion.build import publication
 from ingestion.build.dbt import progress_only, read_results
 from ingestion.build.models import model_rows
 from ingestion.errors import BuildError, ConcurrentWriteError
@@ -16,7 +17,7 @@ from ingestion.lake.base import lost_race
 
 MODEL, OTHER, TEST = "model.lakehouse.dim_a", "model.lakehouse.dim_b", "test.lakehouse.unique_dim_a.1"
 AS_THEY_WERE, UNPUBLISHED = "their tables are as they were", "Not published, readers see them as they were: gold.dim_a."
-HOOK = "operation.lakehouse.lakehouse-on-run-end-0"
+HOOK = publication.HOOK
 
 
 def told(
@@ -126,3 +127,18 @@ def test_lines_that_are_handed_on_tell_of_progress_and_quote_no_row() -> None:
         progress_only(told.append)(line)
 
     assert told == progress
+
+
+def test_a_model_that_was_built_and_not_published_failed() -> None:
+    published = f"lakehouse.on-run-end.0 failed, error:\n Runtime Error\n  Tables after this build. {UNPUBLISHED}"
+    published += f" Not published: gold.dim_c ({lost_race('/lake/gold/dim_c')})."
+    results: list[dict[str, Any]] = [
+        *({"unique_id": f"model.lakehouse.dim_{name}", "status": "success", "message": None} for name in "abc"),
+        {"unique_id": HOOK, "status": "error", "message": published},
+    ]
+
+    assert [(row["model"], row["status"]) for row in model_rows(results, {})] == [
+        ("dim_a", "failed"),
+        ("dim_b", "ok"),
+        ("dim_c", "failed"),
+    ]
