@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
@@ -12,12 +11,11 @@ import pyarrow as pa
 
 from ingestion.bronze.table import BronzeTable
 from ingestion.contracts.writing.dbt_sources import write_facts
-from tests.dbt.warehouse import PROJECT, Warehouse, at
+from tests.dbt.warehouse import Warehouse, at, own_project
 
 
 def test_a_column_that_left_the_contract_leaves_silver_and_builds_go_on(tmp_path: Path) -> None:
-    shutil.copytree(PROJECT, tmp_path / "dbt_project", ignore=shutil.ignore_patterns("target", "logs"))
-    warehouse = Warehouse(tmp_path, tmp_path / "dbt_project")
+    warehouse = Warehouse(tmp_path, own_project(tmp_path))
     warehouse.append("erp.customers", [{"customer_id": 1, "city": "Recife", "_eff": at("2026-01-01")}])
     warehouse.succeed("run", "-s", "stg_customers")
     facts = warehouse.project / "generated" / "lake_facts.sql"
@@ -34,8 +32,7 @@ def test_a_column_that_left_the_contract_leaves_silver_and_builds_go_on(tmp_path
 
 
 def test_a_type_or_column_that_bronze_gained_is_in_silver_after_the_next_build(tmp_path: Path) -> None:
-    shutil.copytree(PROJECT, tmp_path / "dbt_project", ignore=shutil.ignore_patterns("target", "logs"))
-    warehouse = Warehouse(tmp_path, tmp_path / "dbt_project")
+    warehouse = Warehouse(tmp_path, own_project(tmp_path))
     warehouse.append("erp.customers", [{"customer_id": 1, "credit_limit": Decimal("5.50"), "_eff": at("2026-01-01")}])
     warehouse.succeed("run", "-s", "stg_customers")
     contract = warehouse.contracts["erp.customers"]

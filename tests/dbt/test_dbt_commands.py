@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -12,7 +11,7 @@ import pytest
 from ingestion.lake import duck
 from ingestion.lake.descriptions import comments_of, description_of
 from ingestion.ledger.journal import Journal
-from tests.dbt.warehouse import PROJECT, Build, Row, Warehouse, at
+from tests.dbt.warehouse import PROJECT, Build, Row, Warehouse, at, own_project
 
 pytestmark = pytest.mark.xdist_group("dbt")
 SALT = {"LAKEHOUSE_MASK_SALT": "grains of sand on a beach", "DBT_LOG_LEVEL_FILE": "debug"}
@@ -70,9 +69,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Warehouse:
 @pytest.fixture
 def copied(tmp_path: Path) -> Warehouse:
     """A lake, and a copy of the project that a test may change."""
-    project = tmp_path / "dbt_project"
-    shutil.copytree(PROJECT, project, ignore=shutil.ignore_patterns("target", "logs"))
-    return Warehouse(tmp_path, project)
+    return Warehouse(tmp_path, own_project(tmp_path))
 
 
 def test_gold_has_a_row_per_line_with_the_members_it_needs(built: Warehouse) -> None:

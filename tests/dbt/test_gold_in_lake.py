@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 import re
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ from ingestion.lake.embedded import compaction
 from ingestion.lake.log import read_log
 from ingestion.lake.mending import mend_table
 from tests.dbt.test_dbt_commands import customer, fill, line, order, product
-from tests.dbt.warehouse import PROJECT, Warehouse, at
+from tests.dbt.warehouse import Warehouse, at
 
 pytestmark = pytest.mark.xdist_group("gold_in_lake")
 
@@ -31,10 +30,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Warehouse:
 @pytest.fixture
 def copied(built: Warehouse, tmp_path: Path) -> Warehouse:
     """A copy of a filled and built lake, and one of the project, that a test may change."""
-    project = tmp_path / "dbt_project"
-    shutil.copytree(PROJECT, project, ignore=shutil.ignore_patterns("target", "logs"))
-    shutil.copytree(built.folder / "lake", tmp_path / "lake")
-    return Warehouse(tmp_path, project, dict(built.batches))
+    return built.copied_to(tmp_path)
 
 
 def computed(warehouse: Warehouse, *arguments: str) -> str:

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import re
-import shutil
 from pathlib import Path
 
 import pytest
 
 from tests.dbt.test_dbt_commands import fill
-from tests.dbt.warehouse import PROJECT, ROOT, Warehouse
+from tests.dbt.warehouse import ROOT, Warehouse, own_project
 
 pytestmark = pytest.mark.xdist_group("dbt")
 MODELS = ["customers_by_region", "fact_orders"]
 
 
 def test_the_gold_models_of_the_page_are_built_tested_and_computed_in_part_as_in_whole(tmp_path: Path) -> None:
-    project = tmp_path / "dbt_project"
-    shutil.copytree(PROJECT, project, ignore=shutil.ignore_patterns("target", "logs"))
+    project = own_project(tmp_path)
     blocks = re.findall(
         r"```(?:sql|yaml)\n(?:--|#) (models/\S+)\n(.*?)```", (ROOT / "docs/gold.md").read_text(), re.DOTALL
     )

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 
 import pytest
 
 from ingestion.lake import duck
 from tests.dbt.test_dbt_commands import GOLD, customer, fill, line, order
-from tests.dbt.warehouse import PROJECT, Build, Warehouse
+from tests.dbt.warehouse import Build, Warehouse, own_project
 
 pytestmark = pytest.mark.xdist_group("dbt")
 WHOLE = "select * from gold.fact_sales order by sales_sk"
@@ -27,10 +26,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Warehouse:
 @pytest.fixture
 def copied(built: Warehouse, tmp_path: Path) -> Warehouse:
     """A copy of a built lake with news of a customer and of an order, and one of the project that a test may change."""
-    project = tmp_path / "dbt_project"
-    shutil.copytree(PROJECT, project, ignore=shutil.ignore_patterns("target", "logs"))
-    shutil.copytree(built.folder / "lake", tmp_path / "lake")
-    warehouse = Warehouse(tmp_path, project, dict(built.batches))
+    warehouse = built.copied_to(tmp_path)
     warehouse.append("erp.customers", [customer(1, "2026-01-15", segment="Corporate")])
     warehouse.append("shop.orders", [order(4, "2026-02-04")])
     warehouse.append("shop.order_items", [line(4, "2026-02-04")])
@@ -103,9 +99,7 @@ def test_a_table_is_not_published_while_one_that_it_was_built_on_is_not(copied: 
 
 
 def test_a_first_build_with_a_failed_test_makes_no_table_for_readers(tmp_path: Path) -> None:
-    project = tmp_path / "dbt_project"
-    shutil.copytree(PROJECT, project, ignore=shutil.ignore_patterns("target", "logs"))
-    warehouse = Warehouse(tmp_path, project)
+    warehouse = Warehouse(tmp_path, own_project(tmp_path))
     fill(warehouse)
     forbid(warehouse, "select 1 as found from {{ ref('fact_sales') }}")
     failed = build(warehouse)

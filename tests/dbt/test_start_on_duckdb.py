@@ -6,7 +6,7 @@ import json
 import shutil
 from pathlib import Path
 
-from tests.dbt.warehouse import PROJECT, Warehouse
+from tests.dbt.warehouse import PROJECT, Warehouse, own_project
 from tests.dbt.warm import run_dbt
 
 CUSTOMERS = ("build", "-s", "stg_customers")
@@ -66,8 +66,7 @@ def test_a_model_that_fails_is_told_and_ends_the_process_with_one(tmp_path: Path
 
 
 def test_a_project_that_cannot_be_parsed_says_why_and_leaves_no_results(tmp_path: Path) -> None:
-    project = tmp_path / "dbt_project"
-    shutil.copytree(PROJECT, project, ignore=shutil.ignore_patterns("target", "logs"))
+    project = own_project(tmp_path)
     (project / "models" / "silver" / "erp" / "stg_customers.sql").write_text("{{ ref('nowhere') }}")
 
     code, printed, _ = started(Warehouse(tmp_path), *CUSTOMERS, project=project)

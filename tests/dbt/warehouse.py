@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -74,6 +75,11 @@ class Warehouse:
         for contract in self.contracts.values():
             BronzeTable(self.lake, self.engine, contract).create()
 
+    def copied_to(self, folder: Path) -> Warehouse:
+        """Copy the lake, and the shipped project, which may be changed there."""
+        shutil.copytree(self.folder / "lake", folder / "lake")
+        return Warehouse(folder, own_project(folder), dict(self.batches))
+
     def append(self, contract_id: str, rows: Sequence[Row]) -> None:
         """Commit one batch. Columns that a row does not name are null; `_op` is R unless the row names it."""
         contract = self.contracts[contract_id]
@@ -126,6 +132,12 @@ class Warehouse:
         """Return the Delta version of every Silver and Gold table."""
         tables = [table for table in self.lake.tables() if table.schema in ("silver", "gold")]
         return {f"{table.schema}.{table.name}": self.engine.version(table.uri) for table in tables}
+
+
+def own_project(folder: Path) -> Path:
+    """Copy the shipped project into a folder, for a test that changes it; return the copy."""
+    copy = folder / "dbt_project"
+    return Path(shutil.copytree(PROJECT, copy, ignore=shutil.ignore_patterns("target", "logs")))
 
 
 def at(text: str) -> datetime:

@@ -67,15 +67,19 @@ def test_gathered_rows_are_written_when_the_block_ends_with_an_error(root: str) 
     assert noted(root) == ["a"]
 
 
-def test_rows_that_cannot_be_written_are_written_later(root: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("step", ["append", "compact_by_size"])
+def test_rows_are_written_once_though_a_write_or_a_compaction_failed(
+    root: str, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
     monkeypatch.setattr(ledger, "WRITE_EVERY", 0.0)
-    journal, append = Journal(lake_at(root), DeltaRs(keeps_open=True)), DeltaRs.append
+    monkeypatch.setattr(ledger, "COMPACTION_EVERY", 1)
+    journal, work = Journal(lake_at(root), DeltaRs(keeps_open=True)), getattr(DeltaRs, step)
 
     with journal.gathering():
-        monkeypatch.setattr(DeltaRs, "append", lambda *_: 1 / 0)
+        monkeypatch.setattr(DeltaRs, step, lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             journal.append("runs", [{"step": "a"}])
-        monkeypatch.setattr(DeltaRs, "append", append)
+        monkeypatch.setattr(DeltaRs, step, work)
         journal.append("runs", [{"step": "b"}])
 
     assert noted(root) == ["a", "b"]
@@ -104,21 +108,6 @@ def test_rows_of_a_write_that_failed_half_way_are_read_and_written_once(
 
     written = Journal(lake_at(root), DeltaRs()).select("select run_id from ops.gaps")
     assert (steps, noted(root), written) == (["a"], ["a"], [{"run_id": "a"}])
-
-
-def test_a_failed_compaction_writes_no_row_twice(root: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ledger, "WRITE_EVERY", 0.0)
-    monkeypatch.setattr(ledger, "COMPACTION_EVERY", 1)
-    journal, compact = Journal(lake_at(root), DeltaRs(keeps_open=True)), DeltaRs.compact_by_size
-
-    with journal.gathering():
-        monkeypatch.setattr(DeltaRs, "compact_by_size", lambda *_: 1 / 0)
-        with pytest.raises(ZeroDivisionError):
-            journal.append("runs", [{"step": "a"}])
-        monkeypatch.setattr(DeltaRs, "compact_by_size", compact)
-        journal.append("runs", [{"step": "b"}])
-
-    assert noted(root) == ["a", "b"]
 
 
 def test_a_ledger_that_cannot_be_written_at_the_end_is_told(root: str, monkeypatch: pytest.MonkeyPatch) -> None:

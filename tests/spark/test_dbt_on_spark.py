@@ -17,7 +17,7 @@ from deltalake import DeltaTable
 from ingestion.lake.base import READER_FEATURES, WRITER_FEATURES
 from ingestion.lake.embedded.reader import arrow_schema
 from tests.dbt.test_dbt_commands import AUDIT, GOLD, SILVER, customer, fill, line, order, product
-from tests.dbt.warehouse import PROJECT, Build, Warehouse, at
+from tests.dbt.warehouse import Build, Warehouse, at, own_project
 from tests.spark.session import NEEDS_MINUTES, SETTINGS
 
 pytestmark = [
@@ -75,8 +75,7 @@ class Story:
 def story(spark: Any, tmp_path_factory: pytest.TempPathFactory) -> Story:
     """Spark builds, Spark goes on, DuckDB goes on, Spark again, Spark anew; at last what must not be written."""
     folder = tmp_path_factory.mktemp("story")
-    project = folder / "dbt_project"
-    shutil.copytree(PROJECT, project, ignore=shutil.ignore_patterns("target", "logs"))
+    project = own_project(folder)
     on_spark = OnSpark(folder, project)
     embedded = Warehouse(folder, project, on_spark.batches)
     told = Story(on_spark)
