@@ -52,7 +52,7 @@ def lint(output: Output, folder: Path | None, *, strict: bool) -> None:
     def render(console: Console) -> None:
         for fault in faults:
             place = f"{fault.path}:{fault.line}" if fault.line else fault.path
-            console.print(f"{fault.severity}: {place}: {fault.message}", markup=False, soft_wrap=True)
+            console.print(f"{fault.severity}: {place}: {fault.message}", soft_wrap=True)
         if not errors:
             console.print("Every contract is in order.")
 
@@ -105,7 +105,7 @@ def diff(output: Output, ctx: click.Context, old: str, new: str, allow_announced
 
     def render(console: Console) -> None:
         for change in changes:
-            console.print(f"{change.level:18}  {change.sentence}", markup=False, soft_wrap=True)
+            console.print(f"{change.level:18}  {change.sentence}", soft_wrap=True)
         if not changes:
             console.print("No difference that anything depends on.")
 
@@ -189,7 +189,7 @@ def _print_accepted(console: Console, accepted: Accepted) -> None:
         lines.append(
             f"  If {gone[0]} only has another name there, undo this and write `physicalName: {new[0]}` at it instead."
         )
-    console.print("\n".join(lines), markup=False, soft_wrap=True)
+    console.print("\n".join(lines), soft_wrap=True)
     console.print("Read the file through, then: lakehouse contract sources && lakehouse load && lakehouse build")
 
 
@@ -229,11 +229,11 @@ def import_(output: Output, system: str, name: str, **options: str | None) -> No
 
     def render(console: Console) -> None:
         for written in result.written:
-            console.print(f"{written.path}: written", markup=False, soft_wrap=True)
+            console.print(f"{written.path}: written", soft_wrap=True)
             for note in written.notes:
-                console.print(f"  {note}", markup=False, soft_wrap=True)
+                console.print(f"  {note}", soft_wrap=True)
         for left in result.left_out:
-            console.print(f"left out {left}", markup=False, soft_wrap=True)
+            console.print(f"left out {left}", soft_wrap=True)
         if any("in the contract" in note for written in result.written for note in written.notes):
             console.print("A value that does not fit the contract's type is quarantined, never changed.")
         if result.written:

@@ -78,7 +78,7 @@ def _print_plans(console: Console, plans: Sequence[LoadPlan]) -> None:
         for note in filter(None, (p.degraded, *(f"no {right}" for right in p.missing_rights))):
             console.print(f"{p.contract_id}: {note}")
         for lack in p.lacking:
-            console.print(f"{p.contract_id}: {lack}", markup=False)
+            console.print(f"{p.contract_id}: {lack}")
         for drift in p.drift:
             console.print(f"{p.contract_id}: drift: {drift}")
         for blocker in p.blockers:

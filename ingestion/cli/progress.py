@@ -121,9 +121,7 @@ def _redraw(current: Steps, ended: threading.Event) -> None:
 
     if ended.wait(1):
         return
-    line = Progress(
-        SpinnerColumn(), TextColumn("{task.description}", markup=False), console=Terminal(stderr=True), transient=True
-    )
+    line = Progress(SpinnerColumn(), TextColumn("{task.description}"), console=Terminal(stderr=True), transient=True)
     with line:
         task = line.add_task(str(current))
         while True:

@@ -42,7 +42,7 @@ def new(output: Output, folder: Path) -> None:
             "  lakehouse add erp.SCHEMA.TABLE --timezone Europe/Berlin",
             "  lakehouse run",
         ]
-        console.print("\n".join(lines), markup=False, highlight=False, soft_wrap=True)
+        console.print("\n".join(lines), soft_wrap=True)
 
     output.result({"folder": str(folder), "files": written}, render)
 
@@ -92,13 +92,13 @@ def _print_added(console: Console, added: Added) -> None:
     told += [f"{contract_id}: was there" for contract_id in added.existing]
     told += [f"  {path}" for path in added.files]
     told += [f"left out {sentence}" for sentence in added.left_out]
-    console.print("\n".join(told), markup=False, highlight=False, soft_wrap=True)
+    console.print("\n".join(told), soft_wrap=True)
     if added.decisions:
         _print_decisions(console, added.decisions)
     if added.needs_salt:
         salted = "Gold hashes personal columns under a secret salt, LAKEHOUSE_MASK_SALT. Make one, and keep it:"
-        console.print(salted, highlight=False)
-        console.print(f"  {MAKE_SALT}", markup=False, highlight=False, soft_wrap=True)
+        console.print(salted)
+        console.print(f"  {MAKE_SALT}", soft_wrap=True)
     console.print(f"Next: lakehouse plan {' '.join((*added.new, *added.existing)[:3])}, then lakehouse run")
 
 
@@ -107,7 +107,7 @@ def _print_decisions(console: Console, decisions: Sequence[Decision]) -> None:
 
     for path in dict.fromkeys(decision.path for decision in decisions):
         rows = [(decision.line or None, decision.text) for decision in decisions if decision.path == path]
-        console.print(f"\nTo decide in {path}", markup=False, highlight=False, soft_wrap=True)
+        console.print(f"\nTo decide in {path}", soft_wrap=True)
         console.print(FittingTable(("line", "what"), rows, numbers=("line",)))
 
 
@@ -144,9 +144,9 @@ def _print_changes(console: Console, changes: Sequence[FileChange], *, applied: 
         told = (done if applied else planned).get(change.state)
         if told is None:
             told = "you deleted it; it stays so" if change.state is State.DELETED else "you edited it; it stays so"
-        console.print(f"{change.path}: {told}", style="bold", markup=False, highlight=False, soft_wrap=True)
+        console.print(f"{change.path}: {told}", style="bold", soft_wrap=True)
         if not (applied and change.state in TAKEN):
-            console.print(change.diff, markup=False, highlight=False, soft_wrap=True)
+            console.print(change.diff, soft_wrap=True)
     if not changes:
         console.print("Every file of the project is as this version of the package writes it, or as you edited it.")
 
