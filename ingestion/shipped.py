@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+DISTRIBUTION = "contract-lakehouse"
+"""What pip installs. On PyPI the name `lakehouse` belongs to another project."""
 _IN_WHEEL = Path(__file__).with_name("_shipped")
 _ROOT = _IN_WHEEL if _IN_WHEEL.is_dir() else Path(__file__).parents[1]
 DBT = _ROOT / "dbt_project"
@@ -16,6 +18,11 @@ DAGS = _ROOT / "dags"
 TEMPLATES = Path(__file__).with_name("templates")
 DBT_CODE = "LAKEHOUSE_DBT_CODE"
 """The variable by which a project's dbt_project.yml finds DBT; `lakehouse build` and `lakehouse dbt` set it."""
+
+
+def pip_install(*extras: str) -> str:
+    """Return the command that installs the package with these extras."""
+    return f"pip install '{DISTRIBUTION}[{','.join(extras)}]'" if extras else f"pip install {DISTRIBUTION}"
 
 
 def dbt_file(dbt_project: Path, name: str) -> Path:

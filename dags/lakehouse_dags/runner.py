@@ -22,6 +22,7 @@ from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowSkipException
 
 from ingestion.errors import ConfigurationError, LakehouseError
+from ingestion.shipped import pip_install
 from lakehouse_dags import assets, wiring, work
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ def on_cluster() -> tuple[type[OnCluster], dict[str, Any]] | None:
     except ModuleNotFoundError as exc:
         raise ConfigurationError(
             f"{RUNNER}={name}: needs the package apache-airflow-providers-{package}; there is no module {exc.name}. "
-            f"No DAG was made. Run: pip install 'lakehouse[{name}]' -c constraints.txt"
+            f"No DAG was made. Run: {pip_install(name)} -c constraints.txt"
         ) from None
     options = read_options(os.environ.get(OPTIONS))
     operator.check_options(options)

@@ -9,9 +9,10 @@ from uuid import uuid4
 from airflow.providers.databricks.operators.databricks import DatabricksSubmitRunOperator
 
 from ingestion.errors import ConfigurationError
+from ingestion.shipped import DISTRIBUTION
 from lakehouse_dags.runner import OPTIONS, OnCluster
 
-PACKAGE, ENTRY_POINT = "lakehouse", "lakehouse-spark"
+ENTRY_POINT = "lakehouse-spark"
 
 
 class RunOnDatabricks(OnCluster, DatabricksSubmitRunOperator):
@@ -41,7 +42,7 @@ class RunOnDatabricks(OnCluster, DatabricksSubmitRunOperator):
         # Airflow would pass a DAG's parameters as named ones, which Databricks does not accept together with ours
         self.params = {}
         [task] = self.json["tasks"]
-        command = {"package_name": PACKAGE, "entry_point": ENTRY_POINT, "parameters": arguments}
+        command = {"package_name": DISTRIBUTION, "entry_point": ENTRY_POINT, "parameters": arguments}
         filled = {"task_key": "lakehouse", **task, "python_wheel_task": command}
         self.json = {
             **self.json,

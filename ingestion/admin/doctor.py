@@ -19,6 +19,7 @@ from ingestion.lake.layout import open_lake
 from ingestion.lake.mask_salt import CONSEQUENCE, read_fingerprint, salt_fault
 from ingestion.lake.storage.provider import is_remote
 from ingestion.settings import Settings
+from ingestion.shipped import pip_install
 from ingestion.sources import open_source
 
 _LITTLE_SPACE = 256 * 2**20
@@ -57,7 +58,7 @@ def _packages() -> Iterator[DoctorFinding]:
         try:
             yield DoctorFinding(name, "ok", importlib.metadata.version(name))
         except importlib.metadata.PackageNotFoundError:
-            yield DoctorFinding(name, "warning", "not installed", f"pip install lakehouse[{extra}], if you need it")
+            yield DoctorFinding(name, "warning", "not installed", f"{pip_install(extra)}, if you need it")
 
 
 def _lake(settings: Settings) -> Iterator[DoctorFinding]:

@@ -65,7 +65,7 @@ def project_files() -> dict[str, str]:
     found = dict.fromkeys(_EMPTY, "")
     for path, template in _FROM_TEMPLATES.items():
         text = (shipped.TEMPLATES / template).read_text(encoding="utf-8")
-        found[path] = text.replace("{version}", version("lakehouse")) if template == "requirements.txt" else text
+        found[path] = text.replace("{version}", _version()) if template == "requirements.txt" else text
     for file in shipped.DAGS.glob("*.py"):
         found[f"dags/{file.name}"] = file.read_text(encoding="utf-8")
     for file in (shipped.DBT / _AUDIT).iterdir():
@@ -136,7 +136,7 @@ def _changes(project: Path, offered: dict[str, str], wanted: dict[str, str]) -> 
 
 def _diff(path: str, before: str, after: str) -> str:
     old, new = before.splitlines(keepends=True), after.splitlines(keepends=True)
-    compared = difflib.unified_diff(old, new, path, f"{path} (lakehouse {version('lakehouse')})")
+    compared = difflib.unified_diff(old, new, path, f"{path} (lakehouse {_version()})")
     return "".join(line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n" for line in compared)
 
 
@@ -155,8 +155,12 @@ def _recorded(project: Path) -> dict[str, str]:
 
 
 def _record(project: Path, hashes: dict[str, str]) -> None:
-    document = {"version": version("lakehouse"), "files": hashes}
+    document = {"version": _version(), "files": hashes}
     write_whole(project / RECORD, json.dumps(document, indent=2) + "\n")
+
+
+def _version() -> str:
+    return version(shipped.DISTRIBUTION)
 
 
 def _write(path: Path, text: str) -> None:

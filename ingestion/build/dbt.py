@@ -239,7 +239,7 @@ def _dbt(settings: Settings) -> list[str]:
     if not dbt.exists() or (on_spark and not any(distributions(name="dbt-spark"))):
         raise ConfigurationError(
             f"{'dbt-spark' if on_spark else 'dbt'}: not installed beside this Python interpreter. "
-            f"Nothing was built. Install the package again: pip install lakehouse{'[spark]' if on_spark else ''}"
+            f"Nothing was built. Install the package again: {shipped.pip_install(*['spark'] if on_spark else [])}"
         )
     return [
         sys.executable,

@@ -17,11 +17,11 @@ from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from ingestion.shipped import DBT
+from ingestion.shipped import DBT, DISTRIBUTION
 
 FOLDER = Path("target", "lakehouse")
 _SAVED_BY_DBT = "partial_parse.msgpack"
-_PACKAGES = ("dbt-core", "dbt-adapters", "dbt-common", "dbt-duckdb", "dbt-spark", "lakehouse")
+_PACKAGES = ("dbt-core", "dbt-adapters", "dbt-common", "dbt-duckdb", "dbt-spark", DISTRIBUTION)
 _NOT_READ = {"target", "logs", "__pycache__"}
 
 

@@ -13,6 +13,7 @@ from ingestion.cli.output import Output
 from ingestion.cli.output.streams import shown
 from ingestion.errors import LakehouseError
 from ingestion.settings import DEBUG, Settings
+from ingestion.shipped import DISTRIBUTION
 
 
 class Group(click.Group):
@@ -42,7 +43,7 @@ class Group(click.Group):
 
 
 @click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-@click.version_option(package_name="lakehouse")
+@click.version_option(package_name=DISTRIBUTION)
 def cli() -> None:
     """Load contracted tables from Oracle and SQL Server into a Delta lake, build history and a star schema on it,
     and know what is missing.

@@ -38,6 +38,7 @@ from ingestion.demo.world import World, apply_day_2, create_day_1
 from ingestion.errors import ConfigurationError, LakehouseError
 from ingestion.lake.mask_salt import SALT
 from ingestion.settings import CONNECTION_PREFIX, Settings
+from ingestion.shipped import pip_install
 
 DAG = "medallion_daily"
 POOL_SLOTS = 4
@@ -162,7 +163,7 @@ def _start(settings: Settings, port: int, log: Path) -> subprocess.Popen[bytes]:
     executable = Path(sys.executable).parent / "airflow"
     if not executable.exists():
         raise ConfigurationError(
-            "airflow: not installed beside this Python. Nothing was started. Install it: pip install lakehouse[airflow]"
+            f"airflow: not installed beside this Python. Nothing was started. Install it: {pip_install('airflow')}"
         )
     log.parent.mkdir(exist_ok=True)
     with log.open("wb") as output:

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 from ingestion.errors import ConfigurationError
 from ingestion.settings import Connection
+from ingestion.shipped import pip_install
 from ingestion.sources.base import Source
 
 
@@ -40,7 +41,7 @@ def needs_extra(system: str, extra: str) -> Iterator[None]:
     except ModuleNotFoundError as exc:
         raise ConfigurationError(
             f"{system}: the driver for {extra} is not installed (no module {exc.name}). Nothing was read. "
-            f"Run: pip install lakehouse[{extra}]"
+            f"Run: {pip_install(extra)}"
         ) from None
     except OSError as exc:  # a system library that the driver is linked with
         library = str(exc).split(":", 1)[0]

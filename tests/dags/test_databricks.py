@@ -25,7 +25,7 @@ pytestmark = pytest.mark.skipif(
 Run = Callable[..., Outcome]
 CLUSTER = {
     "existing_cluster_id": "0302-030000-lake",
-    "libraries": [{"whl": "/Volumes/lakehouse/lakehouse-0.1.0-py3-none-any.whl"}],
+    "libraries": [{"whl": "/Volumes/lakehouse/contract_lakehouse-0.1.0-py3-none-any.whl"}],
     "new_cluster": {"spark_env_vars": {"AIRFLOW_CONN_ERP": "{{secrets/lakehouse/erp}}"}},
 }
 POINT = {"kind": "scn", "value": "4711", "moment": "2026-03-02T03:00:00+00:00", "sequence": "4711"}
@@ -79,7 +79,7 @@ def test_a_load_is_a_run_of_the_command_and_hands_back_its_result(
 
     assert (outcome.state, outcome.states["source_shop"]) == ("success", "skipped")
     command = {
-        "package_name": "lakehouse",
+        "package_name": "contract-lakehouse",
         "entry_point": "lakehouse-spark",
         "parameters": ["load", "erp.products", "--run-id", outcome.run_id, "--full"],
     }

@@ -72,7 +72,7 @@ def test_a_provider_that_is_missing_is_named_with_what_to_install(
     told = errors(name)
 
     assert f"ConfigurationError: LAKEHOUSE_RUNNER={name}: needs the package {package}; there is no module" in told
-    assert f"pip install 'lakehouse[{name}]'" in told
+    assert f"pip install 'contract-lakehouse[{name}]'" in told
 
 
 def test_options_that_are_no_object_are_refused(errors: Callable[..., str]) -> None:

@@ -200,7 +200,7 @@ def test_an_upgrade_shows_a_difference_and_writes_it_when_asked(
 
     run("new", "own")
     assert "Every file of the project is as this version" in run("upgrade-project").stdout
-    shown = {**project_files.project_files(), "README.md": "# Other\n", "requirements.txt": "lakehouse==9\n"}
+    shown = {**project_files.project_files(), "README.md": "# Other\n", "requirements.txt": "contract-lakehouse==9\n"}
     monkeypatch.setattr(project_files, "project_files", lambda: shown)
     (tmp_path / "own" / "README.md").write_text("# Mine\n")
 
@@ -208,9 +208,9 @@ def test_an_upgrade_shows_a_difference_and_writes_it_when_asked(
     run("upgrade-project", "--apply")
 
     assert "README.md: you edited it; it stays so" in looked
-    assert "+lakehouse==9" in looked
+    assert "+contract-lakehouse==9" in looked
     assert (tmp_path / "own" / "README.md").read_text() == "# Mine\n"
-    assert (tmp_path / "own" / "requirements.txt").read_text() == "lakehouse==9\n"
+    assert (tmp_path / "own" / "requirements.txt").read_text() == "contract-lakehouse==9\n"
 
 
 @pytest.mark.skipif(not LONG, reason="make test-long: starts each command anew")

@@ -273,5 +273,5 @@ def test_a_machine_without_the_driver_is_told_what_to_install(monkeypatch: pytes
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "oracledb", None)
 
-    with pytest.raises(ConfigurationError, match=r"pip install lakehouse\[oracle\]"):
+    with pytest.raises(ConfigurationError, match=r"pip install 'contract-lakehouse\[oracle\]'"):
         open_source("erp", Connection("oracle", "h", schema="s"))

@@ -25,6 +25,7 @@ from ingestion import scratch
 from ingestion.errors import ConfigurationError
 from ingestion.lake.storage import provider
 from ingestion.settings import environment
+from ingestion.shipped import pip_install
 
 DELTA = "io.delta:delta-spark_4.2_2.13:4.4.0"
 CATALOG = "org.apache.spark.sql.delta.catalog.DeltaCatalog"
@@ -173,8 +174,7 @@ def check_installed(environ: Mapping[str, str]) -> None:
         import pyspark  # noqa: F401, PLC0415
     except ModuleNotFoundError:
         raise ConfigurationError(
-            "spark: the package pyspark is not installed. Nothing was read or written. "
-            "Run: pip install lakehouse[spark]"
+            f"spark: the package pyspark is not installed. Nothing was read or written. Run: {pip_install('spark')}"
         ) from None
 
 

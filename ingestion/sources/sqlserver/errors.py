@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from ingestion.contracts.model import Contract
 from ingestion.errors import ConfigurationError, LakehouseError, SnapshotLostError
+from ingestion.shipped import pip_install
 from ingestion.sources.driver_errors import subject_of, unavailable, unreadable, unusable
 
 SYSTEM_PACKAGES = "unixodbc libltdl7 libkrb5-3 libgssapi-krb5-2"
@@ -147,7 +148,7 @@ def no_driver(system: str, found: str) -> ConfigurationError:
     """Return the error for a machine without the driver or a library that it needs."""
     return ConfigurationError(
         f"{system}: needs Microsoft's ODBC driver 18; there is {found}. Nothing was read. Run: "
-        f"pip install lakehouse[sqlserver] && apt-get install {SYSTEM_PACKAGES} (or name an installed driver in the "
+        f"{pip_install('sqlserver')} && apt-get install {SYSTEM_PACKAGES} (or name an installed driver in the "
         "connection's extra driver)"
     )
 

@@ -12,6 +12,7 @@ from click.testing import CliRunner, Result
 from ingestion.cli import cli
 from ingestion.errors import ConfigurationError, LakehouseError
 from ingestion.load.load_table import load_table
+from ingestion.shipped import DISTRIBUTION
 from tests.engines.conftest import Company, company  # noqa: F401 - a fixture
 
 Run = Callable[..., Result]
@@ -245,7 +246,7 @@ def test_the_doctor_looks_for_packages_that_their_extras_install() -> None:
 
     from ingestion.admin.doctor import PACKAGES
 
-    required = [text.replace('"', "'") for text in metadata("lakehouse").get_all("Requires-Dist") or []]
+    required = [text.replace('"', "'") for text in metadata(DISTRIBUTION).get_all("Requires-Dist") or []]
     for package, extra in PACKAGES.items():
         found = [text for text in required if package in text and f"extra == '{extra}'" in text]
         assert found, package
