@@ -27,16 +27,22 @@ _OF_OURS = re.compile(
     r"\. (Nothing (more |of this attempt )?was |No table of Gold was |The table is unchanged|Its rows may be wrong)"
 )
 """The consequence in our own errors, by which they are known in what dbt prints; they hold no row value."""
+_STATES = {"success": "ok", "pass": "ok", "warn": "warning", "skipped": "skipped"}
 BAD = ("error", "fail", "skipped", "runtime error")
 
 
 def note_models(context: Context, layer: str, target: Path) -> None:
-    """Append a row to `ops.models` for each model in dbt's results; none if dbt wrote no results."""
+    """Append a row to `ops.models` for each model in dbt's results, and to `ops.tests` for each data test.
+
+    None if dbt wrote no results.
+    """
     file = target / "run_results.json"
     if file.exists():
         common = {"run_id": context.run_id, "step": layer, "finished_at": datetime.now(UTC)}
         results = json.loads(file.read_text())["results"]
-        context.journal.append("models", [common | row for row in model_rows(results, _tested(target, results))])
+        tested = _tested(target, results)
+        context.journal.append("models", [common | row for row in model_rows(results, tested)])
+        context.journal.append("tests", [common | row for row in test_rows(results, tested)])
 
 
 def model_rows(results: Sequence[Mapping[str, Any]], tested: Mapping[str, Iterable[str]]) -> Iterable[dict[str, Any]]:
@@ -65,6 +71,21 @@ def model_rows(results: Sequence[Mapping[str, Any]], tested: Mapping[str, Iterab
         if row["status"] in ("ok", "warning") and row["model"] in unpublished:
             row |= {"status": "failed", "message": "not published: a test of it, or a table that it reads, failed"}
     return rows.values()
+
+
+def test_rows(results: Sequence[Mapping[str, Any]], tested: Mapping[str, Iterable[str]]) -> list[dict[str, Any]]:
+    """Return a row per data test, in dbt's order."""
+    return [
+        {
+            "test": short(of["unique_id"]),
+            "models": ", ".join(sorted(short(model) for model in tested.get(of["unique_id"], ()))),
+            "status": _STATES.get(of["status"], "failed"),
+            "failures": of.get("failures"),
+            "seconds": of.get("execution_time"),
+        }
+        for of in results
+        if of["unique_id"].startswith("test.")
+    ]
 
 
 def _add_test(row: dict[str, Any], test: Mapping[str, Any]) -> None:

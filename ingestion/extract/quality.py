@@ -5,7 +5,7 @@ from __future__ import annotations
 import operator
 from dataclasses import dataclass
 
-from ingestion.contracts.model import DUPLICATE_RULE, Contract, Mode, QualityCheck
+from ingestion.contracts.model import DUPLICATE_RULE, FUTURE_RULE, NULL_RULE, TYPE_RULE, Contract, Mode, QualityCheck
 from ingestion.extract.split import Tally
 
 MIN_ROWS_TO_JUDGE = 20
@@ -32,6 +32,42 @@ class QualityOutcome:
     found: float | None
     outcome: str
     reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class QualityRate:
+    """
+    How many of the `rows` that a load read have a property that makes them worse; `column` is None for whole rows.
+
+    `measure` is `null`, `empty`, `type`, `duplicate_key` or the name of a rule of the column. `dimension` is
+    completeness, validity or consistency.
+    """
+
+    dimension: str
+    column: str | None
+    measure: str
+    rows: int
+    hits: int
+
+
+def rates(contract: Contract, tally: Tally) -> list[QualityRate]:
+    """Return the rates of the rows read, by column in contract order, and of the table; none if no row was read."""
+    if not tally.read:
+        return []
+    told: list[tuple[str, str | None, str, int]] = []
+    for column in contract.columns:
+        name = column.name
+        told.append(("completeness", name, "null", tally.nulls.get(name, 0)))
+        if name in tally.empties:
+            told.append(("completeness", name, "empty", tally.empties[name]))
+        told.append(("consistency", name, TYPE_RULE, tally.broken.get(f"{name}:{TYPE_RULE}", 0)))
+        rules = [rule.name for rule in column.rules]
+        if name == contract.watermark:
+            rules += [NULL_RULE, FUTURE_RULE]
+        told += [("validity", name, rule, tally.broken.get(f"{name}:{rule}", 0)) for rule in rules]
+    duplicates = sum(count for mark, count in tally.broken.items() if mark.endswith(f":{DUPLICATE_RULE}"))
+    told.append(("consistency", None, DUPLICATE_RULE, duplicates))
+    return [QualityRate(*of[:3], tally.read, of[3]) for of in told]
 
 
 def evaluate(contract: Contract, tally: Tally) -> list[QualityOutcome]:

@@ -95,6 +95,22 @@ def _misfits(column: Column, batch: pa.RecordBatch) -> pa.Array | None:
     return misfit if misfit.true_count else None
 
 
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """Values of a column in a batch that are null, and texts without a character; None if it holds no texts."""
+
+    nulls: int
+    empties: int | None
+
+
+def count_missing(column: Column, batch: pa.RecordBatch) -> Missing:
+    values, misfit = batch.column(column.name), _misfits(column, batch)
+    nulls = values.null_count - (misfit.true_count if misfit is not None else 0)
+    if not pa.types.is_string(values.type):
+        return Missing(nulls, None)
+    return Missing(nulls, pc.equal(pc.binary_length(values), 0).true_count)
+
+
 def count_breaches(column: Column, check: QualityCheck, values: pa.Array) -> int | None:
     """
     Count the values of a batch for a check over the whole load; None for metrics that need more than one batch.

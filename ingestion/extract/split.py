@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 
 from ingestion.contracts.model import Contract
 from ingestion.errors import IntegrityError
-from ingestion.extract.rules import count_breaches, judge
+from ingestion.extract.rules import count_breaches, count_missing, judge
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,22 +29,38 @@ class Split:
 
 @dataclass(slots=True)
 class Tally:
-    """Totals over the batches of one read. `broken` counts rows per `column:rule`, `breaches` values per check."""
+    """
+    Totals over the batches of one read.
+
+    `broken` counts rows per `column:rule`, `breaches` values per check, `nulls` and `empties` values per column. A
+    value that does not fit its column's type is no null.
+    """
 
     read: int = 0
     good: int = 0
     bad: int = 0
     broken: dict[str, int] = field(default_factory=dict)
     breaches: dict[str, int] = field(default_factory=dict)
+    nulls: dict[str, int] = field(default_factory=dict)
+    empties: dict[str, int] = field(default_factory=dict)
 
     def add(self, other: Tally) -> None:
         """Add the totals of another read."""
         self.read += other.read
         self.good += other.good
         self.bad += other.bad
-        for sums, counts in ((self.broken, other.broken), (self.breaches, other.breaches)):
+        for sums, counts in (
+            (self.broken, other.broken),
+            (self.breaches, other.breaches),
+            (self.nulls, other.nulls),
+            (self.empties, other.empties),
+        ):
             for name, count in counts.items():
-                sums[name] = sums.get(name, 0) + count
+                add_to(sums, name, count)
+
+
+def add_to(sums: dict[str, int], name: str, count: int) -> None:
+    sums[name] = sums.get(name, 0) + count
 
 
 def split(contract: Contract, batch: pa.RecordBatch, tally: Tally, *, future: str | None = None) -> Split:
@@ -71,12 +87,16 @@ def split(contract: Contract, batch: pa.RecordBatch, tally: Tally, *, future: st
         is_good = pc.invert(is_bad)
         good = good.filter(is_good)
     for verdict in verdicts:
-        mark = f"{verdict.column}:{verdict.rule}"
-        tally.broken[mark] = tally.broken.get(mark, 0) + verdict.broken.true_count
+        add_to(tally.broken, f"{verdict.column}:{verdict.rule}", verdict.broken.true_count)
     for check in contract.quality:
         if check.column is not None:
             breaches = count_breaches(contract.column(check.column), check, batch.column(check.column))
-            tally.breaches[check.id] = tally.breaches.get(check.id, 0) + (breaches or 0)
+            add_to(tally.breaches, check.id, breaches or 0)
+    for column in contract.columns:
+        missing = count_missing(column, batch)
+        add_to(tally.nulls, column.name, missing.nulls)
+        if missing.empties is not None:
+            add_to(tally.empties, column.name, missing.empties)
     tally.read += batch.num_rows
     tally.good += good.num_rows
     tally.bad += bad.num_rows

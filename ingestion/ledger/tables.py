@@ -119,6 +119,19 @@ QUALITY = pa.schema(
         ("reason", pa.string()),
     ]
 )
+QUALITY_RATES = pa.schema(
+    [
+        ("run_id", pa.string()),
+        ("contract_id", pa.string()),
+        ("checked_at", _MOMENT),
+        ("batch", pa.int64()),
+        ("dimension", pa.string()),  # completeness, validity, consistency
+        ("column", pa.string()),  # null: whole rows
+        ("measure", pa.string()),  # null, empty, type, duplicate_key, or the name of a rule
+        ("rows", pa.int64()),  # that the load read
+        ("hits", pa.int64()),  # those of them that are null, empty or break the rule
+    ]
+)
 MODELS = pa.schema(
     [
         ("run_id", pa.string()),
@@ -131,4 +144,25 @@ MODELS = pa.schema(
         ("message", pa.string()),  # why it is not ok
     ]
 )
-TABLES = {"runs": RUNS, "models": MODELS, "gaps": GAPS, "differences": DIFFERENCES, "drift": DRIFT, "quality": QUALITY}
+TESTS = pa.schema(
+    [
+        ("run_id", pa.string()),
+        ("step", pa.string()),  # the layer of the build: silver, gold, audit, all
+        ("test", pa.string()),
+        ("models", pa.string()),  # those that it reads, separated by ", "
+        ("finished_at", _MOMENT),  # when the build ended
+        ("status", pa.string()),  # ok, warning, failed, skipped
+        ("failures", pa.int64()),  # rows that break it; null if it did not run
+        ("seconds", pa.float64()),
+    ]
+)
+TABLES = {
+    "runs": RUNS,
+    "models": MODELS,
+    "tests": TESTS,
+    "gaps": GAPS,
+    "differences": DIFFERENCES,
+    "drift": DRIFT,
+    "quality": QUALITY,
+    "quality_rates": QUALITY_RATES,
+}

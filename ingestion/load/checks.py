@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from ingestion.contracts.drift import Drift, FoundColumn, find_drift
 from ingestion.contracts.model import NULL_RULE, BronzeMode, Contract, DriftAction, NullWatermark
 from ingestion.errors import Break, BrokenContractError, ConfigurationError, QuarantineLimitError
-from ingestion.extract.quality import MIN_ROWS_TO_JUDGE, QualityOutcome, evaluate
+from ingestion.extract.quality import MIN_ROWS_TO_JUDGE, QualityOutcome, evaluate, rates
 from ingestion.load.batch import Batch
 from ingestion.load.publish import ReviewedRows, new_breaks
 from ingestion.runs.context import Context
@@ -80,10 +80,11 @@ def _way_out(contract: Contract, breaks: Mapping[str, int]) -> str:
 
 
 def record_quality(context: Context, contract: Contract, batch: Batch, outcomes: list[QualityOutcome]) -> None:
-    """Append the outcome of every check of this batch to `ops.quality`."""
+    """Append the outcome of every check of this batch to `ops.quality`, and its rates to `ops.quality_rates`."""
     now = datetime.now(UTC)
     common = {"run_id": context.run_id, "contract_id": contract.id, "checked_at": now, "batch": batch.state.next_batch}
     context.journal.append("quality", [{**common, **asdict(outcome)} for outcome in outcomes])
+    context.journal.append("quality_rates", [{**common, **asdict(rate)} for rate in rates(contract, batch.tally)])
 
 
 def check_drift(context: Context, contract: Contract, found: tuple[FoundColumn, ...]) -> list[Drift]:

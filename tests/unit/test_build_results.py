@@ -12,6 +12,7 @@ import pytest
 from ingestion.build import publication
 from ingestion.build.dbt import progress_only, read_results
 from ingestion.build.models import model_rows
+from ingestion.build.models import test_rows as rows_of_tests
 from ingestion.errors import BuildError, ConcurrentWriteError
 from ingestion.lake.base import lost_race
 
@@ -141,4 +142,20 @@ def test_a_model_that_was_built_and_not_published_failed() -> None:
         ("dim_a", "failed"),
         ("dim_b", "ok"),
         ("dim_c", "failed"),
+    ]
+
+
+def test_each_data_test_has_its_outcome_its_models_and_the_rows_that_break_it() -> None:
+    results = [
+        {"unique_id": MODEL, "status": "success", "failures": None},
+        {"unique_id": TEST, "status": "fail", "failures": 3, "execution_time": 0.1},
+        {"unique_id": "test.lakehouse.related.2", "status": "pass", "failures": 0, "execution_time": 0.2},
+        {"unique_id": "test.lakehouse.late.3", "status": "skipped", "failures": None},
+    ]
+    tested = {TEST: [MODEL], "test.lakehouse.related.2": [OTHER, MODEL]}
+
+    assert [(row["test"], row["models"], row["status"], row["failures"]) for row in rows_of_tests(results, tested)] == [
+        ("unique_dim_a", "dim_a", "failed", 3),
+        ("related", "dim_a, dim_b", "ok", 0),
+        ("late", "", "skipped", None),
     ]

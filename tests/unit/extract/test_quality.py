@@ -3,8 +3,8 @@ from __future__ import annotations
 import pyarrow as pa
 import pytest
 
-from ingestion.contracts.model import Column, Contract, Mode, QualityCheck
-from ingestion.extract.quality import evaluate
+from ingestion.contracts.model import Column, Contract, Mode, QualityCheck, Rule
+from ingestion.extract.quality import evaluate, rates
 from ingestion.extract.split import Tally, split
 
 VALUES = ["a@b", "c@d", "none", None] * 5
@@ -74,3 +74,47 @@ def test_what_was_not_measured_is_not_passed() -> None:
 
 def test_duplicates_of_the_key_are_measured() -> None:
     assert outcome(check("duplicateValues", "mustBe", 0, column="id")) == ("pass", 0.0)
+
+
+def test_the_rates_of_a_read_count_each_column_and_rule_over_all_batches() -> None:
+    columns = (
+        Column("id", "id", "integer", "BIGINT", pa.int64(), True, 1),
+        Column("name", "name", "string", "VARCHAR", pa.string(), rules=(Rule("max_length", 3), Rule("pattern", "a"))),
+        Column("price", "price", "number", "INT", pa.int32()),
+    )
+    table = Contract(
+        "s.t", "1.0.0", "s", "t", "duckdb", ("t",), columns, timezone="UTC", mode=Mode.FULL, silver_model="x"
+    )
+    tally = Tally()
+    for ids, names, prices, raw in (
+        ([1, 2], ["abc", None], [1, None], [None, "12.5"]),
+        ([3, 4], ["", "abcd"], [None, 4], [None, None]),
+    ):
+        split(
+            table,
+            pa.record_batch(
+                {
+                    "id": pa.array(ids, pa.int64()),
+                    "name": pa.array(names, pa.string()),
+                    "price": pa.array(prices, pa.int32()),
+                    "__raw__price": pa.array(raw, pa.string()),
+                }
+            ),
+            tally,
+        )
+
+    found = {(rate.dimension, rate.column, rate.measure): (rate.rows, rate.hits) for rate in rates(table, tally)}
+
+    assert found == {
+        ("completeness", "id", "null"): (4, 0),
+        ("consistency", "id", "type"): (4, 0),
+        ("completeness", "name", "null"): (4, 1),
+        ("completeness", "name", "empty"): (4, 1),
+        ("consistency", "name", "type"): (4, 0),
+        ("validity", "name", "max_length"): (4, 1),
+        ("validity", "name", "pattern"): (4, 1),
+        ("completeness", "price", "null"): (4, 1),
+        ("consistency", "price", "type"): (4, 1),
+        ("consistency", None, "duplicate_key"): (4, 0),
+    }
+    assert rates(table, Tally()) == []
