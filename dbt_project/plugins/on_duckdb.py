@@ -54,7 +54,7 @@ def _write_results(ended: RunExecutionResult) -> None:
             "message": of.message,
             "failures": of.failures,
             "execution_time": of.execution_time,
-            "models": of.node.depends_on.nodes if of.node.resource_type == "test" else [],
+            "depends_on": of.node.depends_on.nodes if of.node.resource_type in ("model", "test") else [],
         }
         for of in ended.results
     ]

@@ -40,14 +40,14 @@ def note_models(context: Context, layer: str, target: Path) -> None:
     if file.exists():
         common = {"run_id": context.run_id, "step": layer, "finished_at": datetime.now(UTC)}
         results = json.loads(file.read_text())["results"]
-        tested = _tested(target, results)
-        context.journal.append("models", [common | row for row in model_rows(results, tested)])
-        context.journal.append("tests", [common | row for row in test_rows(results, tested)])
+        reads = _reads(target, results)
+        context.journal.append("models", [common | row for row in model_rows(results, reads)])
+        context.journal.append("tests", [common | row for row in test_rows(results, reads)])
 
 
-def model_rows(results: Sequence[Mapping[str, Any]], tested: Mapping[str, Iterable[str]]) -> Iterable[dict[str, Any]]:
+def model_rows(results: Sequence[Mapping[str, Any]], reads: Mapping[str, Iterable[str]]) -> Iterable[dict[str, Any]]:
     """
-    Return a row per model, in dbt's order. `tested` has the models of each test; a failed test fails its models.
+    Return a row per model, in dbt's order. `reads` has what each model and test reads; a failed test fails its models.
 
     All arguments are by dbt's unique ids.
     """
@@ -57,13 +57,14 @@ def model_rows(results: Sequence[Mapping[str, Any]], tested: Mapping[str, Iterab
             "status": "ok" if of["status"] == "success" else "skipped" if of["status"] == "skipped" else "failed",
             "seconds": of.get("execution_time"),
             "tests": 0,
+            "reads": ", ".join(sorted(map(short, reads.get(of["unique_id"], ())))),
             "message": None if of["status"] in ("success", "skipped") else f"{of['status']}{reason_of(of)}",
         }
         for of in results
         if of["unique_id"].startswith("model.")
     }
     for test in results:
-        for model in tested.get(test["unique_id"], ()):
+        for model in reads.get(test["unique_id"], ()) if test["unique_id"].startswith("test.") else ():
             if model in rows and test["status"] != "skipped":
                 _add_test(rows[model], test)
     unpublished = publication.unpublished(publication.told({of["unique_id"]: of for of in results}))
@@ -73,12 +74,12 @@ def model_rows(results: Sequence[Mapping[str, Any]], tested: Mapping[str, Iterab
     return rows.values()
 
 
-def test_rows(results: Sequence[Mapping[str, Any]], tested: Mapping[str, Iterable[str]]) -> list[dict[str, Any]]:
+def test_rows(results: Sequence[Mapping[str, Any]], reads: Mapping[str, Iterable[str]]) -> list[dict[str, Any]]:
     """Return a row per data test, in dbt's order."""
     return [
         {
             "test": short(of["unique_id"]),
-            "models": ", ".join(sorted(short(model) for model in tested.get(of["unique_id"], ()))),
+            "models": ", ".join(sorted(short(model) for model in reads.get(of["unique_id"], ()))),
             "status": _STATES.get(of["status"], "failed"),
             "failures": of.get("failures"),
             "seconds": of.get("execution_time"),
@@ -99,19 +100,21 @@ def _add_test(row: dict[str, Any], test: Mapping[str, Any]) -> None:
             row["status"] = "warning"
 
 
-def _tested(target: Path, results: Sequence[Mapping[str, Any]]) -> dict[str, list[str]]:
-    """Return the models of each test: from the results that `on_duckdb.py` writes, else from dbt's manifest."""
-    told = {of["unique_id"]: of["models"] for of in results if of.get("models")}
+def _reads(target: Path, results: Sequence[Mapping[str, Any]]) -> dict[str, list[str]]:
+    """Return what models and tests read: from the results that `on_duckdb.py` writes, else from dbt's manifest."""
+    told = {of["unique_id"]: of["depends_on"] for of in results if of.get("depends_on")}
     manifest = target / "manifest.json"
     if told or not manifest.exists():
         return told
     nodes = json.loads(manifest.read_text())["nodes"]
-    return {of: node["depends_on"]["nodes"] for of, node in nodes.items() if of.startswith("test.")}
+    return {of: node["depends_on"]["nodes"] for of, node in nodes.items() if of.startswith(("model.", "test."))}
 
 
 def short(unique_id: str) -> str:
-    """Return a node's own name."""
+    """Return a node's own name; of a source, which is a table of Bronze, its contract's id."""
     parts = unique_id.split(".")
+    if parts[0] == "source":
+        return ".".join(parts[2:])
     return parts[2] if len(parts) > 2 else unique_id
 
 

@@ -142,6 +142,7 @@ MODELS = pa.schema(
         ("seconds", pa.float64()),  # of the model alone, without its tests
         ("tests", pa.int64()),  # its data tests that ran
         ("message", pa.string()),  # why it is not ok
+        ("reads", pa.string()),  # the contracts and models that it is built from, separated by ", "
     ]
 )
 TESTS = pa.schema(

@@ -37,9 +37,10 @@ def test_a_build_writes_the_status_of_each_node_and_no_other_artifact(tmp_path: 
     found = results(warehouse)
     written, tested = found["stg_customers"], found["not_null_stg_customers_customer_id"]
     assert {type(of.pop("execution_time")) for of in (written, tested)} == {float}
-    assert written == {"status": "success", "message": "OVERWRITE at version 0", "failures": None, "models": []}
+    assert written.pop("depends_on") == ["source.lakehouse.erp.customers"]
+    assert written == {"status": "success", "message": "OVERWRITE at version 0", "failures": None}
     of_customers = ["model.lakehouse.stg_customers"]
-    assert tested == {"status": "pass", "message": None, "failures": 0, "models": of_customers}
+    assert tested == {"status": "pass", "message": None, "failures": 0, "depends_on": of_customers}
     assert not (tmp_path / "target" / "manifest.json").exists()
 
 
