@@ -3,8 +3,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 WORKERS ?= auto
 PYTEST = $(BIN)/pytest -n $(WORKERS) --dist loadgroup
-LIGHT := oracle,dev
-EXTRAS := airflow,cloud,databricks,sqlserver,dev-cloud,$(LIGHT)
+LIGHT := oracle,web,dev
+EXTRAS := airflow,cloud,databricks,sqlserver,dev-cloud,dev-web,$(LIGHT)
 ifneq ($(shell command -v java),)
 EXTRAS := $(EXTRAS),spark,spark-submit
 endif

@@ -19,18 +19,18 @@ _WHOLE = '"partition" is null'
 
 
 @dataclass(frozen=True, slots=True)
-class _Row:
-    """Base of all results."""
+class Row:
+    """Base of all results that are read from the ledger."""
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
 
 
-_Answer = TypeVar("_Answer", bound=_Row)
+_Answer = TypeVar("_Answer", bound=Row)
 
 
 @dataclass(frozen=True, slots=True)
-class TableGap(_Row):
+class TableGap(Row):
     """
     One check of a table: counts up to `bound`, what differed, how it was judged and what it cost.
 
@@ -71,7 +71,7 @@ class TableGap(_Row):
 
 
 @dataclass(frozen=True, slots=True)
-class PartitionGap(_Row):
+class PartitionGap(Row):
     """A partition that differed in a check. `missing_partitions` is 1 if the lake has no row of it."""
 
     contract_id: str
@@ -85,7 +85,7 @@ class PartitionGap(_Row):
 
 
 @dataclass(frozen=True, slots=True)
-class Difference(_Row):
+class Difference(Row):
     """A difference in its newest state. `keys` counts its keys; `by`, `why` and `until` are those of a waiver."""
 
     difference_id: str
@@ -105,7 +105,7 @@ class Difference(_Row):
 
 
 @dataclass(frozen=True, slots=True)
-class SlaDay(_Row):
+class SlaDay(Row):
     """How many checks of a table on a day met its service level. `unknown` ones do not count in `compliance`."""
 
     contract_id: str
@@ -117,7 +117,7 @@ class SlaDay(_Row):
 
 
 @dataclass(frozen=True, slots=True)
-class TimeToRepair(_Row):
+class TimeToRepair(Row):
     """How long a difference existed, from when it was first seen until it was repaired."""
 
     difference_id: str
@@ -129,7 +129,7 @@ class TimeToRepair(_Row):
 
 
 @dataclass(frozen=True, slots=True)
-class Run(_Row):
+class Run(Row):
     """One step of a run, on one subject (a contract or dbt). `error` is the class of the error that ended it."""
 
     run_id: str
@@ -153,13 +153,13 @@ class Run(_Row):
 
 def current_gaps(journal: Journal, tables: Sequence[str] | None = None) -> list[TableGap]:
     """Return the newest check of each table that was ever checked, ordered by contract."""
-    return _read(journal, TableGap, f"{queries.newest_gaps(_IN)} order by contract_id", [tables])
+    return read(journal, TableGap, f"{queries.newest_gaps(_IN)} order by contract_id", [tables])
 
 
 def gap_history(journal: Journal, tables: Sequence[str] | None = None, *, checks: int = 100) -> list[TableGap]:
     """Return the newest `checks` checks of each table, by contract, newest first."""
     newest = queries.newest_gaps(_IN, each="$2")
-    return _read(journal, TableGap, f"{newest} order by contract_id, checked_at desc", [tables, checks])
+    return read(journal, TableGap, f"{newest} order by contract_id, checked_at desc", [tables, checks])
 
 
 def partition_gaps(journal: Journal, tables: Sequence[str] | None = None) -> list[PartitionGap]:
@@ -169,7 +169,7 @@ def partition_gaps(journal: Journal, tables: Sequence[str] | None = None) -> lis
         f'and part.checked_at >= whole.checked_at where part."partition" is not null) where {_IN} '
         'order by contract_id, abs(sync_gap) desc, "partition"'
     )
-    return _read(journal, PartitionGap, rest, [tables])
+    return read(journal, PartitionGap, rest, [tables])
 
 
 def open_differences(
@@ -195,7 +195,7 @@ def differences(
     journal: Journal, tables: Sequence[str] | None = None, *, states: Sequence[str] | None = None
 ) -> list[Difference]:
     """Return differences in their newest state, by contract, the oldest first; only those in `states` if given."""
-    return _read(
+    return read(
         journal,
         Difference,
         f"{queries.newest_differences(_IN)} where ($2::varchar[] is null or list_contains($2::varchar[], state)) "
@@ -215,7 +215,7 @@ def sla_compliance(
         f"from ops.gaps where {_WHOLE} and {_IN} and checked_at >= $2::timestamptz and checked_at < $3::timestamptz "
         'group by all) order by contract_id, "day"'
     )
-    return _read(journal, SlaDay, days, [tables, since, until])
+    return read(journal, SlaDay, days, [tables, since, until])
 
 
 def times_to_repair(
@@ -227,7 +227,7 @@ def times_to_repair(
         f"from {queries.newest_differences(_IN)} where state = 'repaired') where repaired_at >= $2::timestamptz "
         "and repaired_at < $3::timestamptz order by contract_id, repaired_at"
     )
-    return _read(journal, TimeToRepair, repaired, [tables, since, until])
+    return read(journal, TimeToRepair, repaired, [tables, since, until])
 
 
 def newest_runs(
@@ -236,14 +236,28 @@ def newest_runs(
     """Return the newest `each` runs per step and subject, newest first; only of one step if given."""
     which = "($1::varchar[] is null or list_contains($1::varchar[], subject)) and ($2::varchar is null or step = $2)"
     newest = queries.newest_runs(which, each="$3")
-    return _read(journal, Run, f"{newest} order by finished_at desc", [subjects, step, each])
+    return read(journal, Run, f"{newest} order by finished_at desc", [subjects, step, each])
 
 
 _IN = "($1::varchar[] is null or list_contains($1::varchar[], contract_id))"
 
 
-def _read(journal: Journal, answer: type[_Answer], rest: str, binds: Sequence[object]) -> list[_Answer]:
+def read(journal: Journal, answer: type[_Answer], rest: str, binds: Sequence[object]) -> list[_Answer]:
     """Return the rows of a relation as results: each field is the column of its name."""
     names = ", ".join(f'"{field.name}"' for field in fields(answer))
     plain = [list(bind) if isinstance(bind, list | tuple) else bind for bind in binds]
     return [answer(**row) for row in journal.select(f"select {names} from {rest}", plain)]
+
+
+@dataclass(frozen=True, slots=True)
+class TableSize(Row):
+    """A table of the ledger: its rows, and the bytes of its newest version's files."""
+
+    table: str
+    rows: int
+    size: int
+
+
+def table_sizes(journal: Journal) -> list[TableSize]:
+    """Return every table of the ledger, by name."""
+    return [TableSize(name, rows, size) for name, rows, size in journal.sizes()]

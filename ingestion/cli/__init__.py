@@ -13,6 +13,7 @@ from ingestion.cli.output.streams import end_in_order
 from ingestion.cli.project import add, dbt, new, upgrade_project
 from ingestion.cli.quarantine import quarantine
 from ingestion.cli.sql import sql
+from ingestion.cli.web import report, serve
 from ingestion.no_pandas import hide_pandas
 
 for command in (
@@ -31,6 +32,8 @@ for command in (
     gaps,
     repair,
     sql,
+    serve,
+    report,
     contract,
     quarantine,
     demo,

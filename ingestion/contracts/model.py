@@ -165,7 +165,11 @@ class Reconcile:
 
 @dataclass(frozen=True)
 class Contract:
-    """The promise of one source table. `id` is `<system>.<entity>`; `dialect` is oracle, sqlserver or duckdb."""
+    """
+    The promise of one source table. `id` is `<system>.<entity>`; `dialect` is oracle, sqlserver or duckdb.
+
+    `owner` is the name of its team, or its first member; empty if it names none.
+    """
 
     id: str
     version: str
@@ -179,6 +183,7 @@ class Contract:
     silver_model: str
     path: str = ""
     description: str = ""
+    owner: str = ""
     watermark: str | None = None
     null_watermark: NullWatermark = NullWatermark.QUARANTINE
     sequence: str | None = None

@@ -147,6 +147,15 @@ class Journal:
         with duck.session(self._lake.root) as connection:
             return Gathered(connection).select(query, binds, written)
 
+    def sizes(self) -> list[tuple[str, int, int]]:
+        """Return name, rows and bytes of each table that is written, by name. Rows not counted in its log count 0."""
+        found = []
+        for name in sorted(TABLES):
+            uri = self._lake.uri("ops", name)
+            files = self._engine.newest(uri)[1] if self._engine.exists(uri) else []
+            found.append((name, sum(file.rows or 0 for file in files), sum(file.bytes for file in files)))
+        return found
+
     def _bring_up(self, table: str) -> None:
         uri, schema = self._lake.uri("ops", table), TABLES[table]
         self._engine.create(uri, schema)

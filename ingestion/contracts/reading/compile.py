@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from ingestion.contracts.model import BronzeMode, Contract, Deletes, DriftAction, DriftPolicy, Mode, Reconcile
 from ingestion.contracts.reading.columns import SCHEMA, read_columns
-from ingestion.contracts.reading.completeness import incomplete
+from ingestion.contracts.reading.completeness import incomplete, owner_of
 from ingestion.contracts.reading.document import DocumentFaults, parse
 from ingestion.contracts.reading.header import Header, read_header, report_secrets
 from ingestion.contracts.reading.lake_block import LakeBlock
@@ -58,6 +58,7 @@ def examine(
     compiled = Contract(
         **_identity(header, contract),
         **_loading(block, header),
+        owner=owner_of(document.data.get("team")),
         source_table=source_table,
         columns=columns,
         quality=tuple(quality.checks),

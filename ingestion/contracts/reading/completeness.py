@@ -23,7 +23,7 @@ def incomplete(document: Document) -> list[Fault]:
     for index, column in enumerate(map(_mapping, _list(table.get("properties")))):
         if not is_described(str(column.get("description") or "")):
             lacks(("schema", 0, "properties", index), f"{column.get('name')}: has no description; write what it says")
-    if not _has_owner(data.get("team")):
+    if not owner_of(data.get("team")):
         lacks(("team",), "team: names no owner; write e.g. `team: {name: sales-data}`")
     promised = [str(_mapping(sla).get("property")).casefold() for sla in _list(data.get("slaProperties"))]
     if "freshness" not in promised:
@@ -35,11 +35,12 @@ def incomplete(document: Document) -> list[Fault]:
     return found
 
 
-def _has_owner(team: Any) -> bool:
-    """Return whether a team has a name or a member, in the form of ODCS 3.1 (a mapping) or 3.0 (a list)."""
+def owner_of(team: Any) -> str:
+    """Return a team's name or its first member, in the form of ODCS 3.1 (a mapping) or 3.0 (a list); empty if none."""
     given = _mapping(team)
     members = [_mapping(member) for member in _list(given.get("members") if given else team)]
-    return bool(given.get("name")) or any(member.get("username") for member in members)
+    named = [given.get("name"), *(member.get("username") for member in members)]
+    return str(next(filter(None, named), ""))
 
 
 def _mapping(value: Any) -> dict[Any, Any]:

@@ -1,0 +1,325 @@
+"""The pages: each function reads what its page shows and returns the values of its template."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import Any
+
+from monitoring import facts, ledger_views, run_views
+from monitoring.advisor import advise
+from monitoring.board import STRIP_DAYS, Board, TableState
+from monitoring.findings import SEVERITIES, Finding, Level
+from monitoring.run_views import Step
+from monitoring.web.site import Site
+
+Query = Mapping[str, str]
+RUNS_SHOWN = 30
+TREND_DAYS = 90
+TABS = ("completeness", "validity", "timeliness", "consistency")
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A page of the menu. `read` returns the template's values for a query; `text` is for its link."""
+
+    name: str
+    title: str
+    read: Callable[[Site, Board, Query], dict[str, Any]]
+
+
+def home(site: Site, board: Board, query: Query) -> dict[str, Any]:
+    del query
+    return {
+        "verdict": verdict(board),
+        "tiles": tiles(board),
+        "cares": cares(board),
+        "kpis": site.kpis(),
+        "systems": systems(board),
+        "last_day": board.read_at.date(),
+        "strip_days": STRIP_DAYS,
+        "engine": site.settings.engine,
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class Care:
+    """The faults of one table or model that no other one explains, and how many follow from them."""
+
+    findings: tuple[Finding, ...]
+    followers: int
+
+    @property
+    def first(self) -> Finding:
+        return self.findings[0]
+
+
+def cares(board: Board) -> list[Care]:
+    """Return what needs somebody, by subject, the worst first."""
+    own: dict[str, list[Finding]] = defaultdict(list)
+    for finding in board.roots:
+        own[finding.subject].append(finding)
+    behind = Counter(finding.behind for finding in board.findings)
+    return [Care(tuple(found), sum(behind[f.key] for f in found)) for found in own.values()]
+
+
+def verdict(board: Board) -> str:
+    """Return the sentence that answers: is my data right and on time?"""
+    count = len(board.tables)
+    if not count:
+        return "There is no contract yet."
+    if board.last_step_at is None:
+        return "Nothing has run on this lake yet."
+    hurt = len({finding.subject for finding in board.roots if finding.level is Level.CRITICAL})
+    look = len({finding.subject for finding in board.roots if finding.level is Level.WARNING})
+    unknown = sum(table.level is Level.UNKNOWN for table in board.tables)
+    tables = f"{count} table{'' if count == 1 else 's'}"
+    if hurt:
+        return f"{hurt} of {tables} and models need{'s' if hurt == 1 else ''} you."
+    if look:
+        have = "has" if look == 1 else "have"
+        return f"All data is in step with its sources; {look} of {tables} {have} something to look at."
+    if unknown:
+        return f"{unknown} of {tables} {'was' if unknown == 1 else 'were'} never compared with the source."
+    return f"All {tables} are right and on time."
+
+
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """One number of the overview; `value` is None if it was not measured."""
+
+    title: str
+    value: str | None
+    note: str
+    level: Level
+
+
+def tiles(board: Board) -> list[Tile]:
+    tables = board.tables
+    compared = [t for t in tables if t.gap is not None and SEVERITIES.get(t.gap.severity) is not None]
+    in_step = sum(SEVERITIES[t.gap.severity] is Level.OK for t in compared if t.gap is not None)
+    gap = sum(abs(t.gap.sync_gap or 0) for t in compared if t.gap is not None)
+    held = [t.gap.quarantined_count for t in compared if t.gap is not None and t.gap.quarantined_count is not None]
+    scores = [t.quality for t in tables if t.quality is not None]
+    return [
+        Tile(
+            "Sync gap",
+            f"{gap:,} rows" if compared else None,
+            f"{in_step} of {len(tables)} tables in step with the source",
+            Level.UNKNOWN if not compared else Level.OK if in_step == len(tables) else Level.CRITICAL,
+        ),
+        _oldest(tables),
+        Tile(
+            "Quarantine",
+            f"{sum(held):,} rows" if held else None,
+            "kept with their reason, not in Silver",
+            Level.UNKNOWN if not held else Level.WARNING if sum(held) else Level.OK,
+        ),
+        Tile(
+            "Data quality",
+            f"{min(scores):.2f} %" if scores else None,
+            "worst table: rows without a fault",
+            Level.UNKNOWN if not scores else Level.OK if min(scores) >= 99 else Level.WARNING,
+        ),
+    ]
+
+
+def _oldest(tables: Sequence[TableState]) -> Tile:
+    measured = [table for table in tables if table.lag_hours is not None]
+    if not measured:
+        return Tile("Oldest data", None, "no gap check has measured it", Level.UNKNOWN)
+    worst = max(measured, key=lambda t: (t.lag_hours or 0) / (t.freshness_hours or 24))
+    promised = f"of {worst.freshness_hours:g} h promised" if worst.freshness_hours else "no age is promised"
+    late = worst.freshness_hours is not None and (worst.lag_hours or 0) > worst.freshness_hours
+    return Tile("Oldest data", hours(worst.lag_hours), f"{worst.id}, {promised}", Level.CRITICAL if late else Level.OK)
+
+
+def systems(board: Board) -> list[tuple[str, Level]]:
+    """Return each source system, with the level of its loads: CRITICAL if the newest load of every table failed."""
+    failed = {f.subject for f in board.findings if f.kind == "load_failed"}
+    names: dict[str, list[str]] = defaultdict(list)
+    for table in board.tables:
+        names[table.contract.system].append(table.id)
+    return [
+        (name, Level.CRITICAL if failed.issuperset(ids) else Level.WARNING if failed & {*ids} else Level.OK)
+        for name, ids in sorted(names.items())
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class RunLine:
+    """A run and its steps, in the order in which they ended."""
+
+    run_id: str
+    started_at: datetime
+    finished_at: datetime
+    steps: tuple[Step, ...]
+
+    @property
+    def seconds(self) -> float:
+        return (self.finished_at - self.started_at).total_seconds()
+
+    @property
+    def rows(self) -> int:
+        return sum(step.rows_read or 0 for step in self.steps if step.step == "load")
+
+    @property
+    def level(self) -> Level:
+        states = {step.status for step in self.steps}
+        return Level.CRITICAL if "failed" in states else Level.WARNING if "warning" in states else Level.OK
+
+
+def pipeline(site: Site, board: Board, query: Query) -> dict[str, Any]:
+    steps: list[Step] = site.ask("steps", lambda journal: run_views.steps(journal, runs=RUNS_SHOWN)).value
+    runs = run_lines(steps)
+    chosen = next((run for run in runs if run.run_id == query.get("run")), runs[0] if runs else None)
+    since = board.read_at - timedelta(days=1)
+    minutes = site.ask("minutes", lambda journal: run_views.minutes(journal, since, board.read_at)).value
+    return {"runs": runs, "chosen": chosen, "models": board.models, "minutes": minutes[-20:][::-1]}
+
+
+def run_lines(steps: Sequence[Step]) -> list[RunLine]:
+    """Return the runs of some steps, which come run by run."""
+    runs: dict[str, list[Step]] = {}
+    for step in steps:
+        runs.setdefault(step.run_id, []).append(step)
+    return [
+        RunLine(run_id, min(s.started_at for s in own), max(s.finished_at for s in own), tuple(own))
+        for run_id, own in runs.items()
+    ]
+
+
+def quality(site: Site, board: Board, query: Query) -> dict[str, Any]:
+    tab = query.get("tab") if query.get("tab") in TABS else TABS[0]
+    since = board.read_at - timedelta(days=STRIP_DAYS)
+    rates = site.ask("rates", run_views.rates).value
+    days = site.ask("rate_days", lambda journal: run_views.rate_days(journal, since)).value
+    trend: dict[str, dict[date, float]] = defaultdict(dict)
+    for day in days:
+        if day.dimension == tab:
+            trend[day.contract_id][day.day] = day.good
+    calendar = [board.read_at.date() - timedelta(days=back) for back in range(STRIP_DAYS - 1, -1, -1)]
+    own = sorted((rate for rate in rates if rate.dimension == tab), key=lambda rate: -rate.percent)
+    return {
+        "tab": tab,
+        "tabs": TABS,
+        "rates": [rate for rate in own if rate.hits],
+        "measured": len(own),
+        "faultless": sum(not rate.hits for rate in own),
+        "trends": {name: [found.get(day) for day in calendar] for name, found in sorted(trend.items())},
+        "newest": {name: found[max(found)] for name, found in trend.items()},
+        "calendar": calendar,
+        "layers": layers(board, rates),
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class LayerQuality:
+    """What was measured in a layer: how many checks, and how many of them found a fault."""
+
+    layer: str
+    what: str
+    checks: int
+    faulty: int
+
+
+def layers(board: Board, rates: Sequence[run_views.Rate]) -> list[LayerQuality]:
+    kinds = {node.name: node.kind for node in board.graph.nodes.values()}
+    told = [LayerQuality("Bronze", "rates of columns and rules", len(rates), sum(bool(rate.hits) for rate in rates))]
+    for layer in ("silver", "gold", "audit"):
+        own = [test for test in board.tests if any(kinds.get(model) == layer for model in test.models.split(", "))]
+        bad = sum(test.status in ("failed", "warning") for test in own)
+        told.append(LayerQuality(layer.capitalize(), "dbt data tests", len(own), bad))
+    return told
+
+
+def gaps(site: Site, board: Board, query: Query) -> dict[str, Any]:
+    chosen = board.table(query.get("table", "")) or (board.tables[0] if board.tables else None)
+    if chosen is None:
+        return {"chosen": None}
+    ids = [chosen.id]
+    since = board.read_at - timedelta(days=365)
+    history = site.ask(("history", chosen.id), lambda j: ledger_views.gap_history(j, ids, checks=TREND_DAYS)).value
+    known = site.ask(("facts", chosen.id), lambda j: facts.gather(j, [chosen.contract])[0]).value
+    return {
+        "chosen": chosen,
+        "history": history,
+        "partitions": known.partitions,
+        "differences": site.ask(("differences", chosen.id), lambda j: ledger_views.differences(j, ids)).value[:-51:-1],
+        "advice": advise(known),
+        "sla": months(site.ask("sla", lambda j: ledger_views.sla_compliance(j, since, board.read_at)).value, chosen.id),
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class SlaMonth:
+    """The checks of a table in a month; `compliance` is a percentage of those that could be judged."""
+
+    month: str
+    checks: int
+    met: int
+    unknown: int
+
+    @property
+    def compliance(self) -> float | None:
+        judged = self.checks - self.unknown
+        return 100.0 * self.met / judged if judged else None
+
+
+def months(days: Sequence[ledger_views.SlaDay], contract_id: str) -> list[SlaMonth]:
+    """Return a table's months, newest first."""
+    sums: dict[str, list[int]] = {}
+    for day in days:
+        if day.contract_id == contract_id:
+            of = sums.setdefault(f"{day.day:%Y-%m}", [0, 0, 0])
+            of[0], of[1], of[2] = of[0] + day.checks, of[1] + day.met, of[2] + day.unknown
+    return [SlaMonth(month, *of) for month, of in sorted(sums.items(), reverse=True)]
+
+
+def streams(site: Site, board: Board, query: Query) -> dict[str, Any]:
+    del site, board, query
+    return {}
+
+
+def lineage(site: Site, board: Board, query: Query) -> dict[str, Any]:
+    del site
+    node = board.graph.find(query.get("node", ""))
+    shown = board.graph.connected() if node is None else board.graph.around(node.id)
+    levels = {table.id: table.level for table in board.tables}
+    levels |= {m.model: {"ok": Level.OK, "warning": Level.WARNING}.get(m.status, Level.CRITICAL) for m in board.models}
+    return {"node": node, "graph": shown, "levels": levels, "whole": board.graph}
+
+
+def contracts(site: Site, board: Board, query: Query) -> dict[str, Any]:
+    chosen = board.table(query.get("id", ""))
+    drifts = site.ask("drifts", run_views.drifts).value
+    own = [drift for drift in drifts if chosen is not None and drift.contract_id == chosen.id]
+    return {"chosen": chosen, "drifts": own}
+
+
+def incidents(site: Site, board: Board, query: Query) -> dict[str, Any]:
+    del site, query
+    return {"findings": board.findings}
+
+
+PAGES = (
+    Page("home", "Home", home),
+    Page("pipeline", "Pipeline", pipeline),
+    Page("quality", "Quality", quality),
+    Page("gaps", "Gaps", gaps),
+    Page("streams", "Streams", streams),
+    Page("lineage", "Lineage", lineage),
+    Page("contracts", "Contracts", contracts),
+    Page("incidents", "Incidents", incidents),
+)
+
+
+def hours(count: float | None) -> str | None:
+    """Return a number of hours for people: `45 min`, `7 h`, `3 days`; None stays None."""
+    if count is None:
+        return None
+    if count < 2:
+        return f"{count * 60:.0f} min"
+    return f"{count:.0f} h" if count < 72 else f"{count / 24:.0f} days"

@@ -1,0 +1,85 @@
+"""The state of the tables as gauges in the text format of Prometheus. Labels: the table, or a finding's kind."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+
+from prometheus_client import CollectorRegistry
+from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client.metrics_core import GaugeMetricFamily, Metric
+
+from monitoring.board import Board, TableState
+
+_OF_TABLES: tuple[tuple[str, str, Callable[[TableState], float | None]], ...] = (
+    ("lakehouse_level", "Worst finding of the table: 0 OK, 1 UNKNOWN, 2 WARNING, 3 CRITICAL", lambda t: float(t.level)),
+    (
+        "lakehouse_source_rows",
+        "Rows of the source at the newest gap check",
+        lambda t: None if t.gap is None else t.gap.source_count,
+    ),
+    (
+        "lakehouse_lake_rows",
+        "Rows of the lake at the newest gap check",
+        lambda t: None if t.gap is None else t.gap.lake_count,
+    ),
+    (
+        "lakehouse_sync_gap_rows",
+        "Rows that the lake lacks, at the newest check",
+        lambda t: None if t.gap is None else t.gap.sync_gap,
+    ),
+    (
+        "lakehouse_freshness_seconds",
+        "How far the data is behind its source now",
+        lambda t: None if t.lag_hours is None else 3600 * t.lag_hours,
+    ),
+    (
+        "lakehouse_freshness_promised_seconds",
+        "The most that the contract allows",
+        lambda t: None if t.freshness_hours is None else 3600 * t.freshness_hours,
+    ),
+    (
+        "lakehouse_quarantined_rows",
+        "Rows of the source in quarantine at the newest check",
+        lambda t: None if t.gap is None else t.gap.quarantined_count,
+    ),
+    (
+        "lakehouse_load_seconds",
+        "How long the newest good load took",
+        lambda t: None if t.load is None else t.load.seconds,
+    ),
+    (
+        "lakehouse_load_end_timestamp_seconds",
+        "When the newest good load ended",
+        lambda t: None if t.load is None else t.load.finished_at.timestamp(),
+    ),
+)
+
+
+def exposition(board: Board) -> tuple[bytes, str]:
+    """Return the text and its media type. A value that was not measured has no sample."""
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(_Collector(board))
+    return generate_latest(registry), CONTENT_TYPE_LATEST
+
+
+class _Collector:
+    def __init__(self, board: Board) -> None:
+        self._board = board
+
+    def collect(self) -> Iterator[Metric]:
+        for name, told, value_of in _OF_TABLES:
+            family = GaugeMetricFamily(name, told, labels=["table"])
+            for table in self._board.tables:
+                value = value_of(table)
+                if value is not None:
+                    family.add_metric([table.id], float(value))
+            yield family
+        findings = GaugeMetricFamily("lakehouse_findings", "Faults that are found now", labels=["kind", "severity"])
+        for (kind, level), count in Counter((f.kind, f.level) for f in self._board.findings).items():
+            findings.add_metric([kind, level.label], count)
+        yield findings
+        ended = GaugeMetricFamily("lakehouse_last_step_timestamp_seconds", "When the newest step of any run ended")
+        if self._board.last_step_at is not None:
+            ended.add_metric([], self._board.last_step_at.timestamp())
+        yield ended
