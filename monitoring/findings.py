@@ -97,17 +97,16 @@ def find(evidence: Evidence, now: datetime) -> list[Finding]:
 
 def lag_hours(facts: Facts, load: Step | None, now: datetime) -> float | None:
     """
-    Return how many hours the table's data is behind its source now; None if that was never measured.
+    Return how many hours the table's data may be behind its source now; None if it was never loaded or measured.
 
-    It is the lag that the newest check measured by the source's clock, and the time that has passed since, unless a
-    load has ended in between.
+    It is the lag that the newest check measured by the source's clock, and the time that has passed since. Without one,
+    or if a load has ended since, it is the time since the start of the newest good load.
     """
     gap = facts.gap
-    if gap is None or gap.freshness_lag_hours is None:
-        return None
-    if load is not None and load.finished_at > gap.checked_at:
+    measured = None if gap is None else gap.freshness_lag_hours
+    if load is not None and (gap is None or measured is None or load.finished_at > gap.checked_at):
         return _hours(now - load.started_at)
-    return gap.freshness_lag_hours + _hours(now - gap.checked_at)
+    return None if gap is None or measured is None else measured + _hours(now - gap.checked_at)
 
 
 def _of_table(

@@ -72,18 +72,34 @@ def verdict(board: Board) -> str:
         return "There is no contract yet."
     if board.last_step_at is None:
         return "Nothing has run on this lake yet."
-    hurt = len({finding.subject for finding in board.roots if finding.level is Level.CRITICAL})
-    look = len({finding.subject for finding in board.roots if finding.level is Level.WARNING})
+    tables = counted(count, "table")
+    if hurt := _subjects(board, Level.CRITICAL):
+        return f"{hurt} you."
+    if look := _subjects(board, Level.WARNING):
+        return f"All data is in step with its sources; {look} a look."
     unknown = sum(table.level is Level.UNKNOWN for table in board.tables)
-    tables = f"{count} table{'' if count == 1 else 's'}"
-    if hurt:
-        return f"{hurt} of {tables} and models need{'s' if hurt == 1 else ''} you."
-    if look:
-        have = "has" if look == 1 else "have"
-        return f"All data is in step with its sources; {look} of {tables} {have} something to look at."
     if unknown:
         return f"{unknown} of {tables} {'was' if unknown == 1 else 'were'} never compared with the source."
     return f"All {tables} are right and on time."
+
+
+def _subjects(board: Board, level: Level) -> str:
+    """Return how many tables and models have a fault of that level, with the verb `need`; empty if none has."""
+    subjects = {finding.subject for finding in board.roots if finding.level is level}
+    hurt = sum(table.id in subjects for table in board.tables)
+    models = sum(model.model in subjects for model in board.models)
+    others = len(subjects) - hurt - models
+    parts = [
+        f"{hurt} of {counted(len(board.tables), 'table')}" if hurt else "",
+        f"{models} of {counted(len(board.models), 'model')}" if models else "",
+        f"{counted(others, 'contract')}" if others else "",
+    ]
+    told = " and ".join(filter(None, parts))
+    return f"{told} need{'s' if len(subjects) == 1 else ''}" if told else ""
+
+
+def counted(count: int, what: str) -> str:
+    return f"{count:,} {what}{'' if count == 1 else 's'}"
 
 
 @dataclass(frozen=True, slots=True)

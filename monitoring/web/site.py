@@ -161,7 +161,7 @@ class Site:
         lake = open_lake(self.settings.lake_root)
         with self._lock:
             if self._engine is None:
-                self._engine = DeltaRs(lake.storage_options, self.settings.load_memory)
+                self._engine = DeltaRs(lake.storage_options, self.settings.load_memory, keeps_open=True)
             return lake, self._engine
 
     def _last(self, name: Hashable, fault: str, error: LakehouseError | None) -> Answer:

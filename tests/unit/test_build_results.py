@@ -146,7 +146,7 @@ def test_a_model_that_was_built_and_not_published_failed() -> None:
 
 
 def test_each_data_test_has_its_outcome_its_models_and_the_rows_that_break_it() -> None:
-    results = [
+    results: list[dict[str, Any]] = [
         {"unique_id": MODEL, "status": "success", "failures": None},
         {"unique_id": TEST, "status": "fail", "failures": 3, "execution_time": 0.1},
         {"unique_id": "test.lakehouse.related.2", "status": "pass", "failures": 0, "execution_time": 0.2},

@@ -1,0 +1,143 @@
+"""Every page in every world, as HTML."""
+
+from __future__ import annotations
+
+import gzip
+import html
+import re
+from collections.abc import Callable
+from urllib.parse import urljoin
+
+import pytest
+from fastapi.testclient import TestClient
+
+from monitoring.web.pages import PAGES
+from tests.web.worlds import HOSTILE, NOW, WORLDS, World
+
+Find = Callable[[str], World]
+Browse = Callable[..., TestClient]
+LINK = re.compile(r'(?:href|src|hx-get)="([^"#]*)"')
+
+
+def text_of(page: str) -> str:
+    return html.unescape(re.sub(r"<[^>]+>", " ", re.sub(r"\s+", " ", page)))
+
+
+def links(page: str) -> set[str]:
+    return {html.unescape(link) for link in LINK.findall(page)}
+
+
+@pytest.mark.parametrize("name", WORLDS)
+def test_every_link_of_every_page_leads_to_a_page(name: str, world: Find, browse: Browse) -> None:
+    client, seen, waiting = browse(world(name)), set[str](), ["/"]
+
+    while waiting:
+        path = waiting.pop()
+        answer = client.get(path)
+        assert answer.status_code == 200, path
+        assert answer.headers["content-security-policy"].startswith("default-src 'self'")
+        if answer.headers["content-type"].startswith("text/html"):
+            assert "<h1" in answer.text, path
+            assert not re.search(r"\bNone\b|\bnan\b| style=|onclick=", answer.text), path
+            found = {urljoin(path, link) for link in links(answer.text)}
+            assert all(link.startswith("/") for link in found), path
+            waiting += found - seen
+            seen |= found
+
+    assert {f"/{page.name}" for page in PAGES[1:]} <= {link.partition("?")[0] for link in seen}
+
+
+@pytest.mark.parametrize(
+    ("name", "verdict"),
+    [
+        ("green", "All 3 tables are right and on time."),
+        ("source_down", "3 of 3 tables need you."),
+        ("drift", "1 of 3 tables needs you."),
+        ("quarantine", "1 of 3 models needs you."),
+        ("stale", "3 of 3 tables need you."),
+        ("empty", "Nothing has run on this lake yet."),
+    ],
+)
+def test_home_says_first_whether_the_data_is_right_and_on_time(
+    name: str, verdict: str, world: Find, browse: Browse
+) -> None:
+    page = browse(world(name)).get("/").text
+
+    assert re.search(r"<h1>(.*?)</h1>", page)[1] == verdict  # type: ignore[index]
+
+
+def test_home_shows_the_cause_with_its_command_and_who_is_hit_and_not_what_follows(world: Find, browse: Browse) -> None:
+    told = text_of(browse(world("source_down")).get("/").text)
+
+    assert "The last 2 loads failed: crm: db.example:1521 did not answer in 20 s." in told
+    assert "lakehouse doctor" in told or "lakehouse load crm.people" in told
+    assert "read by dim_person, fact_visits, stg_people" in told
+    assert "more faults follow from it" in told
+    assert "behind its source; at most 24 h are promised" not in told.split("Tables")[0]
+
+
+def test_a_number_that_was_never_measured_is_no_zero(world: Find, browse: Browse) -> None:
+    told = text_of(browse(world("empty")).get("/").text)
+
+    assert told.count("not measured") >= 4
+    assert "0 rows" not in told
+
+
+def test_a_ledger_that_is_overdue_says_so_on_every_page(world: Find, browse: Browse) -> None:
+    client = browse(world("stale"))
+
+    for page in PAGES:
+        told = text_of(client.get("/" if page.name == "home" else f"/{page.name}").text)
+        assert "No step of any run has ended since 2026-02-20" in told, page.name
+    assert "No step of any run" not in browse(world("green")).get("/").text
+
+
+def test_names_that_try_to_break_out_stay_text(world: Find, browse: Browse) -> None:
+    client = browse(world("hostile"))
+
+    for path in ("/", "/pipeline", "/gaps?table=crm.people", "/contracts?id=crm.notes", "/quality", "/incidents"):
+        page = client.get(path).text
+        assert "<script>alert" not in page, path
+        assert "<b>Error" not in page, path
+    assert HOSTILE.strip() in html.unescape(client.get("/contracts?id=crm.notes").text)
+    assert "<script" not in client.get("/lineage", params={"format": "mermaid"}).text
+
+
+def test_home_is_small(world: Find, browse: Browse) -> None:
+    client = browse(world("green"))
+    page = client.get("/").text
+    needed = {link for link in links(page) if link.startswith("static/")}
+
+    size = sum(len(gzip.compress(client.get(f"/{file}").content)) for file in needed)
+
+    assert len(needed) + 1 <= 6
+    assert size + len(gzip.compress(page.encode())) <= 30_000
+
+
+def test_a_page_works_below_a_prefix(world: Find, browse: Browse) -> None:
+    client = browse(world("drift"))
+
+    for path in ("/", "/gaps", "/lineage"):
+        for link in links(client.get(path).text):
+            assert not link.startswith(("/", "http")), link
+
+
+def test_every_number_says_as_of_when(world: Find, browse: Browse) -> None:
+    client = browse(world("green"))
+
+    for page in PAGES:
+        told = text_of(client.get("/" if page.name == "home" else f"/{page.name}").text)
+        assert f"Read {NOW:%Y-%m-%d %H:%M} UTC from" in told, page.name
+
+
+def test_the_lineage_shows_two_steps_around_a_node(world: Find, browse: Browse) -> None:
+    told = browse(world("green")).get("/lineage", params={"node": "silver:stg_people", "format": "mermaid"}).text
+
+    names = re.findall(r'\["(.*?)<br/>(.*?)"\]', told)
+    assert set(names) == {
+        ("crm.people", "contract"),
+        ("crm.people", "bronze"),
+        ("stg_people", "silver"),
+        ("dim_person", "gold"),
+        ("fact_visits", "gold"),
+    }
