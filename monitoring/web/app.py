@@ -29,10 +29,13 @@ OPEN_TO_ALL = ("/healthz", "/readyz")
 """Probes of an orchestrator, which has no token; they tell no name of a table."""
 
 
-def create_app(site: Site, *, token: str = "", guards: Sequence[Callable[..., Any]] = ()) -> FastAPI:
+def create_app(
+    site: Site, *, token: str = "", guards: Sequence[Callable[..., Any]] = (), in_airflow: bool = False
+) -> FastAPI:
     """
     Return the application. With a `token` every request but the probes needs it, as `Authorization: Bearer …` or as the
-    password of HTTP Basic. `guards` are dependencies of every route, e.g. another application's login.
+    password of HTTP Basic. `guards` are dependencies of every route, e.g. another application's login. `in_airflow`:
+    the pages are shown in Airflow's UI and link to its runs.
     """
     app = FastAPI(
         title="Lakehouse",
@@ -45,7 +48,7 @@ def create_app(site: Site, *, token: str = "", guards: Sequence[Callable[..., An
     app.add_middleware(GZipMiddleware, minimum_size=500)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     api.add_routes(app, site)
-    renderer = Renderer(live_url)
+    renderer = Renderer(live_url, in_airflow=in_airflow)
     for page in PAGES:
         app.add_api_route(
             "/" if page.name == "home" else f"/{page.name}",

@@ -21,7 +21,7 @@ Url = Callable[[str, dict[str, str]], str]
 class Renderer:
     """Renders pages whose links are made by `url`: of a page's name and its query."""
 
-    def __init__(self, url: Url, *, is_live: bool = True) -> None:
+    def __init__(self, url: Url, *, is_live: bool = True, in_airflow: bool = False) -> None:
         self._environment = Environment(
             loader=PackageLoader("monitoring.web"),
             autoescape=True,
@@ -42,6 +42,7 @@ class Renderer:
             "draw": draw,
             "Level": Level,
             "is_live": is_live,
+            "in_airflow": in_airflow,
             "link": lambda node: url("lineage", {"node": node.id}),
         }
 
