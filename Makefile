@@ -14,7 +14,7 @@ ifneq ($(findstring ://,$(LAKEHOUSE_ROOT)),)
 PACKAGE := .[cloud]
 endif
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
-.PHONY: demo test test-fast test-long golden check format test-sources test-spark build contract-diff site airflow
+.PHONY: demo test test-fast test-long golden check format test-sources test-spark build contract-diff site airflow report
 .PHONY: bench-history bench-load bench-gaps bench-monitor bench-many bench-spark constraints clean
 
 demo: .venv/base  ## both days of the demo company, from source to Gold
@@ -65,6 +65,9 @@ format: .venv/light
 site: .venv/docs  ## the documentation as a site in site/; a broken link fails
 	$(BIN)/mkdocs build
 
+report: .venv/dev  ## the pages of the lake as files, in report/
+	$(BIN)/lakehouse report --html report
+
 airflow: .venv/dev  ## Airflow's UI on this machine, with the demo's data
 	$(BIN)/python -m ingestion.demo.airflow
 
@@ -91,7 +94,7 @@ constraints: .venv/base  ## resolve all pins again from pyproject.toml
 		pyproject.toml -o constraints.txt
 
 clean:
-	rm -rf .venv .venv-bench site lake lake-world airflow dbt_project/target dbt_project/logs
+	rm -rf .venv .venv-bench site report lake lake-world airflow dbt_project/target dbt_project/logs
 
 .venv/uv:
 	@echo "Installing into .venv, once; packages that pip has cached are not fetched again."

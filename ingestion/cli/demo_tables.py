@@ -28,7 +28,8 @@ def print_story(console: Console, story: Story) -> None:
         "  .venv/bin/lakehouse status\n"
         '  .venv/bin/lakehouse sql "select * from gold.fact_sales limit 5"\n'
         "  .venv/bin/lakehouse quarantine list\n"
-        "  .venv/bin/lakehouse run",
+        "  .venv/bin/lakehouse run\n"
+        "  .venv/bin/lakehouse serve      (shows it all in a browser)",
         soft_wrap=True,
     )
 

@@ -17,7 +17,7 @@ from monitoring.web.pages import PAGES
 from tests.examples import LONG
 from tests.web.worlds import World
 
-CHROMIUM = shutil.which("chromium")
+CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 sync_api = pytest.importorskip("playwright.sync_api", reason="needs playwright: make .venv/dev")
 pytestmark = [
     pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium: apt-get install chromium"),
