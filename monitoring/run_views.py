@@ -151,11 +151,10 @@ _SECONDS = "(epoch_us(finished_at) - epoch_us(started_at)) / 1e6"
 def steps(journal: Journal, *, runs: int) -> list[Step]:
     """Return every step of the newest `runs` runs, the newest run first, in the order in which they ended."""
     rest = (
-        f"(select *, {_SECONDS} as seconds, (select median((epoch_us(o.finished_at) - epoch_us(o.started_at)) / 1e6) "
-        f"from {queries.newest_runs(each='20')} o where o.step = r.step and o.subject = r.subject) as typical_seconds "
-        "from ops.runs r where run_id in (select run_id from ops.runs group by run_id "
-        "order by max(finished_at) desc limit $1)) order by max(finished_at) over (partition by run_id) desc, "
-        "finished_at, subject"
+        f"(select *, {_SECONDS} as seconds from ops.runs left join (select step, subject, median({_SECONDS}) as "
+        f"typical_seconds from {queries.newest_runs(each='20')} group by all) using (step, subject) where run_id in "
+        "(select run_id from ops.runs group by run_id order by max(finished_at) desc limit $1)) "
+        "order by max(finished_at) over (partition by run_id) desc, finished_at, subject"
     )
     return read(journal, Step, rest, [runs])
 
