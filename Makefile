@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 WORKERS ?= auto
 PYTEST = $(BIN)/pytest -n $(WORKERS) --dist loadgroup
-LIGHT := oracle,web,dev
+LIGHT := oracle,web,alerts,dev
 EXTRAS := airflow,cloud,databricks,sqlserver,dev-cloud,dev-web,$(LIGHT)
 ifneq ($(shell command -v java),)
 EXTRAS := $(EXTRAS),spark,spark-submit

@@ -27,6 +27,16 @@ def newest_differences(condition: str = "true") -> str:
     return _newest("differences", condition, "difference_id", "state_at", "1")
 
 
+def newest_incidents() -> str:
+    """Return every incident in its newest state."""
+    return _newest("incidents", "true", "incident_id", "state_at", "1")
+
+
+def newest_messages() -> str:
+    """Return every message in its newest state."""
+    return _newest("messages", "true", "message_id, channel", '"at"', "1")
+
+
 def _newest(table: str, condition: str, of: str, by: str, each: str) -> str:
     return (
         f"(select * from ops.{table} where {condition} "

@@ -157,6 +157,42 @@ TESTS = pa.schema(
         ("seconds", pa.float64()),
     ]
 )
+INCIDENTS = pa.schema(
+    [
+        ("incident_id", pa.string()),  # its newest row has its state
+        ("kind", pa.string()),
+        ("subject", pa.string()),  # a contract, a model, a channel, or `lake`
+        ("state", pa.string()),  # seen, open, acknowledged, clearing, resolved, waived
+        ("level", pa.int64()),  # 1 UNKNOWN, 2 WARNING, 3 CRITICAL
+        ("told_level", pa.int64()),  # the highest that a message told; null: nobody was told
+        ("opened_at", _MOMENT),  # when an evaluation first saw it
+        ("state_at", _MOMENT),
+        ("since", _MOMENT),  # when the fault itself began
+        ("text", pa.string()),
+        ("command", pa.string()),
+        ("owner", pa.string()),
+        ("downstream", pa.string()),  # models and exposures, separated by ", "
+        ("behind", pa.string()),  # `<kind> <subject>` of the incident that explains it
+        ("by", pa.string()),  # who acknowledged or waived it
+        ("why", pa.string()),
+        ("until", _MOMENT),  # the end of its waiver
+    ]
+)
+MESSAGES = pa.schema(
+    [
+        ("message_id", pa.string()),  # with `channel` its key: the newest row has its state
+        ("channel", pa.string()),  # a name, never an address
+        ("incident_id", pa.string()),  # null: a digest
+        ("event", pa.string()),  # opened, worse, recovered, digest
+        ("state", pa.string()),  # waiting, sent, failed
+        ("at", _MOMENT),
+        ("tries", pa.int64()),
+        ("next_try_at", _MOMENT),
+        ("title", pa.string()),
+        ("body", pa.string()),
+        ("error", pa.string()),  # the class of the error of the last try
+    ]
+)
 TABLES = {
     "runs": RUNS,
     "models": MODELS,
@@ -166,4 +202,6 @@ TABLES = {
     "drift": DRIFT,
     "quality": QUALITY,
     "quality_rates": QUALITY_RATES,
+    "incidents": INCIDENTS,
+    "messages": MESSAGES,
 }
