@@ -5,7 +5,6 @@ Each table and model leaves a line in the task's log; errors are retried, or not
 
 from __future__ import annotations
 
-import logging
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -17,12 +16,12 @@ from airflow.sdk import get_current_context
 from airflow.sdk.exceptions import AirflowSkipException
 
 from ingestion.no_pandas import pandas_hidden
+from ingestion.privacy.logs import logger
 from lakehouse_dags import assets, wiring
 
 if TYPE_CHECKING:
     from ingestion.runs.context import Context
 
-logger = logging.getLogger("lakehouse")
 # what a build hands to later tasks: the contracts that it left out, and its rows of `ops.models`
 WITHOUT, MODELS = "left_out", "model_results"
 MINE = "late_tables"

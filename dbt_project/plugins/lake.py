@@ -9,20 +9,22 @@ to the models and tests of this build alone. `dbt run`, which runs no test, comm
 
 from __future__ import annotations
 
-import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import duckdb
+from dbt.adapters.duckdb.connections import DuckDBConnectionManager
 from dbt.adapters.duckdb.plugins import BasePlugin
 from dbt.adapters.duckdb.utils import TargetConfig
 from dbt.flags import get_flags
+from dbt_common.exceptions import DbtRuntimeError
 
 from ingestion.build.lake_state import AS_OF, WRITING, bronze_as_of, inputs_of, table_state
-from ingestion.errors import LakeError
+from ingestion.errors import LakeError, LakehouseError
 from ingestion.lake import duck
 from ingestion.lake.base import APPEND_ONLY, Commit, Tip
 from ingestion.lake.descriptions import described, is_described
@@ -38,13 +40,31 @@ from ingestion.lake.names import DERIVED_LAYERS
 from ingestion.lake.storage.errors import reaching
 from ingestion.ledger import tables as ledger
 from ingestion.no_pandas import pandas_hidden
+from ingestion.privacy.foreign import foreign_text
+from ingestion.privacy.logs import logger
 from ingestion.runs.each import as_ours
 from ingestion.sql.quoting import quote_standard, text_literal
 
-logger = logging.getLogger("lakehouse")
 _NOTED = ("fingerprint", "computed_from", "newest")
 DEFAULT_ROOT = Path(__file__).resolve().parents[2] / "lake"
 SPILL = "LAKEHOUSE_SPILL"
+
+_handler = DuckDBConnectionManager.exception_handler
+
+
+@contextmanager
+def _without_values(manager: DuckDBConnectionManager, sql: str, connection_name: str = "master") -> Iterator[None]:
+    """Do what dbt does with an error of a statement, for its text without the values that it quotes."""
+    with _handler(manager, sql, connection_name):
+        try:
+            yield
+        except (LakehouseError, DbtRuntimeError):
+            raise
+        except Exception as exc:
+            raise RuntimeError(foreign_text(str(exc))) from None
+
+
+DuckDBConnectionManager.exception_handler = _without_values  # before dbt logs, prints and keeps the text
 
 
 class Plugin(BasePlugin):

@@ -43,6 +43,7 @@ from ingestion.lake.names import DERIVED_LAYERS  # noqa: E402
 from ingestion.lake.spark.frames import table_at  # noqa: E402
 from ingestion.lake.spark.session import open_session, prepare  # noqa: E402
 from ingestion.ledger import tables as ledger  # noqa: E402
+from ingestion.privacy.foreign import foreign_text  # noqa: E402
 from ingestion.sql.quoting import spark_text_literal  # noqa: E402
 
 TARGET = "LAKEHOUSE_DBT_TARGET"
@@ -211,7 +212,7 @@ class _Cursor(dbt_spark.Cursor):  # type: ignore[misc]
         try:
             self._df = self._session.sql(sql % parameters if parameters else sql)
         except Exception as exc:
-            raise DbtRuntimeError(str(exc)) from exc
+            raise DbtRuntimeError(foreign_text(str(exc))) from None
 
 
 if __name__ == "__main__":

@@ -6,7 +6,6 @@ not compacted, because its builds rewrite the files whose rows change.
 
 from __future__ import annotations
 
-import logging
 import re
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
@@ -18,11 +17,10 @@ from ingestion.bronze.checkpoint import stale_checkpoints
 from ingestion.errors import ConcurrentWriteError, ConfigurationError
 from ingestion.lake.layout import LakeTable
 from ingestion.lake.storage.provider import is_remote
+from ingestion.privacy.logs import logger
 from ingestion.runs.context import Context
 from ingestion.runs.each import each, raise_failed
 from ingestion.settings import DAYS_KEPT
-
-logger = logging.getLogger("lakehouse")
 
 KEEP = timedelta(days=DAYS_KEPT)
 _HALF_WRITTEN = re.compile(r"#\d+$")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -17,10 +16,9 @@ from ingestion.lake.names import DERIVED_LAYERS
 from ingestion.lake.storage.errors import reaching
 from ingestion.lake.storage.filesystem import make_folder, move
 from ingestion.ledger.journal import Journal
+from ingestion.privacy.logs import logger
 from ingestion.runs.context import new_run_id
 from ingestion.settings import Settings
-
-logger = logging.getLogger("lakehouse")
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ from ingestion.contracts.writing.files import write_whole
 from ingestion.errors import BuildError, ConcurrentWriteError, ConfigurationError, InvalidContractError
 from ingestion.lake.base import ONE_WRITER
 from ingestion.lake.mask_salt import SALT, check_salt, keep_fingerprint
+from ingestion.privacy.foreign import foreign_text
 from ingestion.runs.context import Context
 from ingestion.settings import Settings
 
@@ -297,4 +298,4 @@ def _state_of_tables(failed: Sequence[str], published: str) -> str:
 
 
 def _tail(output: str) -> str:
-    return "\n".join(output.strip().splitlines()[-12:])
+    return foreign_text("\n".join(output.strip().splitlines()[-12:]))

@@ -11,6 +11,7 @@ from typing import Any
 
 from ingestion.build import publication
 from ingestion.lake.library_errors import OUT_OF_MEMORY
+from ingestion.privacy.foreign import foreign_text
 from ingestion.runs.context import Context
 
 _SPEAK_OF_NAMES = (
@@ -131,7 +132,7 @@ def reason_of(entry: Mapping[str, Any]) -> str:
 
 def _without_values(line: str) -> str:
     if line.startswith(_SPEAK_OF_NAMES):
-        return line[:300]
+        return foreign_text(line)[:300]
     if _OF_OURS.search(line):
         return line
     of_spark = re.match(r"\[[A-Z0-9_.]+\]", line)

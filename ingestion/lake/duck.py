@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import logging
 import os
 import uuid
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -25,6 +24,8 @@ from ingestion.lake.layout import Lake
 from ingestion.lake.names import LAYERS
 from ingestion.lake.storage.errors import reaching
 from ingestion.lake.storage.provider import is_remote, location, redacted, secret
+from ingestion.privacy.foreign import foreign_text
+from ingestion.privacy.logs import logger
 from ingestion.sql.quoting import quote_standard, text_literal
 
 __all__ = [
@@ -46,7 +47,6 @@ __all__ = [
     "session",
 ]
 
-logger = logging.getLogger("lakehouse")
 UNREADABLE = (duckdb.IOException, duckdb.InvalidInputException)  # the errors of a missing, truncated or damaged file
 UNSIGNED = "allow_unsigned_extensions"
 _DATABASE = "session"
@@ -189,7 +189,7 @@ def _answered() -> Iterator[None]:
     try:
         yield
     except (duckdb.Error, pa.ArrowException, OSError) as exc:
-        told = redacted(str(exc), os.environ)
+        told = foreign_text(redacted(str(exc), os.environ))
         raise ConfigurationError(f"sql: the query cannot be answered. {told}\nNothing was changed.") from None
     except RuntimeError as exc:
         if "interrupted" in str(exc):  # DuckDB's answer to Ctrl-C

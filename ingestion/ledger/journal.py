@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -19,13 +18,16 @@ from ingestion.lake.embedded.engine import DeltaRs
 from ingestion.lake.layout import Lake
 from ingestion.lake.storage.errors import reaching
 from ingestion.ledger.tables import TABLES
+from ingestion.privacy.gate import leaks
+from ingestion.privacy.logs import logger
 from ingestion.sql.quoting import quote_standard, text_literal
 
-logger = logging.getLogger("lakehouse")
 COMPACTION_EVERY = 16
 """The number of commits to a table after which its files are checked for compaction."""
 WRITE_EVERY = 2.0
 """Seconds for which rows are gathered before they are written together."""
+_MESSAGES = {"runs": ("message",), "models": ("message",), "gaps": ("why", "failed_load"), "quality": ("reason",)}
+WITHHELD = "withheld: it looks as if it held a personal value (%s). Run the step again and read the message there."
 
 
 class Journal:
@@ -77,6 +79,7 @@ class Journal:
         unknown = {key for row in rows for key in row} - set(schema.names)
         if unknown:
             raise KeyError(f"the ledger table {table} has no column {', '.join(sorted(unknown))}")
+        rows = [_checked(table, row) for row in rows]
         columns = [pa.array([row.get(field.name) for row in rows], field.type) for field in schema]
         appended = pa.Table.from_arrays(columns, schema=schema)
         if self._gathered is None:
@@ -215,6 +218,15 @@ class Gathered:
             self._connection.execute(f"create or replace view ops.{name} as {known}")
         rows: list[dict[str, Any]] = self._connection.execute(query, list(binds)).to_arrow_table().to_pylist()
         return rows
+
+
+def _checked(table: str, row: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a row without messages that hold a personal value after all; nobody could take it out of the ledger."""
+    for name in _MESSAGES.get(table, ()):
+        if found := leaks(row.get(name) or ""):
+            logger.warning("ops.%s: a message is not written, because it may hold a personal value (%s)", table, found)
+            row = {**row, name: WITHHELD % ", ".join(found)}
+    return row
 
 
 def _null(field: pa.Field) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
@@ -20,12 +19,11 @@ from ingestion.load.batch import open_batch
 from ingestion.load.checks import check_drift
 from ingestion.load.chunks import chunk_ledger
 from ingestion.load.result import LoadResult, ledger_columns
+from ingestion.privacy.logs import logger
 from ingestion.runs.context import Context
 from ingestion.runs.source_state import note_fixed_point
 
 READS = 3  # attempts to read a table in one load, if the source loses its fixed points
-
-logger = logging.getLogger("lakehouse")
 
 
 def load_table(

@@ -39,11 +39,10 @@ class PIIMasker:
             if not _may_hold(block):
                 continue
             for start, end, kind, masked in _values(block):
-                start, end = start + left, end + left
-                if here <= start < begin + _BLOCK and start >= begin:
-                    parts += [text[here:start], masked]
+                if max(here, begin) <= start + left < begin + _BLOCK:
+                    parts += [text[here : start + left], masked]
                     counts[kind] += 1
-                    here = end
+                    here = end + left
         return "".join([*parts, text[here:]]), counts
 
 
@@ -52,7 +51,7 @@ def _may_hold(text: str) -> bool:
 
 
 def _values(block: str) -> Iterator[tuple[int, int, str, str]]:
-    """Yield start, end, class and mask of each value, in order; of overlapping ones the first, and the longest there."""
+    """Yield start, end, class and mask of each value, in order; of overlapping ones the first and longest."""
     spelt = spelling_of(block)
     found = [*_found(spelt)]
     whole = joined(spelt)

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import re
 
-CUT = "(value)"
+CUT = "***"
 _LONGEST = 4_000
 """Within so many characters the known end of a message is looked for, the last one if there are several."""
 
 _TEXT = r"n?(?:var)?char"
 _BETWEEN: tuple[tuple[str, str], ...] = (
-    # SQL Server: 2627 and 2601; 245, 248 and 244; 2628 (8152 with details). 206, 241, 242, 8114 and 8115 name types alone
+    # SQL Server: 2627 and 2601; 244, 245, 248; 2628 (8152 with details); 206, 241, 242, 8114, 8115 name types alone
     (r"duplicate key value is \(", r"\)\."),
     (rf"when converting the {_TEXT} value '", r"' to "),
     (rf"conversion of the {_TEXT} value '", r"' overflowed"),
@@ -38,7 +38,7 @@ _BETWEEN: tuple[tuple[str, str], ...] = (
     (r"(?:Date|Timestamp|Time)[^\n:]{0,30} out of range: ", ""),
     # Arrow
     (r"Failed to parse string: '", r"' as a scalar"),
-    (r"Could not convert ", r" with type"),
+    (r"Could not convert (?!string )", r" with type"),
     (r"The string '", r"' is not a valid"),
     (r"(?:Integer|Float) value ", r" (?:not in range|was truncated|out of bounds)"),
     (r"out of bounds timestamp: ", ""),
@@ -49,9 +49,7 @@ _BETWEEN: tuple[tuple[str, str], ...] = (
     (r"(?:Text|Unparseable date:) ['\"]", r"['\"]"),
 )
 _NEVER = r"(?!)"  # where nothing follows the value that could be told from it, the rest of the text is cut
-_TEMPLATES = [
-    re.compile(rf"(?s:({begin})(?:.{{0,{_LONGEST}}}({end or _NEVER})|.*))") for begin, end in _BETWEEN
-]
+_TEMPLATES = [re.compile(rf"(?s:({begin})(?:.{{0,{_LONGEST}}}({end or _NEVER})|.*))") for begin, end in _BETWEEN]
 _ANY = re.compile("|".join(begin for begin, _ in _BETWEEN))
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import signal
 import time
@@ -34,6 +33,7 @@ from ingestion.lake.layout import Lake, create_lake, open_lake
 from ingestion.lake.spark.session import check_installed
 from ingestion.lake.storage.errors import reaching
 from ingestion.ledger.journal import Journal
+from ingestion.privacy.logs import logger
 from ingestion.runbook.statements import in_files
 from ingestion.runs.each import Failed, as_ours, each, is_error
 from ingestion.runs.reach import Probe, reach, reaching_once
@@ -42,7 +42,6 @@ from ingestion.sources import open_source
 from ingestion.sources.base import Source
 from ingestion.sources.kept_sessions import keeping_sessions
 
-logger = logging.getLogger("lakehouse")
 T = TypeVar("T")
 _SAYING: tuple[type[LakehouseError], ...] = (
     *(LakeError, LakeUnavailableError, ConcurrentWriteError, IntegrityError),

@@ -51,12 +51,23 @@ def as_ours(subject: str, error: BaseException) -> LakehouseError:
     With LAKEHOUSE_DEBUG in the environment the original error is kept as its cause, with its text in the traceback;
     otherwise the cause is suppressed.
     """
-    if isinstance(error, LakehouseError):
-        return error
-    told = library_error(subject, error) or UnexpectedError(subject, error)
-    told.__cause__ = error if os.environ.get(DEBUG) else None
+    told = error if isinstance(error, LakehouseError) else None
+    if told is None:
+        told = library_error(subject, error) or UnexpectedError(subject, error)
+        told.__cause__ = error
+    if not os.environ.get(DEBUG):
+        told.__cause__ = _ours_alone(told.__cause__)
     told.__suppress_context__ = True
     return told
+
+
+def _ours_alone(cause: BaseException | None) -> LakehouseError | None:
+    """Return a cause without those of libraries, whose texts a traceback would show."""
+    if not isinstance(cause, LakehouseError):
+        return None
+    cause.__cause__ = _ours_alone(cause.__cause__)
+    cause.__suppress_context__ = True
+    return cause
 
 
 def raise_failed(failed: Sequence[Failed], *, of: int) -> None:

@@ -133,7 +133,7 @@ class DuckDbSource:
             raise SourceUnavailableError(
                 f"{self._system}: the DuckDB file {Path(self._path).name} is cut off or damaged. "
                 "Nothing was committed. Restore it, or wait for whoever writes it; then run the command again."
-            ) from exc
+            ) from None
 
     def _open(self) -> duckdb.DuckDBPyConnection:
         try:
@@ -142,7 +142,7 @@ class DuckDbSource:
             raise SourceUnavailableError(
                 f"{self._system}: the DuckDB file {Path(self._path).name} cannot be opened for reading "
                 f"({type(exc).__name__}); another program may be writing it. Nothing was read. Try again."
-            ) from exc
+            ) from None
         connection.execute("set timezone = 'UTC'")
         connection.execute("set enable_progress_bar = false")  # as in ingestion.lake.duck
         return connection
