@@ -35,7 +35,7 @@ from ingestion.lake.embedded.rewrite import apply_difference
 from ingestion.lake.embedded.withheld import Withheld
 from ingestion.lake.layout import Lake, LakeTable, open_lake
 from ingestion.lake.log import was_mended
-from ingestion.lake.mask_salt import SALT, open_salt
+from ingestion.lake.mask_salt import SALT, hmac_pads, open_salt
 from ingestion.lake.names import DERIVED_LAYERS
 from ingestion.lake.storage.errors import reaching
 from ingestion.ledger import tables as ledger
@@ -140,13 +140,13 @@ class Plugin(BasePlugin):
 
     def configure_cursor(self, cursor: duck.Connection) -> None:
         """
-        Set what a cursor does not inherit: the time zone UTC, and `mask_salt`, the salt of masked values.
+        Set what a cursor does not inherit: the time zone UTC, and `mask_salt`, the key of masked values.
 
         The salt is a variable of the session, so that no compiled model, log or documentation contains it.
         """
         cursor.execute("set timezone = 'UTC'")
-        salt = "null" if self._salt is None else text_literal(self._salt)
-        cursor.execute(f"set variable mask_salt = {salt}")
+        key = "null" if self._salt is None else text_literal(hmac_pads(self._salt))
+        cursor.execute(f"set variable mask_salt = {key}")
 
     def store(self, target_config: TargetConfig) -> None:
         """

@@ -38,7 +38,7 @@ from ingestion.lake.base import APPEND_ONLY  # noqa: E402
 from ingestion.lake.embedded.engine import DeltaRs  # noqa: E402
 from ingestion.lake.layout import Lake, LakeTable, open_lake  # noqa: E402
 from ingestion.lake.log import was_mended  # noqa: E402
-from ingestion.lake.mask_salt import SALT, open_salt  # noqa: E402
+from ingestion.lake.mask_salt import SALT, hmac_pads, open_salt  # noqa: E402
 from ingestion.lake.names import DERIVED_LAYERS  # noqa: E402
 from ingestion.lake.spark.frames import table_at  # noqa: E402
 from ingestion.lake.spark.session import open_session, prepare  # noqa: E402
@@ -50,6 +50,7 @@ TARGET = "LAKEHOUSE_DBT_TARGET"
 ON_SPARK = "LAKEHOUSE_ON_SPARK"  # shows the profile that dbt was started here; otherwise dbt has no access to the lake
 VIEWS = "LAKEHOUSE_VIEWS"  # JSON: the statements that open the lake, for a cluster
 SALT_SETTING = "spark.lakehouse.salt"
+KEY = "LAKEHOUSE_MASK_PADS"  # what profiles.yml hands to a cluster
 _SQL_TYPES = {
     "string": "string",
     "int64": "bigint",
@@ -110,9 +111,9 @@ def _unless_damaged(statements: Callable[[], Iterator[str]]) -> Iterator[str]:
 
 
 def _salt(lake: Lake, *, is_writing: bool) -> Iterator[str]:
-    """Yield the view that says whether masked values may be written; set the salt that this process masks with."""
+    """Yield the view that says whether masked values may be written; set the key that this process masks with."""
     salt, fault, mark = open_salt(lake, os.environ.get(SALT, ""), writes=is_writing)
-    os.environ[SALT] = salt or ""
+    os.environ[KEY] = hmac_pads(salt) if salt else ""
     yield f"create or replace view lake_state.lake_salt as select {_text(fault)} as fault, {_text(mark)} as mark"
 
 
@@ -188,7 +189,7 @@ class Spark:
                 for statement in self._statements:
                     self._first.sql(statement)
             session = prepare(self._first.newSession())
-        session.conf.set(SALT_SETTING, spark_text_literal(os.environ.get(SALT, ""))[1:-1])
+        session.conf.set(SALT_SETTING, os.environ.get(KEY, ""))
         return session
 
 

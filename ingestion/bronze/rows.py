@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ingestion.contracts.model import BronzeMode, Contract
+from ingestion.contracts.model import BronzeMode, Column, Contract, Mask
 from ingestion.contracts.projection import RAW_PREFIX
 from ingestion.contracts.types import INSTANT, WALL_CLOCK
 from ingestion.lake.descriptions import described
+from ingestion.privacy.partial import partial_sql
+from ingestion.sql.quoting import quote_standard, text_literal
+
+MASKED = "(personal)"
+"""What stands for a personal value where rows are shown to people, if its mask is `token`."""
 
 METADATA = pa.schema(
     [
@@ -82,6 +87,19 @@ def described_schemas(contract: Contract) -> tuple[pa.Schema, pa.Schema]:
         described(bronze_schema(contract), contract.description, comments),
         described(quarantine_schema(contract), bad, comments),
     )
+
+
+def shown_columns(columns: Iterable[Column]) -> list[str]:
+    """Return what a query selects of columns to show them to people: personal ones as their masks say, none dropped."""
+    shown = []
+    for column in columns:
+        name = quote_standard(column.name)
+        if not column.is_personal:
+            shown.append(name)
+        elif column.mask is not Mask.DROP:
+            form = partial_sql(name) if column.mask is Mask.PARTIAL else text_literal(MASKED)
+            shown.append(f"case when {name} is not null then {form} end as {name}")
+    return shown
 
 
 def unindexed_columns(contract: Contract) -> list[str]:

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from ingestion.bronze.checkpoint import checkpoints
 from ingestion.bronze.entries import STATE
 from ingestion.bronze.quarantine import OPEN
-from ingestion.bronze.rows import bronze_schema, described_schemas, quarantine_schema, unindexed_columns
+from ingestion.bronze.rows import bronze_schema, described_schemas, quarantine_schema, shown_columns, unindexed_columns
 from ingestion.contracts.drift import Drift, DriftKind, bronze_drift
 from ingestion.contracts.model import BronzeMode, Contract, DriftAction
 from ingestion.contracts.types import duckdb_type
@@ -27,10 +27,7 @@ from ingestion.lake.embedded.rewrite import write_partitioned
 from ingestion.lake.layout import Lake
 from ingestion.lake.statistics import file_statistics, indexed_columns
 from ingestion.lake.storage.filesystem import move
-from ingestion.sql.quoting import quote_standard, text_literal
-
-MASKED = "(personal)"
-"""What stands for a personal value where rows are shown to people."""
+from ingestion.sql.quoting import quote_standard
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,17 +181,15 @@ class BronzeTable:
         """
         Return a query of the entries: `_batch`, `_row`, `_state`, `_breaks`, then the columns in the source's spelling.
 
-        `is_all` includes settled and replayed ones. `masked` replaces the values of personal columns by MASKED.
+        `is_all` includes settled and replayed ones. `masked`: personal columns are shown as their masks say.
         """
-        columns = [
-            f"case when {name} is not null then {text_literal(MASKED)} end as {name}" if hidden else name
-            for name, hidden in ((quote_standard(c.name), masked and c.is_personal) for c in self.contract.columns)
-        ]
+        every = [quote_standard(column.name) for column in self.contract.columns]
+        columns = shown_columns(self.contract.columns) if masked else every
         chosen = [] if batch is None else [f"_batch = {int(batch)}"]
         chosen += [] if is_all else [OPEN]
         entries = self.quarantine_at(connection, state.quarantine_version)
         return (
-            f"select _batch, _row, {STATE} as _state, _breaks, {', '.join(columns)} "
+            f"select {', '.join(['_batch', '_row', f'{STATE} as _state', '_breaks', *columns])} "
             f"from ({entries}) q where {' and '.join(chosen) or 'true'} "
             "order by q._batch, q._row"
         )

@@ -18,6 +18,11 @@ PERSONAL_CLASSIFICATIONS = frozenset(
 )
 
 
+def is_personal(classification: str | None) -> bool:
+    """Return whether a column of this classification holds personal data."""
+    return (classification or "").lower() in PERSONAL_CLASSIFICATIONS
+
+
 TYPE_RULE, FUTURE_RULE, NULL_RULE, DUPLICATE_RULE = "type", "future_watermark", "null_watermark", "duplicate_key"
 """Reasons other than column rules for which a row is quarantined."""
 
@@ -60,6 +65,14 @@ class DriftAction(StrEnum):
     FAIL = "fail"
     ADD = "add"
     IGNORE = "ignore"
+
+
+class Mask(StrEnum):
+    """How a personal value is shown outside of Bronze and Silver: a part of it, a keyed hash, or not at all."""
+
+    PARTIAL = "partial"
+    TOKEN = "token"  # noqa: S105 - no password
+    DROP = "drop"
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +126,7 @@ class Column:
     One promised column. `name` is ours, `source_name` the source's spelling, exactly as in its catalog.
 
     `source_type` is the source's declaration if that is wider than the promised type on purpose, else empty.
-    `truncate`: its moments are truncated to microseconds.
+    `truncate`: its moments are truncated to microseconds. `mask` is about personal columns only.
     """
 
     name: str
@@ -128,10 +141,11 @@ class Column:
     rules: tuple[Rule, ...] = ()
     source_type: str = ""
     truncate: bool = False
+    mask: Mask = Mask.TOKEN
 
     @property
     def is_personal(self) -> bool:
-        return (self.classification or "").lower() in PERSONAL_CLASSIFICATIONS
+        return is_personal(self.classification)
 
 
 @dataclass(frozen=True, slots=True)

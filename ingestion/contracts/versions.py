@@ -146,6 +146,9 @@ def _one_column(old: Column, new: Column) -> Iterator[Change]:
         before, after = old.classification or "none", new.classification or "none"
         sentence = f"the classification of {name} changed from {before} to {after}"
         yield Change("classification", True, sentence, name, "who may see it depends on it")
+    if old.mask is not new.mask:
+        sentence = f"the mask of {name} changed from {old.mask} to {new.mask}"
+        yield Change("mask", True, sentence, name, "Gold and lists of rows show it in another form")
     if old.required and not new.required:
         yield Change("required", True, f"{name} is no longer required", name, "consumers may meet nulls")
     if new.required and not old.required:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ingestion.bronze.table import MASKED
+from ingestion.bronze.rows import shown_columns
 from ingestion.gaps.lake_sql import AWAITED, EXPLAINED
 from ingestion.gaps.result import Compared
 from ingestion.lake import duck
@@ -17,13 +17,10 @@ def keys_query(connection: duck.Connection, compared: Compared) -> str:
     wrong), `_partition`, `_source` and `_lake` (how many rows each has), and `_state`.
 
     `_state` is `in quarantine` if an entry explains the key, `next load` if the next load reads it, else `open`. Other
-    columns than keys are never there, and personal keys read MASKED.
+    columns than keys are never there; personal keys are shown as their mask says.
     """
     keys = [quote_standard(c.name) for c in compared.contract.keys]
-    hidden = [
-        f"{text_literal(MASKED)} as {name}" if column.is_personal else name
-        for column, name in zip(compared.contract.keys, keys, strict=True)
-    ]
+    shown = shown_columns(compared.contract.keys)
     rest = (
         f"_finding, {PARTITION} as _partition, {SOURCE_ROWS} as _source, {LAKE_ROWS} as _lake, "
         f"case when {EXPLAINED} then 'in quarantine' when {AWAITED} then 'next load' else 'open' end as _state"
@@ -34,10 +31,8 @@ def keys_query(connection: duck.Connection, compared: Compared) -> str:
         connection.register(name, found)
         parts.append(f"select *, {text_literal(kind.value)} as _finding from {name}")
     if not parts:
-        nothing = ", ".join(
-            f"null as {name}" for name in (*keys, "_finding", "_partition", "_source", "_lake", "_state")
-        )
-        return f"select {nothing} where false"
+        columns = [*keys, "_finding", "_partition", "_source", "_lake", "_state"]
+        return f"select {', '.join(f'null as {name}' for name in columns)} where false"
     rows = " union all by name ".join(parts)
     order = ", ".join(["_finding", "_partition", *(f"f.{name}" for name in keys)])
-    return f"select {', '.join(hidden)}, {rest} from ({rows}) f order by {order}"
+    return f"select {', '.join([*shown, rest])} from ({rows}) f order by {order}"

@@ -149,6 +149,13 @@ def open_salt(lake: Lake, salt: str, *, writes: bool) -> tuple[str | None, str |
     return (salt if fault is None else None), (fault if writes else None), (known.digest[:12] if known else "")
 
 
+def hmac_pads(salt: str) -> str:
+    """Return the inner and the outer pad of HMAC-SHA-256 with this key (RFC 2104), 128 hexadecimal digits each."""
+    key = salt.encode()
+    block = (hashlib.sha256(key).digest() if len(key) > 64 else key).ljust(64, b"\0")
+    return "".join(bytes(byte ^ pad for byte in block).hex() for pad in (0x36, 0x5C))
+
+
 def _gold_has_tables(lake: Lake) -> bool:
     selector = pafs.FileSelector(lake.path("gold"), allow_not_found=True)
     with reaching(lake.root):

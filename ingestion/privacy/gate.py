@@ -18,7 +18,7 @@ _CPF_SIZES, _CARD_SIZES = ([3, 3, 3, 2],), ([4, 4, 4, 4], [4, 6, 5], [4, 6, 4], 
 
 
 def leaks(text: str) -> tuple[str, ...]:
-    """Return the classes of the personal values in a text (`e-mail`, `phone`, `cpf`, `card`), each once; empty if none."""
+    """Return the classes (`e-mail`, `phone`, `cpf`, `card`) of the personal values in a text, each once."""
     plain = text if text.isascii() else _plain(text)
     found = {
         "e-mail": "@" in plain and any(_is_address(word) for word in _WORDS.findall(plain)),
@@ -61,7 +61,7 @@ def _is_cpf(digits: str) -> bool:
 
 
 def _is_card(digits: str) -> bool:
-    if not 13 <= len(digits) <= 19 or digits[0] not in "23456":
+    if len(digits) not in range(13, 20) or (digits[0] not in "3456" and (digits[0], len(digits)) != ("2", 16)):
         return False
     total = 0
     for at, digit in enumerate(digits[::-1]):

@@ -7,6 +7,7 @@ import os
 import traceback
 
 from ingestion.errors import LakehouseError
+from ingestion.privacy.foreign import foreign_text
 
 
 class _ForeignErrors(logging.Filter):
@@ -19,18 +20,12 @@ class _ForeignErrors(logging.Filter):
             record.msg = _passed(record.msg)
         if record.exc_info and not os.environ.get("LAKEHOUSE_DEBUG"):
             told = "".join(traceback.format_exception(*record.exc_info))
-            record.exc_info, record.exc_text = None, _foreign(told)
+            record.exc_info, record.exc_text = None, foreign_text(told)
         return True
 
 
 def _passed(error: BaseException) -> str:
-    return str(error) if isinstance(error, LakehouseError) else f"{type(error).__name__}: {_foreign(str(error))}"
-
-
-def _foreign(text: str) -> str:
-    from ingestion.privacy.foreign import foreign_text  # no command pays for it that has no such text
-
-    return foreign_text(text)
+    return str(error) if isinstance(error, LakehouseError) else f"{type(error).__name__}: {foreign_text(str(error))}"
 
 
 logger = logging.getLogger("lakehouse")

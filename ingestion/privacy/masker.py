@@ -18,7 +18,8 @@ _NO_DIGIT = re.compile(r"\D+")
 
 class PIIMasker:
     """
-    Replaces what is, or looks like, a personal value: `j***@e***.com`, `***.***.789-00`, `***-5678`, `****-1111`.
+    Replaces what is, or looks like, a personal value: `j***@e***.com`, `***.***.789-00`, `***-5678` (a phone or
+    a card).
 
     A number with right check digits is taken for a CPF or a card wherever it stands, so text that holds facts (an SCN,
     a count) must not be given to it as a whole. Names are not found: a contract says which columns have them. The time
@@ -47,7 +48,7 @@ class PIIMasker:
 
 
 def _may_hold(text: str) -> bool:
-    return not text.isascii() or "@" in text or "%" in text or "\\" in text or RUN.search(text) is not None
+    return not text.isascii() or any(sign in text for sign in "@%\\\n") or RUN.search(text) is not None
 
 
 def _values(block: str) -> Iterator[tuple[int, int, str, str]]:
@@ -79,4 +80,4 @@ def _masked(kind: str, value: str) -> str:
     digits = _NO_DIGIT.sub("", value)
     if kind == CPF:
         return f"***.***.{digits[6:9]}-{digits[9:]}"
-    return f"****-{digits[-4:]}" if kind == CARD else f"***-{digits[-4:]}"
+    return f"***-{digits[-4:]}"

@@ -9,7 +9,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import lru_cache
 
-_PIECE = re.compile(r"%[2-7][0-9A-Fa-f]|\\u[0-9A-Fa-f]{4}|[^\x00-\x7f]|[\r\n][\s>|]*")
+_PIECE = re.compile(
+    r"%[2-7][0-9A-Fa-f]|%[CDcd][0-9A-Fa-f]%[89ABab][0-9A-Fa-f]|%[Ee][0-9A-Fa-f](?:%[89ABab][0-9A-Fa-f]){2}"
+    r"|\\u[0-9A-Fa-f]{4}|[^\x00-\x7f]|[\r\n][\s>|]*"
+)
 _SPELT = re.compile(r"[%\\\r\n]|[^\x00-\x7f]")
 _BROKEN = re.compile(r"(?<=[\w.@-])[ \t]*[\r\n][\s>|]*(?=[\w.@-])")
 _BREAK = "\n"
@@ -72,8 +75,10 @@ def _plain(piece: str) -> str:
     """Return how a piece is spelt: an escape, a line break, or one character outside of ASCII."""
     if piece[0] in "\r\n":
         return _BREAK
+    if piece[0] == "%":
+        return _plain_character(bytes.fromhex(piece.replace("%", "")).decode(errors="replace")[:1])
     if len(piece) > 1:
-        return _plain_character(chr(int(piece.lstrip("%\\u"), 16)))
+        return _plain_character(chr(int(piece[2:], 16)))
     return _plain_character(piece)
 
 

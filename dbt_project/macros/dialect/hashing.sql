@@ -60,21 +60,37 @@
     md5({{ text }})
 {%- endmacro %}
 
-{#  64 lower-case hexadecimal digits of a text's SHA-256.  #}
-{% macro sha256_hex(text) -%}
-    {{ adapter.dispatch('sha256_hex', 'lakehouse')(text) }}
+{#
+    64 lower-case hexadecimal digits of a text's HMAC-SHA-256 (RFC 2104). `pads` are the inner and the outer pad of the
+    key, 128 hexadecimal digits each, as `ingestion/lake/mask_salt.py` makes them.
+#}
+{% macro hmac_hex(text, pads) -%}
+    {{ adapter.dispatch('hmac_hex', 'lakehouse')(text, 'unhex(substr(' ~ pads ~ ', 1, 128))', 'unhex(substr(' ~ pads ~ ', 129))') }}
 {%- endmacro %}
 
-{% macro duckdb__sha256_hex(text) -%}
-    sha256({{ text }})
+{% macro duckdb__hmac_hex(text, inner, outer) -%}
+    sha256({{ outer }} || unhex(sha256({{ inner }} || encode({{ text }}))))
 {%- endmacro %}
 
-{% macro spark__sha256_hex(text) -%}
-    sha2({{ text }}, 256)
+{% macro spark__hmac_hex(text, inner, outer) -%}
+    sha2(concat({{ outer }}, unhex(sha2(concat({{ inner }}, encode({{ text }}, 'UTF-8')), 256))), 256)
+{%- endmacro %}
+
+{#  The digits of a text.  #}
+{% macro digits_of(text) -%}
+    {{ adapter.dispatch('digits_of', 'lakehouse')(text) }}
+{%- endmacro %}
+
+{% macro duckdb__digits_of(text) -%}
+    regexp_replace({{ text }}, '[^0-9]', '', 'g')
+{%- endmacro %}
+
+{% macro spark__digits_of(text) -%}
+    regexp_replace({{ text }}, '[^0-9]', '')
 {%- endmacro %}
 
 {#
-    The salt of masked values: LAKEHOUSE_MASK_SALT, read from a variable of the session. As a literal it would be in
+    The key of masked values: the pads of LAKEHOUSE_MASK_SALT, read from a variable of the session. As a literal it would be in
     dbt's artifacts, logs and documentation. An SQL comment after it has a mark that changes with the salt and does not
     reveal it, so that facts are recomputed after a change. Stops a model that would be written without a salt, or with
     another one than the rest of Gold (`ingestion/lake/mask_salt.py`).

@@ -8,6 +8,7 @@ import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
+from ingestion.contracts.model import Mask, is_personal
 from ingestion.contracts.reading.document import DocumentFaults, Steps
 from ingestion.contracts.reading.shape import report_unknown_keys, validate
 from ingestion.contracts.types import UnknownTypeError, declared_type
@@ -19,13 +20,15 @@ if TYPE_CHECKING:
 class ColumnBlock(BaseModel):
     """
     `truncate`: moments are cut to microseconds. `source_type`: how the source declares the column where that is wider
-    than the promise and meant so; every value is guarded, and no load tells it as drift.
+    than the promise and meant so; every value is guarded, and no load tells it as drift. `mask`: how a personal value
+    is shown outside of Bronze and Silver.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, alias_generator=to_camel)
 
     truncate: Annotated[bool, Field(strict=True)] | None = None
     source_type: str | None = None
+    mask: Mask | None = None
 
 
 def read_column_block(
@@ -51,4 +54,16 @@ def read_column_block(
             declared_type(dialect, block.source_type)
         except UnknownTypeError as exc:
             findings.error((*where, "sourceType"), f"{name}: sourceType: {exc}")
+    if block.mask is not None and (fault := _mask_fault(block.mask, property_.classification, type_)):
+        findings.error((*where, "mask"), f"{name}: mask {fault}")
     return block
+
+
+def _mask_fault(mask: Mask, classification: str | None, type_: pa.DataType) -> str | None:
+    if not is_personal(classification):
+        return "says how a personal value is shown; write a classification, e.g. pii, or remove it"
+    is_ = pa.types
+    has_parts = is_.is_string(type_) or is_.is_integer(type_) or is_.is_null(type_)
+    if mask is Mask.PARTIAL and not has_parts:
+        return f"partial shows a part of a text or whole number, and the column is {type_}; write token or drop"
+    return None

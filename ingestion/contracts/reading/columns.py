@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from ingestion.contracts.model import Column
+from ingestion.contracts.model import Column, Mask
 from ingestion.contracts.names import looks_personal, name_fault
 from ingestion.contracts.reading.column_block import read_column_block
 from ingestion.contracts.reading.document import DocumentFaults, Steps
@@ -84,6 +84,7 @@ def _read_column(
         rules=tuple(rules),
         source_type=block.source_type or "",
         truncate=bool(block.truncate),
+        mask=block.mask or Mask.TOKEN,
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ingestion.contracts.model import Column, Contract
+from ingestion.contracts.model import Column, Contract, Mask
 from ingestion.contracts.names import is_described
 from ingestion.contracts.types import duckdb_type
 from ingestion.contracts.writing.files import write_whole
@@ -55,6 +55,10 @@ select * from versions
 union all
 select * from fixed
 """
+_FORM = {
+    Mask.TOKEN: "HMAC-SHA-256 of {} keyed by the lake's salt.",
+    Mask.PARTIAL: "A part of {}, the rest masked.",
+}
 _ADDED = """\
       - name: valid_from
         description: Moment from which this version is in force, included. UTC. Null for the fixed members.
@@ -78,7 +82,8 @@ def write_dimension(contract: Contract, silver: str, dbt_project: Path) -> list[
     """
     Write a dimension of a contract's Silver model and its YAML; return their paths. A file that exists is kept.
 
-    A row per version, keyed by Silver's `sk`, and the three fixed members. Personal columns are hashed.
+    A row per version, keyed by Silver's `sk`, and the three fixed members. Personal columns are shown as their
+    masks say.
     Raises ConfigurationError if a column of the table has the name of one that the dimension adds.
     """
     folder = dbt_project / "models" / "gold" / contract.system
@@ -102,9 +107,9 @@ def _model_name(contract: Contract, folder: Path, dbt_project: Path) -> str:
 
 
 def render_dimension(contract: Contract, silver: str) -> str:
-    """Return the SQL of the dimension. Keys and other columns keep the contract's order; hashes come first."""
+    """Return the SQL of the dimension. Keys and other columns keep the contract's order; masks come first."""
     sk, personal, names = _sk(contract), _personal(contract), [c.name for c in contract.columns]
-    clash = {sk, "is_first_version", *(_hashed(column) for column in personal)} & {*names}
+    clash = {sk, "is_first_version", *(_shown_as(column) for column in personal)} & {*names}
     if clash:
         raise ConfigurationError(
             f"{contract.id}: the dimension adds columns of its own, and the table has columns named "
@@ -115,8 +120,8 @@ def render_dimension(contract: Contract, silver: str) -> str:
         sk=sk,
         columns=plain,
         plain="        {{ quoted(columns) }},\n" if plain else "",
-        hashes="".join(f"        {_masked(column)} as {_hashed(column)},\n" for column in personal),
-        nulls="".join(f"        null as {_hashed(column)},\n" for column in personal),
+        hashes="".join(f"        {_masked(column)} as {_shown_as(column)},\n" for column in personal),
+        nulls="".join(f"        null as {_shown_as(column)},\n" for column in personal),
         keys=f"{{{{ quoted({list(contract.key_names)}) }}}}",
         silver=silver,
     )
@@ -126,8 +131,8 @@ def render_dimension_yaml(contract: Contract, model: str) -> str:
     """Return the YAML of the dimension: an enforced contract with the descriptions of the source's."""
     purpose = contract.description if is_described(contract.description) else f"Rows of {contract.id}."
     told = f"{purpose} One row per version, and the fixed members -1 unknown, -2 not applicable, -3 invalid."
-    hashes = [
-        _column(_hashed(column), f"SHA-256 of {column.name} under the lake's salt. {_description(column)}".strip())
+    masks = [
+        _column(_shown_as(column), f"{_FORM[column.mask].format(column.name)} {_description(column)}".strip())
         for column in _personal(contract)
     ]
     others = [
@@ -136,7 +141,7 @@ def render_dimension_yaml(contract: Contract, model: str) -> str:
         if not column.is_personal
     ]
     key = _column(_sk(contract), "Key of this version. Facts refer to it.", "varchar", "data_tests: [not_null, unique]")
-    columns = "".join([key, *hashes, *others, _ADDED])
+    columns = "".join([key, *masks, *others, _ADDED])
     return (
         f"version: 2\nmodels:\n  - name: {model}\n    description: {scalar(as_dbt_text(told))}\n"
         f"    config:\n      contract: {{enforced: true}}\n    columns:\n{columns}"
@@ -161,16 +166,19 @@ def _description(column: Column) -> str:
 
 
 def _personal(contract: Contract) -> list[Column]:
-    return [column for column in contract.columns if column.is_personal]
+    """Return the personal columns that Gold shows in some form."""
+    return [column for column in contract.columns if column.is_personal and column.mask is not Mask.DROP]
 
 
 def _masked(column: Column) -> str:
-    """Return the hash of a personal column, of any type, as its text."""
+    """Return the form in which a personal column is shown: of any type, as a text."""
+    if column.mask is Mask.PARTIAL:
+        return f"{{{{ partly_masked(quoted(['{column.name}'])) }}}}"
     return f"{{{{ masked('cast(' ~ quoted(['{column.name}']) ~ ' as string)', salt=mask_salt()) }}}}"
 
 
-def _hashed(column: Column) -> str:
-    return f"{column.name}_hash"
+def _shown_as(column: Column) -> str:
+    return f"{column.name}_{'part' if column.mask is Mask.PARTIAL else 'hash'}"
 
 
 def _sk(contract: Contract) -> str:

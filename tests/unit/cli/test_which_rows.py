@@ -98,3 +98,32 @@ def test_settled_rows_are_shown_only_on_request(run: Run, company: Company) -> N
     assert run("quarantine", "show", "crm.people") == []
     assert [row["_state"] for row in run("quarantine", "show", "crm.people", "--all")] == ["settled"]
     assert run("quarantine", "show", "crm.people", "--all", "--batch", "99") == []
+
+
+def test_a_column_is_shown_as_its_mask_says(run: Run, company: Company) -> None:  # noqa: F811
+    masked = "classification: pii, customProperties: [{property: lake, value: {mask: %s}}],"
+    company.amend("people", "name: name,", f"name: name, {masked % 'partial'}")
+    company.amend("people", "name: score,", f"name: score, {masked % 'drop'}")
+    company.sql("insert into people values (4, 'ana@example.com', 7, '2026-03-01 11:00:00')")
+    load_table(company.context(), "crm.people")
+
+    [row] = run("quarantine", "show", "crm.people")
+
+    assert row["name"] == "a***@e***.com"
+    assert "score" not in row
+
+
+@pytest.mark.parametrize(("mask", "shown"), [("partial", "4***"), ("drop", None)])
+def test_a_key_that_differs_is_shown_as_its_mask_says(
+    run: Run,
+    company: Company,  # noqa: F811
+    mask: str,
+    shown: str | None,
+) -> None:
+    personal = f"classification: pii, customProperties: [{{property: lake, value: {{mask: {mask}}}}}],"
+    company.amend("people", "name: id,", f"name: id, {personal}")
+    company.sql("insert into people values (4, 'Dee', 1, '2026-02-01 08:00:00')")
+
+    [row] = run("gaps", "crm.people", "--keys")
+
+    assert (row.get("id"), row["_finding"]) == (shown, "missing_in_lake")

@@ -45,6 +45,8 @@ def test_a_column_is_cut_and_says_how_the_source_declares_it(
         ("customer_id", "{sourcetype: NUMBER}", "did you mean sourceType?"),
         ("updated_at", "{truncate: 1}", "updated_at.lake.truncate must be true or false"),
         ("updated_at", "[]", "updated_at: lake must be a mapping"),
+        ("email", "{mask: hidden}", "email.lake.mask must be one of partial, token, drop"),
+        ("segment", "{mask: drop}", "segment: mask says how a personal value is shown; write a classification"),
     ],
 )
 def test_a_block_that_makes_no_sense_is_refused(
@@ -71,3 +73,27 @@ def test_a_key_is_not_cut(patched: Patched, faults_of: Callable[[str], list[Faul
     )
 
     assert [f.message for f in faults_of(text) if "a key cannot be cut" in f.message]
+
+
+def test_a_personal_column_says_how_it_is_shown_and_a_change_of_that_breaks(
+    patched: Patched, contract_of: Callable[[str], Contract]
+) -> None:
+    plain = contract_of(patched())
+    contract = contract_of(patched(lake("email", "{mask: partial}"), lake("phone", "{mask: drop}")))
+
+    shown = {c.name: str(c.mask) for c in contract.columns if c.is_personal}
+    changes = {c.sentence: c.breaking for c in compare_versions(plain, contract) if c.kind == "mask"}
+
+    assert shown == {"customer_name": "token", "email": "partial", "phone": "drop", "tax_id": "token"}
+    assert changes == {
+        "the mask of email changed from token to partial": True,
+        "the mask of phone changed from token to drop": True,
+    }
+
+
+def test_no_part_of_a_day_is_shown(patched: Patched, faults_of: Callable[[str], list[Fault]]) -> None:
+    personal = ("      - name: created_at\n", "      - name: created_at\n        classification: pii\n")
+    block = lake("created_at", "{mask: partial}")
+    (fault,) = faults_of(patched((personal[0], block[1].replace(personal[0], personal[1]))))
+
+    assert "created_at: mask partial shows a part of a text or whole number" in fault.message

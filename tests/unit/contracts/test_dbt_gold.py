@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 import yaml
 
-from ingestion.contracts.model import Column, Contract
+from ingestion.contracts.model import Column, Contract, Mask
 from ingestion.contracts.types import _DUCKDB_NAMES
 from ingestion.contracts.writing.dbt_gold import render_dimension, render_dimension_yaml, write_dimension
 from ingestion.errors import ConfigurationError
@@ -37,7 +37,19 @@ def test_a_personal_column_is_shown_as_its_hash_alone(people: Contract) -> None:
     ]
     assert "set columns = ['id', 'name', 'changed_at'] %}" in sql
     assert "masked('cast(' ~ quoted(['email']) ~ ' as string)', salt=mask_salt()) }} as email_hash" in sql
-    assert model["columns"][1]["description"] == "SHA-256 of email under the lake's salt. For letters."
+    assert model["columns"][1]["description"] == "HMAC-SHA-256 of email keyed by the lake's salt. For letters."
+
+
+def test_gold_shows_a_part_of_a_column_or_none_of_it_where_the_contract_says_so(people: Contract) -> None:
+    email = people.columns[-1]
+    columns = (*people.columns[:-1], replace(email, mask=Mask.PARTIAL), replace(email, name="phone", mask=Mask.DROP))
+    made = replace(people, columns=columns)
+
+    sql, told = render_dimension(made, "stg_people"), render_dimension_yaml(made, "dim_people")
+
+    assert "{{ partly_masked(quoted(['email'])) }} as email_part," in sql
+    assert "A part of email, the rest masked. For letters." in told
+    assert "phone" not in sql + told
 
 
 def test_a_table_of_personal_columns_alone_has_no_empty_list(people: Contract) -> None:
