@@ -85,7 +85,7 @@ def _plain(piece: str) -> str:
 def _plain_character(character: str) -> str:
     """Return a character as ASCII where it is another form of it; empty if nobody sees it."""
     category = unicodedata.category(character)
-    if category in ("Cf", "Mn", "Me"):
+    if category in ("Cf", "Cs", "Mn", "Me"):
         return ""
     if category == "Nd":
         return str(unicodedata.digit(character))
