@@ -145,7 +145,7 @@ class Plugin(BasePlugin):
         The salt is a variable of the session, so that no compiled model, log or documentation contains it.
         """
         cursor.execute("set timezone = 'UTC'")
-        key = "null" if self._salt is None else text_literal(hmac_pads(self._salt))
+        key = "null::varchar" if self._salt is None else text_literal(hmac_pads(self._salt))
         cursor.execute(f"set variable mask_salt = {key}")
 
     def store(self, target_config: TargetConfig) -> None:

@@ -139,7 +139,7 @@ def _watch(output: Output, chosen: Sequence[str], seconds: int) -> None:
 def keys(output: Output, form: Form, *, table_id: str) -> None:
     """List the keys of TABLE that differ from its source now: what is wrong and where. Records nothing.
 
-    Shows keys only, never other values; keys that the contract classifies as personal are masked. Also: lakehouse gaps
+    Shows keys only, never other values; personal keys read (personal), or as their mask says. Also: lakehouse gaps
     TABLE --keys. A key is `in quarantine` if an entry explains it, `next load` if the next load reads it, else `open`.
     """
     from ingestion.gaps.compare import compare_table

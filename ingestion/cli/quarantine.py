@@ -58,12 +58,12 @@ def quarantine_list(output: Output, tables: tuple[str, ...]) -> None:
 @click.argument("table_id", metavar="TABLE")
 @click.option("--batch", type=int, help="Only the rows of this batch.")
 @click.option("--all", "is_all", is_flag=True, help="Settled and replayed rows, too.")
-@click.option("--raw", is_flag=True, help="Show personal values; else they read (personal).")
+@click.option("--raw", is_flag=True, help="Show personal values; else they are masked as the contract says.")
 @with_rows
 def quarantine_show(_: Output, form: Form, *, table_id: str, batch: int | None, is_all: bool, raw: bool) -> None:
     """Show the rows of TABLE in quarantine, as the source spelled them, with the rules that they break.
 
-    A break is `column:rule`. Columns that the contract classifies as personal are masked.
+    A break is `column:rule`. Personal columns read (personal), or as their mask in the contract says.
     """
     from ingestion.lake import duck
     from ingestion.runs.context import open_context

@@ -75,6 +75,7 @@ class _LakeBlockCheck:
         self._judge_deletes()
         self._judge_columns()
         self._judge_limits()
+        self._judge_privacy()
         if self._block.silver is not None and not is_identifier(self._block.silver):
             self._error("silver", f"{self._block.silver} is no model name; write lower case letters, digits and _")
 
@@ -171,6 +172,17 @@ class _LakeBlockCheck:
         moment = self._column("reconcile.partition", block.reconcile.partition if block.reconcile else None)
         if moment and not _is_temporal(moment.arrow_type):
             self._error("reconcile.partition", f"{moment.name} is {moment.arrow_type}; name a date or timestamp column")
+
+    def _judge_privacy(self) -> None:
+        """Warn of personal columns whose values commits, names of folders and the ledger hold."""
+        block = self._block
+        partition = block.reconcile.partition if block.reconcile else None
+        named = {"watermark": block.watermark, "sequence": block.sequence, "partition": block.partition}
+        for key, name in {**named, "reconcile.partition": partition}.items():
+            column = self._columns.get(name or "")
+            if column and column.is_personal and not pa.types.is_string(column.arrow_type):  # a text is an error
+                message = f"{name} is personal, and commits and the ledger hold its values; name another column"
+                self._findings.warn((*self._at, *key.split(".")), f"lake.{key}: {message}")
 
     def _judge_limits(self) -> None:
         quarantine, reconcile = self._block.quarantine, self._block.reconcile

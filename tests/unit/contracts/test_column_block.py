@@ -94,6 +94,6 @@ def test_a_personal_column_says_how_it_is_shown_and_a_change_of_that_breaks(
 def test_no_part_of_a_day_is_shown(patched: Patched, faults_of: Callable[[str], list[Fault]]) -> None:
     personal = ("      - name: created_at\n", "      - name: created_at\n        classification: pii\n")
     block = lake("created_at", "{mask: partial}")
-    (fault,) = faults_of(patched((personal[0], block[1].replace(personal[0], personal[1]))))
+    faults = faults_of(patched((personal[0], block[1].replace(personal[0], personal[1]))))
 
-    assert "created_at: mask partial shows a part of a text or whole number" in fault.message
+    assert any("created_at: mask partial shows a part of a text or whole" in fault.message for fault in faults)

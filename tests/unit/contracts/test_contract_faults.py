@@ -95,6 +95,7 @@ COLUMNS = [
     case("precision that is no number", "NUMBER(14,2)", "NUMBER(many)", "credit_limit: NUMBER(many) has a precision or scale that is not a whole number in range"),
     case("types that disagree", "logicalType: number", "logicalType: timestamp", "credit_limit: logicalType timestamp does not fit physicalType NUMBER(14,2) (decimal128(14, 2))", at="        physicalType: NUMBER(14,2)"),
     case("nested columns", CITY, CITY + "        properties: [{name: a}]\n", "city: properties nests columns; the columns of a table are flat, remove it", at="        properties: [{"),
+    case("personal watermark", "        description: Watermark. Set", "        classification: pii\n        description: Watermark. Set", "warning: lake.watermark: updated_at is personal, and commits and the ledger hold its values; name another column", at="      watermark: updated_at"),
     case("personal data without a class", "        classification: pii\n        description: International", "        description: International", "warning: phone: looks personal, but has no classification; write e.g. `classification: pii`", at="      - name: phone"),
 ]
 KEYS = [

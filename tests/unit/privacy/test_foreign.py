@@ -35,7 +35,7 @@ def of_duckdb(sql: str, *prepared: str, value: object = NAME) -> Callable[[], ob
     return run
 
 
-SEEN = {
+SEEN: dict[str, Callable[[], object]] = {
     "text as number": of_duckdb("select $1::varchar::int"),
     "text as decimal": of_duckdb("select $1::varchar::decimal(4,2)"),
     "text as day": of_duckdb("select $1::varchar::date"),
