@@ -34,6 +34,7 @@ _CALLED = re.compile(
     r"(?:phone|fone|mobile|celular|whatsapp|\btel|\bfax|\bcel)\w{0,12}[\"']?[ \t]{0,3}[:=]?>?[ \t\"']{0,3}$",
     re.IGNORECASE,
 )
+_FEWEST_OF_CARD = 13
 _CARDS = [
     re.compile(rf"(?<!\d)(?=([2-6]{shape})(?!\d))")
     for shape in (
@@ -65,7 +66,7 @@ def find_numbers(text: str) -> Iterator[tuple[int, int, str]]:
                 yield *found.span(), CPF
         phones = [found.span() for found in _PHONE.finditer(text, start, end)]
         yield from ((*span, PHONE) for span in phones)
-        if end - start > 12:
+        if len(_NO_DIGIT.sub("", run[0])) >= _FEWEST_OF_CARD:
             yield from _cards(text, start, end)
         if not phones and end - start < 30 and _CALLED.search(text[max(0, start - 30) : start]):
             yield start, end, PHONE
