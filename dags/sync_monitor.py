@@ -4,7 +4,8 @@ Each result is recorded in the ledger (`lakehouse gaps --last`). A confirmed cri
 and the run. A suspected difference may be in flight and fails nothing; the next check after a load decides. A source
 that cannot be read fails its tasks after the retries. This DAG repairs nothing: use the DAG `repair` or
 `lakehouse repair`.
-`lakehouse gaps advise` shows the likely causes.
+`lakehouse gaps advise` shows the likely causes. The task `incidents` then records what is wrong and sends messages
+about it, if channels are set (docs/alerts.md).
 
 **Parameter** `table`: check this table only.
 """
@@ -14,7 +15,7 @@ from __future__ import annotations
 from typing import Any
 
 from airflow.sdk import Param, dag, task
-from lakehouse_dags import steps, wiring
+from lakehouse_dags import steps, wiring, work
 
 SYSTEMS = wiring.contracts_by_system()
 TABLES = [contract_id for ids in SYSTEMS.values() for contract_id in ids]
@@ -38,11 +39,16 @@ def sync_monitor() -> None:
         wiring.open_run(run_id)
         return [name for name, tables in tasks.items() if params["table"] in (None, *tables)]
 
-    among = chosen()
+    # A teardown does not count for the state of the run, which stays red if a check is.
+    @task
+    def incidents() -> None:
+        work.tell()
+
+    among, told = chosen(), incidents().as_teardown()
     tasks = {}
     for system, ids in SYSTEMS.items():
         tasks |= {f"{system}.{name}": tables for name, tables in wiring.tasks_of(ids, len(TABLES)).items()}
-        among >> steps.check_each(system, ids, len(TABLES))
+        among >> steps.check_each(system, ids, len(TABLES)) >> told
 
 
 sync_monitor()

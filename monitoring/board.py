@@ -9,13 +9,14 @@ from datetime import UTC, datetime, timedelta
 
 from ingestion.contracts.model import Contract
 from ingestion.ledger.journal import Journal
-from monitoring import facts, findings, lineage, run_views
+from monitoring import facts, findings, lineage, run_views, upkeep
 from monitoring.findings import SEVERITIES, Evidence, Finding, Level
 from monitoring.ledger_views import TableGap
 from monitoring.lineage import Graph
 from monitoring.run_views import BuiltModel, Step, StripDay, TestOutcome
 
 STRIP_DAYS = 30
+VOLUME_DAYS = timedelta(weeks=12)
 OVERDUE_AFTER = 2.0
 """The ledger is overdue when no step has ended for so many times the shortest freshness that a contract promises."""
 DAILY = timedelta(hours=24)
@@ -87,10 +88,11 @@ def read_board(
     now: datetime,
     exposures: Mapping[str, Sequence[str]],
     invalid: Sequence[Finding] = (),
+    root: str = "",
 ) -> Board:
     """
     Read the ledger once and judge it. `exposures` has the models that each one reads; `invalid` has findings of
-    contracts that cannot be read.
+    contracts that cannot be read; `root` is the lake's, whose disk is looked at.
     """
     now = now.astimezone(UTC)
     loads = {step.subject: step for step in run_views.newest_good_loads(journal)}
@@ -106,7 +108,16 @@ def read_board(
         {contract.id: contract.owner for contract in contracts if contract.owner},
         {name: graph.downstream(name) for name in [*(c.id for c in contracts), *(m.model for m in models)]},
     )
-    found = [*invalid, *findings.find(evidence, now)]
+    steps = run_views.milestones(journal)
+    checked = max((each.gap.checked_at for each in known if each.gap is not None), default=None)
+    limit = OVERDUE_AFTER * _shortest(contracts)
+    around = upkeep.all_of(
+        upkeep.unusual_volumes(run_views.rows_by_day(journal, now - VOLUME_DAYS)),
+        upkeep.overdue_maintenance(steps.maintained, steps.first, now),
+        upkeep.silent_monitor(checked, steps.newest, limit),
+        upkeep.filling_disk(root, now),
+    )
+    found = sorted([*invalid, *findings.find(evidence, now), *around], key=findings.urgency)
     days: dict[str, list[StripDay]] = defaultdict(list)
     for day in run_views.strips(journal, now - timedelta(days=STRIP_DAYS)):
         days[day.contract_id].append(day)
@@ -121,7 +132,6 @@ def read_board(
         )
         for each in known
     )
-    ended = run_views.newest_end(journal)
     return Board(
         now,
         tuple(sorted(tables, key=lambda table: (-table.level, table.id))),
@@ -129,8 +139,8 @@ def read_board(
         tuple(models),
         tuple(run_views.test_outcomes(journal)),
         graph,
-        ended,
-        ended is not None and now - ended > OVERDUE_AFTER * _shortest(contracts),
+        steps.newest,
+        steps.newest is not None and now - steps.newest > limit,
     )
 
 

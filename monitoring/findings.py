@@ -92,7 +92,12 @@ def find(evidence: Evidence, now: datetime) -> list[Finding]:
         if finding.level > Level.OK
     ]
     found += _of_models(evidence, found)
-    return sorted(found, key=lambda f: (f.behind is not None, -f.level, f.since, f.subject))
+    return sorted(found, key=urgency)
+
+
+def urgency(finding: Finding) -> tuple[bool, int, datetime, str]:
+    """Return a sort key: what another finding explains comes last, else the worst first, then the oldest."""
+    return finding.behind is not None, -finding.level, finding.since, finding.subject
 
 
 def lag_hours(facts: Facts, load: Step | None, now: datetime) -> float | None:
@@ -121,8 +126,8 @@ def _of_table(
     if fault is not None:
         level = Level.CRITICAL if late > 0 or fault.last_good_at is None else Level.WARNING
         command = _advised(facts, "failed load", f"lakehouse load {name}")
-        yield about.finding("load_failed", level, fault.since, _loads_fail(fault), command)
-        root = ("load_failed", name)
+        root = ("delete_brake" if fault.error == "DeleteBrakeError" else "load_failed", name)
+        yield about.finding(root[0], level, fault.since, _loads_fail(fault), command)
     elif load is None:
         yield about.finding("never_loaded", Level.UNKNOWN, now, "No load has ended yet.", f"lakehouse load {name}")
         return

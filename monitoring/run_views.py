@@ -260,7 +260,42 @@ def drifts(journal: Journal) -> list[DriftFound]:
     return read(journal, DriftFound, rest, [])
 
 
-def newest_end(journal: Journal) -> datetime | None:
-    """Return when the newest step of any run ended; None if the ledger has none."""
-    found = journal.select("select max(finished_at) as ended from ops.runs")
-    return found[0]["ended"] if found else None
+@dataclass(frozen=True, slots=True)
+class DayOfRows(Row):
+    """How many rows the good loads of a table read on a UTC day; `is_newest` marks the newest day with loads."""
+
+    contract_id: str
+    day: date
+    rows: int
+    finished_at: datetime
+    is_newest: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Milestones(Row):
+    """When the first and the newest step ended, and the newest maintenance; None: never."""
+
+    first: datetime | None
+    newest: datetime | None
+    maintained: datetime | None
+
+
+def rows_by_day(journal: Journal, since: datetime) -> list[DayOfRows]:
+    """Return the rows read by each table's loads since then, by day, ascending; first loads of a table are left out."""
+    rest = (
+        "(select subject as contract_id, finished_at::date as day, sum(rows_read)::bigint as rows, "
+        "max(finished_at) as finished_at, row_number() over (partition by subject order by finished_at::date desc) = 1 "
+        "as is_newest from ops.runs where step = 'load' and status <> 'failed' and not coalesce(is_full, false) "
+        "and rows_read is not null and finished_at >= $1::timestamptz group by subject, finished_at::date) "
+        "order by contract_id, day"
+    )
+    return read(journal, DayOfRows, rest, [since])
+
+
+def milestones(journal: Journal) -> Milestones:
+    """Return when steps ended."""
+    rest = (
+        "(select min(finished_at) as first, max(finished_at) as newest, "
+        "max(finished_at) filter (where step = 'maintain' and status <> 'failed') as maintained from ops.runs)"
+    )
+    return read(journal, Milestones, rest, [])[0]

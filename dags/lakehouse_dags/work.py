@@ -252,6 +252,7 @@ def write_docs() -> str:
 def judge(planned: Sequence[str]) -> str:
     """Return in one sentence what the run did. Raises RunFailedError that lists everything that is red."""
     from ingestion.runs.verdict import good_ends, raise_if_red, summary, verdict
+    from monitoring.incidents.run import evaluate_at_end
 
     run = _open()
     told = summary(run, run.run_id)
@@ -259,8 +260,17 @@ def judge(planned: Sequence[str]) -> str:
     logger.info("Every task of the run: %s", link())
     red = verdict(run, run.run_id, planned)
     red += [f"{step} dbt: not written" for step in ("audit", "docs") if "dbt" not in good_ends(run, step)]
+    evaluate_at_end(run.settings)
     raise_if_red(run.run_id, red)
     return told
+
+
+@pandas_hidden()
+def tell() -> None:
+    """Record what is wrong on the lake now, and send the messages that are due."""
+    from monitoring.incidents.run import evaluate_at_end
+
+    evaluate_at_end(_open().settings)
 
 
 def link(task_id: str | None = None) -> str:

@@ -9,6 +9,7 @@ from ingestion.cli.data import build, load, plan, run
 from ingestion.cli.demo import demo
 from ingestion.cli.drill import drill
 from ingestion.cli.gaps import gaps, repair
+from ingestion.cli.incidents import incidents
 from ingestion.cli.output.streams import end_in_order
 from ingestion.cli.project import add, dbt, new, upgrade_project
 from ingestion.cli.quarantine import quarantine
@@ -31,6 +32,7 @@ for command in (
     run,
     gaps,
     repair,
+    incidents,
     sql,
     serve,
     report,

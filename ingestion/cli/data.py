@@ -276,6 +276,7 @@ def run(output: Output) -> None:
     from ingestion.runs.context import open_context
     from ingestion.runs.verdict import raise_if_red, verdict
     from monitoring import ledger_views
+    from monitoring.incidents.run import evaluate_at_end
 
     context = open_context(settings())
     with steps(output, "run", of=2 * len(context.contract_ids()) + 1, keep=True) as current:
@@ -289,6 +290,7 @@ def run(output: Output) -> None:
         f"{counted(len(day.gaps), 'table')} compared",
         failed=f"{counted(len(day.failures), 'step')} failed" if day.failures else "",
     )
+    evaluate_at_end(context.settings)
     unread = {failed.subject: str(failed.error) for failed in day.unread}
     red = verdict(context, day.run_id, [i for i in context.contract_ids() if i not in unread])
     raise_if_red(day.run_id, [*dict.fromkeys(unread.values()), *red])

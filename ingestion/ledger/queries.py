@@ -34,7 +34,7 @@ def newest_incidents() -> str:
 
 def newest_messages() -> str:
     """Return every message in its newest state."""
-    return _newest("messages", "true", "message_id, channel", '"at"', "1")
+    return _newest("messages", "true", "message_id, channel", "tries", "1")
 
 
 def _newest(table: str, condition: str, of: str, by: str, each: str) -> str:

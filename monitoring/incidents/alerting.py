@@ -106,7 +106,10 @@ def deliver(
     """Send the messages that are due; return how many were accepted, and how many were not."""
     results: list[Message] = []
     for channel in channels:
-        due = [m for m in messages if m.channel == channel.name and (m.next_try_at is None or m.next_try_at <= now)]
+        own = [message for message in messages if message.channel == channel.name]
+        if any(message.state == "failed" and not _is_due(message, now) for message in own):
+            continue  # it refused, and its pause is not over
+        due = [message for message in own if _is_due(message, now)]
         for message in due[:MOST_AT_ONCE]:
             results.append(_send(channel, message, now))
             if results[-1].state == "failed":
@@ -114,6 +117,10 @@ def deliver(
     journal.append("messages", [message.as_dict() for message in results])
     sent = sum(message.state == "sent" for message in results)
     return sent, len(results) - sent
+
+
+def _is_due(message: Message, now: datetime) -> bool:
+    return message.next_try_at is None or message.next_try_at <= now
 
 
 def _send(channel: Channel, message: Message, now: datetime) -> Message:

@@ -18,7 +18,7 @@ from monitoring.ledger_views import Row
 
 
 class State(StrEnum):
-    """SEEN: found once. CLEARING: not found by the last evaluation. After RESOLVED, the same fault is a new incident."""
+    """SEEN: found once. CLEARING: not found by the last evaluation. After RESOLVED a fault is a new incident."""
 
     SEEN = "seen"
     OPEN = "open"
@@ -37,7 +37,7 @@ class Event(StrEnum):
     DIGEST = "digest"
 
 
-CONFIRMED_KINDS = frozenset({"load_failed", "delete_brake", "gap", "model_failed", "contract_invalid"})
+CONFIRMED_KINDS = frozenset({"load_failed", "delete_brake", "gap", "model_failed", "contract_invalid", "channel_dead"})
 """Faults that open at once, because tries, checks or tests have confirmed them already."""
 
 

@@ -132,7 +132,12 @@ class Site:
     def _read_board(self, journal: Journal) -> Board:
         promised = self.promises()
         return board.read_board(
-            journal, promised.contracts, now=self.now(), exposures=promised.exposures, invalid=promised.invalid
+            journal,
+            promised.contracts,
+            now=self.now(),
+            exposures=promised.exposures,
+            invalid=promised.invalid,
+            root=self.settings.lake_root,
         )
 
     def _answer(self, name: Hashable, question: Callable[[Journal], T]) -> Answer:
