@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ingestion.cli.base import settings, with_output
+from ingestion.cli.base import settings, told_world, with_output, with_world
 from ingestion.cli.output import Output, counted
 from ingestion.cli.progress import steps
 from ingestion.errors import ConfigurationError, LakeError
@@ -86,7 +86,8 @@ def status(output: Output) -> None:
     from ingestion.reconcile.gap import OK_IN_PART
     from ingestion.runs.context import open_context
 
-    statuses = table_statuses(open_context(settings()))
+    context = open_context(settings())
+    statuses = table_statuses(context)
 
     def render(console: Console) -> None:
         columns = ("table", "last load", "batch", "watermark", "age (h)", "in quarantine", "gap", "severity")
@@ -110,7 +111,8 @@ def status(output: Output) -> None:
             if s.fault:
                 console.print(f"{s.contract_id}: {s.fault}")
 
-    output.result([s.as_dict() for s in statuses], render)
+    told_world(output, context.lake)
+    output.result(with_world(context.lake, [s.as_dict() for s in statuses]), render)
 
 
 @click.command()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from functools import update_wrapper
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -14,6 +14,9 @@ from ingestion.cli.output.streams import shown
 from ingestion.errors import LakehouseError
 from ingestion.settings import DEBUG, Settings
 from ingestion.shipped import DISTRIBUTION
+
+if TYPE_CHECKING:
+    from ingestion.lake.layout import Lake
 
 
 class Group(click.Group):
@@ -65,3 +68,14 @@ def with_output(command: Callable[..., Any]) -> Callable[..., Any]:
 def settings() -> Settings:
     """Read the settings of this process. Raises ConfigurationError."""
     return Settings.from_environ(os.environ)
+
+
+def told_world(output: Output, lake: Lake) -> None:
+    """Say for people that all data is made up, if the lake is a demo's."""
+    if lake.is_demo:
+        output.line("This lake is the demo's: all of its data is made up.")
+
+
+def with_world(lake: Lake, documents: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return documents with `"world": "demo"` if the lake is a demo's, so that no program takes them for real."""
+    return [{**each, "world": "demo"} for each in documents] if lake.is_demo else documents

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ingestion.cli.base import settings, with_output
+from ingestion.cli.base import settings, told_world, with_output, with_world
 from ingestion.cli.output import Output, counted
 from ingestion.cli.progress import steps
 from ingestion.errors import ConfigurationError
@@ -283,7 +283,9 @@ def run(output: Output) -> None:
         observed = replace(context, observe=current.observe)
         day = run_day(observed, progress=lambda step, subject: current.begin(f"{step} {subject}"))
     gaps = [gap for gap in ledger_views.current_gaps(context.journal) if gap.run_id == day.run_id]
-    output.result(day.as_dict(), lambda console: print_day(console, day, gaps))
+    told_world(output, context.lake)
+    [document] = with_world(context.lake, [day.as_dict()])
+    output.result(document, lambda console: print_day(console, day, gaps))
     output.verdict(
         f"{counted(len(day.loads), 'table')} loaded",
         *(f"{counted(len(built.models), 'model')} built" for built in day.builds),

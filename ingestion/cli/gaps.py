@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ingestion.cli.base import Group, settings, with_output
+from ingestion.cli.base import Group, settings, told_world, with_output, with_world
 from ingestion.cli.data import chosen_tables, print_loads, tables_verdict
 from ingestion.cli.output import Output
 from ingestion.cli.output.rows import Form, print_rows, with_rows
@@ -20,6 +20,7 @@ from ingestion.errors import CriticalGapError
 
 if TYPE_CHECKING:
     from ingestion.cli.gap_tables import Standing
+    from ingestion.lake.layout import Lake
 
 
 class GapsGroup(Group):
@@ -78,27 +79,29 @@ def check(
 
     context = open_context(settings())
     chosen = chosen_tables(context, tables)
+    told_world(output, context.lake)
     if history:
         past = ledger_views.gap_history(context.journal, chosen, checks=checks)
-        output.result([gap.as_dict() for gap in past], lambda console: print_history(console, past))
+        documents = with_world(context.lake, [gap.as_dict() for gap in past])
+        output.result(documents, lambda console: print_history(console, past))
     elif watch is not None and not last:
-        _watch(output, chosen, watch)
+        _watch(output, context.lake, chosen, watch)
     else:
         failures = []
         if not last:
             with steps(output, "gaps", of=len(chosen)) as current:
                 failures = check_all(context, chosen, current.over("gaps"))
         standing = standing_of(context, chosen, failures)
-        _show(output, standing)
+        _show(output, context.lake, standing)
         raise_failed(failures, of=len(chosen))
         if not exit_zero:
             _raise_alarm(standing)
 
 
-def _show(output: Output, standing: Standing) -> None:
+def _show(output: Output, lake: Lake, standing: Standing) -> None:
     from ingestion.cli.gap_tables import print_standing
 
-    output.result(standing.as_list(), lambda console: print_standing(console, standing))
+    output.result(with_world(lake, standing.as_list()), lambda console: print_standing(console, standing))
 
 
 def _raise_alarm(standing: Standing) -> None:
@@ -113,7 +116,7 @@ def _raise_alarm(standing: Standing) -> None:
         )
 
 
-def _watch(output: Output, chosen: Sequence[str], seconds: int) -> None:
+def _watch(output: Output, lake: Lake, chosen: Sequence[str], seconds: int) -> None:
     """Check repeatedly until interrupted. A table that cannot be compared is shown as UNKNOWN."""
     from rich.console import Group
     from rich.live import Live
@@ -125,7 +128,7 @@ def _watch(output: Output, chosen: Sequence[str], seconds: int) -> None:
     with closing(rounds(settings(), chosen)) as standings:
         if output.as_json:
             for standing in standings:
-                _show(output, standing)
+                _show(output, lake, standing)
                 sleep(seconds)
         with Live(console=output.console, refresh_per_second=1) as live:
             for standing in standings:

@@ -24,7 +24,7 @@ from ingestion.errors import LakeError
 from ingestion.gaps.record import record_sync_gap
 from ingestion.gaps.repair import repair_table
 from ingestion.lake import duck
-from ingestion.lake.layout import MARKER, lake_at
+from ingestion.lake.layout import DEMO_MARKER, MARKER, lake_at
 from ingestion.lake.mask_salt import SALT
 from ingestion.lake.names import LAYERS
 from ingestion.lake.storage.provider import is_remote
@@ -35,7 +35,6 @@ from ingestion.runs.context import Context, initialise, open_context
 from ingestion.settings import Connection, Settings
 from ingestion.sql.quoting import quote_standard
 
-DEMO_MARKER = "_demo"
 SALT_FILE = "mask_salt"
 SYSTEMS = ("erp", "shop")
 

@@ -24,6 +24,8 @@ from ingestion.lake.storage.filesystem import make_folder, move, open_files
 from ingestion.lake.storage.provider import forget_empty, is_remote, location, storage_options
 
 MARKER = "_lakehouse.json"
+DEMO_MARKER = "_demo"
+"""An empty file: all data of the lake is made up."""
 FORMAT_VERSION = 1
 _UNUSABLE = "%\\[]*?|^"
 
@@ -52,6 +54,11 @@ class Lake:
     def filesystem(self) -> pafs.FileSystem:
         """The Arrow file system of the root; paths on it come from `path`."""
         return self._resolved[0]
+
+    @cached_property
+    def is_demo(self) -> bool:
+        """Whether all data of the lake is made up."""
+        return bool(self.filesystem.get_file_info(self.path(DEMO_MARKER)).type == pafs.FileType.File)
 
     @cached_property
     def _resolved(self) -> tuple[pafs.FileSystem, str]:

@@ -5,6 +5,7 @@ The commands run whole; only what they ask (the lake, sources, dbt) is replaced 
 
 from __future__ import annotations
 
+import json
 import os
 from dataclasses import MISSING, dataclass, field, fields
 from datetime import UTC, datetime
@@ -235,7 +236,7 @@ def load_table(_: object, contract_id: str, **__: object) -> LoadResult:
 class FixedContext:
     run_id: str = "run-1"
     journal: None = None
-    lake: None = None
+    lake: SimpleNamespace = field(default_factory=lambda: SimpleNamespace(is_demo=False))
     settings: SimpleNamespace = field(
         default_factory=lambda: SimpleNamespace(memory_limit=None, contracts=Path("data_contracts"), dbt_project=None)
     )
@@ -380,6 +381,22 @@ def test_a_command_prints_what_its_golden_file_has(name: str, width: int, monkey
     assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
     assert "LAKEHOUSE_DEBUG" not in printed
     assert printed == file.read_text()
+
+
+@pytest.mark.parametrize("name", ["status", "gaps", "gaps-history", "run"])
+def test_made_up_data_is_told_as_such_to_people_and_programs(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for place, answer in ANSWERS.items():
+        monkeypatch.setattr(place, answer)
+    demo = FixedContext(lake=SimpleNamespace(is_demo=True))
+    monkeypatch.setattr("ingestion.runs.context.open_context", lambda *_: demo)
+    run = CliRunner().invoke
+
+    document = json.loads(run(cli, [*COMMANDS[name], "--json"]).stdout)
+    printed = run(cli, COMMANDS[name]).stdout
+
+    rows = document if isinstance(document, list) else [document]
+    assert {row["world"] for row in rows} == {"demo"}
+    assert printed.startswith("This lake is the demo's: all of its data is made up.\n")
 
 
 def test_every_golden_file_belongs_to_a_command() -> None:

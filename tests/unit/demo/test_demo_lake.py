@@ -11,7 +11,7 @@ import pytest
 from ingestion.demo import show
 from ingestion.demo.clock import DAY_2
 from ingestion.errors import LakeError
-from ingestion.lake.layout import create_lake
+from ingestion.lake.layout import DEMO_MARKER, create_lake, lake_at
 from ingestion.settings import Settings, parse_connection
 
 
@@ -49,7 +49,7 @@ def test_a_demo_leaves_files_of_somebody_else_alone(tmp_path: Path, place: str) 
     settings = Settings(tmp_path, str(tmp_path / "lake"))
     if place.startswith("lake/"):
         create_lake(tmp_path / "lake")
-        (tmp_path / "lake" / show.DEMO_MARKER).touch()
+        (tmp_path / "lake" / DEMO_MARKER).touch()
     (tmp_path / place).parent.mkdir(exist_ok=True)
     (tmp_path / place).write_text("mine")
 
@@ -66,11 +66,19 @@ def test_a_demo_takes_the_place_of_an_earlier_one_and_a_file_that_came_since_sto
     (tmp_path / "lake-world" / "erp.duckdb").write_text("a system")
     show._clear(settings)
 
-    assert os.listdir(tmp_path / "lake-world") == [show.DEMO_MARKER]
+    assert os.listdir(tmp_path / "lake-world") == [DEMO_MARKER]
     assert show.demo_settings(settings, DAY_2).mask_salt != salt
     (tmp_path / "lake-world" / "notes").mkdir()
     with pytest.raises(LakeError, match="notes"):
         show._clear(settings)
+
+
+def test_a_lake_of_the_demo_is_known_as_such(tmp_path: Path) -> None:
+    create_lake(tmp_path / "lake")
+    before = lake_at(tmp_path / "lake").is_demo
+    (tmp_path / "lake" / DEMO_MARKER).touch()
+
+    assert (before, lake_at(tmp_path / "lake").is_demo) == (False, True)
 
 
 def test_the_salt_of_a_demo_is_its_own_and_in_a_file_that_only_its_user_reads(tmp_path: Path) -> None:
