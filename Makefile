@@ -4,7 +4,7 @@ BIN := .venv/bin
 WORKERS ?= auto
 PYTEST = $(BIN)/pytest -n $(WORKERS) --dist loadgroup
 LIGHT := oracle,web,alerts,dev
-EXTRAS := airflow,cloud,databricks,sqlserver,dev-cloud,dev-web,$(LIGHT)
+EXTRAS := airflow,aws-secrets,azure-secrets,cloud,databricks,gcp-secrets,sqlserver,dev-cloud,dev-web,$(LIGHT)
 ifneq ($(shell command -v java),)
 EXTRAS := $(EXTRAS),spark,spark-submit
 endif

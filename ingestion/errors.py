@@ -21,7 +21,8 @@ The tree is the retry policy, and each leaf has its own exit code:
         ├── SourceUnavailableError    20    the database did not answer
         │   └── SnapshotLostError     22    the database no longer has the fixed point
         ├── ConcurrentWriteError      21    another writer committed first
-        └── LakeUnavailableError      23    the lake's storage did not answer
+        ├── LakeUnavailableError      23    the lake's storage did not answer
+        └── SecretStoreUnavailableError 24  the store of the secrets did not answer
 
 A message has a subject, the finding, the consequence and the next step, in plain words.
 It never holds a row value or a secret.
@@ -89,6 +90,10 @@ class ConfigurationError(PermanentError):
     """A setting, a name or an installed extra is missing or wrong."""
 
     exit_code = 10
+
+
+class LoginRefusedError(ConfigurationError):
+    """A database refused user or password: perhaps they were changed since they were read."""
 
 
 class TablesFailedError(LakehouseError):
@@ -265,3 +270,9 @@ class LakeUnavailableError(TransientError):
     """The lake's storage did not answer, or not in time."""
 
     exit_code = 23
+
+
+class SecretStoreUnavailableError(TransientError):
+    """The store of the secrets did not answer, or has too many requests."""
+
+    exit_code = 24

@@ -11,6 +11,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 OF_OTHERS = {
+    "botocore": "boto3",  # which is made of it
     "delta": "delta-spark",  # without Java it is not installed
     "mssql_python_odbc": "mssql-python-odbc",
     "pydantic_core": "pydantic",  # which needs this very version of it
