@@ -40,11 +40,14 @@ def _make() -> Any:
     from airflow.configuration import conf
 
     from ingestion.settings import Settings
+    from ingestion.settings.process import prepare_process
     from monitoring.web.app import create_app
     from monitoring.web.site import Site
 
-    dags = Path(conf.get("core", "dags_folder"))
-    settings = Settings.from_environ({"LAKEHOUSE_PROJECT": str(dags.parent), **os.environ})
+    beside = Path(conf.get("core", "dags_folder")).parent
+    project = Path(os.environ.get("LAKEHOUSE_PROJECT") or beside).expanduser().absolute()
+    prepare_process(os.environ, project)
+    settings = Settings.from_environ({**os.environ, "LAKEHOUSE_PROJECT": str(project)})
     return create_app(Site(settings), guards=[requires_access_dag("GET")], in_airflow=True)
 
 

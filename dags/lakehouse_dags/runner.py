@@ -22,6 +22,7 @@ from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowSkipException
 
 from ingestion.errors import ConfigurationError, LakehouseError
+from ingestion.settings import value_of
 from ingestion.shipped import pip_install
 from lakehouse_dags import assets, wiring, work
 
@@ -47,7 +48,7 @@ def on_cluster() -> tuple[type[OnCluster], dict[str, Any]] | None:
 
     Raises ConfigurationError: an unknown runner, a provider that is not installed, invalid options.
     """
-    name = os.environ.get(RUNNER) or "local"
+    name = value_of(RUNNER, os.environ)
     if name == "local":
         return None
     if name not in MODULES:
@@ -62,7 +63,7 @@ def on_cluster() -> tuple[type[OnCluster], dict[str, Any]] | None:
             f"{RUNNER}={name}: needs the package apache-airflow-providers-{package}; there is no module {exc.name}. "
             f"No DAG was made. Run: {pip_install(name)} -c constraints.txt"
         ) from None
-    options = read_options(os.environ.get(OPTIONS))
+    options = read_options(value_of(OPTIONS, os.environ))
     operator.check_options(options)
     return operator, options
 

@@ -22,35 +22,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import Connection as AirflowConnection
-from airflow.sdk import ExceptionRetryPolicy, RetryAction, RetryRule
+from airflow.sdk import ExceptionRetryPolicy, RetryAction, RetryRule, Variable
 from airflow.sdk.exceptions import AirflowNotFoundException
 
 from ingestion.contracts.odcs import list_contract_ids
 from ingestion.errors import ConfigurationError
-from ingestion.settings import CONNECTION_PREFIX, Connection, Settings
+from ingestion.secrets import Secret, Secrets
+from ingestion.settings import CONNECTION_PREFIX, Connection, Settings, value_of
+from ingestion.settings.process import prepare_process
 
 if TYPE_CHECKING:
     from ingestion.runs.context import Context
-
-# Nothing is derived from this date: a run always goes from the last committed watermark to the newest point.
-START = datetime(2026, 1, 1, tzinfo=UTC)
-DEFAULT_ARGS = {
-    "owner": "lakehouse",
-    # a hanging task would block every later run, because only one run is active at a time
-    "execution_timeout": timedelta(hours=float(os.environ.get("LAKEHOUSE_TASK_HOURS") or 6)),
-    "retries": 4,
-    "retry_delay": timedelta(minutes=1),
-    "retry_exponential_backoff": 2.0,
-    "max_retry_delay": timedelta(minutes=30),
-    "retry_policy": ExceptionRetryPolicy(
-        [RetryRule("ingestion.errors.PermanentError", RetryAction.FAIL, reason="a retry cannot help: see the error")]
-    ),
-}
-# A load gives up soon, because the builds wait for it; the tasks `late` go on with the longer pauses of above.
-WAIT = timedelta(minutes=float(os.environ.get("LAKEHOUSE_WAIT_MINUTES") or 3))
-LOAD_ARGS = {"retries": 2, "retry_delay": WAIT / 2, "retry_exponential_backoff": 0}
-TABLES_PER_TASK, MOST_ALONE, GROUP_SIZE = "LAKEHOUSE_TABLES_PER_TASK", 50, 25
-_TASK_NAME = re.compile(r"[\w-]+(\.[\w-]+)+", re.ASCII)
 
 
 def project() -> Path:
@@ -62,6 +44,29 @@ def project() -> Path:
         return Path(named).expanduser().absolute()
     is_in_project = (beside / "data_contracts").is_dir()
     return beside if is_in_project else Path(conf.get("core", "dags_folder")).expanduser().absolute().parent
+
+
+prepare_process(os.environ, project())  # the project's .env, before the first variable is read
+
+# Nothing is derived from this date: a run always goes from the last committed watermark to the newest point.
+START = datetime(2026, 1, 1, tzinfo=UTC)
+DEFAULT_ARGS = {
+    "owner": "lakehouse",
+    # a hanging task would block every later run, because only one run is active at a time
+    "execution_timeout": timedelta(hours=float(value_of("LAKEHOUSE_TASK_HOURS", os.environ))),
+    "retries": 4,
+    "retry_delay": timedelta(minutes=1),
+    "retry_exponential_backoff": 2.0,
+    "max_retry_delay": timedelta(minutes=30),
+    "retry_policy": ExceptionRetryPolicy(
+        [RetryRule("ingestion.errors.PermanentError", RetryAction.FAIL, reason="a retry cannot help: see the error")]
+    ),
+}
+# A load gives up soon, because the builds wait for it; the tasks `late` go on with the longer pauses of above.
+WAIT = timedelta(minutes=float(value_of("LAKEHOUSE_WAIT_MINUTES", os.environ)))
+LOAD_ARGS = {"retries": 2, "retry_delay": WAIT / 2, "retry_exponential_backoff": 0}
+TABLES_PER_TASK, MOST_ALONE, GROUP_SIZE = "LAKEHOUSE_TABLES_PER_TASK", 50, 25
+_TASK_NAME = re.compile(r"[\w-]+(\.[\w-]+)+", re.ASCII)
 
 
 def contracts_by_system() -> dict[str, list[str]]:
@@ -90,7 +95,7 @@ def tasks_of(names: Sequence[str], total: int | None = None) -> dict[str, list[s
     as LAKEHOUSE_TABLES_PER_TASK says.
     """
     alone = (len(names) if total is None else total) <= MOST_ALONE
-    size = int(os.environ.get(TABLES_PER_TASK) or (1 if alone else GROUP_SIZE))
+    size = int(value_of(TABLES_PER_TASK, os.environ) or (1 if alone else GROUP_SIZE))
     groups = [list(names[first : first + size]) for first in range(0, len(names), size)]
     return {_task_name(group): group for group in groups}
 
@@ -110,9 +115,9 @@ def pool_of(system: str) -> str:
     return f"source_{system}"
 
 
-def open_run(run_id: str, subject: str | None = None) -> Context:
+def open_run(run_id: str) -> Context:
     """
-    Open the lake for a run of Airflow, with the connection of a system (given by its name or a contract's id).
+    Open the lake for a run of Airflow. Connections are Airflow's, else those of the package's own places of secrets.
 
     Raises:
         ConfigurationError: the project has no contract, because a run that does nothing must not succeed.
@@ -127,34 +132,49 @@ def open_run(run_id: str, subject: str | None = None) -> Context:
             f"{settings.contracts.name}: there is no contract. Nothing was read or written. "
             "Write one as <system>/<entity>.odcs.yaml, or set LAKEHOUSE_PROJECT to the project that has them."
         )
-    connections = {} if subject is None else _connections(subject.partition(".")[0])
-    return open_context(replace(settings, connections=connections), run_id)
+    secrets = Secrets([AirflowSecrets(), *settings.secrets.providers], seconds=settings.secrets.seconds)
+    return open_context(replace(settings, secrets=secrets), run_id)
 
 
-def _connections(system: str) -> dict[str, Connection]:
-    """Return Airflow's connection of a system as plain values; if there is none, the package reports the error."""
-    try:
-        given = AirflowConnection.get(system)
-    except AirflowNotFoundException:
-        return {}
-    connection = Connection(
-        type=given.conn_type or "",
-        host=given.host or "",
-        port=given.port,
-        schema=given.schema or "",
-        login=given.login or "",
-        password=given.password or "",
-        extra={key: str(value) for key, value in given.extra_dejson.items()},
-    )
-    return {system: connection}
+class AirflowSecrets:
+    """Airflow's connections and variables, from its environment, its secrets backend or its database."""
+
+    place = "Airflow"
+
+    def path(self, name: str) -> str:
+        """Return the id of a connection, or the key of a variable."""
+        kind = "the connection" if name.startswith(CONNECTION_PREFIX) else "the variable"
+        return f"{kind} {self._id(name)}"
+
+    def _id(self, name: str) -> str:
+        return name.removeprefix(CONNECTION_PREFIX).lower()
+
+    def get(self, name: str) -> Secret | None:
+        """Return a connection as JSON, or a variable's text; None if Airflow has none."""
+        if not name.startswith(CONNECTION_PREFIX):
+            value = Variable.get(self._id(name), default=None)
+            return Secret(value) if value else None
+        try:
+            given = AirflowConnection.get(self._id(name))
+        except AirflowNotFoundException:
+            return None
+        connection = Connection(
+            type=given.conn_type or "",
+            host=given.host or "",
+            port=given.port,
+            schema=given.schema or "",
+            login=given.login or "",
+            password=given.password or "",
+            extra={key: str(value) for key, value in given.extra_dejson.items()},
+        )
+        return Secret(connection.as_json())
 
 
 def connection_variables(subject: str) -> dict[str, str]:
     """Return the connection of a system (or of a contract's system) as the variable that the package reads."""
-    return {
-        f"{CONNECTION_PREFIX}{system.upper()}": given.as_json()
-        for system, given in _connections(subject.partition(".")[0]).items()
-    }
+    name = f"{CONNECTION_PREFIX}{subject.partition('.')[0].upper()}"
+    found = AirflowSecrets().get(name)
+    return {} if found is None else {name: found.reveal()}
 
 
 def plain(value: dict[str, Any]) -> dict[str, Any]:

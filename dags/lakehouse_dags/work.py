@@ -17,6 +17,7 @@ from airflow.sdk.exceptions import AirflowSkipException
 
 from ingestion.no_pandas import pandas_hidden
 from ingestion.privacy.logs import logger
+from ingestion.settings import value_of
 from lakehouse_dags import assets, wiring
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ def fixed_point(system: str) -> dict[str, str]:
     """Return the fixed point that all loads of a system share in this run; empty if each load has its own."""
     from ingestion.runs.fixed_points import shared_point
 
-    point = shared_point(_open(system), system)
+    point = shared_point(_open(), system)
     if point is None:
         logger.info("%s: no shared fixed point; each table is read at its own", system)
         return {}
@@ -47,7 +48,7 @@ def load(tables: Sequence[str], at: Mapping[str, str] | None = None, **options: 
 
     A failed table does not stop the others. A retry of the task loads only the tables without a good end.
     """
-    return _load(_open(tables[0]), tables, at, is_retry=_is_retry(), **options)
+    return _load(_open(), tables, at, is_retry=_is_retry(), **options)
 
 
 @pandas_hidden()
@@ -59,7 +60,7 @@ def load_late(tables: Sequence[str], at: Mapping[str, str] | None) -> dict[str, 
     """
     from ingestion.runs.attempts import rest_of
 
-    run, store = _open(tables[0]), get_current_context()["task_state_store"]
+    run, store = _open(), get_current_context()["task_state_store"]
     mine = store.get(MINE) if _is_retry() else None
     if mine is None:
         mine = list(rest_of(run, "load", tables).todo)
@@ -102,7 +103,7 @@ def check_gaps(tables: Sequence[str]) -> dict[str, dict[str, Any]]:
     from ingestion.runs.attempts import Rest, raise_all, rest_of
     from ingestion.runs.verdict import alarms
 
-    run = _open(tables[0])
+    run = _open()
     rest = rest_of(run, "gaps", tables) if _is_retry() else Rest(tuple(tables))
     work = _logged("check", lambda table: record_sync_gap(run, table), describe)
     results, failed = run.each_table(rest.todo, work)
@@ -124,7 +125,7 @@ def repair(table: str, **options: Any) -> dict[str, Any]:
     from ingestion.errors import ApprovalNeededError, DeleteBrakeError
     from ingestion.gaps.repair import repair_table
 
-    run = _open(table)
+    run = _open()
     try:
         result = _logged("repair", lambda table: repair_table(run, table, **options), _told_load)(table).as_dict()
     except (ApprovalNeededError, DeleteBrakeError) as exc:
@@ -242,7 +243,7 @@ def write_docs() -> str:
     from ingestion.build.dbt import generate_docs
 
     run = _open()
-    folder = Path(os.environ.get("LAKEHOUSE_DOCS") or run.settings.dbt_project / "target")
+    folder = Path(value_of("LAKEHOUSE_DOCS", os.environ) or run.settings.dbt_project / "target")
     with run.recorded("docs", "dbt"):
         generate_docs(run, folder)
     return str(folder)
@@ -280,8 +281,8 @@ def link(task_id: str | None = None) -> str:
     return ti.log_url.partition(own)[0] + (f"/tasks/{task_id}" if task_id else "")
 
 
-def _open(subject: str | None = None) -> Context:
-    return wiring.open_run(get_current_context()["run_id"], subject)
+def _open() -> Context:
+    return wiring.open_run(get_current_context()["run_id"])
 
 
 def _is_retry() -> bool:

@@ -90,7 +90,7 @@ def add_tables(
         files=(*(written.path for written in imported.written), *(_below(settings.project, path) for path in files)),
         decisions=tuple(decision for id_ in sorted(ids) for decision in _decisions(settings, id_, imported.written)),
         left_out=tuple(left_out),
-        needs_salt=not settings.mask_salt and any(c.is_personal for contract in chosen for c in contract.columns),
+        needs_salt=any(c.is_personal for contract in chosen for c in contract.columns) and not settings.salt(),
     )
 
 

@@ -92,7 +92,7 @@ def _salt(settings: Settings) -> Iterator[DoctorFinding]:
     """Look at the salt of masked values: whether it is set, and the one that Gold is written under."""
     try:
         lake = open_lake(settings.lake_root)
-        fault, known = salt_fault(lake, settings.mask_salt), read_fingerprint(lake)
+        fault, known = salt_fault(lake, settings.salt()), read_fingerprint(lake)
     except LakehouseError as exc:
         fault, known = str(exc), None
     if fault:

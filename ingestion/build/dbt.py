@@ -76,7 +76,7 @@ def build_layer(
         raise ConfigurationError(f"{layer}: no such layer; there are silver, gold, audit and all. Nothing was built.")
     with context.recorded(layer, "dbt") as row:
         if new_salt:
-            keep_fingerprint(context.lake, context.settings.mask_salt, anew=True)
+            keep_fingerprint(context.lake, context.settings.salt(), anew=True)
         result = run_build(
             context,
             layer,
@@ -107,10 +107,10 @@ def run_build(
 
     `layer` may also be several layers, joined by `+`.
     """
-    _refuse_unsalted(context, layer)
+    salt = _salt_of(context, layer)
     with scratch.folder("dbt") as target:
         arguments = _arguments(layer, full_refresh=full_refresh, without=without, unit_tests=unit_tests)
-        code, output = _run_dbt(context, arguments, target, environment, on_line)
+        code, output = _run_dbt(context, arguments, target, {**(environment or {}), SALT: salt}, on_line)
         if is_recorded:
             note_models(context, layer, target)
         return read_results(context, layer, target, code, output)
@@ -148,11 +148,20 @@ def _leave_out_unit_tests(file: Path) -> None:
     write_whole(file, json.dumps(manifest))
 
 
-def _refuse_unsalted(context: Context, layer: str) -> None:
-    """Raise ConfigurationError if Gold is built from personal columns without the salt of their hashes."""
+def _salt_of(context: Context, layer: str) -> str:
+    """
+    Return the salt that dbt gets: looked up in the store of secrets only if Gold is built from personal columns.
+
+    Raises ConfigurationError if Gold would be built from them without the salt of their hashes.
+    """
     is_gold = not {"gold", "all"}.isdisjoint(layer.split("+")) and not _has_no_gold(context.settings.dbt_project)
     if is_gold and any(_has_persons(context, i) for i in context.contract_ids()):
-        check_salt(context.lake, context.settings.mask_salt)
+        salt, secrets = context.settings.salt(), context.settings.secrets
+        if not salt and secrets.reaches_out:
+            secrets.get(SALT)  # raises, and says where it was looked for
+        check_salt(context.lake, salt)
+        return salt
+    return context.settings.mask_salt
 
 
 def _has_no_gold(dbt_project: Path) -> bool:
@@ -213,6 +222,7 @@ def run_dbt(settings: Settings, arguments: Sequence[str]) -> int:
             "DBT_WRITE_JSON": "true",
             "DBT_LOG_LEVEL": "info",
             **_environment(settings, folder / "spill"),
+            SALT: settings.mask_salt if _has_no_gold(settings.dbt_project) else settings.salt(),
             "LAKEHOUSE_ROOT": settings.lake_root,
         }
         return code_of([*_dbt(settings), *arguments], folder=settings.dbt_project, environment=environment)

@@ -13,6 +13,7 @@ from ingestion.cli.incidents import incidents
 from ingestion.cli.output.streams import end_in_order
 from ingestion.cli.project import add, dbt, new, upgrade_project
 from ingestion.cli.quarantine import quarantine
+from ingestion.cli.settings import show_settings
 from ingestion.cli.sql import sql
 from ingestion.cli.web import report, serve
 from ingestion.no_pandas import hide_pandas
@@ -22,6 +23,7 @@ for command in (
     add,
     upgrade_project,
     init,
+    show_settings,
     doctor,
     status,
     maintain,

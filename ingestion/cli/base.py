@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from functools import update_wrapper
+from functools import cache, update_wrapper
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -13,6 +13,7 @@ from ingestion.cli.output import Output
 from ingestion.cli.output.streams import shown
 from ingestion.errors import LakehouseError
 from ingestion.settings import DEBUG, Settings
+from ingestion.settings.process import prepare_process
 from ingestion.shipped import DISTRIBUTION
 
 if TYPE_CHECKING:
@@ -66,8 +67,22 @@ def with_output(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def settings() -> Settings:
-    """Read the settings of this process. Raises ConfigurationError."""
+    """Read the settings of this process, after those of its project's `.env`. Raises ConfigurationError."""
+    prepare_environment()
     return Settings.from_environ(os.environ)
+
+
+def prepare_environment() -> frozenset[str]:
+    """Set the variables of the project's `.env`, tell once what a person should know, and return their names."""
+    from_file, lines = prepare_process(os.environ)
+    for line in lines:
+        _say_once(line)
+    return from_file
+
+
+@cache
+def _say_once(line: str) -> None:
+    click.echo(shown(line), err=True)
 
 
 def told_world(output: Output, lake: Lake) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -29,10 +28,12 @@ def serve(*, host: str, port: int) -> None:
         from monitoring.web.serve import TOKEN, check
         from monitoring.web.serve import serve as start
 
-        token = os.environ.get(TOKEN, "")
+        here = settings()
+        found = here.secrets.find(TOKEN)
+        token = "" if found is None else found.reveal()
         check(host, token)
         click.echo(f"Serving http://{host}:{port}/ (Ctrl-C ends it)", err=True)
-        start(settings(), host=host, port=port, token=token)
+        start(here, host=host, port=port, token=token)
 
 
 @click.command()

@@ -38,6 +38,7 @@ from ingestion.demo.world import World, apply_day_2, create_day_1
 from ingestion.errors import ConfigurationError, LakehouseError
 from ingestion.lake.mask_salt import SALT
 from ingestion.settings import CONNECTION_PREFIX, Settings
+from ingestion.settings.process import prepare_process
 from ingestion.shipped import pip_install
 
 DAG = "medallion_daily"
@@ -53,6 +54,8 @@ def main() -> None:
     for number in (signal.SIGTERM, signal.SIGINT):  # a background job of a shell ignores SIGINT, and so do its children
         signal.signal(number, signal.default_int_handler)
     try:
+        for line in prepare_process(os.environ)[1]:
+            click.echo(line, err=True)
         serve(Settings.from_environ(os.environ), choose_port(os.environ))
     except LakehouseError as exc:
         click.echo(f"error: {exc}", err=True)

@@ -77,9 +77,9 @@ def demo_settings(settings: Settings, moment: datetime, *, wire: bool = False) -
     for system in SYSTEMS:
         file = str(world_folder(settings) / f"{system}.duckdb").removeprefix("/")
         found = settings.connection(system) if wire else Connection(type="duckdb", schema=file)
-        connections[system] = replace(found, extra={**found.extra, "clock": moment.isoformat()})
+        connections[system] = replace(found, extra={**found.extra, "clock": moment.isoformat()}, origin=None)
     connections = {**settings.connections, **connections}
-    return replace(settings, connections=connections, mask_salt=settings.mask_salt or _own_salt(settings))
+    return replace(settings, connections=connections, mask_salt=settings.salt() or _own_salt(settings))
 
 
 def world_folder(settings: Settings) -> Path:

@@ -216,7 +216,7 @@ class TableLoad:
         return new
 
     def _take_chunks(self, plan: ReadPlan, chunks: ChunkPlan) -> StagedRows:
-        connection = self.context.settings.connection(self.contract.system)
+        connection = replace(self.context.settings.connection(self.contract.system), origin=None)
         stamp = self.batch.stamp(self._op(plan))
         work = ChunkWork(
             self.contract, connection, self.table.lake, self.ledger.folder, chunks, self.found, stamp, plan.future

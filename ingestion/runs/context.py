@@ -94,7 +94,7 @@ class Context:
 
     def told(self, contract: Contract) -> Contract:
         """Return a contract for SQL that people run: in the dialect of the database behind its system's connection."""
-        connection = self.settings.connections.get(contract.system)
+        connection = self.settings.known_connection(contract.system)
         return in_files(contract) if connection is not None and connection.type == "duckdb" else contract
 
     def table(self, contract: Contract) -> BronzeTable:

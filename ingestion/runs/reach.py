@@ -7,11 +7,18 @@ from contextlib import suppress
 from itertools import groupby
 
 from ingestion.contracts.odcs import find_contract, list_contract_ids
-from ingestion.errors import ConfigurationError, LakehouseError, SourceUnavailableError
+from ingestion.errors import (
+    ConfigurationError,
+    LakehouseError,
+    LoginRefusedError,
+    SecretStoreUnavailableError,
+    SourceUnavailableError,
+)
 from ingestion.runs.each import Failed, as_ours, is_error
 from ingestion.settings import DIALECTS, Settings
 from ingestion.sources import open_source
 
+_TOLD_ONCE = (ConfigurationError, LoginRefusedError, SecretStoreUnavailableError, SourceUnavailableError)
 NAMED = 3
 """How many of the tables a message names."""
 _NAMES = {"oracle": ("Oracle", "oracle"), "sqlserver": ("SQL Server", "mssql")}
@@ -55,8 +62,9 @@ def _fault(settings: Settings, system: str, tables: Sequence[str], probe: Probe)
         error, dialect = as_ours(system, exc), _dialect(settings, tables)
     else:
         return None
-    error = _worded(settings, system, dialect) or error
-    if type(error) not in (ConfigurationError, SourceUnavailableError):
+    if type(error) is ConfigurationError:
+        error = _worded(settings, system, dialect) or error
+    if type(error) not in _TOLD_ONCE:
         return error
     message = str(error).removeprefix(f"{system}: ")
     told = type(error)(f"{_subject(system, tables)}: {message}{_hint(settings, system, dialect)}")
@@ -89,7 +97,7 @@ def _subject(system: str, tables: Sequence[str]) -> str:
 
 def _hint(settings: Settings, system: str, dialect: str | None) -> str:
     """Return a sentence on a connection whose kind of database is not that of the contracts; empty if it may be."""
-    connection = settings.connections.get(system)
+    connection = settings.known_connection(system)
     if connection is None or dialect not in _NAMES or DIALECTS.get(connection.type) in (None, dialect, "duckdb"):
         return ""
     name, scheme = _NAMES[dialect]

@@ -52,10 +52,12 @@ def unavailable(subject: str, system: str, why: str, address: str = "") -> Sourc
     )
 
 
-def unusable(subject: str, system: str, why: str, address: str = "") -> ConfigurationError:
+def unusable(
+    subject: str, system: str, why: str, address: str = "", kind: type[ConfigurationError] = ConfigurationError
+) -> ConfigurationError:
     """Return the error of a database that turns this user or this connection away; `address` as in `unavailable`."""
     whose = f"{address} answers, but " if address else ""
-    return ConfigurationError(
+    return kind(
         f"{subject}: {whose}{why}. Nothing was read. Correct {_named(system)}, or ask the database's administrator."
     )
 

@@ -122,7 +122,7 @@ class DuckDbSource:
             with session_of(
                 self._system,
                 self._connection,
-                open_session=self._open,
+                open_session=lambda _: self._open(),
                 reset=_reset,
                 close=duckdb.DuckDBPyConnection.close,
             ) as connection:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
-from ingestion.errors import LakehouseError
+from ingestion.errors import LakehouseError, LoginRefusedError
 from ingestion.settings import Connection
 
 S = TypeVar("S")
@@ -35,7 +35,7 @@ def session_of(
     system: str,
     connection: Connection,
     *,
-    open_session: Callable[[], S],
+    open_session: Callable[[Connection], S],
     reset: Callable[[S], None],
     close: Callable[[S], None],
 ) -> Iterator[S]:
@@ -45,11 +45,12 @@ def session_of(
     `reset` ends what a user left open, such as a transaction. It is called before a session is kept and before it is
     used again; one for which it raises one of our errors was lost and is closed, which is no error of its user. A
     session is closed at the end unless sessions are kept, and always after an error. Raises what `open_session` raises.
+    If the server refuses the login, its secret is read once more, and the login is tried again if it has changed.
     """
     kept = _KEPT.get(os.getpid())
     session = _taken(kept or [], system, connection, reset, close)
     if session is None:
-        session = open_session()
+        session = _logged_in(connection, open_session)
     try:
         yield session
     except BaseException:
@@ -59,6 +60,20 @@ def session_of(
         kept.append((system, connection, session, close))
     elif kept is None:
         close(session)
+
+
+def _logged_in(connection: Connection, open_session: Callable[[Connection], S]) -> S:
+    tried = connection.newest()
+    try:
+        return open_session(tried)
+    except LoginRefusedError as refused:
+        try:
+            changed = tried.read_again()
+        except LakehouseError:
+            raise refused from None
+        if changed == tried:  # not again: repeated wrong passwords lock a user
+            raise
+    return open_session(changed)
 
 
 def _taken(

@@ -21,12 +21,13 @@ from ingestion.contracts.reading.lake_block import LakeBlock
 from ingestion.errors import LakehouseError, TransientError, UnexpectedError
 from ingestion.load.chunks import chunk_rows
 from ingestion.settings import Settings, parse_connection
+from ingestion.settings.registry import GROUPS
 from tests.docs import commands
 from tests.engines.test_contract_keys import COLUMN_FIELDS, OPTIONS, compiled, keys_of
 
 ROOT = Path(__file__).parents[2]
 REFERENCE = ROOT / "docs" / "reference"
-SETTINGS = ROOT / "ingestion" / "settings.py"
+SETTINGS = ROOT / "ingestion" / "settings" / "connection.py"
 CODE = {".py", ".sql", ".yml", ".yaml", ".example"}
 VARIABLE = re.compile(r"\bLAKEHOUSE_[A-Z]+(?:_[A-Z]+)*\b")
 NO_VARIABLES = {"LAKEHOUSE_DEMO", "LAKEHOUSE_MASK_PADS"}  # a table of the demo; what dbt hands to a cluster by itself
@@ -75,6 +76,21 @@ def test_every_variable_of_the_product_is_in_the_reference_and_no_other() -> Non
     used = {name for path in files for name in VARIABLE.findall(path.read_text())}
 
     assert set(VARIABLE.findall((REFERENCE / "settings.md").read_text())) == used - NO_VARIABLES
+
+
+def test_every_setting_of_the_registry_is_in_the_reference_with_its_default_and_no_other() -> None:
+    rows = [row for row in table("settings.md") if len(row) == 3]
+    names, defaults = [row[0].strip("`") for row in rows], {row[0].strip("`"): row[1] for row in rows}
+    settings = [each for group, members in GROUPS.items() if group != "Storage logins" for each in members]
+    logins = {each.name for each in GROUPS["Storage logins"]}
+
+    assert sorted(names) == sorted(each.name for each in settings)
+    assert {each.name: f"`{each.default}`" for each in settings if each.default} == {
+        name: told for name, told in defaults.items() if re.fullmatch("`[^`/]*`|`~.*`", told)
+    }
+    assert {
+        *re.findall(r"`([A-Z_]{6,})`", " ".join(row[1] for row in table("settings.md", "Storage logins")))
+    } == logins
 
 
 def test_the_defaults_of_settings_are_those_of_the_code(tmp_path: Path) -> None:

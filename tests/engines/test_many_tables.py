@@ -158,7 +158,9 @@ class Session:
 
 
 def used(system: str = "erp") -> Any:
-    return session_of(system, Connection("oracle"), open_session=Session, reset=Session.reset, close=Session.close)
+    return session_of(
+        system, Connection("oracle"), open_session=lambda _: Session(), reset=Session.reset, close=Session.close
+    )
 
 
 def test_a_kept_session_serves_one_user_at_a_time_of_its_own_system() -> None:

@@ -15,6 +15,7 @@ from ingestion.errors import (
     BrokenContractError,
     ConfigurationError,
     IntegrityError,
+    LoginRefusedError,
     SnapshotLostError,
     SourceUnavailableError,
 )
@@ -288,7 +289,7 @@ def test_a_fetch_holds_a_budget_of_bytes(physical: list[str], rows: list[int]) -
         ("ORA-00060", SourceUnavailableError),
         ("DPY-6005", SourceUnavailableError),
         ("DPY-4011", SourceUnavailableError),
-        ("ORA-01017", ConfigurationError),
+        ("ORA-01017", LoginRefusedError),
         ("DPY-3001", ConfigurationError),
         ("ORA-00942", BrokenContractError),
         ("ORA-00904", BrokenContractError),

@@ -14,6 +14,7 @@ from ingestion.errors import (
     BrokenContractError,
     ConfigurationError,
     LakehouseError,
+    LoginRefusedError,
     SnapshotLostError,
     SourceUnavailableError,
 )
@@ -197,7 +198,7 @@ def test_a_driver_that_cannot_be_loaded_says_what_to_install(tmp_path: object) -
     [
         ("State: 08S01, Native error: 104, Message: gone", SourceUnavailableError),
         ("State: HYT00, Native error: 0, Message: slow", SourceUnavailableError),
-        ("State: 28000, Native error: 18456, Message: no", ConfigurationError),
+        ("State: 28000, Native error: 18456, Message: no", LoginRefusedError),
         ("State: 42000, Native error: 229, Message: no", ConfigurationError),
         ("State: 42000, Native error: 3952, Message: no", ConfigurationError),
     ],

@@ -24,7 +24,7 @@ from typing import Any
 from ingestion import scratch
 from ingestion.errors import ConfigurationError
 from ingestion.lake.storage import provider
-from ingestion.settings import environment
+from ingestion.settings import environment, value_of
 from ingestion.shipped import pip_install
 
 DELTA = "io.delta:delta-spark_4.2_2.13:4.4.0"
@@ -179,7 +179,7 @@ def check_installed(environ: Mapping[str, str]) -> None:
 
 
 def _overrides(environ: Mapping[str, str]) -> dict[str, str]:
-    text = environ.get("LAKEHOUSE_SPARK_CONF")
+    text = value_of("LAKEHOUSE_SPARK_CONF", environ)
     if not text:
         return {}
     try:
@@ -198,7 +198,7 @@ def _local_settings(home: Path, packages: tuple[str, ...], environ: Mapping[str,
     return {
         **LOCAL,
         **_jar_settings((DELTA, *packages), environ),
-        "spark.driver.memory": environ.get("LAKEHOUSE_SPARK_MEMORY") or "1g",
+        "spark.driver.memory": value_of("LAKEHOUSE_SPARK_MEMORY", environ),
         "spark.sql.warehouse.dir": str(home / "warehouse"),
         "spark.local.dir": str(home / "local"),
     }
@@ -206,7 +206,7 @@ def _local_settings(home: Path, packages: tuple[str, ...], environ: Mapping[str,
 
 def _jar_settings(packages: tuple[str, ...], environ: Mapping[str, str]) -> dict[str, str]:
     """Return the jars if an earlier start recorded them (faster, no network), else the packages to resolve."""
-    cache = Path(environ.get("LAKEHOUSE_CACHE") or Path.home() / ".cache" / "lakehouse").absolute() / "ivy"
+    cache = Path(value_of("LAKEHOUSE_CACHE", environ)).expanduser().absolute() / "ivy"
     note = cache / f"{hashlib.sha256(','.join(packages).encode()).hexdigest()[:16]}.json"
     try:
         jars = [str(cache / "jars" / name) for name in json.loads(note.read_text())]

@@ -7,7 +7,7 @@ A code that is not listed is permanent, because retrying an unknown error hides 
 from __future__ import annotations
 
 from ingestion.contracts.model import Contract
-from ingestion.errors import ConfigurationError, LakehouseError, SnapshotLostError
+from ingestion.errors import ConfigurationError, LakehouseError, LoginRefusedError, SnapshotLostError
 from ingestion.sources.driver_errors import subject_of, unavailable, undeliverable, unreadable, unusable
 
 _LOST = {
@@ -71,6 +71,8 @@ _REFUSED = {
     "ORA-28001": "the password has expired",
     "ORA-28009": "the user may log in as an administrator only",
 }
+_PASSWORD = ("ORA-01005", "ORA-01017", "ORA-28001")
+"""Codes of a login that a newer secret may cure."""
 _NOT_READABLE = {
     "ORA-00904": "a column that is gone or was renamed",
     "ORA-00942": "no such table, or no right to read it",
@@ -98,7 +100,8 @@ def error_of(
     if code in _UNAVAILABLE:
         return unavailable(subject, system, f"{reason or _UNAVAILABLE[code]} ({code})", address)
     if code in _REFUSED:
-        return unusable(subject, system, f"{_REFUSED[code]} ({code})", address)
+        kind = LoginRefusedError if code in _PASSWORD else ConfigurationError
+        return unusable(subject, system, f"{_REFUSED[code]} ({code})", address, kind)
     if code in _NOT_READABLE and contract is not None:
         return unreadable(contract, f"{_NOT_READABLE[code]} ({code})")
     if code.startswith("ORA-"):

@@ -119,7 +119,7 @@ def open_session(system: str, connection: Connection) -> AbstractContextManager[
     Raises ConfigurationError, SourceUnavailableError.
     """
 
-    def log_in() -> Session:
+    def log_in(connection: Connection) -> Session:
         opened = connect(system, connection)
         session = Session(system, opened)
         try:

@@ -11,7 +11,7 @@ import re
 from typing import NamedTuple
 
 from ingestion.contracts.model import Contract
-from ingestion.errors import ConfigurationError, LakehouseError, SnapshotLostError
+from ingestion.errors import ConfigurationError, LakehouseError, LoginRefusedError, SnapshotLostError
 from ingestion.shipped import pip_install
 from ingestion.sources.driver_errors import subject_of, unavailable, unreadable, unusable
 
@@ -79,6 +79,8 @@ _REFUSED = {
     18487: "the password has expired",
     18488: "the password must be changed",
 }
+_PASSWORD = (0, 18456, 18487, 18488)
+"""Numbers, under SQLSTATE 28000, of a login that a newer secret may cure; 0 is the driver's own."""
 _NOT_READABLE = {
     207: "a column that is gone or was renamed",
     208: "no such table",
@@ -130,7 +132,8 @@ def error_of(found: Diagnosis, system: str, contract: Contract | None = None, ad
         return unreadable(contract, f"{_NOT_READABLE[found.number]} (error {code})")
     refused = _refused(found)
     if refused:
-        return unusable(subject, system, f"{refused} (error {code})", address)
+        kind = LoginRefusedError if found.state == "28000" and found.number in _PASSWORD else ConfigurationError
+        return unusable(subject, system, f"{refused} (error {code})", address, kind)
     why = _UNAVAILABLE.get(found.number) or _STATES.get(found.state)
     if address and found.state == "HYT00":
         why = "something accepts connections there, but no log-in came about in time: is it a SQL Server?"

@@ -169,7 +169,7 @@ def open_session(system: str, connection: Connection) -> AbstractContextManager[
     Raises ConfigurationError, SourceUnavailableError.
     """
 
-    def log_in() -> Session:
+    def log_in(connection: Connection) -> Session:
         _, query, lock = (_seconds(system, connection, *of) for of in _TIMEOUTS)
         session = Session(system, connect(system, connection), query)
         try:

@@ -40,10 +40,12 @@ from ingestion.load.result import LoadResult
 from ingestion.reconcile.gap import GapReport
 from ingestion.runs.context import Observe, unobserved
 from ingestion.runs.each import each
+from ingestion.settings.old_names import OLD_NAMES
 from monitoring.advice import Advice
 from monitoring.ledger_views import Difference, PartitionGap, TableGap
 
 GOLDEN = Path(__file__).parent / "golden"
+WRITES = os.environ.get("LAKEHOUSE_GOLDEN") == "write"
 MOMENT = datetime(2026, 3, 3, 3, 0, 0, tzinfo=UTC)
 MARK = "2026-03-03 02:58:22.750001"
 IDS = ("erp.customers", "shop.order_items", "shop.orders")
@@ -363,6 +365,40 @@ COMMANDS: dict[str, list[str]] = {
 }
 
 
+CLOUDS = {
+    "local": {"LAKEHOUSE_ROOT": "/data/lake"},
+    "azure": {
+        "LAKEHOUSE_ROOT": "abfss://lake@retail.dfs.core.windows.net/prod",
+        "LAKEHOUSE_SECRETS_VAULT": "https://retail-prod.vault.azure.net",
+        "AZURE_CLIENT_ID": "7c1d",
+        "AZURE_CLIENT_SECRET": "geheim",
+    },
+    "aws": {"LAKEHOUSE_ROOT": "s3://retail-lake/prod", "AWS_REGION": "eu-central-1", "AWS_SECRET_ACCESS_KEY": "geheim"},
+    "gcp": {"LAKEHOUSE_ROOT": "gs://retail-lake/prod", "LAKEHOUSE_SECRETS_VAULT": "retail-prod"},
+}
+GIVEN = {"LAKEHOUSE_PROJECT": "/srv/retail", "AIRFLOW_CONN_ERP": "oracle://lake:geheim@erp-db/ERP"}
+
+
+@pytest.mark.parametrize("width", [80, 120])
+@pytest.mark.parametrize("name", CLOUDS)
+def test_settings_print_what_their_golden_file_has_and_no_secret(
+    name: str, width: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for variable in list(os.environ):
+        if variable.startswith(OF_SETTINGS) or variable in OLD_NAMES:
+            monkeypatch.delenv(variable)
+    environ = {**GIVEN, "LAKEHOUSE_CLOUD": name, **CLOUDS[name], "COLUMNS": str(width)}
+
+    result = CliRunner().invoke(cli, ["settings"], env=environ)
+
+    assert result.exit_code == 0
+    assert "geheim" not in result.output
+    assert_golden(f"settings-{name}-{width}", f"{result.stdout}{result.stderr}")
+
+
+OF_SETTINGS = ("LAKEHOUSE_", "AIRFLOW_", "AWS_", "AZURE_", "GOOGLE_", "GCS_", "DATABRICKS_", "ENABLE_", "CLOUD_")
+
+
 @pytest.mark.parametrize("width", [80, 120])
 @pytest.mark.parametrize("name", COMMANDS)
 def test_a_command_prints_what_its_golden_file_has(name: str, width: int, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -372,15 +408,10 @@ def test_a_command_prints_what_its_golden_file_has(name: str, width: int, monkey
     monkeypatch.setenv("LAKEHOUSE_ROOT", "lake")
 
     result = CliRunner().invoke(cli, COMMANDS[name])
-    printed = "".join(f"{line.rstrip()}\n" for line in f"{result.stdout}{result.stderr}".splitlines())
 
-    file = GOLDEN / f"{name}-{width}.txt"
-    if os.environ.get("LAKEHOUSE_GOLDEN") == "write":
-        file.parent.mkdir(exist_ok=True)
-        file.write_text(printed)
     assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
-    assert "LAKEHOUSE_DEBUG" not in printed
-    assert printed == file.read_text()
+    assert "LAKEHOUSE_DEBUG" not in result.output
+    assert_golden(f"{name}-{width}", f"{result.stdout}{result.stderr}")
 
 
 @pytest.mark.parametrize("name", ["status", "gaps", "gaps-history", "run"])
@@ -399,8 +430,19 @@ def test_made_up_data_is_told_as_such_to_people_and_programs(name: str, monkeypa
     assert printed.startswith("This lake is the demo's: all of its data is made up.\n")
 
 
+def assert_golden(name: str, printed: str) -> None:
+    text = "".join(f"{line.rstrip()}\n" for line in printed.splitlines())
+    file = GOLDEN / f"{name}.txt"
+    if WRITES:
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(text)
+
+    assert text == file.read_text()
+
+
 def test_every_golden_file_belongs_to_a_command() -> None:
-    assert {file.stem for file in GOLDEN.iterdir()} == {f"{name}-{width}" for name in COMMANDS for width in (80, 120)}
+    names = [*COMMANDS, *(f"settings-{cloud}" for cloud in CLOUDS)]
+    assert {file.stem for file in GOLDEN.iterdir()} == {f"{name}-{width}" for name in names for width in (80, 120)}
 
 
 SENTENCES = ("contract-accept-", "contract-lint-")

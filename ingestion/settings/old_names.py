@@ -1,0 +1,39 @@
+"""Variables of earlier programs that are accepted without an effect, each with today's setting."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from ingestion.settings.clouds import flag
+
+_CONNECTION = "AIRFLOW_CONN_<SYSTEM>"
+_RULES = "none: advice comes from rules"
+OLD_NAMES = {
+    "USE_REAL_ORACLE": _CONNECTION,
+    "ORACLE_USER": _CONNECTION,
+    "ORACLE_PASSWORD": _CONNECTION,
+    "ORACLE_DSN": _CONNECTION,
+    "ORACLE_TABLE": "a contract (lakehouse add)",
+    "ORACLE_MOCK_COUNT": "lakehouse demo --scale",
+    "SLA_WARNING_GAP_PCT": "reconcile.warningGapPercent of a contract",
+    "SLA_CRITICAL_GAP_PCT": "reconcile.criticalGapPercent of a contract",
+    "USE_CLAUDE_API": _RULES,
+    "CLAUDE_API_KEY": _RULES,
+    "PORT": "AIRFLOW_PORT",
+}
+_TOO_COMMON = {"PORT"}
+"""Set on many machines for other programs: told only beside another old name."""
+
+
+def old_names_line(environ: Mapping[str, str]) -> str:
+    """Return one line that names the old variables that are set, with today's settings; empty if there is none."""
+    found = [name for name in OLD_NAMES if environ.get(name)]
+    if not {*found} - _TOO_COMMON:
+        found = []
+    by_setting: dict[str, list[str]] = {}
+    for name in found:
+        by_setting.setdefault(OLD_NAMES[name], []).append(name)
+    if flag("ENABLE_LLM_OBSERVABILITY", environ):
+        by_setting.setdefault(_RULES, []).append("ENABLE_LLM_OBSERVABILITY")
+    told = "; ".join(f"{', '.join(names)} (today: {setting})" for setting, names in by_setting.items())
+    return f"These variables have no effect: {told}" if told else ""
