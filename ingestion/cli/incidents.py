@@ -13,8 +13,6 @@ import click
 
 from ingestion.cli.base import Group, settings, with_output
 from ingestion.cli.output import Output, counted
-from ingestion.cli.output.states import state
-from ingestion.cli.output.table import FittingTable
 
 if TYPE_CHECKING:
     from ingestion.ledger.journal import Journal
@@ -115,10 +113,12 @@ def waive(output: Output, *, name: str, until: datetime, why: str, by: str | Non
 @with_output
 def channels(output: Output, *, is_test: bool) -> None:
     """List the channels that the settings name, by name and never by address."""
+    from ingestion.cli.output.states import state
+    from ingestion.cli.output.table import FittingTable
     from monitoring.incidents.run import channel_states
 
     with _journal() as journal:
-        found = channel_states(journal, os.environ, is_test=is_test)
+        found = channel_states(journal, settings().secrets, is_test=is_test)
     rows = [(one["channel"], one["sent"], one["waiting"], state(one["test"]), one["error"]) for one in found]
     columns = ("channel", "sent", "waiting", "test", "last error")
     table = FittingTable(columns, rows, title="Channels", numbers=("sent", "waiting"))
@@ -126,6 +126,8 @@ def channels(output: Output, *, is_test: bool) -> None:
 
 
 def _show(output: Output, found: Sequence[Incident]) -> None:
+    from ingestion.cli.output.states import state
+    from ingestion.cli.output.table import FittingTable
     from monitoring.findings import Level
 
     rows = [

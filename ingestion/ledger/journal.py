@@ -26,7 +26,14 @@ COMPACTION_EVERY = 16
 """The number of commits to a table after which its files are checked for compaction."""
 WRITE_EVERY = 2.0
 """Seconds for which rows are gathered before they are written together."""
-_MESSAGES = {"runs": ("message",), "models": ("message",), "gaps": ("why", "failed_load"), "quality": ("reason",)}
+_MESSAGES = {
+    "runs": ("message",),
+    "models": ("message",),
+    "gaps": ("why", "failed_load"),
+    "quality": ("reason",),
+    "incidents": ("text", "why"),
+    "messages": ("body",),
+}
 WITHHELD = "withheld: it looks as if it held a personal value (%s). Run the step again and read the message there."
 
 

@@ -92,7 +92,8 @@ GROUPS: Mapping[str, tuple[Setting, ...]] = {
     "Alerts": (
         _secret("LAKEHOUSE_ALERT_WEBHOOK", "an address that gets each message as JSON"),
         _secret("LAKEHOUSE_ALERT_URLS", "addresses in Apprise's form, separated by blanks"),
-        Setting("LAKEHOUSE_QUIET_HOURS", "when messages that can wait are held back"),
+        Setting("LAKEHOUSE_QUIET_HOURS", "22:00-07:00 Europe/Berlin: only CRITICAL is told then"),
+        Setting("LAKEHOUSE_WEB_URL", "the address of the page, which messages end with"),
     ),
     "Storage logins": (
         Setting("AWS_REGION", "S3 and Secrets Manager: the region"),

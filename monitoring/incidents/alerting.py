@@ -90,6 +90,15 @@ def evaluate(
     return Outcome(tuple(incident for incident, _ in rows), sent, failed, len(waiting) + len(new) - sent)
 
 
+def sent_by_incident(journal: Journal) -> dict[str, int]:
+    """Return how many messages were sent of each incident."""
+    rows = journal.select(
+        f"select incident_id, count(*) as sent from {queries.newest_messages()} "
+        "where state = 'sent' and incident_id is not null group by incident_id"
+    )
+    return {row["incident_id"]: row["sent"] for row in rows}
+
+
 def unsent(journal: Journal) -> list[Message]:
     """Return the messages that are not sent and may be tried again, the oldest first."""
     return read(

@@ -4,7 +4,8 @@ Where messages go: a JSON webhook, and every service that Apprise knows (Slack, 
 LAKEHOUSE_ALERT_WEBHOOK  an address that gets each message as JSON by POST
 LAKEHOUSE_ALERT_URLS     addresses in Apprise's form, separated by blanks (extra `alerts`)
 
-Addresses are secrets: they are in no log, error and ledger; a channel is known by its name.
+Addresses are secrets, looked up where all secrets are: they are in no log, error and ledger. A channel is known by
+its name.
 """
 
 from __future__ import annotations
@@ -12,11 +13,11 @@ from __future__ import annotations
 import json
 import logging
 import urllib.request
-from collections.abc import Mapping
 from typing import Protocol
 from urllib.parse import urlsplit
 
 from ingestion.errors import ConfigurationError
+from ingestion.secrets import Secrets
 from ingestion.shipped import pip_install
 from monitoring.incidents.messages import Message
 
@@ -69,17 +70,22 @@ class ByApprise:
             raise ConnectionError("not accepted")
 
 
-def channels(environ: Mapping[str, str]) -> list[Channel]:
-    """Return the channels that the settings name. Raises ConfigurationError, which never repeats an address."""
+def channels(secrets: Secrets) -> list[Channel]:
+    """Return the channels whose addresses are set. Raises ConfigurationError, which never repeats an address."""
     found: list[Channel] = []
-    if webhook := environ.get(WEBHOOK, "").strip():
+    if webhook := _address(secrets, WEBHOOK):
         if urlsplit(webhook).scheme not in ("http", "https"):
             raise ConfigurationError(f"{WEBHOOK}: is no http or https address. No message was sent. Correct it.")
         found.append(Webhook(webhook))
-    if addresses := environ.get(URLS, "").split():
+    if addresses := _address(secrets, URLS).split():
         _check_apprise()
         found += [ByApprise(_name(number, address), address) for number, address in enumerate(addresses, start=1)]
     return found
+
+
+def _address(secrets: Secrets, name: str) -> str:
+    found = secrets.find(name)
+    return "" if found is None else found.reveal().strip()
 
 
 def _name(number: int, address: str) -> str:

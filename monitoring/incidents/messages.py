@@ -13,6 +13,7 @@ from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from ingestion.errors import ConfigurationError
+from ingestion.privacy.gate import leaks
 from monitoring.findings import Level
 from monitoring.incidents.states import Event, Incident
 from monitoring.ledger_views import Row
@@ -49,13 +50,17 @@ def title_of(incident: Incident, event: Event) -> str:
     return f"{told}: {incident.subject}: {incident.kind.replace('_', ' ')}"
 
 
+WITHHELD = "The text is withheld: it looks as if it held a personal value. See `lakehouse incidents`."
+
+
 def body_of(incident: Incident, event: Event, *, last_good: datetime | None, link: str, now: datetime) -> str:
     """Return the lines of a message: what, since when, who is hit, last good data, next step, link."""
+    told = _told(incident.text)
     if event is Event.RECOVERED:
-        lines = [f"It lasted {_span(now - incident.since)}.", f"It was: {incident.text}"]
+        lines = [f"It lasted {_span(now - incident.since)}.", f"It was: {told}"]
         return "\n".join([*lines, *([link] if link else [])])
     lines = [
-        incident.text,
+        told,
         f"Since {incident.since:%Y-%m-%d %H:%M} UTC.",
         f"Read by {incident.downstream}." if incident.downstream else "",
         f"Last good data: {last_good:%Y-%m-%d %H:%M} UTC." if last_good else "",
@@ -66,11 +71,15 @@ def body_of(incident: Incident, event: Event, *, last_good: datetime | None, lin
     return "\n".join(filter(None, lines))
 
 
+def _told(text: str) -> str:
+    return WITHHELD if leaks(text) else text
+
+
 def digest_of(owner: str, incidents: Sequence[Incident], now: datetime) -> tuple[str, str]:
     """Return title and body of the digest of an owner's open incidents, the worst first."""
     chosen = sorted(incidents, key=lambda incident: (-incident.level, incident.since, incident.subject))
     lines = [
-        f"{Level(one.level).label} {one.subject}: {one.text} ({one.state}, since {_span(now - one.since)})"
+        f"{Level(one.level).label} {one.subject}: {_told(one.text)} ({one.state}, since {_span(now - one.since)})"
         + (f" Next step: {one.command}" if one.command else "")
         for one in chosen
     ]

@@ -16,6 +16,7 @@ from ingestion.lake.layout import open_lake
 from ingestion.lake.storage.errors import reaching
 from ingestion.ledger import queries
 from ingestion.ledger.journal import Journal
+from ingestion.secrets import Secrets
 from ingestion.settings import Settings
 from monitoring.board import read_board
 from monitoring.incidents import alerting
@@ -37,15 +38,15 @@ class Alerts:
     link: str
 
     @classmethod
-    def from_environ(cls, environ: Mapping[str, str]) -> Alerts:
+    def of(cls, settings: Settings, environ: Mapping[str, str]) -> Alerts:
         """Read the settings. Raises ConfigurationError, which never repeats an address of a channel."""
         quiet = read_quiet_hours(environ.get(QUIET, ""))
-        return cls(tuple(channels(environ)), quiet, environ.get(LINK, "").strip())
+        return cls(tuple(channels(settings.secrets)), quiet, environ.get(LINK, "").strip())
 
 
 def evaluate_lake(settings: Settings, environ: Mapping[str, str] = os.environ) -> alerting.Outcome:
     """Find faults, record them, and send the messages that are due. Raises a LakehouseError."""
-    alerts, now = Alerts.from_environ(environ), datetime.now(UTC)
+    alerts, now = Alerts.of(settings, environ), datetime.now(UTC)
     contracts, _ = examine_folder(settings.contracts)
     journal = _journal(settings)
     with reaching(settings.lake_root), journal.gathering():
@@ -66,6 +67,9 @@ def evaluate_at_end(settings: Settings, environ: Mapping[str, str] = os.environ)
     except LakehouseError as exc:
         logger.warning("incidents were not evaluated: %s", exc)
         return
+    except Exception as exc:
+        logger.warning("incidents were not evaluated (%s)", type(exc).__name__)
+        return
     if outcome.changed or outcome.waiting:
         logger.info(
             "incidents: %d changed, %d messages sent, %d waiting", len(outcome.changed), outcome.sent, outcome.waiting
@@ -74,13 +78,13 @@ def evaluate_at_end(settings: Settings, environ: Mapping[str, str] = os.environ)
 
 def send_digest(settings: Settings, environ: Mapping[str, str] = os.environ) -> alerting.Outcome:
     """Send each owner's open incidents. Raises a LakehouseError."""
-    alerts = Alerts.from_environ(environ)
+    alerts = Alerts.of(settings, environ)
     journal = _journal(settings)
     with reaching(settings.lake_root):
         return alerting.digest(journal, alerts.channels, now=datetime.now(UTC), quiet=alerts.quiet)
 
 
-def channel_states(journal: Journal, environ: Mapping[str, str], *, is_test: bool) -> list[dict[str, Any]]:
+def channel_states(journal: Journal, secrets: Secrets, *, is_test: bool) -> list[dict[str, Any]]:
     """Return each channel with what it was sent; with `is_test` a message that says so is sent to each now."""
     counts = journal.select(
         "select channel, count(*) filter (where state = 'sent') as sent, count(*) filter (where state <> 'sent') as "
@@ -95,7 +99,7 @@ def channel_states(journal: Journal, environ: Mapping[str, str], *, is_test: boo
             "error": known.get(channel.name, {}).get("error"),
             "test": _try(channel) if is_test else None,
         }
-        for channel in channels(environ)
+        for channel in channels(secrets)
     ]
 
 

@@ -40,8 +40,12 @@ class TableMetrics(_Answer):
 
 
 class Metrics(_Answer):
-    """`read_at` is when the ledger was read; `fault` says why it could not be read anew, if it is an older answer."""
+    """
+    `read_at` is when the ledger was read; `fault` says why it could not be read anew, if it is an older answer. `world`
+    is `demo` if all data is made up; every response then has the header `Lakehouse-World: demo` too.
+    """
 
+    world: Literal["demo"] | None
     read_at: datetime
     fault: str | None
     severity: Severity

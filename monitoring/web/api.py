@@ -40,6 +40,7 @@ class Api:
         answer, board = _board(self._site)
         missing = self._site.ask("partitions", _missing_partitions).value
         return answers.Metrics(
+            world="demo" if self._site.is_demo else None,
             read_at=answer.read_at,
             fault=answer.fault,
             severity=board.level.label,

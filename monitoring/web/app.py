@@ -65,6 +65,8 @@ def create_app(
             return PlainTextResponse("Log in with the token of this server.\n", 401, headers=challenge)
         response: Response = await proceed(request)
         response.headers.update(HEADERS)
+        if site.is_demo:
+            response.headers["Lakehouse-World"] = "demo"
         return response
 
     @app.exception_handler(LakehouseError)

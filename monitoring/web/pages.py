@@ -12,6 +12,7 @@ from monitoring import facts, ledger_views, run_views
 from monitoring.advisor import advise
 from monitoring.board import STRIP_DAYS, Board, TableState
 from monitoring.findings import SEVERITIES, Finding, Level
+from monitoring.incidents import alerting
 from monitoring.run_views import Step
 from monitoring.web.site import Site
 
@@ -316,8 +317,16 @@ def contracts(site: Site, board: Board, query: Query) -> dict[str, Any]:
 
 
 def incidents(site: Site, board: Board, query: Query) -> dict[str, Any]:
-    del site, query
-    return {"findings": board.findings}
+    del query
+    known = site.ask("incidents", lambda journal: alerting.current(journal, ended=True)).value
+    sent = site.ask("sent", alerting.sent_by_incident).value
+    ended = sorted((one for one in known if one.is_ended), key=lambda one: one.state_at, reverse=True)
+    return {
+        "findings": board.findings,
+        "states": {one.key: one for one in known if not one.is_ended},
+        "ended": [one for one in ended if one.told_level is not None][:50],
+        "sent": sent,
+    }
 
 
 PAGES = (

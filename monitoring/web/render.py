@@ -56,6 +56,7 @@ class Renderer:
             query=query,
             board=answer.value,
             answer=answer,
+            is_demo=site.is_demo,
             now=site.now(),
             root=site.settings.lake_root,
             age=lambda at: age(at, site.now()),

@@ -69,6 +69,7 @@ class Site:
         self._engine: DeltaRs | None = None
         self._promises: tuple[Hashable, Promises] | None = None
         self.hits = self.misses = self.reading = 0
+        self.is_demo = False
 
     def board(self) -> Answer:
         """Return the `Board` of now. Raises a LakehouseError if the lake could never be read."""
@@ -164,6 +165,7 @@ class Site:
 
     def _open(self) -> tuple[Lake, DeltaRs]:
         lake = open_lake(self.settings.lake_root)
+        self.is_demo = lake.is_demo
         with self._lock:
             if self._engine is None:
                 self._engine = DeltaRs(lake.storage_options, self.settings.load_memory, keeps_open=True)

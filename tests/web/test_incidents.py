@@ -17,6 +17,8 @@ from hypothesis import strategies as st
 
 from ingestion.errors import ConfigurationError
 from ingestion.ledger.journal import Journal
+from ingestion.secrets import Secrets
+from ingestion.secrets.local import Environment
 from monitoring.board import Board
 from monitoring.findings import Finding, Level
 from monitoring.incidents import alerting
@@ -186,6 +188,21 @@ def test_a_message_says_what_since_when_who_is_hit_and_the_next_step(own_world: 
         "Next step: lakehouse doctor",
         "https://lake.example/",
     ]
+
+
+def test_a_personal_value_is_in_no_message_and_no_row(own_world: Find) -> None:
+    channel, world = Recorder(), own_world("empty")
+    board = world.site().board().value
+
+    class One:
+        findings = (Finding("gap", "crm.people", Level.CRITICAL, NOW, "Row of maria.souza@example.com is gone."),)
+        tables = board.tables
+
+    alerting.evaluate(world.journal, One, [channel], now=NOW)  # type: ignore[arg-type]
+
+    stored = [*world.journal.select("from ops.messages"), *world.journal.select("from ops.incidents")]
+    assert "is withheld" in channel.sent[0].body
+    assert "souza" not in f"{stored} {channel.sent}"
 
 
 def test_a_second_evaluation_sends_nothing_again_and_the_end_is_told(own_world: Find) -> None:
@@ -364,14 +381,18 @@ def test_apprise_sends_and_its_refusal_is_an_error(hook: tuple[str, list[dict[st
     assert (got[0]["title"], got[0]["message"]) == ("Title", "Body")
 
 
+def secrets(environ: dict[str, str]) -> Secrets:
+    return Secrets([Environment(environ)])
+
+
 def test_channels_are_known_by_name_and_their_addresses_are_never_told() -> None:
     pytest.importorskip("apprise", reason="needs apprise: make .venv/dev")
-    found = channels({WEBHOOK: "https://host/secret", URLS: "slack://a/b/c mailto://user:secret@example.com"})
+    found = channels(secrets({WEBHOOK: "https://host/secret", URLS: "slack://a/b/c mailto://user:secret@example.com"}))
 
     assert [channel.name for channel in found] == ["webhook", "slack-1", "mailto-2"]
     assert "secret" not in repr(found)
     with pytest.raises(ConfigurationError) as error:
-        channels({WEBHOOK: "ftp://secret"})
+        channels(secrets({WEBHOOK: "ftp://secret"}))
     assert "secret" not in str(error.value)
 
 

@@ -291,6 +291,7 @@ ANSWERS: dict[str, Any] = {
     "ingestion.admin.project_files.apply_changes": lambda *_: None,
     "ingestion.lake.duck.connect": lambda *_, _connect=duck.connect, **__: _connect(),
     "ingestion.load.load_table.load_table": load_table,
+    "monitoring.incidents.run.evaluate_at_end": lambda _: None,
     "ingestion.load.plan.plan_load": lambda *_, **__: PLANS[0],
     "ingestion.build.dbt.build_layer": lambda *_, **__: BUILD,
     "ingestion.daily.run_day": lambda *_, **__: DAY,
