@@ -190,6 +190,37 @@ class Engine(Protocol):
         """
         ...
 
+    def remove(
+        self,
+        uri: str,
+        rows: pa.Table,
+        *,
+        key: Sequence[str],
+        commit: Commit,
+        expected_version: int,
+    ) -> int:
+        """
+        Take the rows of these keys out of a table, append-only or not, in one commit; return the new version.
+
+        The only method that takes rows out of a log of changes. The property `delta.appendOnly` stays as it is: the
+        commit declares that it rearranges rows, which is all that such a table allows, so there is no moment at which
+        another writer could delete. It is made even if there is none. Older versions still have the rows;
+        see `forget`. Raises ConcurrentWriteError unless the table is still at `expected_version`, IntegrityError if a
+        key comes twice or another row would be lost.
+        """
+        ...
+
+    def forget(self, uri: str) -> int:
+        """
+        Delete all versions of a table but the newest: their commits and checkpoints, and the files only they name.
+
+        Returns how many files were deleted. Files without a commit go too, if they are older than the newest commit: it
+        must be one that every writer at work conflicts with. A call that was interrupted is completed by the next.
+        The log then depends on the checkpoint that this writes. Raises IntegrityError, before anything is deleted,
+        unless that names exactly the files of the newest version.
+        """
+        ...
+
     def retype(self, uri: str, types: Mapping[str, pa.DataType]) -> dict[str, int]:
         """
         Give columns other types: the same rows in new files, then the new schema.

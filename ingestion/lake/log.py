@@ -11,6 +11,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import pyarrow.fs as pafs
@@ -98,6 +99,13 @@ def check_whole(uri: str, version: int) -> None:
         return  # deleted by log clean-up; a checkpoint has its content
     if fault is not None:
         raise torn_log(uri, f"commit {version} {fault}")
+
+
+def committed_at(uri: str, version: int) -> datetime | None:
+    """Return when a version was committed, by the clock of its storage; None if its commit was cleaned up."""
+    filesystem, path = open_files(uri)
+    moment: datetime | None = filesystem.get_file_info(f"{path}/{FOLDER}/{commit_name(version)}").mtime
+    return moment
 
 
 def was_mended(uri: str, version: int) -> bool:

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.fs as pafs
 import pytest
 
 from ingestion.admin.maintenance import maintain
@@ -20,7 +22,10 @@ from ingestion.demo.world import DAY_1, DAY_2, World, apply_day_2, create_day_1
 from ingestion.gaps.record import record_sync_gap
 from ingestion.gaps.repair import repair_table
 from ingestion.lake import duck
+from ingestion.lake.base import Commit
+from ingestion.lake.embedded.engine import DeltaRs
 from ingestion.lake.layout import open_lake
+from ingestion.lake.storage.filesystem import open_files
 from ingestion.load.load_table import load_table
 from ingestion.runs.context import Context, open_context
 from ingestion.settings import Settings
@@ -60,6 +65,27 @@ class Played:
     def repair(self) -> None:
         for contract_id in LOST_A_DAY:
             repair_table(self.context(2), contract_id)
+
+
+def erase_number(engine: DeltaRs, uri: str) -> tuple[list[int], set[str]]:
+    """
+    Take one of three numbers out of a new append-only table, and then its past; return its numbers and its files'
+    kinds.
+    """
+    schema = pa.schema([("id", pa.int64())])
+    engine.create(uri, schema, append_only=True)
+    for number in (1, 770_031_337, 3):
+        engine.append(uri, pa.table({"id": [number]}, schema))
+    engine.remove(
+        uri, pa.table({"id": [770_031_337]}, schema), key=["id"], commit=Commit("erased", None), expected_version=3
+    )
+    engine.forget(uri)
+    filesystem, folder = open_files(uri)
+    left = filesystem.get_file_info(pafs.FileSelector(folder, recursive=True))
+    kinds = {info.base_name.removeprefix(f"{4:020d}") for info in left if info.is_file}
+    with duck.connect(at=uri) as connection:
+        rows = connection.execute(f"select id from {duck.scan(uri)} order by id").fetchall()
+    return [number for (number,) in rows], {name for name in kinds if not name.startswith("part-")}
 
 
 def play(folder: Path, root: str, then: str, patch: pytest.MonkeyPatch) -> Played:

@@ -15,7 +15,7 @@ from ingestion.lake.embedded.engine import DeltaRs
 from ingestion.lake.layout import create_lake, lake_at, open_lake
 from ingestion.lake.storage import adls as provider
 from ingestion.lake.storage.filesystem import open_files
-from tests.cloud.day import LOST_A_DAY, Played, Rows, content, play
+from tests.cloud.day import LOST_A_DAY, Played, Rows, content, erase_number, play
 from tests.cloud.servers import NEEDS_AZURITE, adls, free_port
 
 pytestmark = [NEEDS_AZURITE, pytest.mark.xdist_group("cloud")]
@@ -82,6 +82,15 @@ def test_a_batch_that_six_writers_commit_at_once_is_there_once(store: str) -> No
         assert any(pool.map(commit, range(6)))
     with duck.connect(at=uri) as connection:
         assert connection.execute(f"select id from {duck.scan(uri)}").fetchall() == [(7,)]
+
+
+@pytest.mark.usefixtures("store")
+def test_what_is_erased_leaves_no_older_version_behind() -> None:
+    lake = create_lake(f"abfss://company@{ACCOUNT}/erased")
+
+    numbers, others = erase_number(DeltaRs(lake.storage_options), lake.uri("bronze", "crm", "numbers"))
+
+    assert (numbers, others) == ([1, 3], {".json", ".checkpoint.parquet", "_last_checkpoint"})
 
 
 def test_a_container_that_is_missing_is_named_and_not_made(store: str) -> None:

@@ -16,7 +16,7 @@ from ingestion.lake import duck
 from ingestion.lake.base import Commit
 from ingestion.lake.embedded.engine import DeltaRs
 from ingestion.lake.layout import MARKER, create_lake, lake_at, open_lake
-from tests.cloud.day import LOST_A_DAY, Played, Rows, content, play
+from tests.cloud.day import LOST_A_DAY, Played, Rows, content, erase_number, play
 from tests.cloud.servers import NEEDS_MOTO, ROOT, S3, free_port, s3
 
 pytestmark = [NEEDS_MOTO, pytest.mark.xdist_group("cloud")]
@@ -161,6 +161,15 @@ def test_appends_that_meet_are_all_kept(table: tuple[DeltaRs, str]) -> None:
         list(pool.map(append, range(6)))
     assert rows(uri) == list(range(6))
     assert engine.version(uri) == 6
+
+
+@pytest.mark.usefixtures("store")
+def test_what_is_erased_leaves_no_older_version_behind() -> None:
+    lake = create_lake(f"s3://{BUCKET}/erased")
+
+    numbers, others = erase_number(DeltaRs(lake.storage_options), lake.uri("bronze", "crm", "numbers"))
+
+    assert (numbers, others) == ([1, 3], {".json", ".checkpoint.parquet", "_last_checkpoint"})
 
 
 def test_a_bucket_that_is_missing_is_named_and_not_made(store: S3) -> None:

@@ -31,10 +31,11 @@ from ingestion.lake.base import (
 from ingestion.lake.descriptions import description_of, to_give
 from ingestion.lake.embedded.compaction import compact_files
 from ingestion.lake.embedded.locate import located
-from ingestion.lake.embedded.reader import DeltaReader, arrow_schema
+from ingestion.lake.embedded.reader import DeltaReader, arrow_schema, live_files
 from ingestion.lake.embedded.retype import count_misfits, retyped_files, retyped_schema
 from ingestion.lake.embedded.rewrite import apply_difference
 from ingestion.lake.log import METADATA_KEY, check_has_no_past
+from ingestion.lake.past import find_past
 from ingestion.lake.storage.errors import reaching
 
 _NO_ROW = [("_batch", "=", "-1")]  # no file can hold such a row, so an overwrite with this filter removes no file
@@ -204,6 +205,33 @@ class DeltaRs(DeltaReader):
         with self._duckdb(table) as connection:
             difference = located(connection, table, rows, keys, op)
             return apply_difference(self, connection, table, difference, commit=commit)
+
+    def remove(
+        self,
+        uri: str,
+        rows: pa.Table,
+        *,
+        key: Sequence[str],
+        commit: Commit,
+        expected_version: int,
+    ) -> int:
+        if not rows.num_rows:
+            return self.replace(uri, [], [], commit=commit, expected_version=expected_version)
+        table = self.snapshot(uri, expected_version=expected_version)
+        is_log = self._open(uri).metadata().configuration.get(APPEND_ONLY) == "true"
+        with self._duckdb(table) as connection:
+            difference = located(connection, table, rows.to_reader(), key, None)
+            apply_difference(self, connection, table, difference, commit=commit, rearranges=is_log)
+        return expected_version + 1
+
+    def forget(self, uri: str) -> int:
+        table = self._whole(uri)
+        past = find_past(uri, table.version(), [file.path for file in live_files(table)])
+        if not past.is_empty:
+            with reaching(uri):
+                table.create_checkpoint()
+            past.delete()
+        return past.count
 
     def retype(self, uri: str, types: Mapping[str, pa.DataType]) -> dict[str, int]:
         table = self.snapshot(uri, expected_version=self.version(uri))

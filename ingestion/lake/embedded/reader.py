@@ -82,13 +82,13 @@ class DeltaReader:
             partition_by=tuple(metadata.partition_columns),
             # a column may have been retyped since to a type without statistics
             indexed=tuple(name for name in (allowed if named is None else named.split(",")) if name in allowed),
-            files=tuple(_live_files(table)),
+            files=tuple(live_files(table)),
         )
 
     def newest(self, uri: str) -> tuple[pa.Schema, list[LiveFile]]:
         """Return the schema and the files of the newest version from a single read of the log."""
         table = self._open(uri)
-        return arrow_schema(table), list(_live_files(table))
+        return arrow_schema(table), list(live_files(table))
 
     def _open(self, uri: str) -> DeltaTable:
         if self._opened is None:
@@ -143,7 +143,8 @@ def arrow_schema(table: DeltaTable) -> pa.Schema:
     return with_description(pa.schema(table.schema().to_arrow()), table.metadata().description or "")
 
 
-def _live_files(table: DeltaTable) -> Iterator[LiveFile]:
+def live_files(table: DeltaTable) -> Iterator[LiveFile]:
+    """Yield the data files of the version that a table was opened at."""
     actions = pa.table(table.get_add_actions())
     partitioned = "partition" in actions.column_names
     for action in actions.select(["path", "num_records", "size_bytes", *(["partition"] * partitioned)]).to_pylist():

@@ -54,9 +54,12 @@ def apply_difference(
     *,
     commit: Commit,
     order_by: Sequence[str] = (),
+    rearranges: bool = False,
 ) -> int | None:
     """
     Apply the query `difference` to `table` in one commit; return the new version, None if it is empty.
+
+    `rearranges` is that of `FileCommits.replace`.
 
     Raises ConcurrentWriteError if another writer committed after `table` was read, IntegrityError if
     rows would be lost or doubled. After any error the table is unchanged; uncommitted files
@@ -72,7 +75,9 @@ def apply_difference(
         added += write_partitioned(_writer(connection, table), others, table.partition_by, order_by)
         removed = [item.file for item in touched]
         _check_total(connection, table, rows, removed, added)
-    return engine.replace(table.uri, removed, added, commit=commit, expected_version=table.version)
+    return engine.replace(
+        table.uri, removed, added, commit=commit, expected_version=table.version, rearranges=rearranges
+    )
 
 
 @contextmanager

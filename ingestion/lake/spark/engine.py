@@ -210,6 +210,22 @@ class SparkDelta(DeltaReader):
                 merge.execute()
         return self.version(uri)
 
+    def remove(
+        self,
+        uri: str,
+        rows: pa.Table,
+        *,
+        key: Sequence[str],
+        commit: Commit,
+        expected_version: int,
+    ) -> int:
+        """Uses the embedded engine, because Spark cannot swap files, which an append-only table requires."""
+        return self._embedded.remove(uri, rows, key=key, commit=commit, expected_version=expected_version)
+
+    def forget(self, uri: str) -> int:
+        """Uses the embedded engine: Spark keeps the commits before a checkpoint."""
+        return self._embedded.forget(uri)
+
     def retype(self, uri: str, types: Mapping[str, pa.DataType]) -> dict[str, int]:
         """Uses the embedded engine, because Spark cannot swap files, which an append-only table requires."""
         misfits = self._embedded.retype(uri, types)
