@@ -15,9 +15,12 @@ from ingestion.contracts.lacks import find_lacks
 from ingestion.contracts.model import Contract
 from ingestion.contracts.odcs import read_contracts
 from ingestion.errors import LakehouseError
-from ingestion.lake.layout import open_lake
+from ingestion.lake.embedded.engine import DeltaRs
+from ingestion.lake.layout import Lake, open_lake
 from ingestion.lake.mask_salt import CONSEQUENCE, read_fingerprint, salt_fault
 from ingestion.lake.storage.provider import is_remote
+from ingestion.ledger.journal import Journal
+from ingestion.ledger.queries import unfinished_erasures
 from ingestion.settings import Settings
 from ingestion.shipped import pip_install
 from ingestion.sources import open_source
@@ -70,8 +73,18 @@ def _lake(settings: Settings) -> Iterator[DoctorFinding]:
         yield DoctorFinding("lake", "missing", str(exc), "lakehouse init")
         return
     yield from _room(lake.root)
+    yield from _erasures(lake)
     for name, damage in found:
         yield DoctorFinding(name, "damaged", damage.finding, damage.advice)
+
+
+def _erasures(lake: Lake) -> Iterator[DoctorFinding]:
+    """Look for erasures that were interrupted: only who began them knows the keys."""
+    journal = Journal(lake, DeltaRs(lake.storage_options))
+    for row in journal.select(f"from {unfinished_erasures()}"):
+        finding = f"{row['persons']} persons are not wholly erased since {row['begun']:%Y-%m-%d %H:%M} UTC"
+        advice = f"run `lakehouse erase {row['contract_id']}` again with the same keys"
+        yield DoctorFinding(row["contract_id"], "warning", finding, advice)
 
 
 def _room(root: str) -> Iterator[DoctorFinding]:

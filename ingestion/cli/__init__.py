@@ -8,6 +8,7 @@ from ingestion.cli.contracts import contract
 from ingestion.cli.data import build, load, plan, run
 from ingestion.cli.demo import demo
 from ingestion.cli.drill import drill
+from ingestion.cli.erase import erase
 from ingestion.cli.gaps import gaps, repair
 from ingestion.cli.incidents import incidents
 from ingestion.cli.output.streams import end_in_order
@@ -40,6 +41,7 @@ for command in (
     report,
     contract,
     quarantine,
+    erase,
     demo,
     drill,
 ):

@@ -50,7 +50,7 @@ class Fingerprints:
 
 def read_fingerprints(lake: Lake, contract_id: str) -> Fingerprints:
     """Return a table's stored fingerprints; none, with a new salt, if its file is missing or cannot be read."""
-    path = _path(lake, contract_id)
+    path = marks_path(lake, contract_id)
     if lake.filesystem.get_file_info(path).type != pafs.FileType.File:
         return Fingerprints()
     try:
@@ -73,7 +73,7 @@ def write_fingerprints(
     lake: Lake, contract_id: str, fingerprints: Fingerprints, differences: Iterable[Difference]
 ) -> None:
     """Store the fingerprints of the open differences; delete the file if there are none."""
-    path, filesystem = _path(lake, contract_id), lake.filesystem
+    path, filesystem = marks_path(lake, contract_id), lake.filesystem
     kept = list(differences)
     if not kept:
         if fingerprints.seen:
@@ -90,5 +90,6 @@ def write_fingerprints(
     move(filesystem, new, path)
 
 
-def _path(lake: Lake, contract_id: str) -> str:
+def marks_path(lake: Lake, contract_id: str) -> str:
+    """Return the path (on the lake's file system) of a table's fingerprints."""
     return lake.path("ops", "_marks", f"{contract_id}.parquet")

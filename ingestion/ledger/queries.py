@@ -37,6 +37,19 @@ def newest_messages() -> str:
     return _newest("messages", "true", "message_id, channel", "tries", "1")
 
 
+def unfinished_erasures() -> str:
+    """Return the contracts with persons whose newest erasure began and did not finish: how many, and since when."""
+    newest = "max(state_at) filter (state = '{}')"
+    persons = (
+        f"select contract_id, {newest.format('begun')} as begun, {newest.format('finished')} as finished "
+        "from ops.erasures group by contract_id, key_digest"
+    )
+    return (
+        f"(select contract_id, count(*) as persons, min(begun) as begun from ({persons}) "
+        "where finished is null or finished < begun group by contract_id order by contract_id)"
+    )
+
+
 def _newest(table: str, condition: str, of: str, by: str, each: str) -> str:
     return (
         f"(select * from ops.{table} where {condition} "

@@ -193,6 +193,20 @@ MESSAGES = pa.schema(
         ("error", pa.string()),  # the class of the error of the last try
     ]
 )
+ERASURES = pa.schema(
+    [
+        ("erasure_id", pa.string()),  # one row per state and person
+        ("run_id", pa.string()),
+        ("contract_id", pa.string()),
+        ("state", pa.string()),  # begun, finished; begun alone: it was interrupted and must be run again
+        ("state_at", _MOMENT),
+        ("by", pa.string()),
+        ("reason", pa.string()),
+        ("key_digest", pa.string()),  # HMAC-SHA-256 of the key under the salt of masked values, hexadecimal
+        ("rows", pa.string()),  # of the whole erasure, by table, as JSON; null for Gold, which was built anew
+        ("files", pa.int64()),  # that the whole erasure deleted
+    ]
+)
 TABLES = {
     "runs": RUNS,
     "models": MODELS,
@@ -204,4 +218,5 @@ TABLES = {
     "quality_rates": QUALITY_RATES,
     "incidents": INCIDENTS,
     "messages": MESSAGES,
+    "erasures": ERASURES,
 }

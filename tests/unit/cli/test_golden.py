@@ -22,6 +22,7 @@ from ingestion.admin.airflow_pools import DoctorFinding
 from ingestion.admin.maintenance import Maintained
 from ingestion.admin.mending import TableMended
 from ingestion.admin.project_files import FileChange, State
+from ingestion.admin.retention import Expired
 from ingestion.admin.status import TableStatus
 from ingestion.build.dbt import BuildResult
 from ingestion.cli import cli
@@ -33,6 +34,7 @@ from ingestion.daily import DayResult
 from ingestion.demo.show import Story
 from ingestion.demo.world import Trouble
 from ingestion.drills.run import DrillResult
+from ingestion.erasure.plan import ErasurePlan, PlaceErased
 from ingestion.errors import Fault, SourceUnavailableError
 from ingestion.lake import duck
 from ingestion.load.plan import LoadPlan
@@ -124,6 +126,27 @@ FINDINGS = [
 ]
 MENDED = [TableMended("bronze.shop__orders", 19_896, 322, ("a.parquet", "b.parquet"), "lake/_set_aside/1", "load it")]
 MAINTAINED = [Maintained("bronze.erp__customers", 12, 1_204), Maintained("silver.customers", busy=True)]
+ERASURE = ErasurePlan(
+    "erp.customers", 2,
+    (
+        PlaceErased("silver.stg_customers", 3, 41, 87),
+        PlaceErased("bronze.erp__customers", 1_204, 392, 1_210),
+        PlaceErased("quarantine.erp__customers", 1, 12, 15),
+        PlaceErased("gold.dim_customer", None, 40, 81),
+        PlaceErased("gold.fact_sales", None, 1, 3),
+    ),
+    4, 7,
+    (
+        "Erase in erp first: a row that the source still has comes back with a load that reads it.",
+        "s3://lake: where the bucket or container keeps versions of objects or deleted ones, purge those of the deleted "
+        "files, or wait until its lifecycle rule does.",
+    ),
+)  # fmt: skip
+EXPIRY = [
+    Expired("bronze.erp__customers", 120_433, 12, datetime(2018, 4, 1, 8, 30, tzinfo=UTC)),
+    Expired("silver.stg_customers", 98_000, 9, datetime(2018, 4, 1, 8, 30, tzinfo=UTC)),
+    Expired("quarantine.erp__customers", 0, 0, None, "3 older open ones stay"),
+]
 LACK = Lack(
     "shop.orders", Lacking.MODEL, "no dbt model builds its history, so Silver lacks it", "lakehouse contract sources"
 )
@@ -315,6 +338,11 @@ ANSWERS: dict[str, Any] = {
     "ingestion.admin.doctor.examine": lambda _: FINDINGS,
     "ingestion.admin.mending.mend_lake": lambda _: MENDED,
     "ingestion.admin.maintenance.maintain": lambda *_, **__: MAINTAINED,
+    "ingestion.admin.maintenance.plan_expiry": lambda *_, **__: EXPIRY,
+    "ingestion.erasure.keys.keys_of": lambda *_: None,
+    "ingestion.erasure.keys.merged": lambda *_: None,
+    "ingestion.erasure.plan.plan_erasure": lambda *_: ERASURE,
+    "ingestion.erasure.erase.erase": lambda *_, **__: ERASURE,
     "ingestion.drills.run.run_drills": lambda *_, **__: DRILLS,
     "ingestion.demo.show.run_demo": lambda *_, **__: STORY,
     "ingestion.gaps.repair.repair_table": load_table,
@@ -336,6 +364,9 @@ COMMANDS: dict[str, list[str]] = {
     "doctor": ["doctor", "--mend"],
     "status": ["status"],
     "maintain": ["maintain"],
+    "maintain-dry-run": ["maintain", "--dry-run"],
+    "erase": ["erase", "erp.customers", "--key", "customer_id=1"],
+    "erase-yes": ["erase", "erp.customers", "--key", "customer_id=1", "--yes", "--reason", "request 4711"],
     "plan": ["plan", "shop.orders"],
     "load": ["load"],
     "build": ["build"],
