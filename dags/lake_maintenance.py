@@ -1,7 +1,7 @@
-"""Compacts small files and deletes files that no version of the last days needs. Runs once a day, at noon UTC.
+"""Ends history by the contracts' retention, compacts small files and deletes files that no recent version needs.
 
-Changes no row. Safe to run during loads and builds: if another writer commits to a table meanwhile, maintenance
-skips the table until the next day.
+Runs once a day, at noon UTC. Removes no row that a contract keeps. Safe to run during loads and builds: if another
+writer commits to a table meanwhile, maintenance skips the table until the next day.
 
 **Parameter** `keep_days`: older versions of tables can no longer be read afterwards (Bronze's batches can).
 """
@@ -20,7 +20,7 @@ from lakehouse_dags import wiring
     catchup=False,
     max_active_runs=1,
     default_args=wiring.DEFAULT_ARGS,
-    description="Compacts small files and deletes files that no recent version needs. Changes no row.",
+    description="Ends history by the contracts' retention, compacts small files, deletes unneeded ones.",
     params={"keep_days": Param(7, type="number", minimum=1, description="Days whose versions stay readable.")},
     tags=["maintenance"],
     doc_md=__doc__,

@@ -1,4 +1,5 @@
-"""Keeps the lake's tables fast to read: few files, and none that nobody needs. Changes no row and keeps all batches.
+"""Keeps the lake's tables fast to read: few files, and none that nobody needs. Removes the history that a contract's
+retention no longer keeps (`ingestion.admin.retention`), and no other row.
 
 Bronze, quarantine, the ledger and the closed versions of Silver grow by a file per commit and are compacted. Gold is
 not compacted, because its builds rewrite the files whose rows change.
@@ -7,19 +8,21 @@ not compacted, because its builds rewrite the files whose rows change.
 from __future__ import annotations
 
 import re
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pyarrow.fs as pafs
 
+from ingestion.admin.retention import Expired, expired
 from ingestion.bronze.checkpoint import stale_checkpoints
+from ingestion.contracts.model import Contract
 from ingestion.errors import ConcurrentWriteError, ConfigurationError
 from ingestion.lake.layout import LakeTable
 from ingestion.lake.storage.provider import is_remote
 from ingestion.privacy.logs import logger
 from ingestion.runs.context import Context
-from ingestion.runs.each import each, raise_failed
+from ingestion.runs.each import Failed, each, raise_failed
 from ingestion.settings import DAYS_KEPT
 
 KEEP = timedelta(days=DAYS_KEPT)
@@ -29,12 +32,17 @@ _ORDER: dict[str, tuple[str, ...]] = {"bronze": ("_batch", "_row"), "quarantine"
 
 @dataclass(frozen=True, slots=True)
 class Maintained:
-    """What was done to one table. `busy`: another writer committed meanwhile, so it was not compacted."""
+    """
+    What was done to one table. `busy`: another writer committed meanwhile, so it was not compacted.
+
+    `expired`: rows that its contract's retention does not keep.
+    """
 
     table: str
     compacted: int = 0
     deleted: int = 0
     busy: bool = False
+    expired: int = 0
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -42,7 +50,8 @@ class Maintained:
 
 def maintain(context: Context, names: tuple[str, ...] = (), *, keep: timedelta = KEEP) -> list[Maintained]:
     """
-    Compact tables (all, or those named `schema.table`), and delete files that nobody needs.
+    Remove what contracts no longer keep, compact tables (all, or those named `schema.table`), and delete files that
+    nobody needs. What a contract no longer keeps leaves all of its tables if one of them is chosen.
 
     Files of table versions of the last `keep` stay, and so do the chunks of a load that was interrupted within it. May
     run during loads and builds. If a table fails, the others are maintained, and its error is raised at the end.
@@ -63,12 +72,41 @@ def maintain(context: Context, names: tuple[str, ...] = (), *, keep: timedelta =
         orders = {f"silver.{c.silver_model}": ("valid_to", *c.key_names) for c in context.contracts()}
         orders |= {name: _ORDER[table.schema] for name, table in known.items() if table.schema in _ORDER}
         chosen = names or tuple(known)
+        gone, unexpired = _expire(context, chosen)
         done, failed = each(chosen, lambda name: _maintain(context, known[name], name, orders.get(name), keep))
-        raise_failed(failed, of=len(chosen))
+        raise_failed([*unexpired, *failed], of=len(chosen))
+        done = [replace(one, expired=gone.get(one.table, 0)) for one in done]
         busy = [each.table for each in done if each.busy]
         row["status"] = "warning" if busy else "ok"
         row["message"] = f"busy: {', '.join(busy)}" if busy else None
         return done
+
+
+def plan_expiry(context: Context, names: tuple[str, ...] = (), *, now: datetime | None = None) -> list[Expired]:
+    """Return what `maintain` would remove because contracts no longer keep it. Writes nothing."""
+    moment = now or datetime.now(UTC)
+    return [table for contract in _with_retention(context, names) for table in expired(context, contract, now=moment)]
+
+
+def _with_retention(context: Context, names: tuple[str, ...]) -> list[Contract]:
+    return [
+        contract
+        for contract in context.contracts()
+        if contract.retention is not None and (not names or not {*names}.isdisjoint(_tables_of(contract)))
+    ]
+
+
+def _tables_of(contract: Contract) -> tuple[str, ...]:
+    view = contract.bronze_view
+    return f"bronze.{view}", f"quarantine.{view}", f"silver.{contract.silver_model}"
+
+
+def _expire(context: Context, names: tuple[str, ...]) -> tuple[dict[str, int], list[Failed]]:
+    """Remove what contracts no longer keep; return how many rows left which table, and what failed."""
+    contracts = {contract.id: contract for contract in _with_retention(context, names)}
+    now = datetime.now(UTC)
+    found, failed = each(contracts, lambda name: expired(context, contracts[name], now=now, removes=True))
+    return {table.table: table.rows for tables in found for table in tables}, failed
 
 
 def _maintain(

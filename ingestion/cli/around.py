@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from ingestion.admin.mending import TableMended
+    from ingestion.admin.retention import Expired
 
 
 @click.command()
@@ -120,21 +121,41 @@ def status(output: Output) -> None:
 @click.option(
     "--keep-days", type=float, default=DAYS_KEPT, show_default=True, help="Keep the files of versions of so many days."
 )
+@click.option("--dry-run", is_flag=True, help="Only show the rows that contracts no longer keep.")
 @with_output
-def maintain(output: Output, tables: tuple[str, ...], keep_days: float) -> None:
-    """Compact small files of TABLES (e.g. bronze.erp__customers; default: all) and delete unneeded ones."""
+def maintain(output: Output, tables: tuple[str, ...], keep_days: float, dry_run: bool) -> None:
+    """Remove history that contracts no longer keep, compact small files and delete unneeded ones.
+
+    TABLES are named as e.g. bronze.erp__customers; default: all.
+    """
     from datetime import timedelta
 
     from ingestion.admin.maintenance import maintain as maintain_tables
+    from ingestion.admin.maintenance import plan_expiry
     from ingestion.cli.output.table import FittingTable
     from ingestion.runs.context import open_context
 
+    if dry_run:
+        plan = plan_expiry(open_context(settings()), tables)
+        output.result([table.as_dict() for table in plan], lambda console: _print_expiry(console, plan))
+        return
     with steps(output, "maintain"):
         done = maintain_tables(open_context(settings()), tables, keep=timedelta(days=keep_days))
 
     def render(console: Console) -> None:
-        rows = [(m.table, m.compacted, m.deleted, "busy, left as it is" if m.busy else "") for m in done]
-        names = ("table", "files compacted", "files deleted", "")
-        console.print(FittingTable(names, rows, numbers=names[1:3]))
+        rows = [(m.table, m.expired, m.compacted, m.deleted, "busy, left as it is" if m.busy else "") for m in done]
+        names = ("table", "rows expired", "files compacted", "files deleted", "")
+        console.print(FittingTable(names, rows, numbers=names[1:4]))
 
     output.result([m.as_dict() for m in done], render)
+
+
+def _print_expiry(console: Console, plan: Sequence[Expired]) -> None:
+    from ingestion.cli.output.table import FittingTable
+
+    names = ("table", "rows", "files", "oldest kept", "")
+    rows = [(e.table, f"{e.rows:,}", e.files, e.oldest and f"{e.oldest:%Y-%m-%d}", e.note) for e in plan]
+    console.print(FittingTable(names, rows, numbers=names[1:3]))
+    if not plan:
+        console.print("No contract has a retention, or the lake has none of their tables.")
+    console.print("Nothing was removed. `lakehouse maintain` removes these rows.")

@@ -6,8 +6,9 @@ Pure data, immutable and comparable. Files are read by `ingestion.contracts.odcs
 from __future__ import annotations
 
 import json
+from calendar import monthrange
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 from functools import cached_property
 
@@ -149,6 +150,26 @@ class Column:
 
 
 @dataclass(frozen=True, slots=True)
+class Period:
+    """A period of the calendar: `months` and `days`."""
+
+    months: int = 0
+    days: int = 0
+
+    def before(self, moment: datetime) -> datetime:
+        """Return the moment a period earlier, at the same time of day; on a month's last day if it has not that day."""
+        year, month = divmod(moment.year * 12 + moment.month - 1 - self.months, 12)
+        if year < 1:
+            return datetime.min.replace(tzinfo=moment.tzinfo)
+        day = min(moment.day, monthrange(year, month + 1)[1])
+        earlier = moment.replace(year=year, month=month + 1, day=day)
+        return earlier - min(timedelta(days=self.days), earlier - datetime.min.replace(tzinfo=moment.tzinfo))
+
+    def __str__(self) -> str:
+        return " and ".join(f"{n} {unit}" for n, unit in ((self.months, "months"), (self.days, "days")) if n)
+
+
+@dataclass(frozen=True, slots=True)
 class DriftPolicy:
     """Default: a new column is recorded and ignored, a removed or narrowed one stops the load."""
 
@@ -214,6 +235,7 @@ class Contract:
     quarantine_fail_percent: float = 10.0
     quality: tuple[QualityCheck, ...] = ()
     reconcile: Reconcile = field(default_factory=Reconcile)
+    retention: Period | None = None
 
     @cached_property
     def keys(self) -> tuple[Column, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 
 from ingestion.contracts.model import Column, Contract, NullWatermark, Rule
@@ -44,7 +45,12 @@ def compare_versions(old: Contract, new: Contract) -> list[Change]:
     """
     if old.id != new.id:
         raise ValueError(f"{old.id} and {new.id} are two contracts, not two versions of one")
-    changes = [*_table_changes(old, new), *_null_watermark_changes(old, new), *_column_changes(old, new)]
+    changes = [
+        *_table_changes(old, new),
+        *_null_watermark_changes(old, new),
+        *_retention_changes(old, new),
+        *_column_changes(old, new),
+    ]
     changes.sort(key=lambda change: (not change.breaking, not change.visible))
     return [*_version_changes(old, new, changes), *changes]
 
@@ -116,6 +122,17 @@ def _null_watermark_changes(old: Contract, new: Contract) -> Iterator[Change]:
         )
     sentence = f"what becomes of rows without a watermark changed from {before} to {after}"
     yield Change("null_watermark", bool(note), sentence, None, note)
+
+
+def _retention_changes(old: Contract, new: Contract) -> Iterator[Change]:
+    before, after = old.retention, new.retention
+    if before == after:
+        return
+    now = datetime.now(UTC)
+    is_shorter = after is not None and (before is None or after.before(now) > before.before(now))
+    note = "the next maintenance removes what is older" if is_shorter else "what was removed before stays away"
+    sentence = f"the retention changed from {before or 'no end'} to {after or 'no end'}"
+    yield Change("retention", is_shorter, sentence, None, note, visible=not is_shorter)
 
 
 def _column_changes(old: Contract, new: Contract) -> Iterator[Change]:

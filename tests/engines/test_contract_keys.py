@@ -315,6 +315,7 @@ def test_every_option_of_a_column_changes_its_rules(option: str) -> None:
         ("purpose: Test.", "purpose: Other."),
         ("physicalName: main.thing", "physicalName: main.other"),
         ("customProperties:", "slaProperties: [{property: freshness, value: 1, unit: d}]\ncustomProperties:"),
+        ("customProperties:", "slaProperties: [{property: retention, value: 5, unit: y}]\ncustomProperties:"),
         ("    properties:", "    quality: [{type: library, metric: rowCount, mustBeGreaterThan: 0}]\n    properties:"),
     ],
 )

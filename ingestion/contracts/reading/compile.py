@@ -13,7 +13,7 @@ from ingestion.contracts.reading.completeness import incomplete, owner_of
 from ingestion.contracts.reading.document import DocumentFaults, parse
 from ingestion.contracts.reading.header import Header, read_header, report_secrets
 from ingestion.contracts.reading.lake_block import LakeBlock
-from ingestion.contracts.reading.lake_rules import check_lake_block, read_freshness, read_lake_block
+from ingestion.contracts.reading.lake_rules import check_lake_block, read_freshness, read_lake_block, read_retention
 from ingestion.contracts.reading.quality import QualityReader
 from ingestion.contracts.reading.shape import read_shape, read_table
 from ingestion.errors import Fault
@@ -51,7 +51,7 @@ def examine(
     quality.read(table.quality, SCHEMA, None, pa.null())
     block, at = read_lake_block(findings, contract)
     check_lake_block(findings, block, at, columns, header.dialect)
-    freshness = read_freshness(findings, contract)
+    freshness, retention = read_freshness(findings, contract), read_retention(findings, contract)
     told = sorted([*findings.faults, *(incomplete(document) if strict else ())], key=lambda fault: fault.line)
     if not findings.is_clean:
         return None, told
@@ -63,6 +63,7 @@ def examine(
         columns=columns,
         quality=tuple(quality.checks),
         reconcile=Reconcile(**_given(block.reconcile), freshness=freshness),
+        retention=retention,
         path=path,
     )
     return compiled, told

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import timedelta
 from decimal import Decimal, InvalidOperation
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 from zoneinfo import ZoneInfo, available_timezones
 
 import pyarrow as pa
 
-from ingestion.contracts.model import BronzeMode, Column, Contract, Deletes, Mode, NullWatermark, Reconcile
+from ingestion.contracts.model import BronzeMode, Column, Contract, Deletes, Mode, NullWatermark, Period, Reconcile
 from ingestion.contracts.names import is_identifier
 from ingestion.contracts.reading.document import DocumentFaults, Steps
 from ingestion.contracts.reading.lake_block import LakeBlock
@@ -24,6 +25,12 @@ _UNITS = {
     **dict.fromkeys(["h", "hr", "hour", "hours"], timedelta(hours=1)),
     **dict.fromkeys(["d", "day", "days"], timedelta(days=1)),
 }
+_PERIODS = {
+    **dict.fromkeys(["d", "day", "days"], Period(days=1)),
+    **dict.fromkeys(["mo", "month", "months"], Period(months=1)),
+    **dict.fromkeys(["y", "yr", "year", "years"], Period(months=12)),
+}
+Unit = TypeVar("Unit")
 
 
 def read_lake_block(findings: DocumentFaults, contract: OpenDataContractStandard) -> tuple[LakeBlock, Steps]:
@@ -206,24 +213,54 @@ class _LakeBlockCheck:
 
 def read_freshness(findings: DocumentFaults, contract: OpenDataContractStandard) -> timedelta | None:
     """Return the SLA's freshness: the maximum age of the newest row. Units are minutes, hours and days."""
-    found: timedelta | None = None
+    found = _read_sla(findings, contract, "freshness", _UNITS, write="m, h or d", example="`value: 24` with `unit: h`")
+    return None if found is None else float(found[0]) * found[1]
+
+
+def read_retention(findings: DocumentFaults, contract: OpenDataContractStandard) -> Period | None:
+    """Return the SLA's retention: how long history is kept. Whole days, months or years of the calendar."""
+    found = _read_sla(
+        findings,
+        contract,
+        "retention",
+        _PERIODS,
+        write="d, month or y",
+        example="`value: 5` with `unit: y`",
+        whole=True,
+    )
+    return None if found is None else Period(found[1].months * int(found[0]), found[1].days * int(found[0]))
+
+
+def _read_sla(
+    findings: DocumentFaults,
+    contract: OpenDataContractStandard,
+    name: str,
+    units: Mapping[str, Unit],
+    *,
+    write: str,
+    example: str,
+    whole: bool = False,
+) -> tuple[Decimal, Unit] | None:
+    """Return the value and the unit of an SLA property; None if it is not there, or wrong, which is reported."""
+    found = None
+    kind = "whole number" if whole else "number"
     for index, sla in enumerate(contract.slaProperties or []):
         at: Steps = ("slaProperties", index)
-        if (sla.property or "").casefold() != "freshness":
+        if (sla.property or "").casefold() != name:
             continue
         if found is not None:
-            findings.error(at, "freshness is given twice; keep one")
-        unit = _UNITS.get((sla.unit or "").casefold())
+            findings.error(at, f"{name} is given twice; keep one")
+        unit = units.get((sla.unit or "").casefold())
         if unit is None:
-            findings.error((*at, "unit"), f"freshness has the unit {sla.unit or '(none)'}; write m, h or d")
+            findings.error((*at, "unit"), f"{name} has the unit {sla.unit or '(none)'}; write {write}")
         try:
             value = Decimal(findings.document.text((*at, "value")) or "")
         except InvalidOperation:
             value = Decimal(0)
-        if not value.is_finite() or not 0 < value < _LONGEST:
-            findings.error((*at, "value"), "freshness must be a number above 0, e.g. `value: 24` with `unit: h`")
+        if not value.is_finite() or not 0 < value < _LONGEST or (whole and value != value.to_integral_value()):
+            findings.error((*at, "value"), f"{name} must be a {kind} above 0, e.g. {example}")
         elif unit is not None:
-            found = float(value) * unit
+            found = value, unit
     return found
 
 

@@ -105,7 +105,7 @@ def test_a_system_without_a_connection_is_named_once_with_its_variable() -> None
             "  members: []",
             "owner",
         ),
-        ("property: freshness,", "property: retention,", "freshness"),
+        ("property: freshness,", "property: latency,", "freshness"),
     ],
 )
 def test_what_readers_lack_is_a_fault_where_the_lint_is_strict(
