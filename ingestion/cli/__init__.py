@@ -10,6 +10,7 @@ from ingestion.cli.demo import demo
 from ingestion.cli.drill import drill
 from ingestion.cli.erase import erase
 from ingestion.cli.gaps import gaps, repair
+from ingestion.cli.grants import grants
 from ingestion.cli.incidents import incidents
 from ingestion.cli.output.streams import end_in_order
 from ingestion.cli.project import add, dbt, new, upgrade_project
@@ -42,6 +43,7 @@ for command in (
     contract,
     quarantine,
     erase,
+    grants,
     demo,
     drill,
 ):

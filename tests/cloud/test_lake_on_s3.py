@@ -1,4 +1,4 @@
-"""A whole day on S3: moto's server checks each signature, and the policy that infra/terraform gives a loader."""
+"""A whole day on S3: moto's server checks each signature, and the policies that infra/terraform gives its roles."""
 
 from __future__ import annotations
 
@@ -11,11 +11,13 @@ import pyarrow as pa
 import pyarrow.fs as pafs
 import pytest
 
-from ingestion.errors import ConcurrentWriteError, ConfigurationError, LakeError, LakeUnavailableError
+from ingestion.build.dbt import build_layer
+from ingestion.errors import ConcurrentWriteError, ConfigurationError, LakeError, LakehouseError, LakeUnavailableError
 from ingestion.lake import duck
 from ingestion.lake.base import Commit
 from ingestion.lake.embedded.engine import DeltaRs
 from ingestion.lake.layout import MARKER, create_lake, lake_at, open_lake
+from ingestion.load.load_table import load_table
 from tests.cloud.day import LOST_A_DAY, Played, Rows, content, erase_number, play
 from tests.cloud.servers import NEEDS_MOTO, ROOT, S3, free_port, s3
 
@@ -29,7 +31,7 @@ SCHEMA = pa.schema([("id", pa.int64())])
 def policy(name: str, prefix: str) -> str:
     text = (POLICIES / f"{name}.json.tftpl").read_text()
     given = json.loads(text.replace("${bucket}", f"arn:aws:s3:::{BUCKET}").replace("${prefix}", prefix))
-    if name == "writer":  # many keys deleted at once: Amazon asks about each key, moto about the bucket
+    if name != "reader":  # many keys deleted at once: Amazon asks about each key, moto about the bucket
         given["Statement"].append(
             {"Effect": "Allow", "Action": "s3:DeleteObject", "Resource": f"arn:aws:s3:::{BUCKET}"}
         )
@@ -45,7 +47,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3]:
 
 @pytest.fixture(scope="module")
 def login(store: S3) -> dict[str, str]:
-    return store.user("loader", policy("writer", PREFIX))
+    return store.user("steward", policy("steward", PREFIX))
 
 
 @pytest.fixture(scope="module")
@@ -253,3 +255,30 @@ def test_a_login_cut_short_is_refused_before_anything_is_read(store: S3, monkeyp
 
     with pytest.raises(ConfigurationError, match="AWS_SECRET_ACCESS_KEY: not set, but AWS_ACCESS_KEY_ID is"):
         open_lake(LAKE)
+
+
+def test_each_role_can_do_its_work_and_no_more(played: Played, store: S3, monkeypatch: pytest.MonkeyPatch) -> None:
+    logins = {name: store.user(name, policy(name, f"{PREFIX}lake/")) for name in ("loader", "transformer", "reader")}
+
+    def as_role(name: str) -> None:
+        for variable, value in logins[name].items():
+            monkeypatch.setenv(variable, value)
+
+    def gold() -> int:
+        with duck.connect(at=LAKE) as connection:
+            return len(connection.execute(f"from {duck.scan(f'{LAKE}/gold/dim_product')}").fetchall())
+
+    with store.guarded():
+        as_role("loader")
+        assert load_table(played.context(2), "erp.products").read > 0
+        with pytest.raises(LakehouseError):
+            build_layer(played.context(2), "silver")
+        as_role("transformer")
+        assert build_layer(played.context(2), "silver").models
+        with pytest.raises(LakehouseError):
+            load_table(played.context(2), "erp.products")
+        as_role("reader")
+        assert gold() > 0
+        for layer in ("bronze/erp/products", "silver/stg_products", "ops/runs"):
+            with pytest.raises((LakehouseError, OSError, duck.UNREADABLE[0])), duck.connect(at=LAKE) as connection:
+                connection.execute(f"from {duck.scan(f'{LAKE}/{layer}')}").fetchall()

@@ -126,14 +126,16 @@ def test_it_is_encrypted_and_asks_for_encrypted_connections(applied: dict[str, A
     )
 
 
-def test_a_reader_may_write_nothing_and_a_writer_stays_below_its_prefix(applied: dict[str, Any]) -> None:
+def test_each_role_stays_below_its_paths_and_a_reader_writes_nothing(applied: dict[str, Any]) -> None:
     policies = {
         name: {s["Sid"]: s for s in statements_of(resource(applied, f'aws_iam_policy.access["{name}"]')["policy"])}
-        for name in ("writer", "reader")
+        for name in ("loader", "transformer", "reader", "steward")
     }
 
-    assert policies["reader"]["ReadTheLake"]["Action"] == ["s3:GetObject"]
-    assert policies["writer"]["ReadAndWriteTheLake"]["Resource"] == ["arn:aws:s3:::company-lake-test/retail/*"]
+    assert policies["reader"].keys() == {"FindFiles", "Read", "UseTheKey"}
+    assert policies["reader"]["Read"]["Action"] == ["s3:GetObject"]
+    assert not any("silver" in place or "bronze" in place for place in policies["reader"]["Read"]["Resource"])
+    assert policies["steward"]["ReadAndWrite"]["Resource"] == ["arn:aws:s3:::company-lake-test/retail/*"]
     assert policies["reader"]["UseTheKey"]["Action"] == ["kms:Decrypt"]
     for statements in policies.values():
         assert statements["FindFiles"]["Condition"] == {"StringLike": {"s3:prefix": ["retail/*"]}}

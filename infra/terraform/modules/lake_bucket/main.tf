@@ -1,12 +1,9 @@
-# A bucket for a lake, and two policies: one for what loads and builds, one for people and tools that read.
+# A bucket for a lake, and a policy for each role; `lakehouse grants --for s3` prints the same ones.
 
 locals {
   encryption = var.kms_key_arn == null ? "AES256" : "aws:kms"
-  policies   = { for name in ["writer", "reader"] : name => "${path.module}/policies/${name}.json.tftpl" }
-  key_actions = {
-    writer = ["kms:Decrypt", "kms:GenerateDataKey"]
-    reader = ["kms:Decrypt"]
-  }
+  roles      = ["loader", "transformer", "reader", "steward"]
+  policies   = { for name in local.roles : name => "${path.module}/policies/${name}.json.tftpl" }
 }
 
 resource "aws_s3_bucket" "lake" {
@@ -108,7 +105,7 @@ data "aws_iam_policy_document" "access" {
     for_each = var.kms_key_arn == null ? [] : [var.kms_key_arn]
     content {
       sid       = "UseTheKey"
-      actions   = local.key_actions[each.key]
+      actions   = each.key == "reader" ? ["kms:Decrypt"] : ["kms:Decrypt", "kms:GenerateDataKey"]
       resources = [statement.value]
     }
   }

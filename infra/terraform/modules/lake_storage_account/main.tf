@@ -38,9 +38,22 @@ resource "azurerm_role_assignment" "writer" {
   principal_id         = each.value
 }
 
+# Readers see Gold and audit: Bronze, Silver and quarantine hold personal columns.
 resource "azurerm_role_assignment" "reader" {
   for_each             = var.readers
   scope                = azurerm_storage_container.lake.id
   role_definition_name = "Storage Blob Data Reader"
   principal_id         = each.value
+  condition_version    = "2.0"
+  condition            = <<-EOT
+    (
+      (!(ActionMatches{'Microsoft.Storage/storageAccounts/blobServices/containers/blobs/read'} AND NOT SubOperationMatches{'Blob.List'}))
+      OR
+      (
+        @Resource[Microsoft.Storage/storageAccounts/blobServices/containers/blobs:path] StringLike 'lake/gold/*'
+        OR @Resource[Microsoft.Storage/storageAccounts/blobServices/containers/blobs:path] StringLike 'lake/audit/*'
+        OR @Resource[Microsoft.Storage/storageAccounts/blobServices/containers/blobs:path] StringLike 'lake/_lakehouse.json'
+      )
+    )
+  EOT
 }
