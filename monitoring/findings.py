@@ -7,7 +7,7 @@ Pure: the same evidence and moment give the same findings. A table whose facts a
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import IntEnum
 from typing import Literal
@@ -37,6 +37,8 @@ _LABELS: Mapping[int, Literal["OK", "UNKNOWN", "WARNING", "CRITICAL"]] = {
     Level.WARNING: "WARNING",
     Level.CRITICAL: "CRITICAL",
 }
+UNAVAILABLE = "SourceUnavailableError"
+"""The class of the error of a load whose database did not answer."""
 SEVERITIES = {"OK": Level.OK, "OK*": Level.OK, "WARNING": Level.WARNING, "CRITICAL": Level.CRITICAL}
 """Severities of the ledger; any other is UNKNOWN."""
 
@@ -91,8 +93,34 @@ def find(evidence: Evidence, now: datetime) -> list[Finding]:
         for finding in _of_table(facts, failed, evidence, now)
         if finding.level > Level.OK
     ]
+    found = [*_of_sources(found, failed, evidence), *found]
     found += _of_models(evidence, found)
     return sorted(found, key=urgency)
+
+
+def _of_sources(found: list[Finding], failed: Mapping[tuple[str, str], Failing], evidence: Evidence) -> list[Finding]:
+    """Return a finding per source that does not answer, and put the failed loads of its tables behind it, in place."""
+    systems = {facts.contract.id: facts.contract.system for facts in evidence.facts}
+    down: dict[str, list[Finding]] = {}
+    for at, finding in enumerate(found):
+        fault = failed.get(("load", finding.subject))
+        if finding.kind == "load_failed" and fault is not None and fault.error == UNAVAILABLE:
+            system = systems[finding.subject]
+            down.setdefault(system, []).append(finding)
+            found[at] = replace(finding, behind=("source_unavailable", system))
+    return [
+        Finding(
+            "source_unavailable",
+            system,
+            max(each.level for each in own),
+            min(each.since for each in own),
+            own[0].text,
+            own[0].command,
+            ", ".join(sorted({each.owner for each in own if each.owner})) or None,
+            downstream=tuple(sorted({name for each in own for name in each.downstream})),
+        )
+        for system, own in down.items()
+    ]
 
 
 def urgency(finding: Finding) -> tuple[bool, int, datetime, str]:

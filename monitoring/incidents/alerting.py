@@ -65,7 +65,11 @@ def evaluate(
         (incident, event)
         for incident, event in tell(transitions(found, current(journal), now, lambda: uuid.uuid4().hex))
     ]
-    good = {table.id: table.load.finished_at for table in board.tables if table.load is not None}
+    good: dict[str, datetime] = {}
+    for table in board.tables:
+        for name in (table.id, table.contract.system):
+            if table.load is not None:
+                good[name] = min(good.get(name, table.load.finished_at), table.load.finished_at)
     new = [
         Message(
             f"{incident.incident_id}-{event}-{incident.level}",

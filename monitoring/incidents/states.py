@@ -37,7 +37,12 @@ class Event(StrEnum):
     DIGEST = "digest"
 
 
-CONFIRMED_KINDS = frozenset({"load_failed", "delete_brake", "gap", "model_failed", "contract_invalid", "channel_dead"})
+CONFIRMED_KINDS = frozenset(
+    [
+        *("source_unavailable", "load_failed", "delete_brake", "gap"),
+        *("model_failed", "contract_invalid", "channel_dead"),
+    ]
+)
 """Faults that open at once, because tries, checks or tests have confirmed them already."""
 
 

@@ -10,8 +10,8 @@ from typing import Any
 
 from monitoring import facts, ledger_views, run_views
 from monitoring.advisor import advise
-from monitoring.board import STRIP_DAYS, Board, TableState
-from monitoring.findings import SEVERITIES, Finding, Level
+from monitoring.board import STRIP_DAYS, Board, TableState, severity_of
+from monitoring.findings import Finding, Level
 from monitoring.incidents import alerting
 from monitoring.run_views import Step
 from monitoring.web.site import Site
@@ -76,27 +76,28 @@ def verdict(board: Board) -> str:
     tables = counted(count, "table")
     if hurt := _subjects(board, Level.CRITICAL):
         return f"{hurt} you."
+    unknown = sum(severity_of(table.gap) is Level.UNKNOWN for table in board.tables)
+    open_ = f"{counted(unknown, 'table')} could not be compared with {'its' if unknown == 1 else 'their'} source"
     if look := _subjects(board, Level.WARNING):
-        return f"All data is in step with its sources; {look} a look."
-    unknown = sum(table.level is Level.UNKNOWN for table in board.tables)
-    if unknown:
-        return f"{unknown} of {tables} {'was' if unknown == 1 else 'were'} never compared with the source."
-    return f"All {tables} are right and on time."
+        return f"{open_ if unknown else 'All data is in step with its sources'}; {look} a look."
+    return f"{open_}." if unknown else f"All {tables} are right and on time."
 
 
 def _subjects(board: Board, level: Level) -> str:
-    """Return how many tables and models have a fault of that level, with the verb `need`; empty if none has."""
+    """Return how many sources, tables and models have a fault of that level, with the verb; empty if none has."""
     subjects = {finding.subject for finding in board.roots if finding.level is level}
-    hurt = sum(table.id in subjects for table in board.tables)
-    models = sum(model.model in subjects for model in board.models)
-    others = len(subjects) - hurt - models
-    parts = [
-        f"{hurt} of {counted(len(board.tables), 'table')}" if hurt else "",
-        f"{models} of {counted(len(board.models), 'model')}" if models else "",
-        f"{counted(others, 'contract')}" if others else "",
+    groups = {
+        "source": {table.contract.system for table in board.tables},
+        "table": {table.id for table in board.tables},
+        "model": {model.model for model in board.models},
+    }
+    told = [
+        f"{len(subjects & names)} of {counted(len(names), what)}" for what, names in groups.items() if subjects & names
     ]
-    told = " and ".join(filter(None, parts))
-    return f"{told} need{'s' if len(subjects) == 1 else ''}" if told else ""
+    others = sorted(subjects.difference(*groups.values()))
+    if others:
+        told.append("the lake" if others == ["lake"] else counted(len(others), "other part"))
+    return f"{' and '.join(told)} need{'s' if len(subjects) == 1 else ''}" if told else ""
 
 
 def counted(count: int, what: str) -> str:
@@ -114,25 +115,31 @@ class Tile:
 
 
 def tiles(board: Board) -> list[Tile]:
-    tables = board.tables
-    compared = [t for t in tables if t.gap is not None and SEVERITIES.get(t.gap.severity) is not None]
-    in_step = sum(SEVERITIES[t.gap.severity] is Level.OK for t in compared if t.gap is not None)
-    gap = sum(abs(t.gap.sync_gap or 0) for t in compared if t.gap is not None)
-    held = [t.gap.quarantined_count for t in compared if t.gap is not None and t.gap.quarantined_count is not None]
-    scores = [t.quality for t in tables if t.quality is not None]
+    gaps = [table.gap for table in board.tables if table.gap is not None]
+    compared = [gap for gap in gaps if gap.source_count is not None]
+    levels = [severity_of(table.gap) for table in board.tables]
+    worst = max(levels, default=Level.UNKNOWN)
+    in_step = f"{levels.count(Level.OK)} of {counted(len(levels), 'table')} in step with the source"
+    held = sum(gap.quarantined_count or 0 for gap in compared)
+    scores = [gap.data_quality_score for gap in compared if gap.data_quality_score is not None]
+    some = (
+        f"of {len(compared)} tables compared"
+        if len(compared) < len(levels)
+        else "not in Silver, kept with their reason"
+    )
     return [
         Tile(
             "Sync gap",
-            f"{gap:,} rows" if compared else None,
-            f"{in_step} of {len(tables)} tables in step with the source",
-            Level.UNKNOWN if not compared else Level.OK if in_step == len(tables) else Level.CRITICAL,
+            f"{sum(abs(gap.sync_gap or 0) for gap in compared):,} rows" if compared else None,
+            in_step,
+            worst,
         ),
-        _oldest(tables),
+        _oldest(board.tables),
         Tile(
             "Quarantine",
-            f"{sum(held):,} rows" if held else None,
-            "kept with their reason, not in Silver",
-            Level.UNKNOWN if not held else Level.WARNING if sum(held) else Level.OK,
+            f"{held:,} rows" if compared else None,
+            some if compared else "no gap check has counted it",
+            Level.UNKNOWN if not compared else Level.WARNING if held else Level.OK,
         ),
         Tile(
             "Data quality",
@@ -155,7 +162,7 @@ def _oldest(tables: Sequence[TableState]) -> Tile:
 
 def systems(board: Board) -> list[tuple[str, Level]]:
     """Return each source system, with the level of its loads: CRITICAL if the newest load of every table failed."""
-    failed = {f.subject for f in board.findings if f.kind == "load_failed"}
+    failed = {f.subject for f in board.findings if f.kind in ("load_failed", "delete_brake")}
     names: dict[str, list[str]] = defaultdict(list)
     for table in board.tables:
         names[table.contract.system].append(table.id)
