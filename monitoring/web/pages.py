@@ -122,11 +122,8 @@ def tiles(board: Board) -> list[Tile]:
     in_step = f"{levels.count(Level.OK)} of {counted(len(levels), 'table')} in step with the source"
     held = sum(gap.quarantined_count or 0 for gap in compared)
     scores = [gap.data_quality_score for gap in compared if gap.data_quality_score is not None]
-    some = (
-        f"of {len(compared)} tables compared"
-        if len(compared) < len(levels)
-        else "not in Silver, kept with their reason"
-    )
+    whole = len(compared) == len(levels)
+    some = "kept with their reason, not in Silver" if whole else f"in {len(compared)} of {len(levels)} tables compared"
     return [
         Tile(
             "Sync gap",

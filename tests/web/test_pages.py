@@ -51,7 +51,7 @@ def test_every_link_of_every_page_leads_to_a_page(name: str, world: Find, browse
     ("name", "verdict"),
     [
         ("green", "All 3 tables are right and on time."),
-        ("source_down", "3 of 3 tables need you."),
+        ("source_down", "1 of 1 source needs you."),
         ("drift", "1 of 3 tables needs you."),
         ("quarantine", "1 of 3 models needs you."),
         ("stale", "3 of 3 tables need you."),

@@ -63,7 +63,7 @@ def test_a_monitor_is_silent_if_loads_go_on_without_it() -> None:
 def test_a_disk_is_full_before_it_is(
     free: int, expected: list[tuple[str, Level]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(upkeep.shutil, "disk_usage", lambda _: SimpleNamespace(free=free, total=100))
+    monkeypatch.setattr("monitoring.upkeep.shutil.disk_usage", lambda _: SimpleNamespace(free=free, total=100))
 
     assert kinds(*upkeep.filling_disk("/", NOW)) == expected
     assert kinds(*upkeep.filling_disk("s3://bucket/lake", NOW)) == []
