@@ -24,7 +24,7 @@ _REF = re.compile(r"ref\(\s*['\"]([^'\"]+)['\"]\s*\)")
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """`id` is `<kind>:<name>`; `name` is what people call it."""
+    """`id` is `<kind>:<name>`, of a source `source:<system>:<name>`; `name` is what people call it."""
 
     id: str
     kind: str
@@ -155,7 +155,8 @@ def graph(contracts: Sequence[Contract], models: Sequence[BuiltModel], exposures
         return id_
 
     for contract in contracts:
-        source = add("source", f"{contract.system}: {'.'.join(contract.source_table)}")
+        source = f"source:{contract.system}:{'.'.join(contract.source_table)}"
+        nodes[source] = Node(source, "source", ".".join(contract.source_table))
         promise, bronze = add("contract", contract.id), add("bronze", contract.id)
         edges |= {(source, promise), (promise, bronze)}
     ids = {contract.id for contract in contracts}

@@ -132,7 +132,7 @@ def lineage(graph: Graph, levels: Mapping[str, Level], focus: str | None, url: C
     """Draw a graph in columns from left to right; each node is a link. `levels` are by contract's id or model."""
     columns = graph.columns()
     tallest = max((len(column) for column in columns), default=0)
-    width, height = len(columns) * (_BOX + _GAP) - _GAP + 8, tallest * _ROW + 30
+    width, height = len(columns) * (_BOX + _GAP) - _GAP + 12, tallest * _ROW + 30
     places = {
         node.id: (4 + at * (_BOX + _GAP), 26 + (tallest - len(column)) * _ROW / 2 + row * _ROW)
         for at, column in enumerate(columns)
@@ -156,11 +156,21 @@ def _edge(start: tuple[float, float], end: tuple[float, float]) -> str:
     return f'<path class="edge" d="M{x1:.0f} {y1:.0f}{curve}"/>'
 
 
+def _fitting(name: str, width: int) -> str:
+    """Return a name, cut to about so many pixels in the bold 12-pixel font of the boxes."""
+    room = float(width)
+    for at, character in enumerate(name):
+        room -= 8.8 if character.isupper() else 7.2
+        if room < 0:
+            return f"{name[: at - 1]}…"
+    return name
+
+
 def _box(node: Node, place: tuple[float, float], level: Level | None, is_focus: bool, url: str) -> str:
     x, y = place
     state = "" if level is None else f" n-{level.label.lower()}"
     told = f"{node.kind} {node.name}{'' if level is None else ', ' + level.label}"
-    name = node.name if len(node.name) <= 19 else node.name[:18] + "…"
+    name = _fitting(node.name, _BOX - 20)
     mark = (
         ""
         if level is None or level is Level.OK
