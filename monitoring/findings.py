@@ -9,13 +9,39 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from enum import IntEnum
+from enum import IntEnum, StrEnum
 from typing import Literal
 
 from monitoring.advice import first_line, rows
 from monitoring.advisor import advise
 from monitoring.facts import Facts
 from monitoring.run_views import BuiltModel, DriftFound, Failing, Step
+
+
+class Kind(StrEnum):
+    """All kinds of faults. Each has its runbook."""
+
+    SOURCE_UNAVAILABLE = "source_unavailable"
+    LOAD_FAILED = "load_failed"
+    DELETE_BRAKE = "delete_brake"
+    NEVER_LOADED = "never_loaded"
+    STALE = "stale"
+    UNCHECKED = "unchecked"
+    GAP = "gap"
+    QUARANTINE = "quarantine"
+    DRIFT = "drift"
+    MODEL_FAILED = "model_failed"
+    CONTRACT_INVALID = "contract_invalid"
+    VOLUME = "volume"
+    MAINTENANCE_OVERDUE = "maintenance_overdue"
+    MONITOR_SILENT = "monitor_silent"
+    DISK_FILLING = "disk_filling"
+    CHANNEL_DEAD = "channel_dead"
+
+
+def runbook_of(kind: str) -> str:
+    """Return where the documentation says what to do about faults of a kind."""
+    return f"docs/runbooks/{kind}.md"
 
 
 class Level(IntEnum):
@@ -53,20 +79,20 @@ class Finding:
     exposures that are built from the subject. `value` exceeds `threshold`, where the fault is a number.
     """
 
-    kind: str
+    kind: Kind
     subject: str
     level: Level
     since: datetime
     text: str
     command: str | None = None
     owner: str | None = None
-    behind: tuple[str, str] | None = None
+    behind: tuple[Kind, str] | None = None
     downstream: tuple[str, ...] = ()
     value: float | None = None
     threshold: float | None = None
 
     @property
-    def key(self) -> tuple[str, str]:
+    def key(self) -> tuple[Kind, str]:
         return self.kind, self.subject
 
 
@@ -104,13 +130,13 @@ def _of_sources(found: list[Finding], failed: Mapping[tuple[str, str], Failing],
     down: dict[str, list[Finding]] = {}
     for at, finding in enumerate(found):
         fault = failed.get(("load", finding.subject))
-        if finding.kind == "load_failed" and fault is not None and fault.error == UNAVAILABLE:
+        if finding.kind == Kind.LOAD_FAILED and fault is not None and fault.error == UNAVAILABLE:
             system = systems[finding.subject]
             down.setdefault(system, []).append(finding)
-            found[at] = replace(finding, behind=("source_unavailable", system))
+            found[at] = replace(finding, behind=(Kind.SOURCE_UNAVAILABLE, system))
     return [
         Finding(
-            "source_unavailable",
+            Kind.SOURCE_UNAVAILABLE,
             system,
             max(each.level for each in own),
             min(each.since for each in own),
@@ -149,21 +175,21 @@ def _of_table(
     about = _About(name, evidence.owners.get(name), evidence.downstream.get(name, ()))
     lag, promised = lag_hours(facts, load, now), facts.contract.reconcile.freshness
     late = lag - _hours(promised) if lag is not None and promised is not None else 0.0
-    root: tuple[str, str] | None = None
+    root: tuple[Kind, str] | None = None
     fault = failed.get(("load", name))
     if fault is not None:
         level = Level.CRITICAL if late > 0 or fault.last_good_at is None else Level.WARNING
         command = _advised(facts, "failed load", f"lakehouse load {name}")
-        root = ("delete_brake" if fault.error == "DeleteBrakeError" else "load_failed", name)
+        root = (Kind.DELETE_BRAKE if fault.error == "DeleteBrakeError" else Kind.LOAD_FAILED, name)
         yield about.finding(root[0], level, fault.since, _loads_fail(fault), command)
     elif load is None:
-        yield about.finding("never_loaded", Level.UNKNOWN, now, "No load has ended yet.", f"lakehouse load {name}")
+        yield about.finding(Kind.NEVER_LOADED, Level.UNKNOWN, now, "No load has ended yet.", f"lakehouse load {name}")
         return
     if late > 0 and promised is not None:
         told = f"The data is {hours(lag)} behind its source; at most {hours(_hours(promised))} are promised."
         since = now - timedelta(hours=late)
-        yield about.finding("stale", Level.CRITICAL, since, told, f"lakehouse load {name}", behind=root)
-        root = root or ("stale", name)
+        yield about.finding(Kind.STALE, Level.CRITICAL, since, told, f"lakehouse load {name}", behind=root)
+        root = root or (Kind.STALE, name)
     yield from _of_check(facts, about, failed.get(("gaps", name)), root, now)
     yield from _of_rows(facts, about, evidence)
 
@@ -178,35 +204,35 @@ class _About:
 
     def finding(
         self,
-        kind: str,
+        kind: Kind,
         level: Level,
         since: datetime,
         text: str,
         command: str | None,
         *,
-        behind: tuple[str, str] | None = None,
+        behind: tuple[Kind, str] | None = None,
     ) -> Finding:
         return Finding(kind, self.subject, level, since, text, command, self.owner, behind, self.downstream)
 
 
 def _of_check(
-    facts: Facts, about: _About, fault: Failing | None, root: tuple[str, str] | None, now: datetime
+    facts: Facts, about: _About, fault: Failing | None, root: tuple[Kind, str] | None, now: datetime
 ) -> Iterator[Finding]:
     """Yield what the newest gap check found, or that there is none."""
     gap, check = facts.gap, f"lakehouse gaps {about.subject}"
     if gap is None:
         yield about.finding(
-            "unchecked", Level.UNKNOWN, now, "It was never compared with its source.", check, behind=root
+            Kind.UNCHECKED, Level.UNKNOWN, now, "It was never compared with its source.", check, behind=root
         )
         return
     level = SEVERITIES.get(gap.severity, Level.UNKNOWN)
     if level is Level.UNKNOWN:
         since, told = (fault.since, first_line(fault.message)) if fault else (gap.checked_at, gap.why or "")
         text = f"It could not be compared with its source. {told}".strip()
-        yield about.finding("unchecked", level, since, text, check, behind=root)
+        yield about.finding(Kind.UNCHECKED, level, since, text, check, behind=root)
     elif level > Level.OK:
         since = min((difference.first_seen_at for difference in facts.differences), default=gap.checked_at)
-        yield about.finding("gap", level, since, _gap(facts), _advised(facts, "", check), behind=root)
+        yield about.finding(Kind.GAP, level, since, _gap(facts), _advised(facts, "", check), behind=root)
 
 
 def _of_rows(facts: Facts, about: _About, evidence: Evidence) -> Iterator[Finding]:
@@ -214,14 +240,14 @@ def _of_rows(facts: Facts, about: _About, evidence: Evidence) -> Iterator[Findin
     name, gap = about.subject, facts.gap
     if gap is not None and gap.quarantined_count:
         text = f"{rows(gap.quarantined_count).capitalize()} of the source {_are(gap.quarantined_count)} in quarantine."
-        yield about.finding("quarantine", Level.WARNING, gap.checked_at, text, f"lakehouse quarantine show {name}")
+        yield about.finding(Kind.QUARANTINE, Level.WARNING, gap.checked_at, text, f"lakehouse quarantine show {name}")
     load = evidence.loads.get(name)
     drifts = [d for d in evidence.drifts if d.contract_id == name and (load is None or d.found_at >= load.started_at)]
     if drifts:
         columns = ", ".join(dict.fromkeys(drift.column for drift in drifts))
         text = f"The source's columns are not those of the contract: {columns}."
         since = min(drift.first_found_at for drift in drifts)
-        yield about.finding("drift", Level.WARNING, since, text, f"lakehouse plan {name}")
+        yield about.finding(Kind.DRIFT, Level.WARNING, since, text, f"lakehouse plan {name}")
 
 
 def _of_models(evidence: Evidence, found: Sequence[Finding]) -> Iterator[Finding]:
@@ -230,11 +256,11 @@ def _of_models(evidence: Evidence, found: Sequence[Finding]) -> Iterator[Finding
     tables = {finding.subject: finding.key for finding in found if finding.level is Level.CRITICAL}
     for name, model in bad.items():
         sources = (model.reads or "").split(", ")
-        causes = [("model_failed", source) for source in sources if source in bad]
+        causes = [(Kind.MODEL_FAILED, source) for source in sources if source in bad]
         causes += [tables[source] for source in sources if source in tables]
         told = first_line(model.message) or "A model that it is built from failed."
         yield Finding(
-            "model_failed",
+            Kind.MODEL_FAILED,
             name,
             Level.CRITICAL if model.status == "failed" else Level.WARNING,
             model.since,

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from statistics import median
 
-from monitoring.findings import Finding, Level
+from monitoring.findings import Finding, Kind, Level
 from monitoring.run_views import DayOfRows
 
 LAKE = "lake"
@@ -39,7 +39,7 @@ def unusual_volumes(days: Sequence[DayOfRows]) -> Iterator[Finding]:
         away = abs(newest.rows - middle)
         if away > MOST_DEVIATIONS * spread and away > LEAST_CHANGE * middle:
             yield Finding(
-                "volume",
+                Kind.VOLUME,
                 newest.contract_id,
                 Level.WARNING,
                 newest.finished_at,
@@ -57,14 +57,14 @@ def overdue_maintenance(maintained: datetime | None, first: datetime | None, now
     if since is not None and now - since > MAINTENANCE:
         told = "was never maintained" if maintained is None else f"was last maintained on {maintained:%Y-%m-%d}"
         text = f"The lake {told}: small files and old versions pile up."
-        yield Finding("maintenance_overdue", LAKE, Level.WARNING, since + MAINTENANCE, text, "lakehouse maintain")
+        yield Finding(Kind.MAINTENANCE_OVERDUE, LAKE, Level.WARNING, since + MAINTENANCE, text, "lakehouse maintain")
 
 
 def silent_monitor(checked: datetime | None, ended: datetime | None, limit: timedelta) -> Iterator[Finding]:
     """Yield a finding if steps go on and no table was compared for so long before the newest of them."""
     if checked is not None and ended is not None and ended - checked > limit:
         text = f"Loads go on, and no table was compared with its source since {checked:%Y-%m-%d %H:%M} UTC."
-        yield Finding("monitor_silent", LAKE, Level.CRITICAL, checked + limit, text, "lakehouse gaps")
+        yield Finding(Kind.MONITOR_SILENT, LAKE, Level.CRITICAL, checked + limit, text, "lakehouse gaps")
 
 
 def filling_disk(root: str, now: datetime) -> Iterator[Finding]:
@@ -77,7 +77,14 @@ def filling_disk(root: str, now: datetime) -> Iterator[Finding]:
         level = Level.CRITICAL if free < FULL else Level.WARNING
         text = f"The lake's disk has {usage.free / 2**30:.1f} GiB free, {100 * free:.0f} % of it."
         yield Finding(
-            "disk_filling", LAKE, level, now, text, "lakehouse maintain", value=100 * free, threshold=100 * NEARLY_FULL
+            Kind.DISK_FILLING,
+            LAKE,
+            level,
+            now,
+            text,
+            "lakehouse maintain",
+            value=100 * free,
+            threshold=100 * NEARLY_FULL,
         )
 
 

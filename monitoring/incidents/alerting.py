@@ -17,7 +17,7 @@ from ingestion.errors import ConfigurationError
 from ingestion.ledger import queries
 from ingestion.ledger.journal import Journal
 from monitoring.board import Board
-from monitoring.findings import Finding, Level
+from monitoring.findings import Finding, Kind, Level
 from monitoring.incidents.channels import Channel
 from monitoring.incidents.messages import Message, QuietHours, body_of, digest_of, title_of
 from monitoring.incidents.states import Event, Incident, State, tell, transitions
@@ -86,7 +86,7 @@ def evaluate(
         for incident, event in rows
         if event is not None
         for channel in channels
-        if incident.kind != "channel_dead" or incident.subject != channel.name
+        if incident.kind != Kind.CHANNEL_DEAD or incident.subject != channel.name
     ]
     journal.append("messages", [message.as_dict() for message in new])
     journal.append("incidents", [incident.as_dict() for incident, _ in rows])
@@ -153,7 +153,7 @@ def _dead_channels(waiting: Sequence[Message], now: datetime) -> list[Finding]:
             tries.setdefault(message.channel, message)
     return [
         Finding(
-            "channel_dead",
+            Kind.CHANNEL_DEAD,
             name,
             Level.CRITICAL,
             now,

@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from ingestion.errors import ConfigurationError
 from ingestion.privacy.gate import leaks
-from monitoring.findings import Level
+from monitoring.findings import Level, runbook_of
 from monitoring.incidents.states import Event, Incident
 from monitoring.ledger_views import Row
 
@@ -54,7 +54,7 @@ WITHHELD = "The text is withheld: it looks as if it held a personal value. See `
 
 
 def body_of(incident: Incident, event: Event, *, last_good: datetime | None, link: str, now: datetime) -> str:
-    """Return the lines of a message: what, since when, who is hit, last good data, next step, link."""
+    """Return the lines of a message: what, since when, who is hit, last good data, next step, runbook, link."""
     told = _told(incident.text)
     if event is Event.RECOVERED:
         lines = [f"It lasted {_span(now - incident.since)}.", f"It was: {told}"]
@@ -66,6 +66,7 @@ def body_of(incident: Incident, event: Event, *, last_good: datetime | None, lin
         f"Last good data: {last_good:%Y-%m-%d %H:%M} UTC." if last_good else "",
         f"Owner: {incident.owner}." if incident.owner else "",
         f"Next step: {incident.command}" if incident.command else "",
+        f"Runbook: {runbook_of(incident.kind)}",
         link,
     ]
     return "\n".join(filter(None, lines))

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 
-from monitoring.findings import Finding, Level
+from monitoring.findings import Finding, Kind, Level
 from monitoring.ledger_views import Row
 
 
@@ -38,10 +38,10 @@ class Event(StrEnum):
 
 
 CONFIRMED_KINDS = frozenset(
-    [
-        *("source_unavailable", "load_failed", "delete_brake", "gap"),
-        *("model_failed", "contract_invalid", "channel_dead"),
-    ]
+    {
+        *(Kind.SOURCE_UNAVAILABLE, Kind.LOAD_FAILED, Kind.DELETE_BRAKE, Kind.GAP),
+        *(Kind.MODEL_FAILED, Kind.CONTRACT_INVALID, Kind.CHANNEL_DEAD),
+    }
 )
 """Faults that open at once, because tries, checks or tests have confirmed them already."""
 

@@ -167,6 +167,7 @@ class Alert(_Answer):
     owner: str | None
     value: float | None
     threshold: float | None
+    runbook: str
 
 
 class Alerts(_Answer):

@@ -15,7 +15,7 @@ from ingestion.errors import LakehouseError
 from monitoring import facts, ledger_views, run_views
 from monitoring.advisor import advise
 from monitoring.board import Board, TableState, severity_of
-from monitoring.findings import Level
+from monitoring.findings import Kind, Level, runbook_of
 from monitoring.run_views import Rate
 from monitoring.web import answers, prometheus
 from monitoring.web.pages import TREND_DAYS, run_lines, systems, verdict
@@ -95,6 +95,7 @@ class Api:
                 owner=finding.owner,
                 value=finding.value,
                 threshold=finding.threshold,
+                runbook=runbook_of(finding.kind),
             )
             for finding in found
         ]
@@ -295,7 +296,7 @@ def _detailed(site: Site) -> answers.DetailedHealth:
         return answers.DetailedHealth(
             status="unhealthy", timestamp=site.now(), checks=checks, systems={}, fault=str(exc)
         )
-    late = any(finding.kind == "stale" for finding in board.findings) or board.is_overdue
+    late = any(finding.kind == Kind.STALE for finding in board.findings) or board.is_overdue
     checks = answers.Checks(
         database="healthy" if answer.fault is None else "unhealthy",
         data_freshness="unhealthy" if late else "healthy",

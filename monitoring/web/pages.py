@@ -11,7 +11,7 @@ from typing import Any
 from monitoring import facts, ledger_views, run_views
 from monitoring.advisor import advise
 from monitoring.board import STRIP_DAYS, Board, TableState, severity_of
-from monitoring.findings import Finding, Level
+from monitoring.findings import Finding, Kind, Level
 from monitoring.incidents import alerting
 from monitoring.run_views import Step
 from monitoring.web.site import Site
@@ -159,7 +159,7 @@ def _oldest(tables: Sequence[TableState]) -> Tile:
 
 def systems(board: Board) -> list[tuple[str, Level]]:
     """Return each source system, with the level of its loads: CRITICAL if the newest load of every table failed."""
-    failed = {f.subject for f in board.findings if f.kind in ("load_failed", "delete_brake")}
+    failed = {f.subject for f in board.findings if f.kind in (Kind.LOAD_FAILED, Kind.DELETE_BRAKE)}
     names: dict[str, list[str]] = defaultdict(list)
     for table in board.tables:
         names[table.contract.system].append(table.id)

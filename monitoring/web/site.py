@@ -28,7 +28,7 @@ from ingestion.ledger.tables import TABLES
 from ingestion.settings import Settings
 from monitoring import board
 from monitoring.board import Board
-from monitoring.findings import Finding, Level
+from monitoring.findings import Finding, Kind, Level
 from monitoring.kpis import Kpi, read_kpis
 from monitoring.lineage import read_exposures
 
@@ -201,7 +201,7 @@ def _read_promises(settings: Settings) -> Promises:
     now = datetime.now(UTC)
     invalid = [
         Finding(
-            "contract_invalid",
+            Kind.CONTRACT_INVALID,
             Path(fault.path).stem.removesuffix(".odcs"),
             Level.CRITICAL,
             now,

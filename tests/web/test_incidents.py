@@ -20,7 +20,7 @@ from ingestion.ledger.journal import Journal
 from ingestion.secrets import Secrets
 from ingestion.secrets.local import Environment
 from monitoring.board import Board
-from monitoring.findings import Finding, Level
+from monitoring.findings import Finding, Kind, Level
 from monitoring.incidents import alerting
 from monitoring.incidents.channels import URLS, WEBHOOK, ByApprise, Webhook, channels
 from monitoring.incidents.messages import Message, read_quiet_hours
@@ -32,7 +32,7 @@ Find = Callable[[str], World]
 
 
 def finding(kind: str = "gap", subject: str = "crm.people", level: Level = Level.CRITICAL, **more: Any) -> Finding:
-    return Finding(kind, subject, level, NOW, f"{kind} of {subject}.", f"lakehouse gaps {subject}", **more)
+    return Finding(Kind(kind), subject, level, NOW, f"{kind} of {subject}.", f"lakehouse gaps {subject}", **more)
 
 
 class Memory:
@@ -185,6 +185,7 @@ def test_a_message_says_what_since_when_who_is_hit_and_the_next_step(own_world: 
         "Last good data: 2026-02-27 08:30 UTC.",
         "Owner: data One person..",
         "Next step: lakehouse doctor",
+        "Runbook: docs/runbooks/load_failed.md",
         "https://lake.example/",
     ]
 
