@@ -20,7 +20,7 @@ from ingestion.contracts.model import Contract
 from ingestion.errors import ConcurrentWriteError, ConfigurationError
 from ingestion.lake.layout import LakeTable
 from ingestion.lake.storage.provider import is_remote
-from ingestion.privacy.logs import logger
+from ingestion.privacy.logs import log_fields
 from ingestion.runs.context import Context
 from ingestion.runs.each import Failed, each, raise_failed
 from ingestion.settings import DAYS_KEPT
@@ -123,7 +123,7 @@ def _maintain(
     deleted += _delete_half_written(context, folder, before)
     if table.schema == "bronze":
         deleted += _sweep(context, folder, before)
-    logger.info("step=maintain subject=%s compacted=%s deleted=%s busy=%s", name, compacted, deleted, busy)
+    log_fields(step="maintain", subject=name, compacted=compacted, deleted=deleted, busy=busy)
     return Maintained(name, compacted, deleted, busy)
 
 

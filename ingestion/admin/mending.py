@@ -16,7 +16,7 @@ from ingestion.lake.names import DERIVED_LAYERS
 from ingestion.lake.storage.errors import reaching
 from ingestion.lake.storage.filesystem import make_folder, move
 from ingestion.ledger.journal import Journal
-from ingestion.privacy.logs import logger
+from ingestion.privacy.logs import log_fields, logger
 from ingestion.runs.context import new_run_id
 from ingestion.settings import Settings
 
@@ -87,7 +87,7 @@ def _mend(lake: Lake, engine: DeltaRs, table: LakeTable) -> TableMended | None:
     except LakehouseError as exc:
         return TableMended(name, None, None, (), "", "", str(exc))
     folder = mended.folder.removeprefix(lake.path()).lstrip("/")
-    logger.info("step=mend subject=%s rows=%s aside=%s", name, mended.rows, len(aside))
+    log_fields(step="mend", subject=name, rows=mended.rows, aside=len(aside))
     return TableMended(name, mended.rows, mended.rows_aside, aside, folder, _next_step(table, mended))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable
 from functools import cache, update_wrapper
@@ -10,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ingestion.cli.output import Output
-from ingestion.cli.output.streams import shown
+from ingestion.cli.output.streams import say
 from ingestion.errors import LakehouseError
 from ingestion.settings import DEBUG, Settings
+from ingestion.settings.logs import configure_logs, writes_json
 from ingestion.settings.process import prepare_process
 from ingestion.shipped import DISTRIBUTION
 
@@ -39,7 +41,8 @@ class Group(click.Group):
             error = told_apart(str(settings().lake_root), exc) or as_ours(ctx.invoked_subcommand or "lakehouse", exc)
         if os.environ.get(DEBUG) and error.__cause__ is not None:
             raise error
-        click.echo(shown(f"error: {error}"), err=True)
+        text = str(error) if writes_json() else f"error: {error}"
+        say(text, logging.ERROR, error=type(error).__name__, exit_code=error.exit_code)
         return ctx.exit(error.exit_code)
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click calls it by position
@@ -75,6 +78,7 @@ def settings() -> Settings:
 def prepare_environment() -> frozenset[str]:
     """Set the variables of the project's `.env`, tell once what a person should know, and return their names."""
     from_file, lines = prepare_process(os.environ)
+    configure_logs(os.environ)
     for line in lines:
         _say_once(line)
     return from_file
@@ -82,7 +86,7 @@ def prepare_environment() -> frozenset[str]:
 
 @cache
 def _say_once(line: str) -> None:
-    click.echo(shown(line), err=True)
+    say(line, logging.WARNING)
 
 
 def told_world(output: Output, lake: Lake) -> None:

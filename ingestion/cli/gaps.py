@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
@@ -15,6 +16,7 @@ from ingestion.cli.base import Group, settings, told_world, with_output, with_wo
 from ingestion.cli.data import chosen_tables, print_loads, tables_verdict
 from ingestion.cli.output import Output
 from ingestion.cli.output.rows import Form, print_rows, with_rows
+from ingestion.cli.output.streams import say
 from ingestion.cli.progress import steps
 from ingestion.errors import CriticalGapError
 
@@ -157,7 +159,7 @@ def keys(output: Output, form: Form, *, table_id: str) -> None:
     with duck.connect(memory_limit=context.settings.memory_limit) as connection:
         print_rows(duck.query(connection, keys_query(connection, compared)), form)
     if not compared.is_complete:
-        click.echo(f"{table_id}: not all keys were found: {compared.comparison.why}", err=True)
+        say(f"{table_id}: not all keys were found: {compared.comparison.why}", logging.WARNING)
 
 
 @gaps.command()

@@ -10,10 +10,8 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-import click
-
 from ingestion.cli.output import counted
-from ingestion.cli.output.streams import shown
+from ingestion.cli.output.streams import say, shown
 
 if TYPE_CHECKING:
     from ingestion.cli.output import Output
@@ -110,7 +108,7 @@ def steps(output: Output, first: str, *, of: int = 1, keep: bool = False) -> Ite
 
 def _print_lines(current: Steps, ended: threading.Event) -> None:
     while not ended.wait(LINES_EVERY):
-        click.echo(str(current), err=True)
+        say(str(current))
 
 
 def _redraw(current: Steps, ended: threading.Event) -> None:

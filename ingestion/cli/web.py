@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ingestion.cli.base import settings, with_output
+from ingestion.cli.output.streams import say
 from ingestion.errors import ConfigurationError
 from ingestion.shipped import pip_install
 
@@ -32,7 +33,7 @@ def serve(*, host: str, port: int) -> None:
         found = here.secrets.find(TOKEN)
         token = "" if found is None else found.reveal()
         check(host, token)
-        click.echo(f"Serving http://{host}:{port}/ (Ctrl-C ends it)", err=True)
+        say(f"Serving http://{host}:{port}/ (Ctrl-C ends it)")
         start(here, host=host, port=port, token=token)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
@@ -19,7 +20,7 @@ from ingestion.load.batch import open_batch
 from ingestion.load.checks import check_drift
 from ingestion.load.chunks import chunk_ledger
 from ingestion.load.result import LoadResult, ledger_columns
-from ingestion.privacy.logs import logger
+from ingestion.privacy.logs import log_fields
 from ingestion.runs.context import Context
 from ingestion.runs.source_state import note_fixed_point
 
@@ -60,7 +61,8 @@ def load_table(
             except SnapshotLostError:
                 if attempt == READS:
                     raise
-                logger.warning("run=%s subject=%s the fixed point is lost: reading anew", context.run_id, contract_id)
+                told = "the fixed point is lost: reading anew"
+                log_fields(told, logging.WARNING, run=context.run_id, subject=contract_id)
         result = replace(result, warnings=(*words, *result.warnings))
         row.update(ledger_columns(result))
         row["status"] = "warning" if result.warnings else "ok"

@@ -33,7 +33,7 @@ from ingestion.lake.layout import Lake, create_lake, open_lake
 from ingestion.lake.spark.session import check_installed
 from ingestion.lake.storage.errors import reaching
 from ingestion.ledger.journal import Journal
-from ingestion.privacy.logs import logger
+from ingestion.privacy.logs import log_fields, logger
 from ingestion.runbook.statements import in_files
 from ingestion.runs.each import Failed, as_ours, each, is_error
 from ingestion.runs.reach import Probe, reach, reaching_once
@@ -174,8 +174,8 @@ class Context:
     def _note(self, row: dict[str, Any]) -> None:
         """Write a step's row to the ledger. If that fails, raises one of our errors that says what the step did."""
         row["finished_at"] = datetime.now(UTC)
-        told = [self.run_id, row["step"], row["subject"], row.get("batch"), row["status"]]
-        logger.info("run=%s step=%s subject=%s batch=%s status=%s", *told)
+        step, subject, status = row["step"], row["subject"], row["status"]
+        log_fields(run=self.run_id, step=step, subject=subject, batch=row.get("batch"), status=status)
         try:
             with reaching(self.lake.root):
                 self.journal.append("runs", [row])

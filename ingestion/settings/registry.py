@@ -49,6 +49,8 @@ GROUPS: Mapping[str, tuple[Setting, ...]] = {
         Setting("LAKEHOUSE_LOAD_MEMORY", "the same in a load, repair or gap check", "256MB"),
         Setting("LAKEHOUSE_THREADS", "how many models dbt builds at once", without="2; 4 on a cluster"),
         Setting("LAKEHOUSE_DBT_SECONDS", "how long one dbt process may take", "14400"),
+        Setting("LAKEHOUSE_LOG_FORMAT", "text or json: how commands and the server write their log", "text"),
+        Setting("LAKEHOUSE_LOG_LEVEL", "debug, info, warning or error: what they write of their own", "warning"),
         Setting("LAKEHOUSE_DEBUG", "any text: show unexpected errors in full", without="off"),
     ),
     "Secrets": (

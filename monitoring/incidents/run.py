@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from ingestion.lake.layout import open_lake
 from ingestion.lake.storage.errors import reaching
 from ingestion.ledger import queries
 from ingestion.ledger.journal import Journal
+from ingestion.privacy.logs import logger
 from ingestion.secrets import Secrets
 from ingestion.settings import Settings
 from monitoring.board import read_board
@@ -24,7 +24,6 @@ from monitoring.incidents.channels import Channel, channels
 from monitoring.incidents.messages import QUIET, Message, QuietHours, read_quiet_hours
 from monitoring.lineage import read_exposures
 
-logger = logging.getLogger("lakehouse")
 LINK = "LAKEHOUSE_WEB_URL"
 """The address of the page, which messages end with."""
 

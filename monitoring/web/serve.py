@@ -9,6 +9,7 @@ from contextlib import suppress
 import uvicorn
 
 from ingestion.errors import ConfigurationError
+from ingestion.privacy.logs import logger
 from ingestion.settings import Settings
 from monitoring.web.app import create_app
 from monitoring.web.site import Site
@@ -27,7 +28,9 @@ def serve(settings: Settings, *, host: str, port: int, token: str) -> None:
     site = Site(settings)
     threading.Thread(target=_warm_up, args=[site], daemon=True).start()
     try:
-        uvicorn.run(create_app(site, token=token), host=host, port=port, log_level="warning", access_log=False)
+        level = logger.getEffectiveLevel()
+        app = create_app(site, token=token)
+        uvicorn.run(app, host=host, port=port, log_config=None, log_level=level, access_log=False)
     finally:
         site.close()
 

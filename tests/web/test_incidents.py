@@ -195,7 +195,7 @@ def test_a_personal_value_is_in_no_message_and_no_row(own_world: Find) -> None:
     board = world.site().board().value
 
     class One:
-        findings = (Finding("gap", "crm.people", Level.CRITICAL, NOW, "Row of maria.souza@example.com is gone."),)
+        findings = (Finding(Kind.GAP, "crm.people", Level.CRITICAL, NOW, "Row of maria.souza@example.com is gone."),)
         tables = board.tables
 
     alerting.evaluate(world.journal, One, [channel], now=NOW)  # type: ignore[arg-type]

@@ -8,6 +8,7 @@ continues its work without output.
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import signal
@@ -16,7 +17,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+import click
+
 from ingestion.errors import SIGNALLED
+from ingestion.privacy.logs import logger
+from ingestion.settings.logs import writes_json
 
 _STEERS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 
@@ -24,6 +29,14 @@ _STEERS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202
 def shown(text: str) -> str:
     """Return a text safe for a terminal: line ends and tabs stay, other control characters become codes."""
     return _STEERS.sub(_escape, text)
+
+
+def say(text: str, level: int = logging.INFO, **fields: str | int) -> None:
+    """Tell people a line on stderr; where logs are lines of JSON it is a record of this level with these fields."""
+    if writes_json():
+        logger.log(level, "%s", text, extra={"fields": fields})
+    else:
+        click.echo(shown(text), err=True)
 
 
 def _escape(found: re.Match[str]) -> str:
