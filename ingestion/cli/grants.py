@@ -9,6 +9,7 @@ import click
 
 from ingestion.cli.base import settings, with_output
 from ingestion.cli.output import Output
+from ingestion.cli.output.streams import say
 from ingestion.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ def grants(output: Output, *, kind: str | None, only: str | None, catalog: str) 
                 click.echo(f"# {name}")
             click.echo(text)
         if only is None:
-            click.echo(f"Personal columns, which the reader cannot open: {_listed(personal) or 'none'}.", err=True)
+            say(f"Personal columns, which the reader cannot open: {_listed(personal) or 'none'}.")
 
     output.result(document, render)
 
