@@ -15,7 +15,7 @@ PACKAGE := .[cloud]
 endif
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 .PHONY: demo test test-fast test-long golden check format test-sources test-spark build contract-diff site airflow report
-.PHONY: bench-history bench-load bench-gaps bench-monitor bench-many bench-spark constraints clean
+.PHONY: bench-history bench-load bench-gaps bench-monitor bench-day bench-web bench-many bench-spark constraints clean
 
 demo: .venv/base  ## both days of the demo company, from source to Gold
 	$(BIN)/lakehouse demo $(DEMO)
@@ -82,6 +82,12 @@ bench-gaps: .venv/dev .venv-bench/done  ## cost of finding ten differences in fi
 
 bench-monitor: .venv/dev  ## the monitor during constant writes: how many false alarms it raises
 	$(BIN)/python -m tests.bench.monitor $(BENCH)
+
+bench-day: .venv/dev .venv-bench/done  ## a whole day of one table, beside dlt and dbt snapshot
+	BENCH_PYTHON=$(CURDIR)/.venv-bench/bin/python $(BIN)/python -m tests.bench.day $(BENCH)
+
+bench-web: .venv/dev  ## time and bytes of each page, on 10 and 200 tables
+	$(BIN)/python -m tests.bench.web
 
 bench-many: .venv/dev  ## CPU per table of each command, on 500 tables of which most have nothing new
 	$(BIN)/python -m tests.bench.many $(BENCH)

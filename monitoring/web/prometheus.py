@@ -75,7 +75,9 @@ class _Collector:
                 if value is not None:
                     family.add_metric([table.id], float(value))
             yield family
-        findings = GaugeMetricFamily("lakehouse_findings", "Faults that no other one explains", labels=["kind", "severity"])
+        findings = GaugeMetricFamily(
+            "lakehouse_findings", "Faults that no other one explains", labels=["kind", "severity"]
+        )
         for (kind, level), count in Counter((f.kind, f.level) for f in self._board.roots).items():
             findings.add_metric([kind, level.label], count)
         yield findings
