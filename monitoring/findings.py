@@ -185,7 +185,7 @@ def _of_table(
     elif load is None:
         yield about.finding(Kind.NEVER_LOADED, Level.UNKNOWN, now, "No load has ended yet.", f"lakehouse load {name}")
         return
-    if late > 0 and promised is not None:
+    if late > 0 and lag is not None and promised is not None:
         told = f"The data is {hours(lag)} behind its source; at most {hours(_hours(promised))} are promised."
         since = now - timedelta(hours=late)
         yield about.finding(Kind.STALE, Level.CRITICAL, since, told, f"lakehouse load {name}", behind=root)
@@ -300,10 +300,8 @@ def _hours(span: timedelta) -> float:
     return span.total_seconds() / 3600
 
 
-def hours(count: float | None) -> str:
-    """Return a number of hours for people: `45 min`, `7 h`, `3 days`; `not measured` for None."""
-    if count is None:
-        return "not measured"
+def hours(count: float) -> str:
+    """Return a number of hours for people: `45 min`, `7 h`, `3 days`."""
     if count < 2:
         return f"{count * 60:.0f} min"
     return f"{count:.0f} h" if count < 72 else f"{count / 24:.0f} days"

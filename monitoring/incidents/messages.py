@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from ingestion.errors import ConfigurationError
 from ingestion.privacy.gate import leaks
-from monitoring.findings import Level, runbook_of
+from monitoring.findings import Level, hours, runbook_of
 from monitoring.incidents.states import Event, Incident
 from monitoring.ledger_views import Row
 
@@ -89,10 +89,7 @@ def digest_of(owner: str, incidents: Sequence[Incident], now: datetime) -> tuple
 
 
 def _span(span: timedelta) -> str:
-    hours = span.total_seconds() / 3600
-    if hours < 2:
-        return f"{hours * 60:.0f} min"
-    return f"{hours:.0f} h" if hours < 72 else f"{hours / 24:.0f} days"
+    return hours(span.total_seconds() / 3600)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from typing import Any
 from monitoring import facts, ledger_views, run_views
 from monitoring.advisor import advise
 from monitoring.board import STRIP_DAYS, Board, TableState, severity_of
-from monitoring.findings import Finding, Kind, Level
+from monitoring.findings import Finding, Kind, Level, hours
 from monitoring.incidents import alerting
 from monitoring.run_views import Step
 from monitoring.web.site import Site
@@ -154,7 +154,8 @@ def _oldest(tables: Sequence[TableState]) -> Tile:
     worst = max(measured, key=lambda t: (t.lag_hours or 0) / (t.freshness_hours or 24))
     promised = f"of {worst.freshness_hours:g} h promised" if worst.freshness_hours else "no age is promised"
     late = worst.freshness_hours is not None and (worst.lag_hours or 0) > worst.freshness_hours
-    return Tile("Oldest data", hours(worst.lag_hours), f"{worst.id}, {promised}", Level.CRITICAL if late else Level.OK)
+    age = hours(worst.lag_hours or 0.0)
+    return Tile("Oldest data", age, f"{worst.id}, {promised}", Level.CRITICAL if late else Level.OK)
 
 
 def systems(board: Board) -> list[tuple[str, Level]]:
@@ -343,12 +344,3 @@ PAGES = (
     Page("contracts", "Contracts", contracts),
     Page("incidents", "Incidents", incidents),
 )
-
-
-def hours(count: float | None) -> str | None:
-    """Return a number of hours for people: `45 min`, `7 h`, `3 days`; None stays None."""
-    if count is None:
-        return None
-    if count < 2:
-        return f"{count * 60:.0f} min"
-    return f"{count:.0f} h" if count < 72 else f"{count / 24:.0f} days"

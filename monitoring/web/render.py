@@ -9,9 +9,9 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from monitoring.findings import Level
+from monitoring.findings import Level, hours
 from monitoring.web import draw
-from monitoring.web.pages import PAGES, Page, Query, hours
+from monitoring.web.pages import PAGES, Page, Query
 from monitoring.web.site import Site
 
 STATIC = Path(__file__).with_name("static")
@@ -32,7 +32,7 @@ class Renderer:
         self._environment.filters |= {
             "number": number,
             "moment": moment,
-            "hours": hours,
+            "hours": lambda count: None if count is None else hours(count),
             "seconds": seconds,
             "percent": percent,
         }
