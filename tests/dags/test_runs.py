@@ -201,7 +201,7 @@ def test_monitor_is_red_where_a_gap_is_critical(project: Project, run: Run) -> N
     every = run("sync_monitor")
 
     assert only.state == "success"
-    assert {name for name, state in only.states.items() if state == "success"} == {"chosen", "shop.orders"}
+    assert {name for name, state in only.states.items() if state == "success"} == {"chosen", "shop.orders", "incidents"}
     assert every.state == "failed"
     assert every.states["shop.orders"] == "success"
     assert "gap erp.customers: CRITICAL" in every.errors["erp.customers"]

@@ -134,6 +134,9 @@ def test_a_contract_that_is_broken_hides_no_other_table_from_status(company: Com
 
 
 PROCESS = """
+import signal
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # it may be ignored where the tests were started
+
 import sys, time
 from ingestion.bronze.table import BronzeTable
 BronzeTable.create = lambda _: (print("loading", flush=True), time.sleep(60))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -164,7 +165,9 @@ def test_an_empty_variable_counts_as_not_set() -> None:
 
 def command(*arguments: str, folder: Path, **environ: str) -> Result:
     base._say_once.cache_clear()
-    return CliRunner().invoke(cli, ["settings", *arguments], env={"LAKEHOUSE_PROJECT": str(folder), **environ})
+    hidden: dict[str, str | None] = {name: None for name in os.environ if name.startswith("AIRFLOW_CONN_")}
+    given = {**hidden, "LAKEHOUSE_PROJECT": str(folder), **environ}
+    return CliRunner().invoke(cli, ["settings", *arguments], env=given)
 
 
 def test_old_names_are_told_in_one_line_with_todays(tmp_path: Path) -> None:
