@@ -9,7 +9,7 @@ ifneq ($(shell command -v java),)
 EXTRAS := $(EXTRAS),spark,spark-submit
 endif
 AGAINST ?= origin/main
-PACKAGE := .
+PACKAGE := .[web]
 ifneq ($(findstring ://,$(LAKEHOUSE_ROOT)),)
 PACKAGE := .[cloud]
 endif

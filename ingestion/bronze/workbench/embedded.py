@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Protocol
 
 import pyarrow as pa
-import pyarrow.fs as pafs
 
 from ingestion import scratch
 from ingestion.bronze.checkpoint import create_events_view, find_checkpoint
@@ -106,11 +105,17 @@ class Workbench:
         return self.connection.execute(query).to_arrow_table()
 
     def keep(self, name: str, query: str) -> None:
-        """Write a query's rows to a file in the local folder and create a view of it."""
-        rows = self._stream(query)
-        with ParquetStage(pafs.LocalFileSystem(), str(self.folder / f"{name}.parquet"), rows.schema) as stage:
-            stage.write_all(rows)
-            self.view(name, [stage.close().path])
+        """
+        Write a query's rows to a file in the local folder and create a view of it.
+
+        DuckDB writes the file itself: streamed to Arrow, the live rows of a table of a million keys in one batch wait
+        for ever (DuckDB 1.5.5, a union above a common table that is read twice).
+        """
+        path = str(self.folder / f"{name}.parquet")
+        columns = len(self.connection.execute(f"describe {query}").fetchall())
+        form = f"format parquet, row_group_size {_batch_rows(columns)}"
+        self.connection.execute(f"copy ({query}) to {text_literal(path)} ({form})")
+        self.view(name, [path])
 
     def reader(self, query: str, schema: pa.Schema) -> pa.RecordBatchReader:
         reader = self._stream(query)
@@ -119,8 +124,7 @@ class Workbench:
     def _stream(self, query: str) -> pa.RecordBatchReader:
         """Run a query and stream its rows; wide rows come in small batches."""
         found = self.connection.execute(query)
-        rows = min(BATCH_ROWS, BATCH_VALUES // max(1, len(found.description or ())))
-        return found.to_arrow_reader(max(VECTOR_ROWS, rows))
+        return found.to_arrow_reader(_batch_rows(len(found.description or ())))
 
     def stage(self, query: str, schema: pa.Schema, path: str) -> ParquetFile:
         with ParquetStage(self.lake.filesystem, path, schema) as stage:
@@ -129,6 +133,10 @@ class Workbench:
 
     def partitioned(self, table: BronzeTable, query: str) -> list[StagedFile] | None:
         return table.write_partitions(self.connection, query)
+
+
+def _batch_rows(columns: int) -> int:
+    return max(VECTOR_ROWS, min(BATCH_ROWS, BATCH_VALUES // max(1, columns)))
 
 
 @contextmanager
