@@ -12,6 +12,7 @@ from ingestion.load.load_table import load_table
 from ingestion.reconcile.gap import GapReport, PartitionGap
 from ingestion.runs.context import initialise
 from tests.engines.conftest import Company
+from tests.examples import LONG_FORM
 
 PEOPLE = "crm.people"
 
@@ -466,3 +467,17 @@ def test_table_whose_contract_is_broken_stands_as_unknown(loaded: Company) -> No
         gap(loaded)
 
     assert loaded.lake("select severity from ops.gaps order by checked_at desc limit 1") == [("UNKNOWN",)]
+
+
+@LONG_FORM
+def test_a_million_keys_of_one_batch_are_compared(company: Company) -> None:
+    company.sql(
+        "insert into people select 10 + r, 'Ana', 1, timestamp '2026-02-01' + to_seconds(r % 80000) "
+        "from range(1000000) as t(r)"
+    )
+    load_table(company.context(), PEOPLE)
+
+    report = gap(company)
+
+    assert (report.sync_gap, report.severity) == (0, "OK")
+    assert report.lake_count > 1_000_000
