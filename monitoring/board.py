@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -13,6 +13,7 @@ from monitoring import facts, findings, lineage, run_views, upkeep
 from monitoring.findings import SEVERITIES, Evidence, Finding, Level
 from monitoring.ledger_views import TableGap
 from monitoring.lineage import Graph
+from monitoring.promises import Promises
 from monitoring.run_views import BuiltModel, Step, StripDay, TestOutcome
 
 STRIP_DAYS = 30
@@ -81,24 +82,14 @@ class Board:
         return next((table for table in self.tables if table.id == contract_id), None)
 
 
-def read_board(
-    journal: Journal,
-    contracts: Sequence[Contract],
-    *,
-    now: datetime,
-    exposures: Mapping[str, Sequence[str]],
-    invalid: Sequence[Finding] = (),
-    root: str = "",
-) -> Board:
-    """
-    Read the ledger once and judge it. `exposures` has the models that each one reads; `invalid` has findings of
-    contracts that cannot be read; `root` is the lake's, whose disk is looked at.
-    """
+def read_board(journal: Journal, promises: Promises, *, now: datetime, root: str = "") -> Board:
+    """Read the ledger once and judge it. `root` is the lake's, whose disk is looked at."""
+    contracts = promises.contracts
     now = now.astimezone(UTC)
     loads = {step.subject: step for step in run_views.newest_good_loads(journal)}
     models = run_views.built_models(journal)
     known = facts.gather(journal, contracts)
-    graph = lineage.graph(contracts, models, exposures)
+    graph = lineage.graph(contracts, models, promises.exposures)
     evidence = Evidence(
         known,
         run_views.failing(journal),
@@ -111,13 +102,15 @@ def read_board(
     steps = run_views.milestones(journal)
     checked = max((each.gap.checked_at for each in known if each.gap is not None), default=None)
     limit = OVERDUE_AFTER * _shortest(contracts)
-    around = upkeep.all_of(
-        upkeep.unusual_volumes(run_views.rows_by_day(journal, now - VOLUME_DAYS)),
-        upkeep.overdue_maintenance(steps.maintained, steps.first, now),
-        upkeep.silent_monitor(checked, steps.newest, limit),
-        upkeep.filling_disk(root, now),
-    )
-    found = sorted([*invalid, *findings.find(evidence, now), *around], key=findings.urgency)
+    found = [
+        *promises.invalid,
+        *findings.find(evidence, now),
+        *upkeep.unusual_volumes(run_views.rows_by_day(journal, now - VOLUME_DAYS)),
+        *upkeep.overdue_maintenance(steps.maintained, steps.first, now),
+        *upkeep.silent_monitor(checked, steps.newest, limit),
+        *upkeep.filling_disk(root, now),
+    ]
+    found.sort(key=findings.urgency)
     days: dict[str, list[StripDay]] = defaultdict(list)
     for day in run_views.strips(journal, now - timedelta(days=STRIP_DAYS)):
         days[day.contract_id].append(day)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 from statistics import median
@@ -86,7 +86,3 @@ def filling_disk(root: str, now: datetime) -> Iterator[Finding]:
             value=100 * free,
             threshold=100 * NEARLY_FULL,
         )
-
-
-def all_of(*groups: Iterable[Finding]) -> list[Finding]:
-    return [finding for group in groups for finding in group]

@@ -184,6 +184,14 @@ class Journal:
         return f"select {', '.join(['*', *lacking])} from read_parquet([{paths}], union_by_name => true)"
 
 
+def open_journal(lake: Lake, memory_limit: str) -> Journal:
+    """
+    Return the ledger of a lake. Every engine's lake is written by delta-rs there: parallel loads append, and on S3
+    Spark's commits do not exclude other writers.
+    """
+    return Journal(lake, DeltaRs(lake.storage_options, memory_limit, keeps_open=True))
+
+
 class Gathered:
     """Rows that are not written yet, and a connection that answers queries with them."""
 

@@ -32,7 +32,7 @@ from ingestion.lake.embedded.engine import DeltaRs
 from ingestion.lake.layout import Lake, create_lake, open_lake
 from ingestion.lake.spark.session import check_installed
 from ingestion.lake.storage.errors import reaching
-from ingestion.ledger.journal import Journal
+from ingestion.ledger.journal import Journal, open_journal
 from ingestion.privacy.logs import log_fields, logger
 from ingestion.runbook.statements import in_files
 from ingestion.runs.each import Failed, as_ours, each, is_error
@@ -250,9 +250,7 @@ def _check_clock() -> None:
 def _context(settings: Settings, lake: Lake, run_id: str | None) -> Context:
     scratch.sweep()
     engine = open_engine(settings, lake)
-    # delta-rs for both engines: parallel loads append here, and on S3 Spark's commits do not exclude other writers
-    ledger = DeltaRs(lake.storage_options, settings.memory_limit, keeps_open=True)
-    return Context(settings, lake, engine, Journal(lake, ledger), run_id or new_run_id())
+    return Context(settings, lake, engine, open_journal(lake, settings.memory_limit), run_id or new_run_id())
 
 
 def open_engine(settings: Settings, lake: Lake) -> Engine:

@@ -8,13 +8,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from ingestion.contracts.odcs import examine_folder
 from ingestion.errors import LakehouseError
-from ingestion.lake.embedded.engine import DeltaRs
 from ingestion.lake.layout import open_lake
 from ingestion.lake.storage.errors import reaching
 from ingestion.ledger import queries
-from ingestion.ledger.journal import Journal
+from ingestion.ledger.journal import Journal, open_journal
 from ingestion.privacy.logs import logger
 from ingestion.secrets import Secrets
 from ingestion.settings import Settings
@@ -22,7 +20,7 @@ from monitoring.board import read_board
 from monitoring.incidents import alerting
 from monitoring.incidents.channels import Channel, channels
 from monitoring.incidents.messages import QUIET, Message, QuietHours, read_quiet_hours
-from monitoring.lineage import read_exposures
+from monitoring.promises import read_promises
 
 LINK = "LAKEHOUSE_WEB_URL"
 """The address of the page, which messages end with."""
@@ -46,16 +44,10 @@ class Alerts:
 def evaluate_lake(settings: Settings, environ: Mapping[str, str] = os.environ) -> alerting.Outcome:
     """Find faults, record them, and send the messages that are due. Raises a LakehouseError."""
     alerts, now = Alerts.of(settings, environ), datetime.now(UTC)
-    contracts, _ = examine_folder(settings.contracts)
+    promises = read_promises(settings.contracts, settings.dbt_project)
     journal = _journal(settings)
     with reaching(settings.lake_root), journal.gathering():
-        board = read_board(
-            journal,
-            contracts,
-            now=now,
-            exposures=read_exposures(settings.dbt_project),
-            root=settings.lake_root,
-        )
+        board = read_board(journal, promises, now=now, root=settings.lake_root)
         return alerting.evaluate(journal, board, alerts.channels, now=now, quiet=alerts.quiet, link=alerts.link)
 
 
@@ -114,5 +106,4 @@ def _try(channel: Channel) -> str:
 
 
 def _journal(settings: Settings) -> Journal:
-    lake = open_lake(settings.lake_root)
-    return Journal(lake, DeltaRs(lake.storage_options, settings.load_memory, keeps_open=True))
+    return open_journal(open_lake(settings.lake_root), settings.load_memory)

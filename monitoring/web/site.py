@@ -1,7 +1,7 @@
 """
 What the pages and the API show, read from one lake and kept until its ledger changes.
 
-A request sees one version of each table of the ledger. An answer is kept for as long as these versions, the contracts
+A question sees one version of each table of the ledger. Its answer is kept for as long as these versions, the contracts
 and the minute stay the same. If the lake cannot be read in time, the last answer is given, with its age.
 """
 
@@ -17,8 +17,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
-from ingestion.contracts.model import Contract
-from ingestion.contracts.odcs import examine_folder
 from ingestion.errors import LakehouseError
 from ingestion.lake.embedded.engine import DeltaRs
 from ingestion.lake.layout import Lake, open_lake
@@ -26,26 +24,15 @@ from ingestion.lake.storage.errors import reaching
 from ingestion.ledger.journal import Journal
 from ingestion.ledger.tables import TABLES
 from ingestion.settings import Settings
-from monitoring import board
-from monitoring.board import Board
-from monitoring.findings import Finding, Kind, Level
+from monitoring.board import Board, read_board
 from monitoring.kpis import Kpi, read_kpis
-from monitoring.lineage import read_exposures
+from monitoring.promises import Promises, read_promises
 
 T = TypeVar("T")
 KEPT = 256
 """Answers that are kept at most."""
 PATIENCE = 20.0
 """Seconds that a request waits for the lake before the last answer is given instead."""
-
-
-@dataclass(frozen=True, slots=True)
-class Promises:
-    """The contracts of a project; `invalid` has a finding for each file that cannot be read."""
-
-    contracts: tuple[Contract, ...]
-    invalid: tuple[Finding, ...]
-    exposures: dict[str, list[str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +97,7 @@ class Site:
         state = (_state_of(self.settings.contracts), _state_of(self.settings.dbt_project / "models"))
         with self._lock:
             if self._promises is None or self._promises[0] != state:
-                self._promises = (state, _read_promises(self.settings))
+                self._promises = (state, read_promises(self.settings.contracts, self.settings.dbt_project))
             return self._promises[1]
 
     def is_readable(self) -> str | None:
@@ -131,15 +118,7 @@ class Site:
         self._readers.shutdown(wait=False, cancel_futures=True)
 
     def _read_board(self, journal: Journal) -> Board:
-        promised = self.promises()
-        return board.read_board(
-            journal,
-            promised.contracts,
-            now=self.now(),
-            exposures=promised.exposures,
-            invalid=promised.invalid,
-            root=self.settings.lake_root,
-        )
+        return read_board(journal, self.promises(), now=self.now(), root=self.settings.lake_root)
 
     def _answer(self, name: Hashable, question: Callable[[Journal], T]) -> Answer:
         lake, engine = self._open()
@@ -165,9 +144,9 @@ class Site:
 
     def _open(self) -> tuple[Lake, DeltaRs]:
         lake = open_lake(self.settings.lake_root)
-        self.is_demo = lake.is_demo
         with self._lock:
             if self._engine is None:
+                self.is_demo = lake.is_demo
                 self._engine = DeltaRs(lake.storage_options, self.settings.load_memory, keeps_open=True)
             return lake, self._engine
 
@@ -194,21 +173,3 @@ def _state_of(folder: Path) -> Hashable:
         for path in sorted(folder.rglob("*"))
         if path.suffix in (".yaml", ".yml")
     )
-
-
-def _read_promises(settings: Settings) -> Promises:
-    contracts, faults = examine_folder(settings.contracts)
-    now = datetime.now(UTC)
-    invalid = [
-        Finding(
-            Kind.CONTRACT_INVALID,
-            Path(fault.path).stem.removesuffix(".odcs"),
-            Level.CRITICAL,
-            now,
-            f"The contract cannot be read: line {fault.line}: {fault.message}",
-            "lakehouse contract lint",
-        )
-        for fault in faults
-        if fault.severity == "error"
-    ]
-    return Promises(contracts, tuple(invalid), read_exposures(settings.dbt_project))

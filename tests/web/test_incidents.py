@@ -24,6 +24,7 @@ from monitoring.findings import Finding, Kind, Level
 from monitoring.incidents import alerting
 from monitoring.incidents.channels import URLS, WEBHOOK, ByApprise, Webhook, channels
 from monitoring.incidents.messages import Message, read_quiet_hours
+from monitoring.incidents.run import evaluate_lake
 from monitoring.incidents.states import Event, Incident, State, tell, transitions
 from tests.examples import examples
 from tests.web.worlds import DAY, HOUR, NOW, World
@@ -406,3 +407,13 @@ def test_the_journal_keeps_every_state(own_world: Find) -> None:
     assert (row["state"], row["level"], row["told_level"], row["subject"]) == ("open", 3, 3, "crm.people")
     assert row["since"] == NOW - 5 * HOUR
     assert row["opened_at"] == NOW.astimezone(UTC)
+
+
+def test_a_contract_that_cannot_be_read_is_an_incident_as_on_the_page(own_world: Find) -> None:
+    world = own_world("green")
+    file = world.folder / "data_contracts" / "crm" / "people.odcs.yaml"
+    file.write_text(file.read_text().replace("kind: DataContract", "kind: Nothing"))
+
+    outcome = evaluate_lake(world.settings(), {})
+
+    assert ("contract_invalid", "people", "open") in {(one.kind, one.subject, one.state) for one in outcome.changed}
