@@ -89,8 +89,10 @@ def adls(role: Role, container: str, prefix: str) -> str:
 
 
 def _adls_line(container: str, path: str, entry: str) -> str:
-    acl = f"group:$GROUP:{entry.replace('x', '-')}" if path and not path.endswith("/") else ""
-    acl = acl or f"group:$GROUP:{entry},default:group:$GROUP:{entry}"
+    if path and not path.endswith("/"):
+        acl = f"group:$GROUP:{entry.replace('x', '-')}"  # a file
+    else:
+        acl = f"group:$GROUP:{entry},default:group:$GROUP:{entry}"
     return f'az storage fs access update-recursive -f {container} -p "{path.rstrip("/") or "/"}" --acl "{acl}"'
 
 

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from getpass import getuser
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -45,8 +44,7 @@ def list_(output: Output, *, ended: bool) -> None:
     """List incidents, the worst first."""
     from monitoring.incidents.alerting import current
 
-    with _journal() as journal:
-        _show(output, current(journal, ended=ended))
+    _show(output, current(_journal(), ended=ended))
 
 
 @incidents.command()
@@ -87,8 +85,7 @@ def ack(output: Output, *, name: str, why: str, by: str | None) -> None:
     """Note that somebody works on it: it is told again only when it gets worse or is over."""
     from monitoring.incidents.alerting import acknowledge
 
-    with _journal() as journal:
-        _show(output, acknowledge(journal, name, by=by or getuser(), why=why, now=datetime.now(UTC)))
+    _show(output, acknowledge(_journal(), name, by=by or getuser(), why=why, now=datetime.now(UTC)))
 
 
 @incidents.command()
@@ -103,9 +100,8 @@ def waive(output: Output, *, name: str, until: datetime, why: str, by: str | Non
     """Tell nobody of it until a day."""
     from monitoring.incidents.alerting import waive as note
 
-    with _journal() as journal:
-        ends = until.replace(tzinfo=UTC)
-        _show(output, note(journal, name, by=by or getuser(), why=why, until=ends, now=datetime.now(UTC)))
+    ends, now = until.replace(tzinfo=UTC), datetime.now(UTC)
+    _show(output, note(_journal(), name, by=by or getuser(), why=why, until=ends, now=now))
 
 
 @incidents.command()
@@ -117,8 +113,7 @@ def channels(output: Output, *, is_test: bool) -> None:
     from ingestion.cli.output.table import FittingTable
     from monitoring.incidents.run import channel_states
 
-    with _journal() as journal:
-        found = channel_states(journal, settings().secrets, is_test=is_test)
+    found = channel_states(_journal(), settings().secrets, is_test=is_test)
     rows = [(one["channel"], one["sent"], one["waiting"], state(one["test"]), one["error"]) for one in found]
     columns = ("channel", "sent", "waiting", "test", "last error")
     table = FittingTable(columns, rows, title="Channels", numbers=("sent", "waiting"))
@@ -149,9 +144,7 @@ def _show(output: Output, found: Sequence[Incident]) -> None:
     )
 
 
-@contextmanager
-def _journal() -> Iterator[Journal]:
+def _journal() -> Journal:
     from ingestion.runs.context import open_context
 
-    context: Any = open_context(settings())
-    yield context.journal
+    return open_context(settings()).journal

@@ -16,6 +16,7 @@ from ingestion.errors import IntegrityError
 from ingestion.extract import windows
 from ingestion.extract.chunk_ledger import StagedRead
 from ingestion.extract.key_order import lie_apart
+from ingestion.extract.split import add_to
 from ingestion.lake.staging import ParquetFile, ParquetStage
 from ingestion.load.batch import Batch
 from ingestion.load.stage import stage_rows
@@ -177,4 +178,4 @@ def _refuse_duplicates(batch: Batch, stamp: Stamp, expected: int) -> None:
     batch.bad.append(file)
     batch.tally.good -= expected
     batch.tally.bad += expected
-    batch.tally.broken[breaks] = batch.tally.broken.get(breaks, 0) + expected
+    add_to(batch.tally.broken, breaks, expected)
