@@ -315,27 +315,13 @@ def test_nothing_is_erased_without_a_salt_a_reason_or_yes(person: Company) -> No
 
 
 SCRIPT = """
-import importlib, os, signal, sys
+import sys
 from pathlib import Path
 from tests.engines.conftest import Company
+from tests.engines.deadly import die_at
 from tests.engines.test_erasure import do_erase
 
-target, call, when = sys.argv[2], int(sys.argv[3]), sys.argv[4]
-module, owner, name = target.rsplit(".", 2)
-holder = getattr(importlib.import_module(module), owner)
-honest, calls = getattr(holder, name), 0
-
-def deadly(*args, **kwargs):
-    global calls
-    calls += 1
-    if calls == call and when == "before":
-        os.kill(os.getpid(), signal.SIGKILL)
-    result = honest(*args, **kwargs)
-    if calls == call:
-        os.kill(os.getpid(), signal.SIGKILL)
-    return result
-
-setattr(holder, name, deadly)
+die_at(sys.argv[2], int(sys.argv[3]), sys.argv[4])
 do_erase(Company(Path(sys.argv[1])))
 """
 REMOVE, FORGET = "ingestion.lake.embedded.engine.DeltaRs.remove", "ingestion.lake.embedded.engine.DeltaRs.forget"

@@ -23,29 +23,15 @@ DEATHS = {
     "before the ledger": ("ingestion.ledger.journal.Journal.append", 1, "before"),
 }
 SCRIPT = """
-import importlib, os, signal, sys
+import sys
 from pathlib import Path
 from ingestion.gaps.record import record_sync_gap
 from ingestion.load.load_table import load_table
 from tests.engines.conftest import Company
+from tests.engines.deadly import die_at
 from tests.examples import LONG
 
-target, call, when = sys.argv[2], int(sys.argv[3]), sys.argv[4]
-module, owner, name = target.rsplit(".", 2)
-holder = getattr(importlib.import_module(module), owner)
-honest, calls = getattr(holder, name), 0
-
-def deadly(*args, **kwargs):
-    global calls
-    calls += 1
-    if calls == call and when == "before":
-        os.kill(os.getpid(), signal.SIGKILL)
-    result = honest(*args, **kwargs)
-    if calls == call:
-        os.kill(os.getpid(), signal.SIGKILL)
-    return result
-
-setattr(holder, name, deadly)
+die_at(sys.argv[2], int(sys.argv[3]), sys.argv[4])
 company = Company(Path(sys.argv[1]), engine=sys.argv[6])
 load_table(company.context(), "crm.people") if sys.argv[5] == "load" else record_sync_gap(company.context(), "crm.people")
 """
