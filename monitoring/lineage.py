@@ -16,6 +16,7 @@ from typing import Any
 import yaml
 
 from ingestion.contracts.model import Contract
+from ingestion.printable import shown
 from monitoring.run_views import BuiltModel
 
 KINDS = ("source", "contract", "bronze", "silver", "gold", "audit", "exposure")
@@ -123,7 +124,7 @@ class Graph:
 
 
 def _plain(text: str) -> str:
-    return re.sub(r'["<>&\[\]{}|`]', "_", text)
+    return re.sub(r'["<>&\[\]{}|`]', "_", shown(text))
 
 
 def _median(place: Mapping[str, int], neighbours: Sequence[str]) -> float:

@@ -11,7 +11,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from ingestion.cli.output import counted
-from ingestion.cli.output.streams import say, shown
+from ingestion.cli.output.streams import say
+from ingestion.printable import shown
 
 if TYPE_CHECKING:
     from ingestion.cli.output import Output

@@ -13,6 +13,7 @@ from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from ingestion.errors import ConfigurationError
+from ingestion.printable import shown
 from ingestion.privacy.gate import leaks
 from monitoring.findings import Level, hours, runbook_of
 from monitoring.incidents.states import Event, Incident
@@ -73,7 +74,7 @@ def body_of(incident: Incident, event: Event, *, last_good: datetime | None, lin
 
 
 def _told(text: str) -> str:
-    return WITHHELD if leaks(text) else text
+    return WITHHELD if leaks(text) else shown(text)
 
 
 def digest_of(owner: str, incidents: Sequence[Incident], now: datetime) -> tuple[str, str]:

@@ -10,6 +10,7 @@ from datetime import date, timedelta
 
 from markupsafe import Markup, escape
 
+from ingestion.printable import shown
 from monitoring.findings import Level
 from monitoring.lineage import Graph, Node
 from monitoring.run_views import StripDay
@@ -102,7 +103,7 @@ def trend(series: Mapping[str, Sequence[float | None]], days: Sequence[date], to
 def _one(
     name: str, values: Sequence[float | None], of: int, x: Callable[[int], float], y: Callable[[float], float]
 ) -> str:
-    line = f'<path class="line l{of}" d="{_line(values, x, y)}"><title>{escape(name)}</title></path>'
+    line = f'<path class="line l{of}" d="{_line(values, x, y)}"><title>{_text(name)}</title></path>'
     return line + _ends(values, x, y, of)
 
 
@@ -177,11 +178,11 @@ def _box(node: Node, place: tuple[float, float], level: Level | None, is_focus: 
         else f'<text class="mark" x="{x + _BOX - 8:.0f}" y="{y + 14:.0f}" text-anchor="end">{MARKS[level]}</text>'
     )
     return (
-        f'<a href="{escape(url)}" class="node k-{node.kind}{state}{" focus" if is_focus else ""}">'
-        f"<title>{escape(told)}</title>"
+        f'<a href="{_text(url)}" class="node k-{node.kind}{state}{" focus" if is_focus else ""}">'
+        f"<title>{_text(told)}</title>"
         f'<rect x="{x:.0f}" y="{y:.0f}" width="{_BOX}" height="34" rx="6"/>'
         f'<text class="kind" x="{x + 10:.0f}" y="{y + 13:.0f}">{node.kind}</text>'
-        f'<text class="name" x="{x + 10:.0f}" y="{y + 27:.0f}">{escape(name)}</text>{mark}</a>'
+        f'<text class="name" x="{x + 10:.0f}" y="{y + 27:.0f}">{_text(name)}</text>{mark}</a>'
     )
 
 
@@ -189,6 +190,10 @@ MARKS = {Level.OK: "●", Level.UNKNOWN: "?", Level.WARNING: "▲", Level.CRITIC
 """The sign of each level, so that colour is never alone."""
 
 
+def _text(of_data: str) -> Markup:
+    return escape(shown(of_data))
+
+
 def _svg(size: str, name: str, told: str, drawn: str, *, is_group: bool = False) -> Markup:
     role = "group" if is_group else "img"
-    return Markup(f'<svg class="{name}" role="{role}" aria-label="{escape(told)}" {size}>{drawn}</svg>')  # noqa: S704
+    return Markup(f'<svg class="{name}" role="{role}" aria-label="{_text(told)}" {size}>{drawn}</svg>')  # noqa: S704

@@ -9,6 +9,7 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from ingestion.printable import shown
 from monitoring.findings import Level, hours
 from monitoring.web import draw
 from monitoring.web.pages import PAGES, Page, Query
@@ -26,6 +27,7 @@ class Renderer:
             loader=PackageLoader("monitoring.web"),
             autoescape=True,
             undefined=StrictUndefined,
+            finalize=_plain,
             trim_blocks=True,
             lstrip_blocks=True,
         )
@@ -66,6 +68,11 @@ class Renderer:
     def fault(self, text: str) -> str:
         """Return the page that tells why nothing can be shown."""
         return self._environment.get_template("fault.html").render(text=text)
+
+
+def _plain(value: object) -> object:
+    """Return a text of data without control characters: it must not turn the text around it. Markup is our own."""
+    return shown(value) if type(value) is str else value
 
 
 def number(value: float | None) -> str:

@@ -11,6 +11,7 @@ from urllib.parse import urljoin
 import pytest
 from fastapi.testclient import TestClient
 
+from ingestion.printable import shown
 from monitoring.web.pages import PAGES
 from tests.web.worlds import HOSTILE, NOW, WORLDS, World
 
@@ -99,7 +100,8 @@ def test_names_that_try_to_break_out_stay_text(world: Find, browse: Browse) -> N
         page = client.get(path).text
         assert "<script>alert" not in page, path
         assert "<b>Error" not in page, path
-    assert HOSTILE.strip() in html.unescape(client.get("/contracts?id=crm.notes").text)
+        assert "\u202e" not in html.unescape(page), path  # it turns the text that follows it
+    assert shown(HOSTILE.strip()) in html.unescape(client.get("/contracts?id=crm.notes").text)
     assert "<script" not in client.get("/lineage", params={"format": "mermaid"}).text
 
 

@@ -11,7 +11,8 @@ from functools import cached_property
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from ingestion.cli.output.streams import as_json_has_it, unread
+from ingestion.cli.output.streams import unread
+from ingestion.printable import as_json_has_it
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -21,8 +21,9 @@ import click
 
 from ingestion.cli.base import with_output
 from ingestion.cli.output import Output, counted
-from ingestion.cli.output.streams import as_json_has_it, leave_stdout, shown
+from ingestion.cli.output.streams import leave_stdout
 from ingestion.errors import ConfigurationError
+from ingestion.printable import as_json_has_it, shown
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import logging
 import os
-import re
 import signal
 import sys
 from collections.abc import Iterator
@@ -20,15 +19,9 @@ from types import FrameType
 import click
 
 from ingestion.errors import SIGNALLED
+from ingestion.printable import shown
 from ingestion.privacy.logs import logger
 from ingestion.settings.logs import writes_json
-
-_STEERS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
-
-
-def shown(text: str) -> str:
-    """Return a text safe for a terminal: line ends and tabs stay, other control characters become codes."""
-    return _STEERS.sub(_escape, text)
 
 
 def say(text: str, level: int = logging.INFO, **fields: str | int) -> None:
@@ -37,16 +30,6 @@ def say(text: str, level: int = logging.INFO, **fields: str | int) -> None:
         logger.log(level, "%s", text, extra={"fields": fields})
     else:
         click.echo(shown(text), err=True)
-
-
-def _escape(found: re.Match[str]) -> str:
-    code = ord(found[0])
-    return f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}"
-
-
-def as_json_has_it(document: str) -> str:
-    """Return a JSON document with the same characters (which only occur in texts) as JSON escapes."""
-    return _STEERS.sub(lambda found: f"\\u{ord(found[0]):04x}", document)
 
 
 @contextmanager

@@ -8,7 +8,8 @@ from typing import IO
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 
-from ingestion.cli.output.streams import leave_stdout, shown
+from ingestion.cli.output.streams import leave_stdout
+from ingestion.printable import shown
 
 
 class Terminal(Console):

@@ -14,10 +14,10 @@ from click.testing import CliRunner
 from ingestion.cli.base import cli
 from ingestion.cli.output import Output, span
 from ingestion.cli.output.states import state, urgency
-from ingestion.cli.output.streams import shown
 from ingestion.cli.output.table import FittingTable
 from ingestion.cli.output.terminal import Terminal
 from ingestion.errors import ConfigurationError
+from ingestion.printable import shown
 
 STEERING = {
     "clears the screen": "\x1b[2J",
