@@ -16,6 +16,7 @@ import pyarrow.fs as pafs
 
 from ingestion.admin.retention import Expired, expired
 from ingestion.bronze.checkpoint import stale_checkpoints
+from ingestion.bronze.rows import POSITION
 from ingestion.contracts.model import Contract
 from ingestion.errors import ConcurrentWriteError, ConfigurationError
 from ingestion.lake.layout import LakeTable
@@ -27,7 +28,7 @@ from ingestion.settings import DAYS_KEPT
 
 KEEP = timedelta(days=DAYS_KEPT)
 _HALF_WRITTEN = re.compile(r"#\d+$")
-_ORDER: dict[str, tuple[str, ...]] = {"bronze": ("_batch", "_row"), "quarantine": ("_batch", "_row"), "ops": ()}
+_ORDER: dict[str, tuple[str, ...]] = {"bronze": POSITION, "quarantine": POSITION, "ops": ()}
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,14 +18,13 @@ from datetime import UTC, datetime
 from typing import Any
 
 from ingestion.bronze.quarantine import OPEN
+from ingestion.bronze.rows import POSITION
 from ingestion.contracts.model import BronzeMode, Contract
 from ingestion.lake import duck
 from ingestion.lake.base import Commit
 from ingestion.lake.duck import Connection
 from ingestion.runs.context import Context
 from ingestion.sql.quoting import quote_standard as quote
-
-POSITION = ("_batch", "_row")
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,8 @@ from ingestion.lake.descriptions import described
 from ingestion.privacy.partial import partial_sql
 from ingestion.sql.quoting import quote_standard, text_literal
 
+POSITION = ("_batch", "_row")
+"""The columns that identify a row of Bronze and of quarantine."""
 MASKED = "(personal)"
 """What stands for a personal value where rows are shown to people, if its mask is `token`."""
 

@@ -14,7 +14,14 @@ import pyarrow.parquet as pq
 from ingestion.bronze.checkpoint import checkpoints
 from ingestion.bronze.entries import STATE
 from ingestion.bronze.quarantine import OPEN
-from ingestion.bronze.rows import bronze_schema, described_schemas, quarantine_schema, shown_columns, unindexed_columns
+from ingestion.bronze.rows import (
+    POSITION,
+    bronze_schema,
+    described_schemas,
+    quarantine_schema,
+    shown_columns,
+    unindexed_columns,
+)
 from ingestion.contracts.drift import Drift, DriftKind, bronze_drift
 from ingestion.contracts.model import BronzeMode, Contract, DriftAction
 from ingestion.contracts.types import duckdb_type
@@ -208,7 +215,7 @@ class BronzeTable:
         self.engine.merge(
             self.quarantine_uri,
             changed.to_reader(),
-            key=("_batch", "_row"),
+            key=POSITION,
             commit=Commit(f"quarantine/{self.contract.id}", None),
             expected_version=expected_version,
             op="_change",

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 import pyarrow.fs as pafs
 
+from ingestion.bronze.rows import POSITION
 from ingestion.erasure.keys import UNTOUCHED, Keys
 from ingestion.errors import LakeError
 from ingestion.gaps.fingerprints import marks_path
@@ -20,7 +21,7 @@ from ingestion.sql.quoting import quote_standard as quote
 
 BESIDE = ("_staging", "_live", "_set_aside")
 """Folders of a table with rows that no version names: of loads, of checkpoints, and what `doctor --mend` took out."""
-POSITION, VERSION_KEY = ("_batch", "_row"), ("sk",)
+VERSION_KEY = ("sk",)
 
 
 @dataclass(frozen=True, slots=True)
