@@ -12,14 +12,13 @@ from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import pyarrow.fs as pafs
-
 from ingestion.admin.retention import Expired, expired
 from ingestion.bronze.checkpoint import stale_checkpoints
 from ingestion.bronze.rows import POSITION
 from ingestion.contracts.model import Contract
 from ingestion.errors import ConcurrentWriteError, ConfigurationError
 from ingestion.lake.layout import LakeTable
+from ingestion.lake.storage.filesystem import listed
 from ingestion.lake.storage.provider import is_remote
 from ingestion.privacy.logs import log_fields
 from ingestion.runs.context import Context
@@ -136,8 +135,8 @@ def _delete_half_written(context: Context, folder: str, before: datetime) -> int
     """
     if is_remote(context.lake.root):
         return 0
-    everything = pafs.FileSelector(folder, recursive=True, allow_not_found=True)
-    litter = [at for at in context.lake.filesystem.get_file_info(everything) if _HALF_WRITTEN.search(at.path)]
+    inside = listed(context.lake.filesystem, folder, recursive=True)
+    litter = [at for at in inside if _HALF_WRITTEN.search(at.path)]
     old = [at.path for at in litter if at.mtime is not None and at.mtime < before]
     for path in old:
         context.lake.filesystem.delete_file(path)
@@ -147,8 +146,8 @@ def _delete_half_written(context: Context, folder: str, before: datetime) -> int
 def _sweep(context: Context, folder: str, before: datetime) -> int:
     """Delete attempts in `_staging` not changed since `before`, and outdated checkpoints; return how many files."""
     filesystem, deleted = context.lake.filesystem, 0
-    for attempt in filesystem.get_file_info(pafs.FileSelector(f"{folder}/_staging", allow_not_found=True)):
-        inside = filesystem.get_file_info(pafs.FileSelector(attempt.path, recursive=True, allow_not_found=True))
+    for attempt in listed(filesystem, f"{folder}/_staging"):
+        inside = listed(filesystem, attempt.path, recursive=True)
         if all(info.mtime < before for info in (attempt, *inside) if info.mtime is not None):
             filesystem.delete_dir(attempt.path)
             deleted += sum(info.is_file for info in inside)

@@ -16,6 +16,7 @@ from datetime import datetime
 import pyarrow.fs as pafs
 
 from ingestion.lake import duck
+from ingestion.lake.storage.filesystem import listed
 from ingestion.sql.quoting import text_literal
 
 WORTH_IT = 2.0
@@ -56,7 +57,7 @@ def stale_checkpoints(filesystem: pafs.FileSystem, folder: str, before: datetime
 
 
 def _written(filesystem: pafs.FileSystem, folder: str) -> Iterator[tuple[Checkpoint, datetime]]:
-    for info in filesystem.get_file_info(pafs.FileSelector(folder, allow_not_found=True)):
+    for info in listed(filesystem, folder):
         match = _NAME.fullmatch(info.base_name)
         if match:
             yield Checkpoint(info.path, int(match[1]), int(match[2])), info.mtime

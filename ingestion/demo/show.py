@@ -27,6 +27,7 @@ from ingestion.lake import duck
 from ingestion.lake.layout import DEMO_MARKER, MARKER, lake_at
 from ingestion.lake.mask_salt import SALT
 from ingestion.lake.names import LAYERS
+from ingestion.lake.storage.filesystem import listed
 from ingestion.lake.storage.provider import is_remote
 from ingestion.load.load_table import load_table
 from ingestion.load.result import LoadResult
@@ -183,7 +184,7 @@ def refuse_foreign(settings: Settings) -> bool:
             f"{lake.root}: this is a lake of yours and not a demo's. Nothing was changed. "
             "Set LAKEHOUSE_ROOT to another folder for the demo."
         )
-    inside = lake.filesystem.get_file_info(pafs.FileSelector(lake.path(), allow_not_found=True)) if is_lake else []
+    inside = listed(lake.filesystem, lake.path()) if is_lake else []
     _refuse(lake.root, [i.base_name for i in inside if i.base_name not in LAYERS and not i.base_name.startswith("_")])
     found = os.listdir(world) if world.is_dir() else []
     _refuse(world, found if DEMO_MARKER not in found else [name for name in found if not _is_of_world(name)])

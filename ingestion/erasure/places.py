@@ -16,6 +16,7 @@ from ingestion.lake import duck
 from ingestion.lake.layout import LakeTable
 from ingestion.lake.past import find_past
 from ingestion.lake.storage.errors import reaching
+from ingestion.lake.storage.filesystem import listed
 from ingestion.runs.context import Context
 from ingestion.sql.quoting import quote_standard as quote
 
@@ -142,8 +143,8 @@ def _beside(context: Context, keys: Keys) -> Iterator[pafs.FileInfo]:
     with reaching(lake.root):
         for uri in uris:
             for name in BESIDE:
-                selector = pafs.FileSelector(f"{lake.path_of(uri)}/{name}", recursive=True, allow_not_found=True)
-                yield from (info for info in lake.filesystem.get_file_info(selector) if info.is_file)
+                beside = listed(lake.filesystem, f"{lake.path_of(uri)}/{name}", recursive=True)
+                yield from (info for info in beside if info.is_file)
         marks = lake.filesystem.get_file_info(marks_path(lake, contract.id))
         if marks.is_file:
             yield marks

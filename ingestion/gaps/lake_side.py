@@ -14,7 +14,7 @@ from ingestion.bronze.table import BronzeState, BronzeTable
 from ingestion.bronze.workbench.embedded import Workbench
 from ingestion.bronze.workbench.spark import SparkWorkbench, open_spark_workbench
 from ingestion.contracts.model import Contract
-from ingestion.lake.storage.filesystem import make_folder
+from ingestion.lake.storage.filesystem import listed, make_folder
 from ingestion.reconcile.hashes import RowPlan
 from ingestion.reconcile.ports import duckdb_lake, spark_lake
 from ingestion.reconcile.sides import Side
@@ -62,7 +62,7 @@ class SparkRows:
 
     def hold(self, query: str) -> None:
         self.spark.table(LIVE_ROWS, query)
-        written = self.spark.lake.filesystem.get_file_info(pafs.FileSelector(self.spark.folder, recursive=True))
+        written = listed(self.spark.lake.filesystem, self.spark.folder, recursive=True)
         files = [at.path for at in written if f"/{LIVE_ROWS}-" in at.path and at.base_name.endswith(".parquet")]
         self.bench.staged(LIVE_ROWS, files)
 

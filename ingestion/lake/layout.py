@@ -20,7 +20,7 @@ import pyarrow.fs as pafs
 from ingestion.errors import ConfigurationError, LakeError
 from ingestion.lake.names import ONE_LEVEL_LAYERS, TWO_LEVEL_LAYERS
 from ingestion.lake.storage.errors import missing, reaching
-from ingestion.lake.storage.filesystem import make_folder, move, open_files
+from ingestion.lake.storage.filesystem import listed, make_folder, move, open_files
 from ingestion.lake.storage.provider import forget_empty, is_remote, location, storage_options
 
 MARKER = "_lakehouse.json"
@@ -96,11 +96,8 @@ class Lake:
         return found
 
     def _folders(self, *parts: str) -> Iterator[str]:
-        selector = pafs.FileSelector(self.path(*parts), allow_not_found=True)
-        names = [
-            info.base_name for info in self.filesystem.get_file_info(selector) if info.type == pafs.FileType.Directory
-        ]
-        yield from sorted(names)
+        inside = listed(self.filesystem, self.path(*parts))
+        yield from sorted(info.base_name for info in inside if info.type == pafs.FileType.Directory)
 
     def _is_delta(self, uri: str) -> bool:
         info = self.filesystem.get_file_info(self.path_of(uri) + "/_delta_log")
@@ -169,7 +166,7 @@ def create_lake(root: str | Path) -> Lake:
         if _read_marker(lake, or_empty=True) is not None:
             return lake
         _check_bucket(lake)
-        inside = lake.filesystem.get_file_info(pafs.FileSelector(lake.path(), allow_not_found=True))
+        inside = listed(lake.filesystem, lake.path())
         others = [info.base_name for info in inside if not info.base_name.startswith(MARKER)]
         if others and _read_marker(lake) is None:  # else another process has just created it
             raise _not_ours(lake, others)

@@ -17,7 +17,7 @@ from typing import Any
 import pyarrow.fs as pafs
 
 from ingestion.lake.damage import torn_log
-from ingestion.lake.storage.filesystem import open_files
+from ingestion.lake.storage.filesystem import listed, open_files
 
 FOLDER = "_delta_log"
 HINT = "_last_checkpoint"
@@ -59,7 +59,7 @@ def read_log(uri: str) -> Log:
     filesystem, path = open_files(uri)
     folder = f"{path}/{FOLDER}"
     commits, checkpoints, has_hint = {}, {}, False
-    for info in filesystem.get_file_info(pafs.FileSelector(folder, allow_not_found=True)):
+    for info in listed(filesystem, folder):
         if match := _COMMIT.fullmatch(info.base_name):
             commits[int(match[1])] = info.size
         elif match := _CHECKPOINT.fullmatch(info.base_name):
@@ -72,14 +72,9 @@ def read_log(uri: str) -> Log:
 def has_data_files(uri: str) -> bool:
     """Return whether a table's folder holds data files, committed or not."""
     filesystem, folder = open_files(uri)
-    selector = pafs.FileSelector(folder, recursive=True, allow_not_found=True)
-    try:
-        inside = filesystem.get_file_info(selector)
-    except FileNotFoundError:  # delta-rs removes empty folders after a lost commit, perhaps during the listing
-        inside = filesystem.get_file_info(selector)
     return any(
         info.is_file and info.extension == "parquet" and not info.path.removeprefix(f"{folder}/").startswith("_")
-        for info in inside
+        for info in listed(filesystem, folder, recursive=True)
     )
 
 

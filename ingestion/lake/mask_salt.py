@@ -21,7 +21,7 @@ import pyarrow.fs as pafs
 from ingestion.errors import ConfigurationError, LakeError, LakehouseError
 from ingestion.lake.layout import Lake
 from ingestion.lake.storage.errors import reaching
-from ingestion.lake.storage.filesystem import move
+from ingestion.lake.storage.filesystem import listed, move
 from ingestion.lake.storage.provider import is_remote
 
 SALT = "LAKEHOUSE_MASK_SALT"
@@ -157,9 +157,8 @@ def hmac_pads(salt: str) -> str:
 
 
 def _gold_has_tables(lake: Lake) -> bool:
-    selector = pafs.FileSelector(lake.path("gold"), allow_not_found=True)
     with reaching(lake.root):
-        return any(info.type == pafs.FileType.Directory for info in lake.filesystem.get_file_info(selector))
+        return any(info.type == pafs.FileType.Directory for info in listed(lake.filesystem, lake.path("gold")))
 
 
 @lru_cache(maxsize=2)  # a build asks several times

@@ -13,7 +13,6 @@ from datetime import UTC, datetime
 from urllib.parse import unquote
 
 import pyarrow as pa
-import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 
 from ingestion.errors import IntegrityError, LakeError
@@ -33,7 +32,7 @@ from ingestion.lake.log import (
     read_log,
 )
 from ingestion.lake.names import DERIVED_LAYERS, table_in
-from ingestion.lake.storage.filesystem import make_folder, move, open_files
+from ingestion.lake.storage.filesystem import listed, make_folder, move, open_files
 
 SET_ASIDE = "_set_aside"
 
@@ -82,7 +81,7 @@ def examine_table(engine: Engine, uri: str) -> list[Damage]:
     except LakeError as exc:
         return found or [Damage(str(exc), way_out(uri))]
     filesystem, folder = open_files(uri)
-    inside = filesystem.get_file_info(pafs.FileSelector(folder, recursive=True, allow_not_found=True))
+    inside = listed(filesystem, folder, recursive=True)
     sizes = {info.path.removeprefix(f"{folder}/"): info.size for info in inside if info.is_file}
     missing = sum(file.path not in sizes for file in files)
     cut = sum(sizes.get(file.path, file.bytes) != file.bytes for file in files)

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from ingestion.errors import IntegrityError
 from ingestion.lake.log import FOLDER, HINT, actions_of, commit_name, fault_of
 from ingestion.lake.storage.errors import reaching
-from ingestion.lake.storage.filesystem import open_files
+from ingestion.lake.storage.filesystem import listed, open_files
 
 _VERSION = re.compile(r"\.?(\d{20})\.")
 _COMMIT = re.compile(r"(\d{20})\.json")
@@ -75,7 +75,7 @@ def find_past(uri: str, version: int, live: Sequence[str]) -> Past:
     """Return what a table at its newest `version`, which has the data files `live`, does not need."""
     filesystem, folder = open_files(uri)
     with reaching(uri):
-        inside = filesystem.get_file_info(pafs.FileSelector(folder, recursive=True))
+        inside = listed(filesystem, folder, recursive=True)
         tip = next((info for info in inside if info.path == f"{folder}/{FOLDER}/{commit_name(version)}"), None)
         gone = {
             path

@@ -21,7 +21,7 @@ from ingestion.lake.base import StagedFile
 from ingestion.lake.layout import Lake
 from ingestion.lake.spark.session import open_session, prepare
 from ingestion.lake.staging import ParquetFile, ParquetStage, open_parquet
-from ingestion.lake.storage.filesystem import make_folder, move
+from ingestion.lake.storage.filesystem import listed, make_folder, move
 from ingestion.sql.quoting import quote_standard, spark_text_literal
 
 DIALECT = {
@@ -95,8 +95,7 @@ class SparkWorkbench:
             f"cast({quote_standard(x.name)} as {duckdb_type(x.type)}) as {quote_standard(x.name)}" for x in schema
         )
         self._ask(f"select {columns} from ({query})").repartition(1).write.parquet(self._uri(folder))
-        infos = self.lake.filesystem.get_file_info(pafs.FileSelector(folder))
-        written = [info.path for info in infos if info.base_name.endswith(".parquet")]
+        written = [info.path for info in listed(self.lake.filesystem, folder) if info.base_name.endswith(".parquet")]
         if not written:
             with ParquetStage(self.lake.filesystem, path, schema) as empty:
                 return empty.close()

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from functools import lru_cache
 
 import pyarrow as pa
 import pyarrow.fs as pafs
 
 from ingestion.lake.storage.provider import PROVIDERS, is_remote, provider_of, storage_options
+
+_LISTINGS = 10
 
 
 def open_files(uri: str) -> tuple[pafs.FileSystem, str]:
@@ -25,6 +28,20 @@ def make_folder(filesystem: pafs.FileSystem, path: str) -> None:
     """Create a folder on a local disk. Object stores need no folders; creating one would add an empty object."""
     if isinstance(filesystem, pafs.LocalFileSystem):
         filesystem.create_dir(path, recursive=True)
+
+
+def listed(filesystem: pafs.FileSystem, folder: str, *, recursive: bool = False) -> list[pafs.FileInfo]:
+    """
+    Return what is in a folder, in no order; nothing if there is no such folder.
+
+    A folder that another process makes or removes during the listing is listed again: Arrow raises FileNotFoundError
+    for it, whatever `allow_not_found` says.
+    """
+    selector = pafs.FileSelector(folder, allow_not_found=True, recursive=recursive)
+    for _ in range(_LISTINGS - 1):
+        with suppress(FileNotFoundError):
+            return list(filesystem.get_file_info(selector))
+    return list(filesystem.get_file_info(selector))
 
 
 def move(filesystem: pafs.FileSystem, source: str, target: str) -> None:

@@ -6,12 +6,14 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.fs as pafs
 import pytest
 
 from ingestion.errors import ConfigurationError, LakeError
 from ingestion.lake import layout
 from ingestion.lake.embedded.engine import DeltaRs
 from ingestion.lake.layout import MARKER, Lake, LakeTable, create_lake, lake_at, mend_marker, open_lake, write_marker
+from ingestion.lake.storage.filesystem import listed
 
 
 def test_a_new_folder_becomes_a_lake_and_opens_again(tmp_path: Path) -> None:
@@ -153,3 +155,19 @@ def test_other_names_are_lakes(tmp_path: Path, name: str) -> None:
     created = create_lake(tmp_path / name)
 
     assert open_lake(tmp_path / name) == created
+
+
+def test_a_folder_that_comes_and_goes_during_a_listing_is_listed_again(tmp_path: Path) -> None:
+    (tmp_path / "one.json").touch()
+
+    class Restless(pafs.LocalFileSystem):  # type: ignore[misc]
+        listings = 0
+
+        def get_file_info(self, selector: pafs.FileSelector) -> list[pafs.FileInfo]:
+            self.listings += 1
+            if self.listings < 3:  # as Arrow does if the folder is made between its two questions to the disk
+                raise FileNotFoundError
+            return list(super().get_file_info(selector))
+
+    assert [info.base_name for info in listed(Restless(), str(tmp_path))] == ["one.json"]
+    assert listed(pafs.LocalFileSystem(), str(tmp_path / "nothing")) == []
