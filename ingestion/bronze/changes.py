@@ -46,12 +46,17 @@ def live(contract: Contract, columns: tuple[str, ...] = (), *, events: str = "se
 
 
 def newest_events(contract: Contract) -> str:
-    """Return the newest event of every key, as Bronze rows."""
+    """Return the newest event of every key, as Bronze rows. To be kept, not streamed (see `_newest`)."""
     return _newest(contract, "e.*", "select * from events")
 
 
 def _newest(contract: Contract, columns: str, events: str) -> str:
-    """Return columns of the newest event `e` of every key, and of its place `n`; one row per key."""
+    """
+    Return columns of the newest event `e` of every key, and of its place `n`; one row per key.
+
+    DuckDB 1.5.5 cannot stream the result: with a million keys it waits for ever, because the second half of the union
+    begins only when the first was fetched. Written to a table or a file, it ends.
+    """
     joined = f"from ({events}) e join places n on {_is_newest(contract)} and n._place._copies"
     return (
         f"with places as ({_places(contract, events, copies=True)}) "

@@ -13,6 +13,7 @@ from ingestion.gaps.record import record_sync_gap
 from ingestion.lake import duck
 from ingestion.load.load_table import load_table
 from tests.engines.conftest import Company
+from tests.examples import LONG_FORM
 
 PEOPLE = "crm.people"
 
@@ -106,3 +107,17 @@ def test_a_checkpoint_of_rows_that_bronze_lost_is_not_trusted(company: Company) 
 
         assert definition is not None
         assert ("read_parquet" in definition[0]) is trusted
+
+
+@LONG_FORM
+def test_a_checkpoint_of_a_million_keys_is_written(company: Company, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checkpoint, "WORTH_IT", 0.9)
+    company.sql(
+        "insert into people select 10 + r, 'Ana', 1, timestamp '2026-02-01' + to_seconds(r % 80000) "
+        "from range(1200000) as t(r)"
+    )
+
+    load_table(company.context(), PEOPLE)
+    load_table(company.context(), PEOPLE)
+
+    assert files(company)

@@ -108,8 +108,7 @@ class Workbench:
         """
         Write a query's rows to a file in the local folder and create a view of it.
 
-        DuckDB writes the file itself: streamed to Arrow, the live rows of a table of a million keys in one batch wait
-        for ever (DuckDB 1.5.5, a union above a common table that is read twice).
+        DuckDB writes the file itself, because it cannot stream every query (`ingestion.bronze.changes`).
         """
         path = str(self.folder / f"{name}.parquet")
         columns = len(self.connection.execute(f"describe {query}").fetchall())
