@@ -198,19 +198,19 @@ class Gathered:
     def __init__(self, connection: duck.Connection) -> None:
         self._connection = connection
         self.rows: dict[str, list[pa.Table]] = {}
-        self._written: dict[str, str] = {}
+        self._views: dict[str, int] = {}  # of tables of the ledger, with how many gathered batches each shows
         connection.execute("create schema ops")
         self.begin_again()
 
     def begin_again(self) -> None:
         """Begin after a write: the next one is due later, and what is written is looked up anew."""
         self._since = time.monotonic()
-        self._written.clear()
+        self._views.clear()
 
     def forget(self, table: str) -> None:
         """Drop the rows of a table, which are written now."""
         del self.rows[table]
-        self._written.pop(table, None)
+        self._views.pop(table, None)
 
     @property
     def is_due(self) -> bool:
@@ -224,15 +224,20 @@ class Gathered:
     ) -> list[dict[str, Any]]:
         """Run a query over tables of the ledger; `written` has a function for each that returns its written rows."""
         for name, relation in written.items():
-            if name not in self._written:
-                self._written[name] = relation()
-            known = self._written[name]
-            if name in self.rows:
-                self._connection.register(f"gathered_{name}", pa.concat_tables(self.rows[name]))
-                known = f"select * from ({known}) union all by name select * from gathered_{name}"
-            self._connection.execute(f"create or replace view ops.{name} as {known}")
+            gathered = self.rows.get(name, [])
+            if self._views.get(name) != len(gathered):
+                self._define(name, relation, gathered)
         rows: list[dict[str, Any]] = self._connection.execute(query, list(binds)).to_arrow_table().to_pylist()
         return rows
+
+    def _define(self, name: str, relation: Callable[[], str], gathered: Sequence[pa.Table]) -> None:
+        """Make the view of a table show its written and its gathered rows. Its text changes with the first of these."""
+        if gathered:
+            self._connection.register(f"gathered_{name}", pa.concat_tables(gathered))
+        if not (gathered and self._views.get(name)):
+            more = f" union all by name select * from gathered_{name}" if gathered else ""
+            self._connection.execute(f"create or replace view ops.{name} as select * from ({relation()}){more}")
+        self._views[name] = len(gathered)
 
 
 def _checked(table: str, row: Mapping[str, Any]) -> Mapping[str, Any]:
