@@ -8,6 +8,7 @@ from __future__ import annotations
 import difflib
 import os
 from collections import defaultdict
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -153,10 +154,19 @@ def _examine(
 def _examine_text(
     text: str, shown: str, path: Path, *, placed: bool = False, strict: bool = False
 ) -> tuple[Contract | None, list[Fault]]:
+    place = f"{path.absolute().parent.name}/{path.name}"
+    contract, faults = _examined(text, shown, place, _place_id(path) if placed else None, strict)
+    return contract, list(faults)
+
+
+@lru_cache(maxsize=2048)  # a day reads each contract for its load, its check and its incidents
+def _examined(
+    text: str, shown: str, place: str, expected_id: str | None, strict: bool
+) -> tuple[Contract | None, tuple[Fault, ...]]:
     from ingestion.contracts.reading.compile import examine  # noqa: PLC0415 - listing ids must not cost this import
 
-    place = f"{path.absolute().parent.name}/{path.name}"
-    return examine(text, shown, path=place, expected_id=_place_id(path) if placed else None, strict=strict)
+    contract, faults = examine(text, shown, path=place, expected_id=expected_id, strict=strict)
+    return contract, tuple(faults)
 
 
 def _shared_models(contracts: list[Contract]) -> list[Fault]:
