@@ -34,9 +34,10 @@ class GoneKeys:
 
 @dataclass(frozen=True, slots=True)
 class AllowedDeletes:
-    """Gone keys that passed the brake. Only `check_brake` returns it."""
+    """Gone keys that passed the brake, and how many there are. Only `check_brake` returns it."""
 
     gone: GoneKeys
+    keys: int
 
 
 def source_keys(batch: Batch, staged: StagedRows, batches: Iterable[pa.RecordBatch] | None) -> SourceKeys:
@@ -82,9 +83,10 @@ def check_brake(
     Up to `approved` deletes are allowed in any case. `command` is the one that the error advises with --allow-deletes.
     """
     contract = batch.contract
-    gone, alive = batch.bench.scalar(f"select count(*) from {keys.relation}"), batch.live_rows()
+    gone = batch.bench.scalar(f"select count(*) from {keys.relation}")
+    alive = batch.live_rows() if gone else 0
     if allow_deletes or gone <= approved or gone <= allowed_rows(contract.max_delete_percent, alive):
-        return AllowedDeletes(keys)
+        return AllowedDeletes(keys, gone)
     error = DeleteBrakeError(
         f"{contract.id}: at most {contract.max_delete_percent:g} % of the keys may be deleted at once, found "
         f"{gone} of {alive} keys gone from the source ({100.0 * gone / alive:.1f} %). Nothing was committed. "
@@ -103,6 +105,8 @@ def lacking_keys(batch: Batch, keys: SourceKeys) -> pa.Table:
 
 def stage_deletes(batch: Batch, allowed: AllowedDeletes) -> None:
     """Stage a D row per key that is gone."""
+    if not allowed.keys:
+        return
     statement = changes.delete_rows(
         batch.contract,
         allowed.gone.relation,
@@ -115,8 +119,7 @@ def stage_deletes(batch: Batch, allowed: AllowedDeletes) -> None:
     file = batch.stage_query(statement, "deleted")
     batch.next_row += file.rows
     batch.counts.deleted += file.rows
-    if file.rows:
-        batch.kept.append(file)
+    batch.kept.append(file)
 
 
 def _gone_keys(batch: Batch, statement: str) -> GoneKeys:

@@ -102,7 +102,8 @@ def publish(
 def refresh_checkpoint(batch: Batch) -> None:
     """Write a checkpoint of the committed events beside the table, if reading them all has become too expensive."""
     bench, table = batch.bench, batch.table
-    if not is_worth_it(bench.scalar("select count(*) from events"), batch.live_rows()):
+    events = bench.scalar("select count(*) from events")
+    if not (is_worth_it(events, 0) and is_worth_it(events, batch.live_rows())):
         return
     number = batch.state.batch
     rows = bench.scalar(f"select count(*) from bronze where _batch <= {number}")

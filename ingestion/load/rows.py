@@ -80,7 +80,7 @@ def admit(
     if repeated:
         _refuse_duplicates(batch, stamp, repeated)
     batch.bench.define("staged", changes.singles(batch.contract) if repeated else "select * from arrived")
-    files = _new_files(batch, new_rows) if repeated or new_rows is not None else arrived
+    files = _new_files(batch, new_rows) if rows and (repeated or new_rows is not None) else arrived
     kept = sum(file.rows for file in files)
     batch.counts.known += rows - repeated - kept
     batch.counts.appended += kept
@@ -145,17 +145,11 @@ def entries_to_ask(batch: Batch) -> pa.Table:
 def define_refused_keys(batch: Batch) -> None:
     """Create the view `refused_keys`: the keys of bad rows in the contract's types, null if a value does not fit."""
     keys = ", ".join(changes.key_of_bad(key) for key in batch.contract.keys)
-    batch.view("bad", batch.bad or [_empty_bad(batch)])
+    if batch.bad:
+        batch.view("bad", batch.bad)
+    else:
+        batch.bench.define("bad", "select * from quarantine limit 0")
     batch.bench.define("refused_keys", f"select {keys} from bad")
-
-
-def _empty_bad(batch: Batch) -> ParquetFile:
-    with _open_bad(batch) as stage:
-        return stage.close()
-
-
-def _open_bad(batch: Batch) -> ParquetStage:
-    return ParquetStage(batch.filesystem, batch.path("bad"), quarantine_schema(batch.contract))
 
 
 def _refuse_duplicates(batch: Batch, stamp: Stamp, expected: int) -> None:
@@ -163,7 +157,7 @@ def _refuse_duplicates(batch: Batch, stamp: Stamp, expected: int) -> None:
     contract = batch.contract
     names = contract.arrow_schema.names
     breaks = f"{contract.key_names[0]}:{DUPLICATE_RULE}"
-    with _open_bad(batch) as stage:
+    with ParquetStage(batch.filesystem, batch.path("bad"), quarantine_schema(contract)) as stage:
         for copies in batch.bench.reader(changes.duplicates(contract), bronze_schema(contract)):
             rows = copies.select(names)
             marks = pa.repeat(pa.scalar(breaks), rows.num_rows)
