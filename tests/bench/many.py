@@ -44,7 +44,9 @@ class Company:
                 f"timestamp '2026-01-01' + to_hours(r::int) from range({rows}) as t(r)",
             )
         )
-        shutil.copytree(ROOT / "dbt_project", folder / "dbt_project", ignore=shutil.ignore_patterns("target", "models", "analyses"))
+        shutil.copytree(
+            ROOT / "dbt_project", folder / "dbt_project", ignore=shutil.ignore_patterns("target", "models", "analyses")
+        )
         shutil.copytree(ROOT / "dbt_project/models/audit", folder / "dbt_project/models/audit")
         (folder / "data_contracts").mkdir()
 

@@ -17,6 +17,7 @@ from ingestion.lake.storage import adls as provider
 from ingestion.lake.storage.filesystem import open_files
 from tests.cloud.day import LOST_A_DAY, Played, Rows, content, erase_number, play
 from tests.cloud.servers import NEEDS_AZURITE, adls, free_port
+from tests.examples import LONG, LONG_FORM
 
 pytestmark = [NEEDS_AZURITE, pytest.mark.xdist_group("cloud")]
 ACCOUNT = "devstoreaccount1.dfs.core.windows.net"
@@ -38,7 +39,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 @pytest.fixture(scope="module")
 def played(store: str, tmp_path_factory: pytest.TempPathFactory) -> Played:
     with pytest.MonkeyPatch.context() as patch:
-        return play(tmp_path_factory.mktemp("day"), LAKE, THEN, patch)
+        return play(tmp_path_factory.mktemp("day"), LAKE, THEN, patch, whole=LONG)
 
 
 def test_both_days_in_a_container_give_the_rows_of_a_lake_in_a_folder(played: Played, local: Rows) -> None:
@@ -54,6 +55,7 @@ def test_the_lost_day_is_found_and_closed(played: Played) -> None:
         assert [gap > 0 for gap in found] == ([True, False] if contract_id in LOST_A_DAY else [False])
 
 
+@LONG_FORM
 def test_what_was_known_on_day_1_is_rebuilt_beside_the_lake(played: Played, local: Rows) -> None:
     assert 0 < len(content(THEN)["silver.stg_orders"]) < len(local["silver.stg_orders"])
 

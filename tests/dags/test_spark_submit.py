@@ -64,6 +64,7 @@ def options(project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, s
     return file
 
 
+@TAKES_MINUTES
 def test_a_load_by_spark_submit_hands_back_batch_rows_and_event(
     project: Project, run: Run, options: Path, monkeypatch: pytest.MonkeyPatch, started: list[Any]
 ) -> None:

@@ -41,7 +41,7 @@ def forbid(warehouse: Warehouse, rows: str) -> Path:
 
 
 def build(warehouse: Warehouse, *arguments: str) -> Build:
-    return warehouse.dbt("build", "--exclude-resource-type", "unit_test", *arguments)
+    return warehouse.dbt("build", "--exclude-resource-type", "unit_test", "--exclude", "test_type:generic", *arguments)
 
 
 def statuses(done: Build) -> dict[str, str]:

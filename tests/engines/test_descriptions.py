@@ -6,9 +6,9 @@ import pytest
 
 from ingestion.lake.descriptions import comments_of, description_of
 from ingestion.load.load_table import load_table
-from tests.engines.conftest import ON_BOTH_ENGINES, Company
+from tests.engines.conftest import ON_BOTH_ENGINES_IN_THE_LONG_FORM, Company
 
-pytestmark = ON_BOTH_ENGINES
+pytestmark = ON_BOTH_ENGINES_IN_THE_LONG_FORM
 PEOPLE = "crm.people"
 
 

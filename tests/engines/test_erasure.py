@@ -30,7 +30,7 @@ from ingestion.load.load_table import load_table
 from ingestion.runs.context import Context, open_context
 from tests.dbt.macros import load_macros
 from tests.dbt.test_history import Facts
-from tests.engines.conftest import ON_BOTH_ENGINES, Company
+from tests.engines.conftest import ON_BOTH_ENGINES_IN_THE_LONG_FORM, Company
 from tests.examples import LONG
 from tests.files import search
 
@@ -149,7 +149,7 @@ def person(prepared: Path, tmp_path: Path) -> Company:
     return made
 
 
-@ON_BOTH_ENGINES
+@ON_BOTH_ENGINES_IN_THE_LONG_FORM
 def test_no_file_holds_an_erased_person_and_all_others_go_on_as_they_were(
     company: Company, prepared: Path, request: pytest.FixtureRequest
 ) -> None:

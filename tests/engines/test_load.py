@@ -449,7 +449,7 @@ def test_a_table_with_an_odd_name_loads(company: Company) -> None:
     assert company.lake("select id, name from bronze.crm__odd") == [(1, "x")]
 
 
-@ON_BOTH_ENGINES
+@ON_BOTH_ENGINES_IN_THE_LONG_FORM
 def test_a_partitioned_table_keeps_the_value_that_it_is_partitioned_by(company: Company) -> None:
     company.sql(
         "create table visits (id bigint, day date)",

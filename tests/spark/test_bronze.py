@@ -13,7 +13,7 @@ from ingestion.load.load_table import load_table
 from ingestion.runs.context import initialise
 from tests.engines import test_checkpoint, test_drift, test_kill
 from tests.engines.conftest import Company, company
-from tests.examples import LONG
+from tests.examples import LONG, LONG_FORM
 from tests.spark.session import NEEDS_SPARK, SETTINGS
 
 __all__ = ["company"]
@@ -29,6 +29,7 @@ def moved(company: Company, spark: Any) -> Company:
     return replace(company, engine="spark")
 
 
+@LONG_FORM
 def test_a_wider_type_retypes_bronze_and_no_reader_loses_a_row(moved: Company, spark: Any) -> None:
     test_drift.test_a_wider_type_that_is_accepted_retypes_bronze_and_everything_goes_on(moved, *test_drift.WIDER[2])
     context = moved.context()
@@ -41,6 +42,7 @@ def test_a_wider_type_retypes_bronze_and_no_reader_loses_a_row(moved: Company, s
     assert "val" not in context.engine.tip(uri, "").properties["delta.dataSkippingStatsColumns"].split(",")
 
 
+@LONG_FORM
 def test_a_lake_that_spark_made_is_loaded_by_both_in_turn(company: Company, spark: Any) -> None:
     """Three loads, engines taking turns: every event once, batches counted on, nothing to repair."""
     there = replace(company, engine="spark")

@@ -20,7 +20,7 @@ from ingestion.reconcile.vectors import TypeThere, verify_vectors
 from ingestion.runs.context import initialise
 from tests.engines.conftest import HEAD, Company, company
 from tests.engines.test_gaps_fetched import unable
-from tests.examples import LONG
+from tests.examples import LONG, LONG_FORM
 from tests.golden.vectors import TYPES
 from tests.spark.session import NEEDS_SPARK
 
@@ -168,6 +168,7 @@ def test_table_that_was_never_loaded_is_missing_whole(company: Company, on_spark
     assert (report.source_count, report.lake_count, report.missing_keys) == (2, 0, 2)
 
 
+@LONG_FORM
 def test_session_of_a_check_hashes_every_type_as_defined(spark: Any) -> None:
     session = spark.newSession()
     for name, value in DIALECT.items():

@@ -12,6 +12,7 @@ from ingestion.load.load_table import load_table
 from ingestion.runs import context
 from ingestion.runs.context import Context
 from ingestion.settings import Settings
+from tests.examples import LONG_FORM
 from tests.sources import test_oracle_chunks, test_sqlserver_load
 from tests.sources.oracle_fixtures import OracleDesk, oracle
 from tests.sources.sqlserver_fixtures import Desk, desk
@@ -46,12 +47,14 @@ def test_chunks_of_oracle_are_one_state_on_executors(oracle: OracleDesk, lanes: 
     assert lanes[0] == 7
 
 
+@LONG_FORM
 def test_a_full_reload_of_oracle_on_executors_appends_only_what_differs(oracle: OracleDesk, lanes: list[int]) -> None:
     test_oracle_chunks.test_a_full_reload_in_chunks_appends_only_what_differs_and_sees_deletes(oracle)
 
     assert len(lanes) == 2
 
 
+@LONG_FORM
 def test_a_first_load_of_sqlserver_on_executors_is_followed_by_what_changed(desk: Desk, lanes: list[int]) -> None:
     table, contract_id, embedded = test_sqlserver_load.tracked(desk, 1000, chunkRows="300")
     opened = context.open_context(replace(embedded.settings, engine="spark"))
