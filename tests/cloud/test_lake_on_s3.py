@@ -20,6 +20,7 @@ from ingestion.lake.layout import MARKER, create_lake, lake_at, open_lake
 from ingestion.load.load_table import load_table
 from tests.cloud.day import LOST_A_DAY, Played, Rows, content, erase_number, play
 from tests.cloud.servers import NEEDS_MOTO, ROOT, S3, free_port, s3
+from tests.examples import LONG, LONG_FORM
 
 pytestmark = [NEEDS_MOTO, pytest.mark.xdist_group("cloud")]
 BUCKET, PREFIX = "company-lake", "retail/"
@@ -55,7 +56,7 @@ def played(store: S3, login: dict[str, str], tmp_path_factory: pytest.TempPathFa
     with pytest.MonkeyPatch.context() as patch, store.guarded():
         for name, value in login.items():
             patch.setenv(name, value)
-        return play(tmp_path_factory.mktemp("day"), LAKE, THEN, patch)
+        return play(tmp_path_factory.mktemp("day"), LAKE, THEN, patch, whole=LONG)
 
 
 @pytest.fixture
@@ -96,6 +97,7 @@ def test_the_lost_day_is_found_and_closed(played: Played) -> None:
         assert [gap > 0 for gap in found] == ([True, False] if contract_id in LOST_A_DAY else [False])
 
 
+@LONG_FORM
 def test_what_was_known_on_day_1_is_rebuilt_beside_the_lake(played: Played, local: Rows) -> None:
     then = content(THEN)
 
@@ -247,7 +249,7 @@ def test_a_variable_that_is_set_to_nothing_is_none(
 
     with store.guarded():
         lake = open_lake(LAKE)
-        assert DeltaRs(lake.storage_options).version(lake.uri("gold", "fact_sales")) > 0
+        assert DeltaRs(lake.storage_options).version(lake.uri("bronze", "shop", "orders")) > 0
 
 
 def test_a_login_cut_short_is_refused_before_anything_is_read(store: S3, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,6 +15,7 @@ from ingestion.lake.log import read_log
 from ingestion.lake.mending import mend_table
 from tests.dbt.test_dbt_commands import customer, fill, line, order, product
 from tests.dbt.warehouse import Warehouse, at
+from tests.examples import LONG_FORM
 
 pytestmark = pytest.mark.xdist_group("gold_in_lake")
 
@@ -117,6 +118,7 @@ def test_facts_whose_dimensions_were_built_later_are_found(copied: Warehouse) ->
     assert_whole(copied)
 
 
+@LONG_FORM
 def test_silver_that_was_compacted_is_the_same_and_touches_no_facts(
     copied: Warehouse, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -159,6 +161,7 @@ def test_another_definition_is_applied_to_all_facts(copied: Warehouse) -> None:
     assert computed(copied) == "0 touched values of order_id"
 
 
+@LONG_FORM
 def test_another_column_of_an_input_or_of_the_facts_computes_all(copied: Warehouse) -> None:
     dimension = copied.project / "models" / "gold" / "sales" / "dim_product.sql"
     dimension.write_text(

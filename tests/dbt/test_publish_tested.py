@@ -10,6 +10,7 @@ import pytest
 from ingestion.lake import duck
 from tests.dbt.test_dbt_commands import GOLD, customer, fill, line, order
 from tests.dbt.warehouse import Build, Warehouse, own_project
+from tests.examples import LONG_FORM
 
 pytestmark = pytest.mark.xdist_group("dbt")
 WHOLE = "select * from gold.fact_sales order by sales_sk"
@@ -119,6 +120,7 @@ def test_facts_and_members_published_together_are_the_whole_computation(copied: 
         assert connection.execute(WHOLE).fetchall() == computed
 
 
+@LONG_FORM
 def test_a_run_without_tests_publishes_at_once(copied: Warehouse) -> None:
     before = copied.versions()
     forbid(copied, "select 1 as found from {{ ref('fact_sales') }}")
@@ -127,6 +129,7 @@ def test_a_run_without_tests_publishes_at_once(copied: Warehouse) -> None:
     assert published(copied, before) == {"dim_customer", "fact_sales"}
 
 
+@LONG_FORM
 def test_a_project_without_the_hook_publishes_at_once(copied: Warehouse) -> None:
     before = copied.versions()
     file = copied.project / "dbt_project.yml"
@@ -136,6 +139,7 @@ def test_a_project_without_the_hook_publishes_at_once(copied: Warehouse) -> None
     assert (done.code, published(copied, before)) == (0, {"dim_customer", "fact_sales"})
 
 
+@LONG_FORM
 def test_a_lake_of_the_past_shows_the_rows_that_break_a_test(copied: Warehouse) -> None:
     """So that a person can look at them; no other reader knows that lake."""
     before = copied.versions()
