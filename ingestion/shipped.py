@@ -1,5 +1,5 @@
 """
-What the package brings beside its modules, for every project: dbt's shared code, Airflow's DAGs, and templates.
+What the package brings beside its modules, for every project: dbt's shared code, Airflow's DAGs, runbooks, templates.
 
 In a wheel these files lie in `ingestion/_shipped`, in a checkout at its root; `pyproject.toml` names them.
 """
@@ -15,6 +15,8 @@ _ROOT = _IN_WHEEL if _IN_WHEEL.is_dir() else Path(__file__).parents[1]
 DBT = _ROOT / "dbt_project"
 """Macros, generic tests, plugins, the profile and the audit models; in a checkout also the example's models."""
 DAGS = _ROOT / "dags"
+RUNBOOKS = _ROOT / "docs" / "runbooks"
+"""What to do about each kind of fault, in Markdown, and an overview."""
 TEMPLATES = Path(__file__).with_name("templates")
 DBT_CODE = "LAKEHOUSE_DBT_CODE"
 """The variable by which a project's dbt_project.yml finds DBT; `lakehouse build` and `lakehouse dbt` set it."""

@@ -67,10 +67,14 @@ def body_of(incident: Incident, event: Event, *, last_good: datetime | None, lin
         f"Last good data: {last_good:%Y-%m-%d %H:%M} UTC." if last_good else "",
         f"Owner: {incident.owner}." if incident.owner else "",
         f"Next step: {incident.command}" if incident.command else "",
-        f"Runbook: {runbook_of(incident.kind)}",
+        f"Runbook: {_runbook(incident.kind, link)}",
         link,
     ]
     return "\n".join(filter(None, lines))
+
+
+def _runbook(kind: str, link: str) -> str:
+    return f"{link.rstrip('/')}/runbooks?kind={kind}" if link else runbook_of(kind)
 
 
 def _told(text: str) -> str:

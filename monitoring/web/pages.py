@@ -334,6 +334,11 @@ def incidents(site: Site, board: Board, query: Query) -> dict[str, Any]:
     }
 
 
+def runbooks(site: Site, board: Board, query: Query) -> dict[str, Any]:
+    del site, board
+    return {"kind": query.get("kind", "")}
+
+
 PAGES = (
     Page("home", "Home", home),
     Page("pipeline", "Pipeline", pipeline),
@@ -343,4 +348,5 @@ PAGES = (
     Page("lineage", "Lineage", lineage),
     Page("contracts", "Contracts", contracts),
     Page("incidents", "Incidents", incidents),
+    Page("runbooks", "Runbooks", runbooks),
 )

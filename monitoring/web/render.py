@@ -11,7 +11,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from ingestion.printable import shown
 from monitoring.findings import Level, hours
-from monitoring.web import draw
+from monitoring.web import draw, runbooks
 from monitoring.web.pages import PAGES, Page, Query
 from monitoring.web.site import Site
 
@@ -42,6 +42,7 @@ class Renderer:
             "url": lambda page, **query: url(page, {k: str(v) for k, v in query.items() if v not in (None, "")}),
             "pages": PAGES,
             "draw": draw,
+            "runbook": runbooks.as_html,
             "Level": Level,
             "is_live": is_live,
             "in_airflow": in_airflow,

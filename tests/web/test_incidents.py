@@ -186,7 +186,7 @@ def test_a_message_says_what_since_when_who_is_hit_and_the_next_step(own_world: 
         "Last good data: 2026-02-27 08:30 UTC.",
         "Owner: data One person..",
         "Next step: lakehouse doctor",
-        "Runbook: docs/runbooks/source_unavailable.md",
+        "Runbook: https://lake.example/runbooks?kind=source_unavailable",
         "https://lake.example/",
     ]
 

@@ -12,6 +12,8 @@ import pytest
 from fastapi.testclient import TestClient
 
 from ingestion.printable import shown
+from ingestion.shipped import RUNBOOKS
+from monitoring.findings import Kind
 from monitoring.web.pages import PAGES
 from tests.web.worlds import HOSTILE, NOW, WORLDS, World
 
@@ -130,6 +132,33 @@ def test_every_number_says_as_of_when(world: Find, browse: Browse) -> None:
     for page in PAGES:
         told = text_of(client.get("/" if page.name == "home" else f"/{page.name}").text)
         assert f"Read {NOW:%Y-%m-%d %H:%M} UTC from" in told, page.name
+
+
+@pytest.mark.parametrize("name", ["source_down", "drift", "quarantine", "stale"])
+def test_each_fault_on_home_and_incidents_links_its_runbook(name: str, world: Find, browse: Browse) -> None:
+    shown, client = world(name), browse(world(name))
+    board = shown.site().board().value
+
+    incidents, home = (html.unescape(client.get(path).text) for path in ("/incidents", "/"))
+    for finding in board.findings:
+        assert f'href="runbooks?kind={finding.kind}"' in incidents, finding.kind
+    for finding in board.roots:
+        assert f'href="runbooks?kind={finding.kind}"' in home, finding.kind
+
+
+def test_a_runbook_is_a_page_with_all_of_its_text(world: Find, browse: Browse) -> None:
+    client = browse(world("empty"))
+
+    for kind in [*Kind, "", "../gaps", "none"]:
+        page = client.get("/runbooks", params={"kind": kind}).text
+        source = (RUNBOOKS / f"{kind if kind in [*Kind] else 'index'}.md").read_text()
+        told = " ".join(text_of(page).split())
+        for line in re.findall(r"^(?:#+ |lakehouse ).*", source, re.MULTILINE):
+            assert " ".join(line.lstrip("# ").replace("`", " ").split()) in told, (kind, line)
+        assert not re.search(r"\]\(|\|\s*---|```|\.md\"", page), kind
+        linked = {name for name in re.findall(r"\]\((\w+)\.md", source) if name != "index"}
+        assert linked == {link.partition("=")[2] for link in links(page.partition("<article")[2]) if "?" in link}, kind
+        assert page.count('<div class="scroll"') == len(re.findall(r"^\| ---", source, re.MULTILINE)), kind
 
 
 def test_the_lineage_shows_two_steps_around_a_node(world: Find, browse: Browse) -> None:
