@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 
@@ -114,6 +115,18 @@ class RateDay(Row):
     day: date
     dimension: str
     good: float
+
+
+@dataclass(frozen=True, slots=True)
+class RateTrend(Row):
+    """A rate of a table by UTC day, ascending: on each, the percentage of the rows read that have the fault."""
+
+    contract_id: str
+    dimension: str
+    column: str | None
+    measure: str
+    days: list[date]
+    percents: list[float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,21 +245,34 @@ def rate_days(journal: Journal, since: datetime) -> list[RateDay]:
     return read(journal, RateDay, rest, [since])
 
 
-def strips(journal: Journal, since: datetime) -> list[StripDay]:
-    """Return each table's days since then on which it was checked or loaded, ascending."""
+def rate_trends(journal: Journal, dimension: str, since: datetime) -> list[RateTrend]:
+    """Return the days since then of each rate of a dimension that any row broke in that time."""
+    rest = (
+        '(select contract_id, dimension, "column", measure, list("day" order by "day") as days, '
+        'list(percent order by "day") as percents from (select contract_id, dimension, "column", measure, '
+        'checked_at::date as "day", 100.0 * sum(hits) / sum("rows") as percent from ops.quality_rates '
+        "where dimension = $1 and checked_at >= $2::timestamptz group by all) group by all having max(percent) > 0)"
+    )
+    return read(journal, RateTrend, rest, [dimension, since])
+
+
+def strips(journal: Journal, since: datetime, tables: Sequence[str] | None = None) -> list[StripDay]:
+    """Return each table's days since then on which it was checked or loaded, ascending; `tables` None means all."""
     rest = (
         "(select contract_id, day, coalesce(checks, 0) as checks, worst, gap, lag_hours, coalesce(loads, 0) as loads, "
         "coalesce(failed_loads, 0) as failed_loads, coalesce(rows, 0) as rows from "
         "(select contract_id, checked_at::date as day, count(*) as checks, "
         "max(case severity when 'CRITICAL' then 3 when 'WARNING' then 2 when 'UNKNOWN' then 1 else 0 end) as worst, "
         "arg_max(abs(sync_gap), checked_at) as gap, arg_max(freshness_lag_hours, checked_at) as lag_hours "
-        'from ops.gaps where "partition" is null and checked_at >= $1::timestamptz group by all) '
+        'from ops.gaps where "partition" is null and checked_at >= $1::timestamptz and '
+        "($2::varchar[] is null or list_contains($2::varchar[], contract_id)) group by all) "
         "full join (select subject as contract_id, finished_at::date as day, count(*) as loads, "
         "count(*) filter (where status = 'failed') as failed_loads, coalesce(sum(rows_read), 0)::bigint as rows "
-        "from ops.runs where step = 'load' and finished_at >= $1::timestamptz group by all) "
+        "from ops.runs where step = 'load' and finished_at >= $1::timestamptz and "
+        "($2::varchar[] is null or list_contains($2::varchar[], subject)) group by all) "
         "using (contract_id, day)) order by contract_id, day"
     )
-    return read(journal, StripDay, rest, [since])
+    return read(journal, StripDay, rest, [since, tables])
 
 
 def drifts(journal: Journal) -> list[DriftFound]:

@@ -30,10 +30,49 @@ def strip(days: Sequence[StripDay], last: date, length: int) -> Markup:
         name = "none" if level is None else level.label.lower()
         paths.setdefault(name, []).append(f"M{index * _CELL} {_HEIGHT - high}h4v{high}h-4z")
     drawn = "".join(f'<path class="s-{name}" d="{"".join(cells)}"/>' for name, cells in sorted(paths.items()))
-    counts = [f"{sum(found_level is level for found_level in found.values())} {level.label}" for level in Level]
-    told = f"Last {length} days: {', '.join(text for text in counts if not text.startswith('0 '))}"
     size = f'width="{length * _CELL}" height="{_HEIGHT}" viewBox="0 0 {length * _CELL} {_HEIGHT}"'
-    return _svg(size, "strip", told, drawn)
+    return _svg(size, "strip", _counts(found, length), drawn)
+
+
+_DAY = 18
+_SIDES = {Level.OK: 7, Level.UNKNOWN: 4, Level.WARNING: 10, Level.CRITICAL: 14}
+"""A day's square is the larger the worse the day was."""
+
+
+def calendar(days: Sequence[StripDay], last: date, length: int) -> Markup:
+    """Draw a square for each of the `length` days that end with `last`: a column per week, Monday on top."""
+    found = {day.day: _level(day) for day in days}
+    first = last - timedelta(days=length - 1)
+    monday = first - timedelta(days=first.weekday())
+    drawn, left, top = [], 34, 18
+    for each in (first + timedelta(days=back) for back in range(length)):
+        level = found.get(each)
+        side, name = (2, "none") if level is None else (_SIDES[level], level.label.lower())
+        x = left + (each - monday).days // 7 * _DAY + (_DAY - side) / 2
+        y = top + each.weekday() * _DAY + (_DAY - side) / 2
+        told = f"{each} {'not checked' if level is None else level.label}"
+        drawn.append(
+            f'<rect class="s-{name}" x="{x:g}" y="{y:g}" width="{side}" height="{side}"><title>{told}</title></rect>'
+        )
+        if each.day == 1:
+            drawn.append(f'<text class="axis" x="{x - (_DAY - side) / 2:g}" y="11">{each:%b}</text>')
+    drawn += [f'<text class="axis" x="0" y="{top + row * _DAY + 13}">{name}</text>' for row, name in _WEEKDAYS.items()]
+    width, height = left + ((last - monday).days // 7 + 1) * _DAY, top + 7 * _DAY
+    return _svg(
+        f'width="{width}" height="{height}" viewBox="0 0 {width} {height}"',
+        "calendar",
+        _counts(found, length),
+        "".join(drawn),
+    )
+
+
+_WEEKDAYS = {0: "Mon", 2: "Wed", 4: "Fri", 6: "Sun"}
+
+
+def _counts(found: Mapping[date, Level], length: int) -> str:
+    """Return how many of the last `length` days had each level, for screen readers."""
+    counts = [f"{sum(of is level for of in found.values())} {level.label}" for level in Level]
+    return f"Last {length} days: {', '.join(text for text in counts if not text.startswith('0 ')) or 'none checked'}"
 
 
 def _level(day: StripDay) -> Level:

@@ -214,7 +214,7 @@ def run_lines(steps: Sequence[Step]) -> list[RunLine]:
 
 
 def quality(site: Site, board: Board, query: Query) -> dict[str, Any]:
-    tab = query.get("tab") if query.get("tab") in TABS else TABS[0]
+    tab = query.get("tab", "") if query.get("tab") in TABS else TABS[0]
     since = board.read_at - timedelta(days=STRIP_DAYS)
     rates = site.ask("rates", run_views.rates).value
     days = site.ask("rate_days", lambda journal: run_views.rate_days(journal, since)).value
@@ -224,12 +224,17 @@ def quality(site: Site, board: Board, query: Query) -> dict[str, Any]:
             trend[day.contract_id][day.day] = day.good
     calendar = [board.read_at.date() - timedelta(days=back) for back in range(STRIP_DAYS - 1, -1, -1)]
     own = sorted((rate for rate in rates if rate.dimension == tab), key=lambda rate: -rate.percent)
+    broken = site.ask(("rate_trends", tab), lambda journal: run_views.rate_trends(journal, tab, since)).value
+    by_rate = {
+        (one.contract_id, one.column, one.measure): dict(zip(one.days, one.percents, strict=True)) for one in broken
+    }
+    listed = [(rate, by_rate.get((rate.contract_id, rate.column, rate.measure), {})) for rate in own]
     return {
         "tab": tab,
         "tabs": TABS,
-        "rates": [rate for rate in own if rate.hits],
+        "rates": [(rate, [found.get(day) for day in calendar]) for rate, found in listed if rate.hits or found][:200],
         "measured": len(own),
-        "faultless": sum(not rate.hits for rate in own),
+        "faultless": sum(not (rate.hits or found) for rate, found in listed),
         "trends": {name: [found.get(day) for day in calendar] for name, found in sorted(trend.items())},
         "newest": {name: found[max(found)] for name, found in trend.items()},
         "calendar": calendar,
@@ -262,12 +267,14 @@ def gaps(site: Site, board: Board, query: Query) -> dict[str, Any]:
     if chosen is None:
         return {"chosen": None}
     ids = [chosen.id]
-    since = board.read_at - timedelta(days=365)
+    since, quarter_ago = board.read_at - timedelta(days=365), board.read_at - timedelta(days=TREND_DAYS)
     history = site.ask(("history", chosen.id), lambda j: ledger_views.gap_history(j, ids, checks=TREND_DAYS)).value
     known = site.ask(("facts", chosen.id), lambda j: facts.gather(j, [chosen.contract])[0]).value
     return {
         "chosen": chosen,
         "history": history,
+        "days": site.ask(("days", chosen.id), lambda j: run_views.strips(j, quarter_ago, ids)).value,
+        "calendar_days": TREND_DAYS,
         "partitions": known.partitions,
         "differences": site.ask(("differences", chosen.id), lambda j: ledger_views.differences(j, ids)).value[:-51:-1],
         "advice": advise(known),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import html
 import re
+from collections import Counter
 from collections.abc import Callable
 from urllib.parse import urljoin
 
@@ -15,7 +16,7 @@ from ingestion.printable import shown
 from ingestion.shipped import RUNBOOKS
 from monitoring.findings import Kind
 from monitoring.web.pages import PAGES
-from tests.web.worlds import HOSTILE, NOW, WORLDS, World
+from tests.web.worlds import DAY, HOSTILE, NOW, WORLDS, World
 
 Find = Callable[[str], World]
 Browse = Callable[..., TestClient]
@@ -132,6 +133,36 @@ def test_every_number_says_as_of_when(world: Find, browse: Browse) -> None:
     for page in PAGES:
         told = text_of(client.get("/" if page.name == "home" else f"/{page.name}").text)
         assert f"Read {NOW:%Y-%m-%d %H:%M} UTC from" in told, page.name
+
+
+def test_a_rate_is_shown_with_its_days_also_when_its_fault_is_over(own_world: Find, browse: Browse) -> None:
+    world = own_world("empty")
+    with world.journal.gathering():
+        for back, hits in ((2, 12), (1, 6), (0, 0)):
+            world.rates("crm.notes", NOW - back * DAY, null=hits)
+            world.rates("crm.people", NOW - back * DAY)
+
+    page = browse(world).get("/quality").text
+
+    row = next(line for line in page.splitlines() if "<td>null</td>" in line)
+    [path] = re.findall(r'class="line" d="([^"]*)"', row)
+    heights = [float(point.split()[1]) for point in re.findall(r"[ML]([\d. ]+)", path)]
+    assert heights == sorted(heights)  # from 10 % down to 0: an axis of SVG goes down
+    assert (len(heights), len({*heights})) == (3, 3)
+    assert "crm.people" not in row
+    assert "3 of 4 measured rates are zero" in " ".join(text_of(page).split())
+
+
+def test_gaps_names_missing_partitions_and_shows_each_day_of_a_table(world: Find, browse: Browse) -> None:
+    page = browse(world("drift")).get("/gaps", params={"table": "crm.people"}).text
+
+    assert "Missing partitions 2026-02 In quarantine" in " ".join(text_of(page).split())
+    days = re.findall(r"<title>(\S+) (not checked|[A-Z]+)</title></rect>", page)
+    assert [day for day, _ in days] == [f"{(NOW - back * DAY).date()}" for back in range(89, -1, -1)]
+    assert Counter(level for _, level in days) == {"not checked": 79, "OK": 10, "CRITICAL": 1}
+    assert days[-1] == ("2026-03-02", "CRITICAL")
+    assert 'aria-label="Last 90 days: 10 OK, 1 CRITICAL"' in page
+    assert "CRITICAL</title></rect>" not in browse(world("drift")).get("/gaps", params={"table": "crm.notes"}).text
 
 
 @pytest.mark.parametrize("name", ["source_down", "drift", "quarantine", "stale"])
