@@ -177,6 +177,7 @@ def accept(output: Output, table: str, columns: tuple[str, ...]) -> None:
 
 
 def _print_accepted(console: Console, accepted: Accepted) -> None:
+    from ingestion.cli.output.terminal import print_step
     from ingestion.contracts.drift import DriftKind
 
     before, after = accepted.before, accepted.contract
@@ -192,7 +193,9 @@ def _print_accepted(console: Console, accepted: Accepted) -> None:
             f"  If {gone[0]} only has another name there, undo this and write `physicalName: {new[0]}` at it instead."
         )
     console.print("\n".join(lines), soft_wrap=True)
-    console.print("Read the file through, then: lakehouse contract sources && lakehouse load && lakehouse build")
+    print_step(
+        console, "Read the file through, then", "lakehouse contract sources && lakehouse load && lakehouse build"
+    )
 
 
 def _consequence(accepted: Accepted, drift: Drift) -> str:
@@ -230,6 +233,8 @@ def import_(output: Output, system: str, name: str, **options: str | None) -> No
         )
 
     def render(console: Console) -> None:
+        from ingestion.cli.output.terminal import print_step
+
         for written in result.written:
             console.print(f"{written.path}: written", soft_wrap=True)
             for note in written.notes:
@@ -239,6 +244,6 @@ def import_(output: Output, system: str, name: str, **options: str | None) -> No
         if any("in the contract" in note for written in result.written for note in written.notes):
             console.print("A value that does not fit the contract's type is quarantined, never changed.")
         if result.written:
-            console.print("Read them through, then: lakehouse contract lint && lakehouse contract sources")
+            print_step(console, "Read them through, then", "lakehouse contract lint && lakehouse contract sources")
 
     output.result(result.as_dict(), render)

@@ -70,6 +70,7 @@ def _with_lacks(context: Context, plans: Sequence[LoadPlan]) -> list[LoadPlan]:
 
 def _print_plans(console: Console, plans: Sequence[LoadPlan]) -> None:
     from ingestion.cli.output.table import FittingTable
+    from ingestion.cli.output.terminal import print_step
 
     columns = ("table", "mode", "batch", "from", "up to", "rows", "chunks", "compares keys")
     rows = [(p.contract_id, p.mode, p.next_batch, p.low, p.next_low, p.rows, p.chunks, p.compares_keys) for p in plans]
@@ -78,7 +79,8 @@ def _print_plans(console: Console, plans: Sequence[LoadPlan]) -> None:
         for note in filter(None, (p.degraded, *(f"no {right}" for right in p.missing_rights))):
             console.print(f"{p.contract_id}: {note}")
         for lack in p.lacking:
-            console.print(f"{p.contract_id}: {lack}")
+            finding, _, command = lack.rpartition(": ")
+            print_step(console, f"{p.contract_id}: {finding}", command)
         for drift in p.drift:
             console.print(f"{p.contract_id}: drift: {drift}")
         for blocker in p.blockers:

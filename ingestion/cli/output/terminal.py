@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import IO
 
+from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 
@@ -26,3 +27,12 @@ class Terminal(Console):
         """Continue without output; rich would end the process."""
         self.quiet = True
         leave_stdout()
+
+
+def print_step(console: Console, why: str, command: str) -> None:
+    """Print `why: command`, in two lines if need be; the command is never broken, so that it can be copied."""
+    if cell_len(f"{why}: {command}") <= console.width:
+        console.print(f"{why}: {command}")
+    else:
+        console.print(f"{why}:")
+        console.print(f"  {command}", soft_wrap=True)
