@@ -90,6 +90,8 @@ class Finding:
     downstream: tuple[str, ...] = ()
     value: float | None = None
     threshold: float | None = None
+    log_url: str | None = None
+    """Where Airflow shows the log of the task that failed."""
 
     @property
     def key(self) -> tuple[Kind, str]:
@@ -144,6 +146,7 @@ def _of_sources(found: list[Finding], failed: Mapping[tuple[str, str], Failing],
             own[0].command,
             ", ".join(sorted({each.owner for each in own if each.owner})) or None,
             downstream=tuple(sorted({name for each in own for name in each.downstream})),
+            log_url=own[0].log_url,
         )
         for system, own in down.items()
     ]
@@ -181,7 +184,7 @@ def _of_table(
         level = Level.CRITICAL if late > 0 or fault.last_good_at is None else Level.WARNING
         command = _advised(facts, "failed load", f"lakehouse load {name}")
         root = (Kind.DELETE_BRAKE if fault.error == "DeleteBrakeError" else Kind.LOAD_FAILED, name)
-        yield about.finding(root[0], level, fault.since, _loads_fail(fault), command)
+        yield about.finding(root[0], level, fault.since, _loads_fail(fault), command, log_url=fault.log_url)
     elif load is None:
         yield about.finding(Kind.NEVER_LOADED, Level.UNKNOWN, now, "No load has ended yet.", f"lakehouse load {name}")
         return
@@ -211,8 +214,11 @@ class _About:
         command: str | None,
         *,
         behind: tuple[Kind, str] | None = None,
+        log_url: str | None = None,
     ) -> Finding:
-        return Finding(kind, self.subject, level, since, text, command, self.owner, behind, self.downstream)
+        return Finding(
+            kind, self.subject, level, since, text, command, self.owner, behind, self.downstream, log_url=log_url
+        )
 
 
 def _of_check(
@@ -229,7 +235,8 @@ def _of_check(
     if level is Level.UNKNOWN:
         since, told = (fault.since, first_line(fault.message)) if fault else (gap.checked_at, gap.why or "")
         text = f"It could not be compared with its source. {told}".strip()
-        yield about.finding(Kind.UNCHECKED, level, since, text, check, behind=root)
+        log_url = fault.log_url if fault else None
+        yield about.finding(Kind.UNCHECKED, level, since, text, check, behind=root, log_url=log_url)
     elif level > Level.OK:
         since = min((difference.first_seen_at for difference in facts.differences), default=gap.checked_at)
         yield about.finding(Kind.GAP, level, since, _gap(facts), _advised(facts, "", check), behind=root)

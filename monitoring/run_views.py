@@ -14,7 +14,8 @@ from monitoring.ledger_views import Row, read
 @dataclass(frozen=True, slots=True)
 class Step(Row):
     """
-    One step of a run on one subject: a contract, or a layer of dbt. `typical_seconds` is the median of its last 20.
+    One step of a run on one subject: a contract, or a layer of dbt. `typical_seconds` is the median of its last 20;
+    `log_url` is where Airflow shows the log of its task, None for a command.
     """
 
     run_id: str
@@ -30,6 +31,7 @@ class Step(Row):
     rows_quarantined: int | None
     error: str | None
     message: str | None
+    log_url: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +46,7 @@ class Failing(Row):
     last_good_at: datetime | None
     error: str | None
     message: str | None
+    log_url: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,8 +180,9 @@ def failing(journal: Journal) -> list[Failing]:
     rest = (
         "(select step, subject, min(started_at) as since, count(*) as failures, max(finished_at) as finished_at, "
         "any_value(good_at) as last_good_at, arg_max(error, finished_at) as error, "
-        "arg_max(message, finished_at) as message from (select *, max(finished_at) filter (where status <> 'failed') "
-        "over (partition by step, subject) as good_at from ops.runs) "
+        "arg_max(message, finished_at) as message, arg_max_null(log_url, finished_at) as log_url from "
+        "(select *, max(finished_at) filter (where status <> 'failed') over (partition by step, subject) as good_at "
+        "from ops.runs) "
         "where status = 'failed' and (good_at is null or finished_at > good_at) group by step, subject) order by since"
     )
     return read(journal, Failing, rest, [])

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -282,7 +283,8 @@ def link(task_id: str | None = None) -> str:
 
 
 def _open() -> Context:
-    return wiring.open_run(get_current_context()["run_id"])
+    context = get_current_context()
+    return replace(wiring.open_run(context["run_id"]), log_url=context["ti"].log_url)
 
 
 def _is_retry() -> bool:

@@ -36,6 +36,7 @@ RUNS = pa.schema(
         ("message", pa.string()),
         ("source_state", pa.string()),  # the whole fixed point, as JSON; `fixed_point` is its moment
         ("is_full", pa.bool_()),  # of a load: the whole table was read on request
+        ("log_url", pa.string()),  # where a scheduler shows the log of the task; null: of the command line
     ]
 )
 GAPS = pa.schema(

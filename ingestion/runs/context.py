@@ -60,7 +60,10 @@ def unobserved(_phase: str, _rows: int) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """One run on one lake. Cheap to create; holds no connection. `observe` is called as a load proceeds."""
+    """
+    One run on one lake. Cheap to create; holds no connection. `observe` is called as a load proceeds. `log_url`, where
+    a scheduler shows the log of this process, is noted with each step.
+    """
 
     settings: Settings
     lake: Lake
@@ -68,6 +71,7 @@ class Context:
     journal: Journal
     run_id: str
     observe: Observe = unobserved
+    log_url: str | None = None
 
     def contract(self, contract_id: str) -> Contract:
         """
@@ -135,6 +139,7 @@ class Context:
         rows = [
             {"run_id": self.run_id, "step": step, "subject": each.subject, "status": "failed", "started_at": now}
             | {"finished_at": now, "error": type(each.error).__name__, "message": str(each.error)}
+            | {"log_url": self.log_url}
             for each in failed
             if not each.is_started and (is_scheduled or isinstance(each.error, SourceUnavailableError))
         ]
@@ -153,6 +158,7 @@ class Context:
         that ends the process is recorded and passed on.
         """
         row: dict[str, Any] = {"run_id": self.run_id, "step": step, "subject": subject, "status": "ok"}
+        row["log_url"] = self.log_url
         row["started_at"] = datetime.now(UTC)
         try:
             with reaching(self.lake.root):

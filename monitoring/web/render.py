@@ -6,6 +6,7 @@ from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
@@ -46,6 +47,7 @@ class Renderer:
             "Level": Level,
             "is_live": is_live,
             "in_airflow": in_airflow,
+            "log_link": lambda address: log_link(address, in_airflow=in_airflow),
             "link": lambda node: url("lineage", {"node": node.id}),
         }
 
@@ -69,6 +71,14 @@ class Renderer:
     def fault(self, text: str) -> str:
         """Return the page that tells why nothing can be shown."""
         return self._environment.get_template("fault.html").render(text=text)
+
+
+def log_link(address: str | None, *, in_airflow: bool) -> str | None:
+    """Return the address of a log for a link, inside Airflow on the host that shows the page; None if it is no page."""
+    parts = urlsplit(address or "")
+    if parts.scheme not in ("http", "https") or parts.path.startswith("//"):  # that would be another host
+        return None
+    return parts._replace(scheme="", netloc="").geturl() if in_airflow else address
 
 
 def _plain(value: object) -> object:

@@ -127,6 +127,8 @@ def test_load_announces_the_table_it_wrote_to(project: Project, run: Run) -> Non
             for event in session.scalars(query)
         ]
     assert events == [("bronze.shop.orders", "lake://bronze/shop/orders", True, 1)]
+    [noted] = project.ledger(f"select log_url from ops.runs where step = 'load' and run_id = '{again.run_id}'")
+    assert re.match(r"http://.*/dags/backfill/runs/[^/]+/tasks/[\w.]+\?try_number=1$", noted["log_url"])
 
 
 @pytest.mark.usefixtures("built_untested")

@@ -177,6 +177,37 @@ def test_each_fault_on_home_and_incidents_links_its_runbook(name: str, world: Fi
         assert f'href="runbooks?kind={finding.kind}"' in home, finding.kind
 
 
+@pytest.mark.parametrize(
+    ("log", "shown", "in_airflow"),
+    [
+        (
+            "https://air.example/flow/dags/d/runs/r/tasks/t?try_number=2",
+            "https://air.example/flow/dags/d/runs/r/tasks/t?try_number=2",
+            False,
+        ),
+        (
+            "https://air.example/flow/dags/d/runs/r/tasks/t?try_number=2",
+            "/flow/dags/d/runs/r/tasks/t?try_number=2",
+            True,
+        ),
+        ("javascript:alert(1)", None, True),
+        ("https://air.example//evil.example/", None, True),
+    ],
+    ids=["alone", "in Airflow", "no page", "another host"],
+)
+def test_a_step_and_its_fault_link_the_log_of_the_task(
+    log: str | None, shown: str | None, in_airflow: bool, own_world: Find, browse: Browse
+) -> None:
+    world = own_world("empty")
+    failed = {"status": "failed", "error": "SourceUnavailableError", "message": "crm: no answer.", "log_url": log}
+    world.journal.append("runs", [world.load("crm.people", NOW - DAY, **failed)])
+    client = browse(world, in_airflow=in_airflow)
+
+    for path, links_there in (("/pipeline", 1), ("/", 1), ("/incidents", 2)):  # the source, and the load behind it
+        found = re.findall(r'<a href="([^"]*)"( data-parent)?>Log</a>', client.get(path).text)
+        assert found == [(shown, " data-parent" if in_airflow else "")] * links_there * (shown is not None), path
+
+
 def test_a_runbook_is_a_page_with_all_of_its_text(world: Find, browse: Browse) -> None:
     client = browse(world("empty"))
 
