@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from enum import IntEnum, StrEnum
 from typing import Literal
 
+from ingestion.ledger.vocabulary import DAG
 from monitoring.advice import first_line, rows
 from monitoring.advisor import advise
 from monitoring.facts import Facts
@@ -31,6 +32,7 @@ class Kind(StrEnum):
     QUARANTINE = "quarantine"
     DRIFT = "drift"
     MODEL_FAILED = "model_failed"
+    DAG_FAILED = "dag_failed"
     CONTRACT_INVALID = "contract_invalid"
     VOLUME = "volume"
     MAINTENANCE_OVERDUE = "maintenance_overdue"
@@ -123,6 +125,7 @@ def find(evidence: Evidence, now: datetime) -> list[Finding]:
     ]
     found = [*_of_sources(found, failed, evidence), *found]
     found += _of_models(evidence, found)
+    found += _of_dags(evidence.failing)
     return sorted(found, key=urgency)
 
 
@@ -150,6 +153,14 @@ def _of_sources(found: list[Finding], failed: Mapping[tuple[str, str], Failing],
         )
         for system, own in down.items()
     ]
+
+
+def _of_dags(failing: Sequence[Failing]) -> Iterator[Finding]:
+    """Yield DAGs of others whose newest run failed, as they told."""
+    for fault in failing:
+        if fault.step == DAG:
+            text = fault.message or "It failed."
+            yield Finding(Kind.DAG_FAILED, fault.subject, Level.WARNING, fault.since, text, log_url=fault.log_url)
 
 
 def urgency(finding: Finding) -> tuple[bool, int, datetime, str]:

@@ -8,6 +8,7 @@ from datetime import date, datetime
 
 from ingestion.ledger import queries
 from ingestion.ledger.journal import Journal
+from ingestion.ledger.vocabulary import DAG
 from monitoring.ledger_views import Row, read
 
 
@@ -323,9 +324,10 @@ def rows_by_day(journal: Journal, since: datetime) -> list[DayOfRows]:
 
 
 def milestones(journal: Journal) -> Milestones:
-    """Return when steps ended."""
+    """Return when steps ended; DAGs of others do not count."""
     rest = (
         "(select min(finished_at) as first, max(finished_at) as newest, "
-        "max(finished_at) filter (where step = 'maintain' and status <> 'failed') as maintained from ops.runs)"
+        "max(finished_at) filter (where step = 'maintain' and status <> 'failed') as maintained from ops.runs "
+        f"where step <> '{DAG}')"
     )
     return read(journal, Milestones, rest, [])[0]

@@ -15,7 +15,7 @@ _MOMENT = pa.timestamp("us", "UTC")
 RUNS = pa.schema(
     [
         ("run_id", pa.string()),
-        ("step", pa.string()),  # load, replay, repair, silver, gold, gaps
+        ("step", pa.string()),  # load, replay, repair, silver, gold, gaps, dag (of others)
         ("subject", pa.string()),  # contract id or layer
         ("status", pa.string()),  # ok, warning, failed
         ("started_at", _MOMENT),

@@ -17,3 +17,6 @@ class State(StrEnum):
 
 UNENDED = (State.SUSPECTED, State.CONFIRMED, State.WAIVED)
 """States of open differences."""
+
+DAG = "dag"
+"""The step (`ops.runs`) of a DAG of others, which told how it ended."""

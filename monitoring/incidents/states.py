@@ -40,7 +40,7 @@ class Event(StrEnum):
 CONFIRMED_KINDS = frozenset(
     {
         *(Kind.SOURCE_UNAVAILABLE, Kind.LOAD_FAILED, Kind.DELETE_BRAKE, Kind.GAP),
-        *(Kind.MODEL_FAILED, Kind.CONTRACT_INVALID, Kind.CHANNEL_DEAD),
+        *(Kind.MODEL_FAILED, Kind.DAG_FAILED, Kind.CONTRACT_INVALID, Kind.CHANNEL_DEAD),
     }
 )
 """Faults that open at once, because tries, checks or tests have confirmed them already."""

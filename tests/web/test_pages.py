@@ -96,6 +96,15 @@ def test_a_ledger_that_is_overdue_says_so_on_every_page(world: Find, browse: Bro
     assert "No step of any run" not in browse(world("green")).get("/").text
 
 
+def test_a_dag_of_others_does_not_make_the_ledger_fresh(own_world: Find, browse: Browse) -> None:
+    world = own_world("stale")
+    world.journal.append("runs", [world.load("sales_report", NOW, step="dag", run_id="sales_report/1")])
+
+    told = text_of(browse(world).get("/").text)
+
+    assert "No step of any run has ended since 2026-02-20" in told
+
+
 def test_names_that_try_to_break_out_stay_text(world: Find, browse: Browse) -> None:
     client = browse(world("hostile"))
 
