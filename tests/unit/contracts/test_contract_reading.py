@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pytest
@@ -25,6 +26,8 @@ from ingestion.contracts.model import (
     Rule,
 )
 from ingestion.contracts.odcs import find_contract, lint, list_contract_ids, read_contract, read_contracts
+from ingestion.contracts.reading import compile
+from ingestion.contracts.reading.compile import examine
 from ingestion.contracts.reading.document import parse
 from ingestion.errors import ConfigurationError, InvalidContractError
 
@@ -343,3 +346,29 @@ def test_a_file_that_nests_too_deep_is_refused(text: str) -> None:
     assert [str(fault) for fault in faults] == [
         "deep.odcs.yaml:1: is nested more than 50 levels deep; nothing was checked"
     ]
+
+
+def test_a_contract_is_compiled_once_per_process_until_its_text_changes(
+    tmp_path: Path, customers_text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compiled: list[str] = []
+    text = customers_text + "# once\n"  # no other test has read this text
+
+    def counting(given: str, *args: Any, **options: Any) -> Any:
+        compiled.append(given)
+        return examine(given, *args, **options)
+
+    monkeypatch.setattr(compile, "examine", counting)
+    path = tmp_path / "erp" / "customers.odcs.yaml"
+    path.parent.mkdir()
+    path.write_text(text)
+
+    found = find_contract(tmp_path, "erp.customers")
+    assert read_contracts(tmp_path) == (found,)
+    assert lint(tmp_path) == lint(tmp_path)
+    assert compiled == [text]
+
+    changed = text.replace("version: 1.0.0", "version: 1.0.1")
+    path.write_text(changed)
+    assert find_contract(tmp_path, "erp.customers").version == "1.0.1"
+    assert compiled == [text, changed]
