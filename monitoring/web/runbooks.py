@@ -32,7 +32,7 @@ def _open_link(renderer: Any, tokens: Sequence[Token], at: int, options: Any, en
         env["after"] = "</a>"
         tokens[at].attrs["href"] = env["url"]("runbooks", kind=None if name == OVERVIEW else name)
         return str(renderer.renderToken(tokens, at, options, env))
-    env["after"] = f" (<code>{normpath(f'docs/runbooks/{target}')}</code>)"
+    env["after"] = f", <code>{normpath(f'docs/runbooks/{target}')}</code>"
     return ""
 
 
