@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from airflow.sdk import Param, dag, task
+from airflow.sdk import Param, dag, get_current_context, task
 from lakehouse_dags import wiring
 
 
@@ -27,12 +27,12 @@ from lakehouse_dags import wiring
 )
 def lake_maintenance() -> None:
     @task
-    def maintain(params: dict[str, Any], run_id: str) -> list[dict[str, Any]]:
+    def maintain(params: dict[str, Any]) -> list[dict[str, Any]]:
         from datetime import timedelta
 
         from ingestion.admin.maintenance import maintain
 
-        done = maintain(wiring.open_run(run_id), keep=timedelta(days=params["keep_days"]))
+        done = maintain(wiring.open_run(get_current_context()), keep=timedelta(days=params["keep_days"]))
         return [table.as_dict() for table in done]
 
     maintain()

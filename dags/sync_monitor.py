@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from airflow.sdk import Param, dag, task
+from airflow.sdk import Param, dag, get_current_context, task
 from lakehouse_dags import steps, wiring, work
 
 SYSTEMS = wiring.contracts_by_system()
@@ -35,8 +35,8 @@ TABLES = [contract_id for ids in SYSTEMS.values() for contract_id in ids]
 def sync_monitor() -> None:
     # Runs without contracts too and then fails; otherwise such a run would be empty and succeed.
     @task.branch
-    def chosen(params: dict[str, Any], run_id: str) -> list[str]:
-        wiring.open_run(run_id)
+    def chosen(params: dict[str, Any]) -> list[str]:
+        wiring.open_run(get_current_context())
         return [name for name, tables in tasks.items() if params["table"] in (None, *tables)]
 
     # A teardown does not count for the state of the run, which stays red if a check is.

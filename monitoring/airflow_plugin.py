@@ -63,7 +63,7 @@ class LakehousePlugin(AirflowPlugin):  # type: ignore[misc]
         {**_VIEW, "href": "lakehouse/", "destination": "nav", "url_route": "lakehouse", "nav_top_level": True},
         {
             **_VIEW,
-            "href": "lakehouse/pipeline?run={RUN_ID}&dag={DAG_ID}",
+            "href": "lakehouse/pipeline?run={DAG_ID}/{RUN_ID}",
             "destination": "dag_run",
             "url_route": "lakehouse_run",
         },

@@ -32,7 +32,7 @@ class LakehouseNotifier(BaseNotifier):
         reason = context.get("reason") or str(getattr(state, "value", state))  # of a run, else of a task
         reason = type(exception).__name__ if exception is not None else reason
         told = f"The DAG {dag.dag_id} of {dag.owner} failed: {reason}."
-        run = wiring.open_run(f"{dag.dag_id}/{context['run_id']}")  # runs of two DAGs may have the same id
+        run = wiring.open_run(context)
         now = datetime.now(UTC)
         row = {"run_id": run.run_id, "step": DAG, "subject": dag.dag_id, "started_at": now, "finished_at": now}
         ended = {"status": "ok"} if reason == "success" else {"status": "failed", "error": reason, "message": told}

@@ -139,7 +139,7 @@ class OnCluster(BaseOperator):
             raise AirflowSkipException("a table of another system was asked for")
         from ingestion.runs import job_result
 
-        run, store = wiring.open_run(context["run_id"]), context["task_state_store"]
+        run, store = wiring.open_run(context), context["task_state_store"]
         if self.is_late and not work.is_late(run, self.subject):
             assets.announce({})
             return {}
@@ -169,7 +169,7 @@ class OnCluster(BaseOperator):
 
     def submit_job(self, context: Any) -> Any:
         """Record which ledger rows exist already, for a retry that finds the job again; then submit it."""
-        self.known = self._moments(wiring.open_run(context["run_id"]))
+        self.known = self._moments(wiring.open_run(context))
         context["task_state_store"].set(KNOWN_ROWS, self.known)
         return super().submit_job(context)  # type: ignore[misc]
 

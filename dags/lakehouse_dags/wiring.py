@@ -15,7 +15,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -115,9 +115,15 @@ def pool_of(system: str) -> str:
     return f"source_{system}"
 
 
-def open_run(run_id: str) -> Context:
+def name_of_run(context: Mapping[str, Any]) -> str:
+    """Return what the ledger calls a run of Airflow, `<dag>/<run>`: scheduled runs of two DAGs can have one run id."""
+    return f"{context['dag'].dag_id}/{context['run_id']}"
+
+
+def open_run(context: Mapping[str, Any]) -> Context:
     """
-    Open the lake for a run of Airflow. Connections are Airflow's, else those of the package's own places of secrets.
+    Open the lake for a run of Airflow, given a task's context. Connections are Airflow's, else those of the package's
+    own places of secrets.
 
     Raises:
         ConfigurationError: the project has no contract, because a run that does nothing must not succeed.
@@ -133,7 +139,7 @@ def open_run(run_id: str) -> Context:
             "Write one as <system>/<entity>.odcs.yaml, or set LAKEHOUSE_PROJECT to the project that has them."
         )
     secrets = Secrets([AirflowSecrets(), *settings.secrets.providers], seconds=settings.secrets.seconds)
-    return open_context(replace(settings, secrets=secrets), run_id)
+    return open_context(replace(settings, secrets=secrets), name_of_run(context))
 
 
 class AirflowSecrets:

@@ -202,7 +202,7 @@ def show_models(layer: str, models: Sequence[str], built_by: str) -> dict[str, s
     failed = [model for model, row in found.items() if row["status"] == "failed"]
     if failed:
         raise BuildError("\n".join(f"{layer}.{model}: {told[model]}" for model in failed))
-    assets.announce_models(layer, list(found.values()), context["run_id"])
+    assets.announce_models(layer, list(found.values()), wiring.name_of_run(context))
     if not any(row["status"] in ("ok", "warning") for row in found.values()):
         raise AirflowSkipException("; ".join(sorted({*told.values()})))
     return told
@@ -284,7 +284,7 @@ def link(task_id: str | None = None) -> str:
 
 def _open() -> Context:
     context = get_current_context()
-    return replace(wiring.open_run(context["run_id"]), log_url=context["ti"].log_url)
+    return replace(wiring.open_run(context), log_url=context["ti"].log_url)
 
 
 def _is_retry() -> bool:

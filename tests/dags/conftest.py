@@ -137,9 +137,13 @@ def project(tmp_path: Path, day_1: Path, monkeypatch: pytest.MonkeyPatch) -> Pro
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a run ended: its state, each task's state and number of tries, and the errors by task."""
+    """
+    How a run ended: its state, each task's state and number of tries, and the errors by task. `run_id` is Airflow's
+    name of the run, `noted` the ledger's.
+    """
 
     run_id: str
+    noted: str
     state: str
     states: dict[str, str]
     tries: Mapping[str, int]
@@ -163,6 +167,7 @@ def run(parse: Callable[[], Any]) -> Callable[..., Outcome]:
         instances = {_name(instance): instance for instance in done.get_task_instances()}
         return Outcome(
             run_id=done.run_id,
+            noted=f"{dag_id}/{done.run_id}",
             state=str(done.state),
             states={name: str(instance.state) for name, instance in instances.items()},
             tries={name: instance.try_number for name, instance in instances.items()},

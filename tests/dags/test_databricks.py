@@ -81,7 +81,7 @@ def test_a_load_is_a_run_of_the_command_and_hands_back_its_result(
     command = {
         "package_name": "contract-lakehouse",
         "entry_point": "lakehouse-spark",
-        "parameters": ["load", "erp.products", "--run-id", outcome.run_id, "--full"],
+        "parameters": ["load", "erp.products", "--run-id", outcome.noted, "--full"],
     }
     tokens = [len(request.pop("idempotency_token")) for request in workspace.submitted]
     assert tokens == [32], "what the provider sends again is one run all the same"
@@ -93,10 +93,10 @@ def test_a_load_is_a_run_of_the_command_and_hands_back_its_result(
         }
     ]
     [loaded] = project.ledger("select run_id, batch, rows_read, rows_appended from ops.runs")
-    assert (loaded["run_id"], loaded["batch"]) == (outcome.run_id, 1)
+    assert (loaded["run_id"], loaded["batch"]) == (outcome.noted, 1)
     result = result_of(outcome, "source_erp")["erp.products"]
     assert (result["batch"], result["read"], result["appended"]) == (1, loaded["rows_read"], loaded["rows_appended"])
-    announced = {"batch": 1, "rows": loaded["rows_appended"], "run_id": outcome.run_id}
+    announced = {"batch": 1, "rows": loaded["rows_appended"], "run_id": outcome.noted}
     assert events_of(outcome) == [("bronze.erp.products", announced)]
 
 
@@ -131,7 +131,7 @@ def test_the_day_goes_to_the_cluster_at_one_fixed_point_without_what_broke_its_c
     }
     assert {outcome.tries[name] for name in red} == {1}
     assert "brand: expected VARCHAR2(60), found no such column" in outcome.errors["source_erp.products"]
-    in_run = ["--run-id", outcome.run_id]
+    in_run = ["--run-id", outcome.noted]
     assert sorted(workspace.commands[:4]) == [
         ["load", table, *in_run] for table in ("erp.customers", "erp.products", "shop.order_items", "shop.orders")
     ]
@@ -140,7 +140,7 @@ def test_the_day_goes_to_the_cluster_at_one_fixed_point_without_what_broke_its_c
     ]
     steps = project.ledger("select distinct step, run_id from ops.runs")
     assert {row["step"] for row in steps} == {"load", "silver", "gold", "gaps", "audit", "docs"}
-    assert {row["run_id"] for row in steps} == {outcome.run_id}
+    assert {row["run_id"] for row in steps} == {outcome.noted}
 
 
 def test_the_tables_of_a_system_are_handed_one_fixed_point(

@@ -26,7 +26,7 @@ def test_airflow_finds_it_by_the_entry_point_of_the_package(airflow_plugin: Any)
     [app] = airflow_plugin.LakehousePlugin.fastapi_apps
     assert app["url_prefix"] == "/lakehouse"
     places = {view["destination"]: view["href"] for view in airflow_plugin.LakehousePlugin.external_views}
-    assert places == {"nav": "lakehouse/", "dag_run": "lakehouse/pipeline?run={RUN_ID}&dag={DAG_ID}"}
+    assert places == {"nav": "lakehouse/", "dag_run": "lakehouse/pipeline?run={DAG_ID}/{RUN_ID}"}
 
 
 def test_loading_it_imports_nothing_but_airflows_base_class() -> None:

@@ -97,7 +97,7 @@ def test_a_day_in_which_nothing_fails_names_every_table_and_model_and_waits_for_
     manifest = json.loads((project.folder / "dbt_project" / "target" / "manifest.json").read_text())
     assert manifest["unit_tests"] == {}
     assert not any(node.startswith("unit_test.") for nodes in manifest["child_map"].values() for node in nodes)
-    assert {row["run_id"] for row in project.ledger("select run_id from ops.runs")} == {outcome.run_id}
+    assert {row["run_id"] for row in project.ledger("select run_id from ops.runs")} == {outcome.noted}
     [rows] = project.ledger("select sum(rows_appended) as rows from ops.runs where step = 'load'")
     told = f"4 tables loaded ({int(rows['rows']):,} new rows), 11 models built, no gaps."
     assert result_of(outcome, "verdict") == told
@@ -127,7 +127,7 @@ def test_load_announces_the_table_it_wrote_to(project: Project, run: Run) -> Non
             for event in session.scalars(query)
         ]
     assert events == [("bronze.shop.orders", "lake://bronze/shop/orders", True, 1)]
-    [noted] = project.ledger(f"select log_url from ops.runs where step = 'load' and run_id = '{again.run_id}'")
+    [noted] = project.ledger(f"select log_url from ops.runs where step = 'load' and run_id = '{again.noted}'")
     assert re.match(r"http://.*/dags/backfill/runs/[^/]+/tasks/[\w.]+\?try_number=1$", noted["log_url"])
 
 

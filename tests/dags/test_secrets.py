@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -31,7 +32,7 @@ def test_a_connection_is_airflows_else_a_file_of_the_folder(
     monkeypatch.delenv("AIRFLOW_CONN_SHOP", raising=False)
     monkeypatch.setenv("LAKEHOUSE_SECRETS_DIR", str(tmp_path))
 
-    settings = wiring.open_run("run").settings
+    settings = wiring.open_run({"dag": SimpleNamespace(dag_id="backfill"), "run_id": "run"}).settings
 
     assert [settings.connection(system).login for system in ("erp", "shop")] == ["of-airflow", "of-the-folder"]
     assert b"geheim" not in pickle.dumps(settings)
@@ -47,7 +48,10 @@ def test_the_salt_is_airflows_variable_if_the_environment_has_none(
     monkeypatch.delenv("LAKEHOUSE_MASK_SALT")
     monkeypatch.setenv("AIRFLOW_VAR_LAKEHOUSE_MASK_SALT", "a salt of Airflow")
 
-    assert wiring.open_run("run").settings.salt() == "a salt of Airflow"
+    assert (
+        wiring.open_run({"dag": SimpleNamespace(dag_id="backfill"), "run_id": "run"}).settings.salt()
+        == "a salt of Airflow"
+    )
 
 
 def test_dags_read_the_file_of_the_project(wiring: Any, project: Project, monkeypatch: pytest.MonkeyPatch) -> None:

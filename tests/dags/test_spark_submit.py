@@ -83,7 +83,7 @@ def test_a_load_by_spark_submit_hands_back_batch_rows_and_event(
 
     assert outcome.state == "success", outcome.errors
     [loaded] = project.ledger("select run_id, batch, rows_appended from ops.runs")
-    assert (loaded["run_id"], loaded["batch"]) == (outcome.run_id, 1)
+    assert (loaded["run_id"], loaded["batch"]) == (outcome.noted, 1)
     log = project.folder / "lake" / "bronze" / "erp" / "products" / "_delta_log" / "00000000000000000001.json"
     assert "Spark" in log.read_text()
     with create_session() as session:
@@ -91,7 +91,7 @@ def test_a_load_by_spark_submit_hands_back_batch_rows_and_event(
         [event] = session.scalars(query)
         assert (event.asset.name, event.extra["rows"]) == ("bronze.erp.products", loaded["rows_appended"])
     [command] = [process.args for process in started if process.args[0] == "spark-submit"]
-    assert command[-4:] == ["load", "erp.products", "--run-id", outcome.run_id]
+    assert command[-4:] == ["load", "erp.products", "--run-id", outcome.noted]
     assert SECRET not in " ".join(command)
     with create_session() as session:
         session.execute(delete(Connection).where(Connection.conn_id == "erp"))
