@@ -245,16 +245,25 @@ class BronzeTable:
         indexed = [c for c in indexed_columns(schema, unindexed_columns(self.contract)) if c not in partition]
         return write_partitioned(FileWriter(connection, self.uri, schema, partition, indexed), rows, partition, ())
 
-    def publish(self, uri: str, files: Sequence[StagedFile], *, batch: int, metadata: Mapping[str, Any]) -> int:
+    def publish(
+        self,
+        uri: str,
+        files: Sequence[StagedFile],
+        *,
+        batch: int,
+        metadata: Mapping[str, Any],
+        after: int | None = None,
+    ) -> int:
         """
         Commit one batch to Bronze or quarantine, with its number and metadata.
 
-        Raises ConcurrentWriteError if another load has committed this batch number meanwhile.
+        Raises ConcurrentWriteError if another load has committed this batch number meanwhile, or any batch later than
+        `after`, the one that the rows were compared with.
         """
         version = self.engine.publish(
             uri,
             files,
-            commit=Commit(self.contract.app_id, batch, metadata),
+            commit=Commit(self.contract.app_id, batch, metadata, after),
             overwrite=uri == self.uri and self.contract.bronze is BronzeMode.OVERWRITE,
             schema=bronze_schema(self.contract) if uri == self.uri else None,
         )

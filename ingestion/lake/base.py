@@ -30,11 +30,15 @@ class Commit:
     `version` numbers increase within `app_id`; a version that the table already has is never
     applied again. None commits without an application transaction. `metadata` becomes JSON
     under `userMetadata`: counts, window, fixed point; never a row value or a secret.
+
+    `after` is the version of `app_id` that the rows are based on (0: none); if the table has another one by now, the
+    commit is refused with ConcurrentWriteError. None: any.
     """
 
     app_id: str
     version: int | None
     metadata: Mapping[str, object] = field(default_factory=dict)
+    after: int | None = None
 
     def to_json(self) -> str:
         return json.dumps({"app": self.app_id, "batch": self.version, **self.metadata}, sort_keys=True)

@@ -95,7 +95,8 @@ def publish(
     if batch.contract.bronze is BronzeMode.MERGE:
         _merge(batch, reviewed, metadata)
     else:
-        table.publish(table.uri, _bronze_files(batch, reviewed), batch=number, metadata=metadata)
+        files = _bronze_files(batch, reviewed)
+        table.publish(table.uri, files, batch=number, metadata=metadata, after=batch.state.batch)
     return number
 
 

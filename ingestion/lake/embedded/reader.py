@@ -135,8 +135,10 @@ class DeltaReader:
         # delta-rs records application transactions but does not enforce them: check on the handle that writes
         if commit.version is None:
             return False
-        applied = table.transaction_version(commit.app_id)
-        return applied is not None and applied >= commit.version
+        applied = table.transaction_version(commit.app_id) or 0
+        if applied < commit.version and commit.after not in (None, applied):
+            raise lost_race(table.table_uri)
+        return applied >= commit.version
 
 
 def arrow_schema(table: DeltaTable) -> pa.Schema:

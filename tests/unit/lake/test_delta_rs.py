@@ -75,6 +75,20 @@ def test_two_writers_with_one_batch_number_leave_one_copy(table: Path, monkeypat
     assert DeltaTable(table).count() == 1
 
 
+def test_a_batch_is_refused_that_was_compared_with_an_older_one(table: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stale, uri = DeltaTable(table), str(table)
+    ENGINE.publish(uri, [staged(table, "a.parquet", people(1))], commit=Commit("bronze/crm/people", 1, after=0))
+    slow = DeltaRs()
+    monkeypatch.setattr(slow, "_open", lambda uri: stale)
+
+    for engine in (ENGINE, slow):  # the other batch is seen before the commit, or during it
+        with pytest.raises(ConcurrentWriteError, match="Run it again"):
+            engine.publish(uri, [staged(table, "b.parquet", people(1))], commit=Commit("bronze/crm/people", 2, after=0))
+    ENGINE.publish(uri, [staged(table, "c.parquet", people(2))], commit=Commit("bronze/crm/people", 3, after=1))
+
+    assert DeltaTable(table).count() == 2
+
+
 def test_metadata_of_the_newest_commit_of_an_application_is_found_behind_others(table: Path) -> None:
     uri = str(table)
     ENGINE.publish(
