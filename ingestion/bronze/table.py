@@ -78,8 +78,20 @@ class BronzeTable:
         Returns a sentence for each change of existing rows. Raises RetypeError if they cannot be converted,
         ConcurrentWriteError if another load commits meanwhile.
         """
+        _, entries = described_schemas(self.contract)
+        self.engine.create(self.quarantine_uri, entries, unindexed=self.contract.arrow_schema.names)
+        told = self.create_rows()
+        found = self.engine.schema(self.quarantine_uri)
+        if not {*entries.names} <= {*found.names}:
+            self.engine.add_columns(self.quarantine_uri, list(entries))
+        if not is_described(found, entries):
+            self.engine.describe(self.quarantine_uri, entries)
+        return told
+
+    def create_rows(self) -> tuple[str, ...]:
+        """Create or change the Bronze table alone, as `create` does."""
         contract = self.contract
-        rows, entries = described_schemas(contract)
+        rows, _ = described_schemas(contract)
         self.engine.create(
             self.uri,
             rows,
@@ -87,15 +99,10 @@ class BronzeTable:
             unindexed=unindexed_columns(contract),
             partition_by=[contract.partition] if contract.partition else [],
         )
-        self.engine.create(self.quarantine_uri, entries, unindexed=contract.arrow_schema.names)
-        found, found_entries = self.engine.schema(self.uri), self.engine.schema(self.quarantine_uri)
+        found = self.engine.schema(self.uri)
         told = self._evolve(found)
-        if not {*entries.names} <= {*found_entries.names}:
-            self.engine.add_columns(self.quarantine_uri, list(entries))
         if not is_described(found, rows):
             self.engine.describe(self.uri, rows)
-        if not is_described(found_entries, entries):
-            self.engine.describe(self.quarantine_uri, entries)
         return told
 
     def _evolve(self, schema: pa.Schema) -> tuple[str, ...]:

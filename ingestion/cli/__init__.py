@@ -17,6 +17,7 @@ from ingestion.cli.project import add, dbt, new, upgrade_project
 from ingestion.cli.quarantine import quarantine
 from ingestion.cli.settings import show_settings
 from ingestion.cli.sql import sql
+from ingestion.cli.stream import stream
 from ingestion.cli.web import report, serve
 from ingestion.no_pandas import hide_pandas
 
@@ -42,6 +43,7 @@ for command in (
     report,
     contract,
     quarantine,
+    stream,
     erase,
     grants,
     demo,

@@ -1,4 +1,4 @@
-"""Contract files: a folder holds `<system>/<entity>.odcs.yaml`, one per source table.
+"""Contract files: a folder holds `<system>/<entity>.odcs.yaml`, one per source table, and `streams/<name>.odcs.yaml`.
 
 Importing this module is cheap: the YAML and ODCS libraries are imported when a file is read.
 """
@@ -16,9 +16,12 @@ from ingestion.errors import ConfigurationError, Fault, InvalidContractError
 
 if TYPE_CHECKING:
     from ingestion.contracts.model import Contract
+    from ingestion.contracts.streams import Stream
 from ingestion.contracts.revisions import text_of
 
 SUFFIX = ".odcs.yaml"
+STREAMS = "streams"
+"""The folder of stream contracts, which no table load reads."""
 
 
 def read_contract(path: Path) -> Contract:
@@ -71,9 +74,10 @@ def lint(folder: Path, *, strict: bool = False) -> list[Fault]:
 
 def examine_folder(folder: Path, *, strict: bool = False) -> tuple[tuple[Contract, ...], list[Fault]]:
     """
-    Return the valid contracts of a folder, sorted by id, and all faults and warnings, by path and line.
+    Return the valid contracts of tables in a folder, sorted by id, and all faults and warnings, by path and line.
 
-    With `strict` a missing description, owner or freshness is a fault too; it makes no contract invalid.
+    Faults of stream contracts are among them. With `strict` a missing description, owner or freshness is a fault too;
+    it makes no contract invalid.
     """
     contracts: list[Contract] = []
     faults: list[Fault] = []
@@ -89,6 +93,9 @@ def examine_folder(folder: Path, *, strict: bool = False) -> tuple[tuple[Contrac
         found += 1
         if len(relative.parts) != 2:
             faults.append(Fault(shown, 0, f"stands at the wrong depth; move it to <system>/<entity>{SUFFIX}"))
+            continue
+        if relative.parts[0] == STREAMS:
+            faults += _examine_stream(path, shown, strict=strict)[1]
             continue
         contract, own_faults = _examine(path, shown, strict=strict)
         faults += own_faults
@@ -111,7 +118,8 @@ def find_contract(folder: Path, contract_id: str) -> Contract:
     """
     system, _, entity = contract_id.partition(".")
     path = folder / system / f"{entity}{SUFFIX}"
-    if not (_has(folder, system) and _has(folder / system, path.name)):  # else each of many tables would list them all
+    # listing the ids of all for each of many tables would take long
+    if system == STREAMS or not (_has(folder, system) and _has(folder / system, path.name)):
         known = list_contract_ids(folder)
         near = difflib.get_close_matches(contract_id, known, n=3)
         hint = f" Did you mean {' or '.join(near)}?" if near else ""
@@ -127,7 +135,7 @@ def find_contract(folder: Path, contract_id: str) -> Contract:
 
 def list_contract_ids(folder: Path) -> list[str]:
     """
-    Return the ids of a folder's contracts, sorted, from the file names alone: no file is opened.
+    Return the ids of a folder's contracts of tables, sorted, from the file names alone: no file is opened.
 
     Raises:
         ConfigurationError: there is no such folder.
@@ -136,19 +144,61 @@ def list_contract_ids(folder: Path) -> list[str]:
         raise ConfigurationError(
             f"{folder.name}: the folder of the contracts is not there. Nothing was read. Correct the setting."
         )
-    return sorted(_place_id(path) for path in folder.glob(f"*/*{SUFFIX}") if not path.name.startswith("."))
+    paths = (path for path in folder.glob(f"*/*{SUFFIX}") if path.parent.name != STREAMS)
+    return sorted(_place_id(path) for path in paths if not path.name.startswith("."))
+
+
+def list_streams(folder: Path) -> list[str]:
+    """Return the names of a folder's stream contracts, sorted, from the file names alone."""
+    return sorted(path.name.removesuffix(SUFFIX) for path in (folder / STREAMS).glob(f"[!.]*{SUFFIX}"))
+
+
+def find_stream(folder: Path, name: str) -> Stream:
+    """
+    Read the stream contract of that name.
+
+    Raises:
+        ConfigurationError: there is no file of that name.
+        InvalidContractError: with every fault of the file.
+    """
+    known = list_streams(folder)
+    if name not in known:
+        near = difflib.get_close_matches(name, known, n=3)
+        hint = f" Did you mean {' or '.join(near)}?" if near else ""
+        raise ConfigurationError(
+            f"{name}: no stream has this name.{hint} Nothing was read. "
+            f"Known are: {', '.join(known) or 'none'}; a new one belongs to {STREAMS}/<name>{SUFFIX}."
+        )
+    path = folder / STREAMS / f"{name}{SUFFIX}"
+    stream, faults = _examine_stream(path, _shown(path, folder))
+    if stream is None:
+        raise InvalidContractError([fault for fault in faults if fault.severity == "error"])
+    return stream
 
 
 def _examine(
     path: Path, shown: str, *, placed: bool = True, strict: bool = False
 ) -> tuple[Contract | None, list[Fault]]:
+    text, faults = _text(path, shown)
+    return (None, faults) if text is None else _examine_text(text, shown, path, placed=placed, strict=strict)
+
+
+def _examine_stream(path: Path, shown: str, *, strict: bool = False) -> tuple[Stream | None, list[Fault]]:
+    from ingestion.contracts.reading.streams import examine_stream  # noqa: PLC0415 - as in `_examine_text`
+
+    text, faults = _text(path, shown)
+    if text is None:
+        return None, faults
+    return examine_stream(text, shown, path=str(path), expected_id=_place_id(path), strict=strict)
+
+
+def _text(path: Path, shown: str) -> tuple[str | None, list[Fault]]:
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        return path.read_text(encoding="utf-8-sig"), []
     except UnicodeDecodeError:
         return None, [Fault(shown, 0, "is not UTF-8 text; save it as UTF-8")]
     except OSError as exc:
         return None, [Fault(shown, 0, f"cannot be read ({exc.strerror or type(exc).__name__})")]
-    return _examine_text(text, shown, path, placed=placed, strict=strict)
 
 
 def _examine_text(

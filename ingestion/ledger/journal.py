@@ -33,6 +33,7 @@ _MESSAGES = {
     "quality": ("reason",),
     "incidents": ("text", "why"),
     "messages": ("body",),
+    "streams": ("message",),
 }
 WITHHELD = "withheld: it looks as if it held a personal value (%s). Run the step again and read the message there."
 

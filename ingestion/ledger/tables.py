@@ -208,6 +208,28 @@ ERASURES = pa.schema(
         ("files", pa.int64()),  # that the whole erasure deleted
     ]
 )
+STREAMS = pa.schema(
+    [
+        ("stream", pa.string()),
+        ("run_id", pa.string()),
+        ("noted_at", _MOMENT),  # the end of what the row is about: about a minute, or a request
+        ("state", pa.string()),  # running, away (the target), caught up, stopped, failed; stop: somebody asks it to
+        ("read", pa.int64()),  # messages since the run's last row: the sum of the next four
+        ("merged", pa.int64()),
+        ("superseded", pa.int64()),
+        ("filtered", pa.int64()),
+        ("dead", pa.int64()),
+        ("batches", pa.int64()),
+        ("fenced", pa.int64()),  # batches that were not kept because another writer was first
+        ("retries", pa.int64()),  # attempts that failed because the target did not answer
+        ("lag", pa.int64()),  # messages that are not read yet
+        ("event_at", _MOMENT),  # the newest event time of the run
+        ("seconds_read", pa.float64()),
+        ("seconds_decode", pa.float64()),
+        ("seconds_apply", pa.float64()),
+        ("message", pa.string()),
+    ]
+)
 TABLES = {
     "runs": RUNS,
     "models": MODELS,
@@ -220,4 +242,5 @@ TABLES = {
     "incidents": INCIDENTS,
     "messages": MESSAGES,
     "erasures": ERASURES,
+    "streams": STREAMS,
 }

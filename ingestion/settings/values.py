@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,7 +23,12 @@ _FORMS = {
     "oracle": "oracle://user:password@host:1521/service",
     "sqlserver": "mssql://user:password@host:1433/database",
     "duckdb": "duckdb:///folder/file.duckdb",
+    "kafka": "kafka://user:password@host:9092",
 }
+FILES = ("duckdb", "files")
+"""Types of connections that open files and no server."""
+STREAMS = ("kafka", "files")
+"""Types of connections that messages are read from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +58,12 @@ class Settings:
     def dbt_project(self) -> Path:
         return self.project / "dbt_project"
 
-    def connection(self, system: str, dialect: str | None = None) -> Connection:
+    def connection(
+        self, system: str, dialect: str | None = None, *, kinds: Collection[str] = DIALECTS.keys()
+    ) -> Connection:
         """
-        Return a system's connection. `dialect` is the kind of database in its contracts, if it is known.
+        Return a system's connection. `dialect` is the kind of database in its contracts, if it is known; `kinds` are
+        the types that it may have.
 
         Raises ConfigurationError with what to set, or to correct in what is set; SecretStoreUnavailableError.
         """
@@ -71,12 +79,12 @@ class Settings:
                 f"{system}: no connection is set. Nothing was read.{looked} Set {variable} to {_forms(dialect)} "
                 f"(in Airflow: add the connection {system}). To try the program without a database: lakehouse demo"
             )
-        if found.type not in DIALECTS:
+        if found.type not in kinds:
             raise ConfigurationError(
-                f"{system}: {variable} begins with {found.type}://, which is no known kind of database. Nothing was "
+                f"{system}: {variable} begins with {found.type}://, which is no known kind of it. Nothing was "
                 f"read. Write it as {_forms(dialect)}."
             )
-        if not self.real_databases and found.type != "duckdb":
+        if not self.real_databases and found.type not in FILES:
             raise clouds.real_database_error(system)
         return found
 
@@ -99,7 +107,7 @@ class Settings:
         connections, unreadable = _connections(environ)
         root = environ.get("LAKEHOUSE_ROOT") or ""
         seconds = _seconds("LAKEHOUSE_SECRETS_SECONDS", environ)
-        servers = sorted(system for system, each in connections.items() if each.type != "duckdb")
+        servers = sorted(system for system, each in connections.items() if each.type not in FILES)
         return cls(
             project=project,
             lake_root=root or str(project / "lake"),

@@ -27,7 +27,7 @@ def column_steps(index: int) -> Steps:
 
 
 def read_columns(
-    findings: DocumentFaults, table: SchemaObject, dialect: str, quality: QualityReader
+    findings: DocumentFaults, table: SchemaObject, dialect: str, quality: QualityReader, *, needs_key: bool = True
 ) -> tuple[Column, ...]:
     """
     Return all columns; invalid parts of a column are left out.
@@ -43,7 +43,8 @@ def read_columns(
     )
     _report_repeated(findings, [c.name for c in columns], "name")
     _report_repeated(findings, [c.source_name for c in columns], "physicalName")
-    columns = _read_key(findings, properties, columns)
+    if needs_key or any(property_.primaryKey for property_ in properties):
+        columns = _read_key(findings, properties, columns)
     for property_, column in zip(properties, columns, strict=True):
         is_whole_key = column.key_position is not None and sum(c.key_position is not None for c in columns) == 1
         if property_.unique and not is_whole_key:

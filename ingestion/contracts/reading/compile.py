@@ -46,30 +46,30 @@ def examine(
     header = read_header(findings, contract, expected_id)
     table = read_table(findings, contract)
     quality = QualityReader(findings, [property_.name or "" for property_ in table.properties or []])
-    source_table = _source_table(findings, table, header.dialect)
+    source_table = read_table_name(findings, table, header.dialect)
     columns = read_columns(findings, table, header.dialect, quality)
     quality.read(table.quality, SCHEMA, None, pa.null())
-    block, at = read_lake_block(findings, contract)
+    block, at = read_lake_block(findings, contract, LakeBlock)
     check_lake_block(findings, block, at, columns, header.dialect)
     freshness, retention = read_freshness(findings, contract), read_retention(findings, contract)
     told = sorted([*findings.faults, *(incomplete(document) if strict else ())], key=lambda fault: fault.line)
     if not findings.is_clean:
         return None, told
     compiled = Contract(
-        **_identity(header, contract),
+        **identity(header, contract),
         **_loading(block, header),
         owner=owner_of(document.data.get("team")),
         source_table=source_table,
         columns=columns,
         quality=tuple(quality.checks),
-        reconcile=Reconcile(**_given(block.reconcile), freshness=freshness),
+        reconcile=Reconcile(**given(block.reconcile), freshness=freshness),
         retention=retention,
         path=path,
     )
     return compiled, told
 
 
-def _source_table(findings: DocumentFaults, table: SchemaObject, dialect: str) -> tuple[str, ...]:
+def read_table_name(findings: DocumentFaults, table: SchemaObject, dialect: str) -> tuple[str, ...]:
     """Return the parts of the table's name in the source. A dot inside `"..."` or `[...]` does not separate parts."""
     at = (*SCHEMA, "physicalName")
     text = (table.physicalName or "").strip()
@@ -88,7 +88,7 @@ def _source_table(findings: DocumentFaults, table: SchemaObject, dialect: str) -
     return tuple(parts)
 
 
-def _identity(header: Header, contract: OpenDataContractStandard) -> dict[str, Any]:
+def identity(header: Header, contract: OpenDataContractStandard) -> dict[str, Any]:
     purpose = contract.description.purpose if contract.description else None
     return {
         "id": header.id,
@@ -102,14 +102,14 @@ def _identity(header: Header, contract: OpenDataContractStandard) -> dict[str, A
 
 def _loading(block: LakeBlock, header: Header) -> dict[str, Any]:
     """Return the contract fields that the block sets; the others keep the defaults of the model."""
-    given = _given(block)
-    quarantine = _given(given.pop("quarantine", None))
-    drift = _given(given.pop("on_drift", None))
-    given.pop("reconcile", None)
-    given["silver_model"] = given.pop("silver", f"stg_{header.system}__{header.entity}")
-    given.setdefault("deletes", _usual_deletes(block))
+    fields = given(block)
+    quarantine = given(fields.pop("quarantine", None))
+    drift = given(fields.pop("on_drift", None))
+    fields.pop("reconcile", None)
+    fields["silver_model"] = fields.pop("silver", f"stg_{header.system}__{header.entity}")
+    fields.setdefault("deletes", _usual_deletes(block))
     return {
-        **given,
+        **fields,
         **{f"quarantine_{key}": value for key, value in quarantine.items()},
         "drift": DriftPolicy(**{key: DriftAction(value) for key, value in drift.items()}),
     }
@@ -121,7 +121,7 @@ def _usual_deletes(block: LakeBlock) -> Deletes:
     return Deletes.CHANGES if block.mode is Mode.CHANGES else Deletes.KEYS
 
 
-def _given(block: Any) -> dict[str, Any]:
+def given(block: Any) -> dict[str, Any]:
     """Return the fields of a block that the file sets, by their names in Python."""
     if block is None:
         return {}

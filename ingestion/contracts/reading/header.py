@@ -40,8 +40,13 @@ class Header:
     dialect: str
 
 
-def read_header(findings: DocumentFaults, contract: OpenDataContractStandard, expected_id: str | None) -> Header:
-    """Read and check the head. `expected_id` is the id of the file's path, `<system>.<entity>`."""
+def read_header(
+    findings: DocumentFaults,
+    contract: OpenDataContractStandard,
+    expected_id: str | None,
+    kinds: frozenset[str] = DIALECTS,
+) -> Header:
+    """Read and check the head. `expected_id` is the id of the file's path, `kinds` are the types of servers."""
     if not contract.apiVersion or _API_VERSION.fullmatch(contract.apiVersion) is None:
         findings.error(("apiVersion",), "apiVersion must be v3.1.x or v3.2.x; write `apiVersion: v3.1.0`")
     if contract.kind != "DataContract":
@@ -49,7 +54,7 @@ def read_header(findings: DocumentFaults, contract: OpenDataContractStandard, ex
     if not contract.version or VERSION.fullmatch(contract.version) is None:
         findings.error(("version",), "version must be major.minor.patch; write e.g. `version: 1.0.0`")
     system, entity = _identity(findings, contract.id, expected_id)
-    dialect = _dialect(findings, contract)
+    dialect = _dialect(findings, contract, kinds)
     return Header(f"{system}.{entity}", contract.version or "", system, entity, dialect)
 
 
@@ -70,22 +75,22 @@ def _identity(findings: DocumentFaults, id_: str | None, expected_id: str | None
     return system, entity
 
 
-def _dialect(findings: DocumentFaults, contract: OpenDataContractStandard) -> str:
+def _dialect(findings: DocumentFaults, contract: OpenDataContractStandard, kinds: frozenset[str]) -> str:
     """Return the one dialect of the servers; empty if there is none or more than one."""
     servers = contract.servers or []
     if not servers:
-        findings.error(("servers",), f"servers names no database; write one of type {_or(DIALECTS)}")
+        findings.error(("servers",), f"servers names no database; write one of type {_or(kinds)}")
     for index, server in enumerate(servers):
         at: Steps = ("servers", index)
         if not server.type:
-            findings.error((*at, "type"), f"{dotted(at)} has no type; write {_or(DIALECTS)}")
-        elif server.type not in DIALECTS:
-            findings.error((*at, "type"), f"{dotted(at)}.type is {server.type}; write {_or(DIALECTS)}")
+            findings.error((*at, "type"), f"{dotted(at)} has no type; write {_or(kinds)}")
+        elif server.type not in kinds:
+            findings.error((*at, "type"), f"{dotted(at)}.type is {server.type}; write {_or(kinds)}")
         _report_addresses(findings, server, at, (contract.id or "erp").partition(".")[0].upper())
     dialects = {server.type for server in servers if server.type in DIALECTS}
     if len(dialects) > 1:
-        kinds = _or((str(dialect) for dialect in dialects), "and")
-        findings.error(("servers",), f"servers mixes {kinds}; a contract is read from one kind of database")
+        mixed = _or((str(dialect) for dialect in dialects), "and")
+        findings.error(("servers",), f"servers mixes {mixed}; a contract is read from one kind of database")
     return str(dialects.pop()) if len(dialects) == 1 else ""
 
 

@@ -18,15 +18,16 @@ def _iso_duration(value: Any) -> Any:
     raise PydanticCustomError("time_delta_parsing", "not an ISO 8601 duration")
 
 
-_Duration = Annotated[timedelta, BeforeValidator(_iso_duration)]
-_Percent = Annotated[float, Field(strict=True, ge=0, le=100, allow_inf_nan=False)]
+StrictDuration = Annotated[timedelta, BeforeValidator(_iso_duration)]
+Percent = Annotated[float, Field(strict=True, ge=0, le=100, allow_inf_nan=False)]
+NonNegative = Annotated[float, Field(strict=True, ge=0, allow_inf_nan=False)]
 
 
-class _Block(BaseModel):
+class LakeModel(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, alias_generator=to_camel)
 
 
-class OnDrift(_Block):
+class OnDrift(LakeModel):
     """What a load does about each kind of drift. `add` is for new columns only."""
 
     new_column: DriftAction | None = None
@@ -34,27 +35,27 @@ class OnDrift(_Block):
     changed_type: Literal["fail", "ignore"] | None = None
 
 
-class Quarantine(_Block):
+class Quarantine(LakeModel):
     """Limits of quarantined rows, in percent of the rows read."""
 
-    warn_percent: _Percent | None = None
-    fail_percent: _Percent | None = None
+    warn_percent: Percent | None = None
+    fail_percent: Percent | None = None
 
 
-class ReconcileBlock(_Block):
+class ReconcileBlock(LakeModel):
     """The sync-gap promise, percent of the source's rows; what a comparison may cost and a repair may write."""
 
     partition: str | None = None
     grain: Literal["day", "month", "year"] | None = None
-    warning_gap_percent: _Percent | None = None
-    critical_gap_percent: _Percent | None = None
+    warning_gap_percent: Percent | None = None
+    critical_gap_percent: Percent | None = None
     max_queries: Annotated[int, Field(strict=True, ge=2)] | None = None
     max_rows: Annotated[int, Field(strict=True, ge=0)] | None = None
     max_seconds: Annotated[float, Field(strict=True, gt=0, allow_inf_nan=False)] | None = None
-    max_repair_percent: _Percent | None = None
+    max_repair_percent: Percent | None = None
 
 
-class LakeBlock(_Block):
+class LakeBlock(LakeModel):
     """All keys are optional here; what must be there and what fits together is judged in `loading`."""
 
     timezone: str | None = None
@@ -62,11 +63,11 @@ class LakeBlock(_Block):
     watermark: str | None = None
     null_watermark: NullWatermark | None = None
     sequence: str | None = None
-    overlap: _Duration | None = None
-    future_tolerance: _Duration | None = None
+    overlap: StrictDuration | None = None
+    future_tolerance: StrictDuration | None = None
     tracked: tuple[str, ...] | None = None
     deletes: Deletes | None = None
-    max_delete_percent: _Percent | None = None
+    max_delete_percent: Percent | None = None
     bronze: BronzeMode | None = None
     partition: str | None = None
     chunk_rows: Annotated[int, Field(strict=True, ge=1)] | None = None

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 from zoneinfo import ZoneInfo, available_timezones
 
 import pyarrow as pa
+from pydantic import BaseModel
 
 from ingestion.contracts.model import BronzeMode, Column, Contract, Deletes, Mode, NullWatermark, Period, Reconcile
 from ingestion.contracts.names import is_identifier
@@ -31,29 +32,36 @@ _PERIODS = {
     **dict.fromkeys(["y", "yr", "year", "years"], Period(months=12)),
 }
 Unit = TypeVar("Unit")
+Block = TypeVar("Block", bound=BaseModel)
 
 
-def read_lake_block(findings: DocumentFaults, contract: OpenDataContractStandard) -> tuple[LakeBlock, Steps]:
-    """Return the block, without keys of the wrong shape, and its path in the file."""
+def read_lake_block(
+    findings: DocumentFaults,
+    contract: OpenDataContractStandard,
+    model: type[Block],
+    *,
+    least: str = "timezone and mode",
+) -> tuple[Block, Steps]:
+    """Return the block, without keys of the wrong shape, and its path in the file. `least` says what it must have."""
     properties = contract.customProperties or []
     places = [index for index, property_ in enumerate(properties) if property_.property == "lake"]
     if not places:
         findings.error(
             ("customProperties",),
-            "customProperties has no property lake; write it with at least timezone and mode",
+            f"customProperties has no property lake; write it with at least {least}",
         )
         findings.spoil(("customProperties",))
-        return LakeBlock(), ("customProperties",)
+        return model(), ("customProperties",)
     at: Steps = ("customProperties", places[0], "value")
     if len(places) > 1:
         findings.error(("customProperties", places[1]), "the property lake is there twice; write one")
     data = properties[places[0]].value
     if not isinstance(data, dict):
-        findings.error(at, "lake must be a mapping; write at least timezone and mode")
+        findings.error(at, f"lake must be a mapping; write at least {least}")
         findings.spoil(at)
-        return LakeBlock(), at
-    report_unknown_keys(findings, LakeBlock, data, at, ("lake",))
-    return validate(findings, LakeBlock, data, at, ("lake",)), at
+        return model(), at
+    report_unknown_keys(findings, model, data, at, ("lake",))
+    return validate(findings, model, data, at, ("lake",)), at
 
 
 def check_lake_block(

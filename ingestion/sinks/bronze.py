@@ -1,0 +1,141 @@
+"""Bronze as the target of a stream: every good message becomes a row of the log, as in a load.
+
+The positions stand in the metadata of the Delta commit that appends the rows; its batch number, an application
+transaction, fences rivals. Dead letters are a Delta table of their own in the quarantine, committed first and with
+their own positions: what a crash between the two commits left there is not written again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ingestion.bronze.rows import Stamp, bronze_rows
+from ingestion.bronze.table import BronzeState, BronzeTable
+from ingestion.contracts.streams import Stream
+from ingestion.contracts.types import INSTANT
+from ingestion.errors import ConcurrentWriteError, ConfigurationError
+from ingestion.lake import duck
+from ingestion.lake.base import Commit
+from ingestion.lake.staging import ParquetStage
+from ingestion.sources.records import Partition, Position, Positions
+from ingestion.streams.ports import DEAD, Applied, Change, Place
+
+LETTERS = pa.schema([*DEAD, ("_batch", pa.int64()), ("_ingested_at", INSTANT)])
+
+
+class BronzeSink:
+    """Implements `ingestion.streams.ports.Sink`."""
+
+    def __init__(self, stream: Stream, table: BronzeTable) -> None:
+        self._stream, self._table = stream, table
+        self._app = table.contract.app_id
+
+    def plan(self) -> list[str]:
+        return []
+
+    def init(self) -> None:
+        self._table.create_rows()
+        self._table.engine.create(self._table.quarantine_uri, LETTERS, unindexed=LETTERS.names)
+
+    def positions(self) -> Positions:
+        return self._positions(self._table.uri)
+
+    def _positions(self, uri: str) -> Positions:
+        metadata = self._table.engine.last_metadata(uri, self._app) or {}
+        return {Partition(topic, part): Position(at, id_) for topic, part, at, id_ in metadata.get("positions", ())}
+
+    def restart(self, positions: Positions) -> None:
+        """Set the positions of these partitions anew, whatever they were."""
+        state = self._table.state()
+        self._publish(self._table.uri, [], state, {**self.positions(), **positions}, {})
+
+    def apply(self, change: Change) -> Applied:
+        state, committed = self._table.state(), self.positions()
+        if any(committed.get(p) != (at if p in change.known else None) for p, at in change.start.items()):
+            raise self._lost_race()
+        positions = {**committed, **change.reached}
+        now = datetime.now(UTC)
+        recorded = self._positions(self._table.quarantine_uri)
+        dead = change.dead.filter(pc.invert(_is_below(change.dead, recorded))) if recorded else change.dead
+        if dead.num_rows:
+            batch, moment = pa.scalar(state.next_batch, pa.int64()), pa.scalar(now, INSTANT)
+            columns = [*dead.columns, pa.repeat(batch, dead.num_rows), pa.repeat(moment, dead.num_rows)]
+            rows = pa.Table.from_arrays(columns, schema=LETTERS)
+            noted = {**recorded, **change.reached}
+            commit = Commit(self._app, state.next_batch, {"positions": _listed(noted)})
+            self._table.engine.append(self._table.quarantine_uri, rows, commit=commit)
+            if self._positions(self._table.quarantine_uri) != noted:  # a rival took the number
+                raise self._lost_race()
+        merged = sum(part.rows.num_rows for part in change.parts)
+        rows = [self._rows(change, state, now)] if merged else []
+        counts = {"read": change.read, "good": merged, "filtered": change.filtered, "bad": change.dead.num_rows}
+        self._publish(self._table.uri, rows, state, positions, {"counts": counts, "ingested_at": now.isoformat()})
+        return Applied(merged, 0)
+
+    def _rows(self, change: Change, state: BronzeState, now: datetime) -> pa.RecordBatch:
+        rows = change.parts[0].rows.combine_chunks().to_batches()[0]
+        contract = self._table.contract
+        stamp = Stamp(state.next_batch, "U", now, 0, now)
+        made = bronze_rows(contract, rows.select(contract.arrow_schema.names), stamp, first_row=1)
+        op = pc.if_else(rows["lake_deleted"], "D", "U")
+        for name, values in (("_op", op), ("_eff", rows["lake_at"]), ("_seq", rows["lake_seq"])):
+            at = made.schema.get_field_index(name)
+            made = made.set_column(at, made.schema.field(at), values.cast(made.schema.field(at).type))
+        return made
+
+    def _publish(
+        self, uri: str, batches: list[pa.RecordBatch], state: BronzeState, positions: Positions, more: Mapping[str, Any]
+    ) -> None:
+        """Commit rows with the positions after them, or only these."""
+        table, folder = self._table, self._table.staging_folder(f"stream-{state.next_batch:08d}")
+        files = []
+        for batch in batches:
+            with ParquetStage(table.lake.filesystem, f"{folder}/rows.parquet", batch.schema) as stage:
+                stage.write(batch)
+                file = stage.close()
+            files.append(table.adopt(file.path, file.footer, file.bytes, batch=state.next_batch, uri=uri))
+        metadata = {"contract_version": table.contract.version, "positions": _listed(positions), **more}
+        table.publish(uri, files, batch=state.next_batch, metadata=metadata)
+
+    def _lost_race(self) -> ConcurrentWriteError:
+        return ConcurrentWriteError(
+            f"{self._stream.contract.id}: another writer committed a batch of this stream first. Nothing of this batch "
+            "was kept. It is read again from the positions that are committed."
+        )
+
+    def dead_letters(self, rule: str | None, after: Place | None, limit: int) -> pa.Table:  # noqa: ARG002
+        raise ConfigurationError(
+            f"{self._stream.contract.id}: dead letters of a stream into Bronze cannot be replayed yet. Nothing was "
+            "written. Let the stream read them again: `lakehouse stream init --restart` with another `start`."
+        )
+
+    def count_dead(self) -> int:
+        with duck.session(self._table.uri) as connection:
+            version = self._table.engine.version(self._table.quarantine_uri)
+            query = f"select count(*) from {duck.scan(self._table.quarantine_uri, version)}"
+            found = connection.execute(query).fetchone()
+        return int(found[0]) if found else 0
+
+    def lookup(self, table: str, columns: tuple[str, ...]) -> pa.Table:
+        raise NotImplementedError
+
+    def close(self) -> None:
+        """Nothing is open between two commits."""
+
+
+def _listed(positions: Positions) -> list[tuple[str, int, int, str]]:
+    return [(*partition, *position) for partition, position in sorted(positions.items())]
+
+
+def _is_below(dead: pa.Table, positions: Positions) -> pa.Array:
+    """Return which dead letters lie before the positions."""
+    below = pa.repeat(pa.scalar(False), dead.num_rows)
+    for (topic, part), position in positions.items():
+        own = pc.and_(pc.equal(dead["topic"], topic), pc.equal(dead["partition"], part))
+        below = pc.or_(below, pc.and_(own, pc.less(dead["offset"], position.offset)))
+    return below

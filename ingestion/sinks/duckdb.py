@@ -1,0 +1,112 @@
+"""A table of a DuckDB file as target: for the demo, for tests, and for one machine. One process writes a file."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cached_property
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+
+from ingestion.contracts.streams import Stream
+from ingestion.contracts.types import duckdb_type
+from ingestion.errors import ConfigurationError, LakehouseError, SourceUnavailableError
+from ingestion.settings import Connection
+from ingestion.sinks.base import Refused, RowsRefusedError, TableSink
+from ingestion.sinks.tables import Table
+from ingestion.sql.quoting import quote_standard
+
+_BIND = re.compile(r":(\d+)\b")
+
+
+class DuckDbSink(TableSink):
+    """Every row that the table refuses stops the stream: a statement that fails ends DuckDB's transaction."""
+
+    def __init__(self, stream: Stream, connection: Connection) -> None:
+        super().__init__(stream)
+        self._path = f"{connection.host}/{connection.schema}"
+
+    @cached_property
+    def _connection(self) -> duckdb.DuckDBPyConnection:
+        connection = duckdb.connect(self._path)
+        connection.execute("set timezone = 'UTC'")
+        return connection
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        name = self.stream.contract.id
+        try:
+            self._connection.begin()
+            try:
+                yield
+                self._connection.commit()
+            except BaseException:
+                self._connection.rollback()
+                raise
+        except LakehouseError:
+            raise
+        except duckdb.TransactionException:
+            raise self.lost_race() from None
+        except duckdb.IOException:
+            raise SourceUnavailableError(
+                f"{name}: another process has the file of {self.stream.target} open. Nothing was written. Run it again "
+                "when that process has ended."
+            ) from None
+        except (duckdb.CatalogException, duckdb.BinderException, duckdb.ConversionException):
+            raise self._refused() from None
+
+    def _refused(self) -> LakehouseError:
+        return ConfigurationError(
+            f"{self.stream.contract.id}: the target refused a statement: a table is missing or differs from the "
+            "contract. Nothing was written. Compare it with `lakehouse stream plan`; `lakehouse stream init` creates "
+            "what is missing."
+        )
+
+    def run(self, sql: str, *binds: Any) -> int:
+        try:
+            found = self._connection.execute(_BIND.sub(r"$\1", sql), list(binds)).fetchone()
+        except duckdb.ConstraintException:
+            raise RowsRefusedError(str(self._refused())) from None
+        return int(found[0]) if found and isinstance(found[0], int) else 0
+
+    def select(self, sql: str, schema: pa.Schema, *binds: Any) -> pa.Table:
+        sql = sql.replace(" FETCH FIRST ", " LIMIT ").replace(" ROWS ONLY", "")
+        found = self._connection.execute(_BIND.sub(r"$\1", sql), list(binds)).to_arrow_table()
+        return found.rename_columns(schema.names).cast(schema)
+
+    def insert(self, name: tuple[str, ...], rows: pa.Table) -> Refused:
+        self._connection.register("arrived", rows)
+        self._connection.execute(
+            f"INSERT INTO {self._name_of(name)} ({self._list(rows.column_names)}) SELECT * FROM arrived"
+        )
+        self._connection.unregister("arrived")
+        return {}
+
+    def refused_by(self, merge: str, rows: pa.Table) -> Refused:  # noqa: ARG002
+        raise RowsRefusedError(str(self._refused()))
+
+    def quote(self, name: str) -> str:
+        return quote_standard(name)
+
+    def statements(self, table: Table) -> list[str]:
+        columns = ", ".join(f"{self.quote(f.name)} {duckdb_type(f.type)}" for f in table.columns)
+        made = [f"CREATE SCHEMA IF NOT EXISTS {quote_standard(part)}" for part in table.name[-2:-1]]
+        made.append(
+            f"CREATE TABLE IF NOT EXISTS {self._name(table)} ({columns}, PRIMARY KEY ({self._list(table.key)}))"
+        )
+        return made + ([f"CREATE TABLE IF NOT EXISTS {self._name_of(table.stage)} ({columns})"] if table.stage else [])
+
+    def updating(self, sets: str, condition: str) -> str:
+        return f"WHEN MATCHED AND {condition} THEN UPDATE SET {sets}"
+
+    def lookup(self, table: str, columns: tuple[str, ...]) -> pa.Table:
+        return self._connection.execute(
+            f"SELECT {self._list(columns)} FROM {self._name_of(table.split('.'))}"
+        ).to_arrow_table()
+
+    def close(self) -> None:
+        if "_connection" in self.__dict__:
+            self._connection.close()
