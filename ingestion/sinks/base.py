@@ -31,6 +31,9 @@ class RowsRefusedError(PermanentError):
 class TableSink(ABC):
     """Implements `ingestion.streams.ports.Sink`; a dialect adds the session, types and quoting."""
 
+    now = "CURRENT_TIMESTAMP"
+    """The function of the database's clock."""
+
     def __init__(self, stream: Stream) -> None:
         self.stream = stream
         self.tables = tables_of(stream)
@@ -298,7 +301,7 @@ class TableSink(ABC):
             deltas = deltas.append_column(f"avg_{column}", average)
         deltas = deltas.append_column("is_final", pa.repeat(pa.scalar(0, FLAG), deltas.num_rows))
         sets["is_final"] = t["is_final"]
-        sets["revised_at"] = f"CASE WHEN {t['is_final']} = 1 THEN CURRENT_TIMESTAMP ELSE {t['revised_at']} END"
+        sets["revised_at"] = f"CASE WHEN {t['is_final']} = 1 THEN {self.now} ELSE {t['revised_at']} END"
         self._stage(table, deltas)
         self.run(self._merge(table, deltas.column_names, "1 = 1", sets).format(self._name_of(table.stage)))
         same = " AND ".join(f"w.{self.quote(name)} = {s[name]}" for name in table.key)

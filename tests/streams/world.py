@@ -64,6 +64,7 @@ class StreamWorld:
 
     folder: Path
     connections: dict[str, str] = field(default_factory=dict)
+    name: str = "orders"
 
     @cached_property
     def settings(self) -> Settings:
@@ -75,9 +76,9 @@ class StreamWorld:
         return Settings.from_environ(environ | usual | self.connections)
 
     def write(self, text: str) -> None:
-        path = self.folder / "data_contracts" / "streams" / "orders.odcs.yaml"
+        path = self.folder / "data_contracts" / "streams" / f"{self.name}.odcs.yaml"
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
+        path.write_text(text.replace("streams.orders", f"streams.{self.name}"))
         create_lake(self.settings.lake_root)
 
     def context(self) -> Context:
@@ -104,7 +105,7 @@ class StreamWorld:
         return json.dumps({"value": value, "key": key, "timestamp": at}) + "\n"
 
     def run(self) -> dict[str, Any]:
-        done = run_stream(self.context(), "orders", until_caught_up=True)
+        done = run_stream(self.context(), self.name, until_caught_up=True)
         assert done["read"] == done["merged"] + done["superseded"] + done["filtered"] + done["dead"]
         return done
 
@@ -114,7 +115,7 @@ class StreamWorld:
         return done["read"], done["merged"], done["superseded"], done["filtered"], done["dead"]
 
     def replay(self, rule: str | None = None) -> dict[str, int]:
-        return replay_stream(self.context(), "orders", rule=rule)
+        return replay_stream(self.context(), self.name, rule=rule)
 
     def target(self, query: str) -> list[tuple[Any, ...]]:
         with duckdb.connect(f"{self.folder}/warehouse.duckdb", read_only=True) as connection:
@@ -140,7 +141,7 @@ class StreamWorld:
         return self.context().journal.select("select * from ops.streams order by noted_at")
 
     def restart(self) -> list[str]:
-        return init_stream(self.context(), "orders", restart=True)
+        return init_stream(self.context(), self.name, restart=True)
 
     def sql(self, statements: str) -> None:
         """Run statements in the target."""

@@ -1,7 +1,8 @@
 """One session on an Oracle database. The only module that imports its driver; translates the driver's errors.
 
-Thin mode: no client libraries. No row is ever written: SELECT, settings of the session itself, and
-DBMS_PARALLEL_EXECUTE, which keeps the chunks it finds in its own dictionary until they are read.
+Thin mode: no client libraries. As a source no row is ever written: SELECT, settings of the session itself, and
+DBMS_PARALLEL_EXECUTE, which keeps the chunks it finds in its own dictionary until they are read. What streams write,
+`ingestion.sinks.oracle` writes on a session of its own.
 Driver and server texts may quote row values and statements, so our errors have only the code and no chained cause.
 
 A connection is oracle://user:password@host:1521/service. Its extras:
@@ -36,6 +37,9 @@ from ingestion.sources.oracle.keys import NationalText
 DEFAULT_CALL_TIMEOUT_SECONDS = 600
 PROGRAM = "lakehouse"
 MAX_NAME_BYTES = 64  # shown in V$SESSION
+
+DRIVER_ERRORS = (oracledb.Error, OSError)
+TIMESTAMP = oracledb.DB_TYPE_TIMESTAMP
 
 # conversions must not depend on the database's locale: decimal point, calendar, comparison of characters
 _SETTINGS = (
@@ -120,16 +124,21 @@ def open_session(system: str, connection: Connection) -> AbstractContextManager[
     """
 
     def log_in(connection: Connection) -> Session:
-        opened = connect(system, connection)
-        session = Session(system, opened)
-        try:
-            session.execute(_SETTINGS)
-        except BaseException:
-            session.close()
-            raise
-        return session
+        return Session(system, connected(system, connection))
 
     return session_of(system, connection, open_session=log_in, reset=Session.reset, close=Session.close)
+
+
+def connected(system: str, connection: Connection) -> oracledb.Connection:
+    """Log in as `connect` does, and make the session independent of the database's locale and time zone."""
+    opened = connect(system, connection)
+    session = Session(system, opened)
+    try:
+        session.execute(_SETTINGS)
+    except BaseException:
+        session.close()
+        raise
+    return opened
 
 
 def connect(system: str, connection: Connection) -> oracledb.Connection:
@@ -148,18 +157,19 @@ def translated(system: str, contract: Contract | None = None, address: str = "")
 
     def ours(exc: Exception) -> LakehouseError:
         reason = reason_of(exc) if address else None
-        return error_of(_code_of(exc, bool(address)), system, contract, address=address, reason=reason)
+        return error_of(code_of(exc, bool(address)), system, contract, address=address, reason=reason)
 
-    return translating(subject, (oracledb.Error, OSError), ours)
+    return translating(subject, DRIVER_ERRORS, ours)
 
 
-def _code_of(error: Exception, is_login: bool) -> str:
+def code_of(error: BaseException, is_login: bool = False) -> str:
+    """Return the code of one of DRIVER_ERRORS, e.g. `ORA-00942`."""
     if isinstance(error, OSError):
         return "DPY-6005" if is_login else "DPY-4011"
     details = error.args[0] if error.args else None
     code = getattr(details, "full_code", "") or type(error).__name__
     if code == "DPY-6005" and isinstance(error.__cause__, oracledb.Error):  # it wraps what the listener says
-        return _code_of(error.__cause__, is_login)
+        return code_of(error.__cause__, is_login)
     return code
 
 
