@@ -86,7 +86,7 @@ class KafkaSource:
         asked = self._admin.describe_topics(ck.TopicCollection(list(self._topics)), request_timeout=self._timeout)
         logs = {}
         for topic, answer in asked.items():
-            found = answer.result(self._timeout)
+            found = answer.result(self._timeout + 1)
             for each in found.partitions:
                 partition = Partition(topic, each.id)
                 low, high = self._consumer.get_watermark_offsets(_assigned(partition), timeout=self._timeout)
@@ -155,6 +155,8 @@ class KafkaSource:
             yield
         except ck.KafkaException as exc:
             raise self._error(exc.args[0]) from None
+        except TimeoutError:
+            raise self._error(ck.KafkaError(ck.KafkaError._TIMED_OUT)) from None
 
     def _error(self, error: ck.KafkaError) -> LakehouseError:
         name = self._system

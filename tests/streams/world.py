@@ -16,6 +16,7 @@ from ingestion.lake import duck
 from ingestion.lake.layout import create_lake
 from ingestion.runs.context import Context, open_context
 from ingestion.settings import Settings
+from ingestion.stream_jobs.open import open_loop
 from ingestion.stream_jobs.replay import replay_stream
 from ingestion.stream_jobs.run import init_stream, run_stream
 
@@ -113,6 +114,11 @@ class StreamWorld:
         """Run; return read, merged, superseded, filtered, dead."""
         done = self.run()
         return done["read"], done["merged"], done["superseded"], done["filtered"], done["dead"]
+
+    def loop_once(self) -> None:
+        with open_loop(self.context(), self.name) as loop:
+            loop.sink.init()
+            loop.step()
 
     def replay(self, rule: str | None = None) -> dict[str, int]:
         return replay_stream(self.context(), self.name, rule=rule)

@@ -1,0 +1,111 @@
+"""A true broker: positions, holes of transactions, topics that come back, and time spent away."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from ingestion.errors import ConfigurationError, LakeError, SourceUnavailableError
+from tests.streams.broker import Broker, broker, create_topic, delete_topic, needs_broker, produce
+from tests.streams.world import StreamWorld, contract
+
+pytestmark = [needs_broker, pytest.mark.xdist_group("kafka")]
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
+    with broker(tmp_path_factory.mktemp("kafka")) as made:
+        yield made
+
+
+@pytest.fixture
+def world(tmp_path: Path, server: Broker) -> StreamWorld:
+    return StreamWorld(tmp_path, {"AIRFLOW_CONN_EVENTS": f"kafka://{server.address}?timeout_seconds=10"})
+
+
+def orders(*numbers: int) -> list[tuple[str | None, str | None]]:
+    return [(str(n), json.dumps({"order_id": n, "amount": n, "status": "new"})) for n in numbers]
+
+
+def test_messages_are_read_once_from_all_partitions_without_any_offset_of_a_group(
+    world: StreamWorld, server: Broker
+) -> None:
+    create_topic(server.address, "first", 3)
+    world.write(contract("append", topics=["first"], budget={"rows": 100, "seconds": 1.0}))
+    produce(server.address, "first", orders(*range(500)))
+    assert world.counts() == (500, 500, 0, 0, 0)
+
+    produce(server.address, "first", [*orders(*range(500, 510)), ("x", "{bad"), ("y", None)])
+    assert world.counts() == (12, 10, 0, 0, 2)
+    assert world.target("select count(*), count(distinct order_id) from orders") == [(510, 510)]
+    assert world.target(
+        "select count(*), count(distinct topic_id), max(length(topic_id)) > 10 from lake_stream_position"
+    ) == [(3, 1, True)]
+
+
+def test_aborted_transactions_and_their_marks_are_holes(world: StreamWorld, server: Broker) -> None:
+    from confluent_kafka import Producer
+
+    create_topic(server.address, "atomic", 1)
+    producer = Producer({"bootstrap.servers": server.address, "transactional.id": "t"})
+    producer.init_transactions()
+    for number, ends in enumerate(
+        (producer.commit_transaction, producer.abort_transaction, producer.commit_transaction)
+    ):
+        producer.begin_transaction()
+        for key, value in orders(number * 2, number * 2 + 1):
+            producer.produce("atomic", value, key)
+        producer.flush()  # else those of an aborted transaction are never sent
+        ends()
+    world.write(contract("append", topics=["atomic"], budget={"seconds": 1.0}))
+
+    assert world.counts() == (4, 4, 0, 0, 0)
+    assert world.counts() == (0, 0, 0, 0, 0)
+    assert world.target("select order_id, lake_offset from orders order by all") == [(0, 0), (1, 1), (4, 6), (5, 7)]
+    assert world.target("select next_offset from lake_stream_position") == [(9,)]
+
+
+def test_a_topic_that_was_deleted_and_created_again_stops_the_stream(world: StreamWorld, server: Broker) -> None:
+    create_topic(server.address, "again", 1)
+    world.write(contract(topics=["again"], budget={"seconds": 1.0}))
+    produce(server.address, "again", orders(1, 2))
+    world.run()
+    delete_topic(server.address, "again")
+    with pytest.raises((ConfigurationError, LakeError), match="again"):
+        world.run()
+
+    create_topic(server.address, "again", 1)
+    produce(server.address, "again", orders(3, 4, 5))
+    with pytest.raises(LakeError, match="deleted and created again"):
+        world.run()
+    assert world.restart() == ["again, partition 0: begins at offset 0"]
+    assert world.counts() == (3, 3, 0, 0, 0)
+
+
+@pytest.mark.parametrize(("start", "expected"), [("latest", []), ("2100-01-01T00:00:00+00:00", []), ({0: 1}, [2, 3])])
+def test_a_new_stream_starts_where_the_contract_says(
+    world: StreamWorld, server: Broker, start: object, expected: list[int]
+) -> None:
+    topic = f"start{len(expected)}{len(str(start))}"
+    create_topic(server.address, topic, 1)
+    produce(server.address, topic, orders(1, 2, 3))
+    world.write(contract(topics=[topic], start=start, budget={"seconds": 1.0}))
+
+    world.run()
+    assert [row[0] for row in world.target("select order_id from orders order by 1")] == expected
+
+
+def test_a_missing_topic_and_a_broker_that_is_away_are_told_apart(
+    world: StreamWorld, server: Broker, tmp_path: Path
+) -> None:
+    world.write(contract(topics=["missing"]))
+    with pytest.raises(ConfigurationError, match="a topic of missing does not exist"):
+        world.run()
+
+    away = StreamWorld(tmp_path / "away", {"AIRFLOW_CONN_EVENTS": "kafka://127.0.0.1:1?timeout_seconds=1"})
+    away.write(contract(topics=["missing"]))
+    with pytest.raises(SourceUnavailableError, match="no broker answers"):
+        away.loop_once()
