@@ -7,7 +7,9 @@ their own positions: what a crash between the two commits left there is not writ
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Mapping
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from typing import Any
 
@@ -15,10 +17,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ingestion.bronze.rows import Stamp, bronze_rows
-from ingestion.bronze.table import BronzeState, BronzeTable
+from ingestion.bronze.table import BronzeTable
 from ingestion.contracts.streams import Stream
 from ingestion.contracts.types import INSTANT
-from ingestion.errors import ConcurrentWriteError, ConfigurationError
+from ingestion.errors import ConcurrentWriteError, ConfigurationError, LakeError
 from ingestion.lake import duck
 from ingestion.lake.base import Commit
 from ingestion.lake.staging import ParquetStage
@@ -34,6 +36,8 @@ class BronzeSink:
     def __init__(self, stream: Stream, table: BronzeTable) -> None:
         self._stream, self._table = stream, table
         self._app = table.contract.app_id
+        self._open = ExitStack()
+        self._open.enter_context(table.engine.kept_open())  # else each batch would read the whole log
 
     def plan(self) -> list[str]:
         return []
@@ -43,44 +47,64 @@ class BronzeSink:
         self._table.engine.create(self._table.quarantine_uri, LETTERS, unindexed=LETTERS.names)
 
     def positions(self) -> Positions:
-        return self._positions(self._table.uri)
+        return self._committed(self._table.uri)[1]
 
-    def _positions(self, uri: str) -> Positions:
-        metadata = self._table.engine.last_metadata(uri, self._app) or {}
-        return {Partition(topic, part): Position(at, id_) for topic, part, at, id_ in metadata.get("positions", ())}
+    def _committed(self, uri: str) -> tuple[int, Positions]:
+        """Return the newest batch of one of the two tables, and the positions in its commit."""
+        batch = self._table.engine.tip(uri, self._app).batch
+        metadata = (self._table.engine.last_metadata(uri, self._app) or {}) if batch else {}
+        if batch and metadata.get("batch", 0) < batch:
+            raise LakeError(
+                f"{self._stream.contract.id}: the log of {uri} no longer has the commit with the positions of batch "
+                f"{batch}. Nothing was read or written. Restore the log (`lakehouse doctor`), or report this."
+            )
+        listed = metadata.get("positions", ())
+        return batch, {Partition(topic, part): Position(at, id_) for topic, part, at, id_ in listed}
 
     def restart(self, positions: Positions) -> None:
         """Set the positions of these partitions anew, whatever they were."""
-        state = self._table.state()
-        self._publish(self._table.uri, [], state, {**self.positions(), **positions}, {})
+        batch, committed = self._committed(self._table.uri)
+        self._publish([], batch + 1, {**committed, **positions}, {})
 
     def apply(self, change: Change) -> Applied:
-        state, committed = self._table.state(), self.positions()
+        """
+        Commit the batch after the one whose positions the change starts from; a rival takes the same number.
+
+        Dead letters are numbered on their own: a number that both tables shared would let a rival that looks between
+        the two commits take the next one.
+        """
+        batch, committed = self._committed(self._table.uri)
         if any(committed.get(p) != (at if p in change.known else None) for p, at in change.start.items()):
             raise self._lost_race()
-        positions = {**committed, **change.reached}
         now = datetime.now(UTC)
-        recorded = self._positions(self._table.quarantine_uri)
-        dead = change.dead.filter(pc.invert(_is_below(change.dead, recorded))) if recorded else change.dead
-        if dead.num_rows:
-            batch, moment = pa.scalar(state.next_batch, pa.int64()), pa.scalar(now, INSTANT)
-            columns = [*dead.columns, pa.repeat(batch, dead.num_rows), pa.repeat(moment, dead.num_rows)]
-            rows = pa.Table.from_arrays(columns, schema=LETTERS)
-            noted = {**recorded, **change.reached}
-            commit = Commit(self._app, state.next_batch, {"positions": _listed(noted)})
-            self._table.engine.append(self._table.quarantine_uri, rows, commit=commit)
-            if self._positions(self._table.quarantine_uri) != noted:  # a rival took the number
-                raise self._lost_race()
+        self._bury(change, batch + 1, now)
         merged = sum(part.rows.num_rows for part in change.parts)
-        rows = [self._rows(change, state, now)] if merged else []
+        rows = [self._rows(change, batch + 1, now)] if merged else []
         counts = {"read": change.read, "good": merged, "filtered": change.filtered, "bad": change.dead.num_rows}
-        self._publish(self._table.uri, rows, state, positions, {"counts": counts, "ingested_at": now.isoformat()})
+        positions = {**committed, **change.reached}
+        self._publish(rows, batch + 1, positions, {"counts": counts, "ingested_at": now.isoformat()})
         return Applied(merged, 0)
 
-    def _rows(self, change: Change, state: BronzeState, now: datetime) -> pa.RecordBatch:
+    def _bury(self, change: Change, batch: int, now: datetime) -> None:
+        """Append the dead letters, but those that an attempt which died before its second commit left there."""
+        uri = self._table.quarantine_uri
+        number, recorded = self._committed(uri)
+        dead = change.dead.filter(pc.invert(_is_below(change.dead, recorded))) if recorded else change.dead
+        if not dead.num_rows:
+            return
+        shared = (pa.scalar(batch, pa.int64()), pa.scalar(now, INSTANT))
+        rows = pa.Table.from_arrays(
+            [*dead.columns, *(pa.repeat(value, dead.num_rows) for value in shared)], schema=LETTERS
+        )
+        noted = {**recorded, **change.reached}
+        self._table.engine.append(uri, rows, commit=Commit(self._app, number + 1, {"positions": _listed(noted)}))
+        if self._committed(uri)[1] != noted:  # a rival took the number, and nothing was appended
+            raise self._lost_race()
+
+    def _rows(self, change: Change, number: int, now: datetime) -> pa.RecordBatch:
         rows = change.parts[0].rows.combine_chunks().to_batches()[0]
         contract = self._table.contract
-        stamp = Stamp(state.next_batch, "U", now, 0, now)
+        stamp = Stamp(number, "U", now, 0, now)
         made = bronze_rows(contract, rows.select(contract.arrow_schema.names), stamp, first_row=1)
         op = pc.if_else(rows["lake_deleted"], "D", "U")
         for name, values in (("_op", op), ("_eff", rows["lake_at"]), ("_seq", rows["lake_seq"])):
@@ -89,18 +113,18 @@ class BronzeSink:
         return made
 
     def _publish(
-        self, uri: str, batches: list[pa.RecordBatch], state: BronzeState, positions: Positions, more: Mapping[str, Any]
+        self, batches: list[pa.RecordBatch], number: int, positions: Positions, more: Mapping[str, Any]
     ) -> None:
         """Commit rows with the positions after them, or only these."""
-        table, folder = self._table, self._table.staging_folder(f"stream-{state.next_batch:08d}")
-        files = []
+        table, files = self._table, []
         for batch in batches:
-            with ParquetStage(table.lake.filesystem, f"{folder}/rows.parquet", batch.schema) as stage:
+            path = table.staging_folder(f"stream-{uuid.uuid4().hex}.parquet")
+            with ParquetStage(table.lake.filesystem, path, batch.schema) as stage:
                 stage.write(batch)
                 file = stage.close()
-            files.append(table.adopt(file.path, file.footer, file.bytes, batch=state.next_batch, uri=uri))
+            files.append(table.adopt(file.path, file.footer, file.bytes, batch=number, uri=table.uri))
         metadata = {"contract_version": table.contract.version, "positions": _listed(positions), **more}
-        table.publish(uri, files, batch=state.next_batch, metadata=metadata)
+        table.publish(table.uri, files, batch=number, metadata=metadata)
 
     def _lost_race(self) -> ConcurrentWriteError:
         return ConcurrentWriteError(
@@ -125,7 +149,7 @@ class BronzeSink:
         raise NotImplementedError
 
     def close(self) -> None:
-        """Nothing is open between two commits."""
+        self._open.close()
 
 
 def _listed(positions: Positions) -> list[tuple[str, int, int, str]]:

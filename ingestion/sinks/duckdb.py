@@ -66,11 +66,17 @@ class DuckDbSink(TableSink):
         )
 
     def run(self, sql: str, *binds: Any) -> int:
-        try:
+        with self._constrained():
             found = self._connection.execute(_BIND.sub(r"$\1", sql), list(binds)).fetchone()
-        except duckdb.ConstraintException:
-            raise RowsRefusedError(str(self._refused())) from None
         return int(found[0]) if found and isinstance(found[0], int) else 0
+
+    @contextmanager
+    def _constrained(self) -> Iterator[None]:
+        """Tell a key that a rival has just committed, which this transaction does not see yet, from a refused row."""
+        try:
+            yield
+        except duckdb.ConstraintException as exc:
+            raise self.lost_race() if "Duplicate key" in str(exc) else RowsRefusedError(str(self._refused())) from None
 
     def select(self, sql: str, schema: pa.Schema, *binds: Any) -> pa.Table:
         sql = sql.replace(" FETCH FIRST ", " LIMIT ").replace(" ROWS ONLY", "")
@@ -79,9 +85,9 @@ class DuckDbSink(TableSink):
 
     def insert(self, name: tuple[str, ...], rows: pa.Table) -> Refused:
         self._connection.register("arrived", rows)
-        self._connection.execute(
-            f"INSERT INTO {self._name_of(name)} ({self._list(rows.column_names)}) SELECT * FROM arrived"
-        )
+        with self._constrained():
+            columns = self._list(rows.column_names)
+            self._connection.execute(f"INSERT INTO {self._name_of(name)} ({columns}) SELECT * FROM arrived")
         self._connection.unregister("arrived")
         return {}
 
