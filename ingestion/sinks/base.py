@@ -6,8 +6,8 @@ The positions are compared and set first: a rival waits or fails there, before i
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import pyarrow as pa
@@ -37,10 +37,34 @@ class TableSink(ABC):
     def __init__(self, stream: Stream) -> None:
         self.stream = stream
         self.tables = tables_of(stream)
+        self._is_overwriting = False
 
     @abstractmethod
-    def transaction(self) -> AbstractContextManager[None]:
+    def committed(self) -> AbstractContextManager[None]:
         """Commit what the block did, or nothing of it. Translates the driver's errors."""
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        if self._is_overwriting:
+            yield
+            return
+        with self.committed():
+            yield
+
+    @contextmanager
+    def overwriting(self) -> Iterator[None]:
+        """Replace all rows of the target by those that the block applies, in one transaction."""
+        with self.committed():
+            tables = self.tables
+            for table in (tables.target, *(window for _, window in tables.windows)):
+                self.run(f"DELETE FROM {self._name(table)}")
+            for each in filter(None, (tables.positions, tables.dead, tables.seen)):
+                self.run(f"DELETE FROM {self._name(each)} WHERE {self.quote('stream')} = :1", self.stream.name)
+            self._is_overwriting = True
+            try:
+                yield
+            finally:
+                self._is_overwriting = False
 
     @abstractmethod
     def run(self, sql: str, *binds: Any) -> int:

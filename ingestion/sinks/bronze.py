@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from datetime import UTC, datetime
 from typing import Any
 
@@ -60,6 +60,9 @@ class BronzeSink:
             )
         listed = metadata.get("positions", ())
         return batch, {Partition(topic, part): Position(at, id_) for topic, part, at, id_ in listed}
+
+    def overwriting(self) -> AbstractContextManager[None]:
+        raise NotImplementedError
 
     def restart(self, positions: Positions) -> None:
         """Set the positions of these partitions anew, whatever they were."""

@@ -36,7 +36,7 @@ class DuckDbSink(TableSink):
         return connection
 
     @contextmanager
-    def transaction(self) -> Iterator[None]:
+    def committed(self) -> Iterator[None]:
         name = self.stream.contract.id
         try:
             self._connection.begin()

@@ -64,7 +64,7 @@ class OracleSink(TableSink):
         self._session: Any = None
 
     @contextmanager
-    def transaction(self) -> Iterator[None]:
+    def committed(self) -> Iterator[None]:
         if self._session is None:
             self._session = connected(self.stream.target or "", self._to.newest())
         try:

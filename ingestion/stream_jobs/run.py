@@ -5,17 +5,19 @@ from __future__ import annotations
 import signal
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime
 from types import FrameType
 from typing import Any
 
 from ingestion.contracts.odcs import find_stream, list_streams
-from ingestion.errors import ConcurrentWriteError, LakehouseError, TransientError
+from ingestion.contracts.streams import Stream, TargetMode
+from ingestion.errors import ConcurrentWriteError, ConfigurationError, LakehouseError, RunFailedError, TransientError
 from ingestion.privacy.logs import logger
 from ingestion.runs.context import Context
+from ingestion.sources.records import Log, Partition, Positions
 from ingestion.stream_jobs.open import open_loop, open_records, open_sink
 from ingestion.streams.loop import Counts, Loop, check_positions, first_positions
 
@@ -46,6 +48,10 @@ class StreamRun:
     _noted_at: float = field(default_factory=time.monotonic)
     _looked_at: float = field(default_factory=time.monotonic)
 
+    @property
+    def is_overwriting(self) -> bool:
+        return self.loop.stream.mode is TargetMode.OVERWRITE
+
     def ask_to_end(self) -> None:
         self._asked.set()
 
@@ -74,6 +80,8 @@ class StreamRun:
             has_moved = self.loop.step()
         except TransientError as exc:
             self._in_a_row += 1
+            if self.is_overwriting:  # its transaction is lost
+                raise
             if isinstance(exc, ConcurrentWriteError):
                 self.fenced += 1
                 if self._in_a_row > MOST_FENCED:
@@ -82,9 +90,8 @@ class StreamRun:
                 self.retries += 1
                 self.state = AWAY
             logger.warning("%s", exc)
-            self._rest(
-                min(LONGEST_PAUSE, 2.0 ** (self._in_a_row - 1)) / (10 if isinstance(exc, ConcurrentWriteError) else 1)
-            )
+            pause = min(LONGEST_PAUSE, 2.0 ** (self._in_a_row - 1))
+            self._rest(pause / 10 if isinstance(exc, ConcurrentWriteError) else pause)
             return True
         self._in_a_row, self.state = 0, RUNNING
         if not has_moved and not self.until_caught_up:
@@ -128,9 +135,26 @@ def run_stream(context: Context, name: str, *, until_caught_up: bool) -> dict[st
     with open_loop(context, name) as loop:
         loop.sink.init()
         run = StreamRun(context, loop, until_caught_up)
-        with _ended_by_signals(run):
+        with _ended_by_signals(run), _whole(loop, until_caught_up):
             run.run()
+            if run.is_overwriting and run.state != CAUGHT_UP:
+                raise RunFailedError(
+                    f"{name}: stopped before all messages were read. The target was not changed, for its mode is "
+                    "overwrite. Run it again."
+                )
         return {"stream": name, "state": run.state, "lag": loop.lag, **asdict(run.total)}
+
+
+def _whole(loop: Loop, until_caught_up: bool) -> AbstractContextManager[None]:
+    """Return the one transaction of a run that overwrites; nothing for other modes, which commit each batch."""
+    if loop.stream.mode is not TargetMode.OVERWRITE:
+        return nullcontext()
+    if not until_caught_up:
+        raise ConfigurationError(
+            f"{loop.stream.contract.id}: mode overwrite replaces the table when all messages are read. Nothing was "
+            "read. Run it with --until-caught-up, or write mode merge."
+        )
+    return loop.sink.overwriting()
 
 
 @contextmanager
@@ -171,7 +195,7 @@ def init_stream(context: Context, name: str, *, restart: bool = False) -> list[s
         sink.close()
 
 
-def _is_lost(stream: Any, positions: Any, logs: Any) -> bool:
+def _is_lost(stream: Stream, positions: Positions, logs: Mapping[Partition, Log]) -> bool:
     try:
         check_positions(stream, positions, logs)
     except LakehouseError:

@@ -68,9 +68,9 @@ def decode(contract: Contract, records: pa.RecordBatch, *, tombstones: bool = Fa
     )
 
 
-def new_fields(contract: Contract, value: bytes) -> set[str]:
-    """Return the fields at the top of a message that no column reads."""
-    known = {column.source_name.split(".")[0] for column in contract.columns}
+def new_fields(contracts: Sequence[Contract], value: bytes) -> set[str]:
+    """Return the fields at the top of a message that no column reads. Raises ArrowInvalid for one that is no object."""
+    known = {column.source_name.split(".")[0] for contract in contracts for column in contract.columns}
     return {*_read_json(pa.array([value]), pa.schema([]), "infer").schema.names} - known
 
 

@@ -4,15 +4,25 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 
+import pyarrow as pa
 import pyarrow.compute as pc
 
 from ingestion.contracts.streams import Stream, TargetMode
-from ingestion.errors import ConcurrentWriteError, IntegrityError, LakeError, QuarantineLimitError
+from ingestion.errors import (
+    Break,
+    BrokenContractError,
+    ConcurrentWriteError,
+    IntegrityError,
+    LakeError,
+    QuarantineLimitError,
+)
 from ingestion.sources.records import Log, Partition, Position, Positions, RecordSource
 from ingestion.streams.change import Functions, make_change
+from ingestion.streams.decode import new_fields
 from ingestion.streams.ports import Applied, Change, Sink
 
 JUDGED = 100
@@ -68,6 +78,7 @@ class Loop:
         self._seen(read.reached, logs)
         change = make_change(self.stream, self.functions, read, start=positions, known=self._known, ends=ends)
         self._brake(change.read, change.dead.num_rows)
+        self._look_for_new_fields(read.records)
         decoded_at = time.monotonic()
         if change.reached:
             try:
@@ -98,6 +109,17 @@ class Loop:
         for partition in reached:
             if self._positions and logs[partition].topic_id != self._positions[partition].topic_id:
                 raise _recreated(self.stream, partition)
+
+    def _look_for_new_fields(self, records: pa.RecordBatch) -> None:
+        """Compare the fields of the first message of a batch with the contract's."""
+        if not self.stream.refuses_new_fields or not records.num_rows or not records["value"][0].is_valid:
+            return
+        with suppress(pa.ArrowInvalid):  # becomes a dead letter
+            found = new_fields([part.contract for part in self.stream.parts], records["value"][0].as_py())
+            if found:
+                raise BrokenContractError(
+                    self.stream.contract.id, [Break(name, "no such field", "it in a message") for name in sorted(found)]
+                )
 
     def _brake(self, read: int, dead: int) -> None:
         total, bad = self._recent[0] + read, self._recent[1] + dead

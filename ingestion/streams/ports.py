@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -98,6 +99,10 @@ class Sink(Protocol):
 
     def apply(self, change: Change) -> Applied:
         """Apply a change whole or not at all."""
+        ...
+
+    def overwriting(self) -> AbstractContextManager[None]:
+        """Replace all rows by those that the block applies, in one transaction; for mode overwrite."""
         ...
 
     def restart(self, positions: Positions) -> None:

@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 import json
+import threading
+import time
 from decimal import Decimal
 from typing import Any
 
 import pytest
 
-from ingestion.errors import ConfigurationError, LakeError, QuarantineLimitError
+from ingestion.errors import (
+    BrokenContractError,
+    ConfigurationError,
+    LakeError,
+    QuarantineLimitError,
+    SourceUnavailableError,
+)
+from ingestion.sinks.duckdb import DuckDbSink
+from ingestion.stream_jobs import run
+from ingestion.stream_jobs.run import run_stream
+from ingestion.streams.ports import Applied, Change
 from tests.streams.world import COLUMNS, StreamWorld, contract
 
 ROWS = "select order_id, amount, status from orders where lake_deleted = 0 order by order_id"
@@ -190,6 +202,75 @@ def test_a_topic_that_was_created_again_or_lost_messages_stops_the_stream(world:
 
     assert world.restart() == ["orders, partition 0: begins at offset 5"]
     assert world.counts() == (1, 1, 0, 0, 0)
+
+
+def test_an_overwrite_replaces_the_table_in_one_transaction_of_a_bounded_run(world: StreamWorld) -> None:
+    world.write(contract("overwrite", budget={"rows": 1}))
+    world.send(order(1), order(2), "{bad")
+    assert world.counts() == (3, 2, 0, 0, 1)
+
+    path = world.folder / "messages" / "orders" / "0.jsonl"
+    path.unlink()
+    world.send(order(3), order(4), order(4, 5))
+    assert world.counts() == (3, 3, 0, 0, 0)
+    assert [row[0] for row in world.target(ROWS)] == [3, 4]
+    assert world.target("select count(*) from lake_dead_letter") == [(0,)]
+
+    world.write(contract("overwrite", deadLetters={"maxPercent": 0}))
+    world.send(*["{bad"] * 100)
+    with pytest.raises(QuarantineLimitError):
+        world.run()
+    assert [row[0] for row in world.target(ROWS)] == [3, 4]
+    with pytest.raises(ConfigurationError, match="Run it with --until-caught-up"):
+        run_stream(world.context(), "orders", until_caught_up=False)
+
+
+def test_a_field_that_the_contract_does_not_know_is_ignored_or_stops_the_stream(world: StreamWorld) -> None:
+    world.write(contract(onDrift={"newField": "fail"}))
+    world.send(order(1, colour="red"))
+    with pytest.raises(BrokenContractError, match="colour: expected no such field"):
+        world.run()
+    world.write(contract())
+    assert world.counts() == (1, 1, 0, 0, 0)
+
+
+def test_a_run_without_end_stops_when_somebody_asks_and_finishes_its_batch(
+    world: StreamWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run, "ASKED_EVERY", 0.1)
+    world.write(contract())
+    world.send(order(1))
+    runner = threading.Thread(target=run_stream, args=[world.context(), "orders"], kwargs={"until_caught_up": False})
+    runner.start()
+    while not any(row["state"] == "running" for row in world.ledger()):
+        time.sleep(0.05)
+    run.ask_to_stop(world.context(), ["orders"])
+    runner.join(30)
+
+    assert not runner.is_alive()
+    assert run.wait_for(world.context(), ["orders"], seconds=0) == []
+    assert run.statuses(world.context(), ["orders"])[0]["state"] == "stopped"
+    assert world.target("select count(*) from orders") == [(1,)]
+
+
+def test_a_target_that_is_away_for_a_while_is_tried_again_with_longer_pauses(
+    world: StreamWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.write(contract())
+    world.send(order(1))
+    honest, calls, pauses = DuckDbSink.apply, [0], []
+
+    def away(self: DuckDbSink, change: Change) -> Applied:
+        calls[0] += 1
+        if calls[0] <= 3:
+            raise SourceUnavailableError("the target does not answer")
+        return honest(self, change)
+
+    monkeypatch.setattr(DuckDbSink, "apply", away)
+    monkeypatch.setattr(run.StreamRun, "_rest", lambda self, seconds: pauses.append(seconds))
+    assert world.counts() == (1, 1, 0, 0, 0)
+    assert pauses == [1.0, 2.0, 4.0]
+    assert world.ledger()[-1]["retries"] == 3
 
 
 def test_a_compacted_topic_has_holes_that_lose_nothing(world: StreamWorld) -> None:
