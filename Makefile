@@ -20,14 +20,14 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 demo: .venv/base  ## both days of the demo company, from source to Gold
 	$(BIN)/lakehouse demo $(DEMO)
 
-test: .venv/dev .venv/azurite  ## every test; needs no network and no server
+test: .venv/dev .venv/azurite .venv/kafka  ## every test; needs no network and no server
 	@$(BIN)/python -m compileall -q ingestion monitoring  # once, and not in every process where PYTHONDONTWRITEBYTECODE is set
 	$(PYTEST) --durations 20 $(TESTS)
 
 test-fast: .venv/light  ## unit tests, contracts and documents
 	$(PYTEST) tests/unit tests/contracts tests/docs
 
-test-long: .venv/dev .venv/azurite  ## every test in its long form, with 20 times as many random examples
+test-long: .venv/dev .venv/azurite .venv/kafka  ## every test in its long form, with 20 times as many random examples
 	LAKEHOUSE_TEST_LONG=true $(PYTEST) --hypothesis-profile nightly --durations 20 $(TESTS)
 
 test-sources: .venv/dev  ## the source tests against real Oracle and SQL Server; needs Docker
@@ -36,7 +36,7 @@ test-sources: .venv/dev  ## the source tests against real Oracle and SQL Server;
 	export LAKEHOUSE_TEST_SERVERS=true; \
 	export AIRFLOW_CONN_ORACLE_TEST="oracle://lake:$$TEST_PASSWORD@127.0.0.1:15210/FREEPDB1"; \
 	export AIRFLOW_CONN_SQLSERVER_TEST="mssql://sa:$$TEST_PASSWORD@127.0.0.1:14330/lake?TrustServerCertificate=yes"; \
-	$(BIN)/python -m tests.sources.prepare_sqlserver; $(BIN)/pytest tests/sources $(TESTS)
+	$(BIN)/python -m tests.sources.prepare_sqlserver; $(BIN)/pytest tests/sources tests/streams/test_oracle.py tests/streams/test_kill.py $(TESTS)
 
 test-spark: .venv/dev  ## the tests on Spark alone, whole builds and the demo included; needs Java 17+
 	LAKEHOUSE_TEST_SPARK_BUILDS=true $(BIN)/pytest tests/spark tests/dags/test_spark_submit.py $(TESTS)
@@ -126,6 +126,10 @@ clean:
 .venv/docs: .venv/base
 	$(BIN)/uv pip install -q -p .venv -c constraints.txt -e ".[docs]"
 	touch $@
+
+.venv/kafka:  # the jars of one broker; without Maven its tests are skipped
+	@if command -v mvn >/dev/null; then mvn -q -B -f tests/streams/broker.pom.xml \
+		org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies -DoutputDirectory=$(CURDIR)/$@; fi
 
 .venv/azurite: .venv/uv  # the last version of Azure's emulator for Node 20; without npm its tests are skipped
 	@if command -v npm >/dev/null; then npm install --silent --no-audit --no-fund --prefix $@ azurite@3.35.0; fi

@@ -87,6 +87,12 @@ class TableSink(ABC):
         """
 
     @abstractmethod
+    def lookup(self, table: str, columns: tuple[str, ...]) -> pa.Table: ...
+
+    @abstractmethod
+    def close(self) -> None: ...
+
+    @abstractmethod
     def quote(self, name: str) -> str: ...
 
     @abstractmethod

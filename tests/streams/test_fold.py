@@ -174,7 +174,8 @@ def test_an_append_without_repeated_events_is_the_fold_and_so_are_the_extremes_o
     stream = stream_of(
         contract("append", columns(), dedupe=dedupe, windows=[{"table": "w", "size": "PT10M", "measures": measures}])
     )
-    kept, last = [], {}
+    kept: list[Message] = []
+    last: dict[int, datetime] = {}
     for message in messages:
         if message["id"] not in last or moment(message) - last[message["id"]] > timedelta(minutes=15):
             kept.append(message)

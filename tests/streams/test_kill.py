@@ -58,11 +58,11 @@ def drill(world: StreamWorld, kind: str, key: str = "order_id") -> None:
     assert world.counts() == (0, 0, 0, 0, 0)
 
 
-BUDGET = {"budget": {"rows": 60}}
+BUDGET = {"rows": 60}
 
 
 def test_a_stream_into_a_table_that_is_killed_loses_and_doubles_nothing(world: StreamWorld) -> None:
-    world.write(contract("append", **BUDGET))
+    world.write(contract("append", budget=BUDGET))
     drill(world, "duckdb")
 
     assert world.target("select count(*), count(distinct order_id) from orders") == [(392, 392)]
@@ -70,7 +70,7 @@ def test_a_stream_into_a_table_that_is_killed_loses_and_doubles_nothing(world: S
 
 
 def test_a_stream_into_bronze_that_is_killed_loses_and_doubles_nothing(world: StreamWorld) -> None:
-    world.write(contract(None, **BUDGET))
+    world.write(contract(None, budget=BUDGET))
     drill(world, "bronze")
 
     assert world.bronze("select count(*), count(distinct order_id) from {}") == [(392, 392)]
@@ -78,7 +78,7 @@ def test_a_stream_into_bronze_that_is_killed_loses_and_doubles_nothing(world: St
 
 
 def test_a_stream_into_oracle_that_is_killed_loses_and_doubles_nothing(oracle_world: OracleWorld) -> None:
-    oracle_world.write(oracle_world.contract("append", **BUDGET))
+    oracle_world.write(oracle_world.contract("append", budget=BUDGET))
     drill(oracle_world, "oracle", "id")
 
     assert oracle_world.target("SELECT COUNT(*), COUNT(DISTINCT ID) FROM {}") == [(392, 392)]
