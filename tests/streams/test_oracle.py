@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import pyarrow as pa
 import pytest
 
+from ingestion.sinks.base import Refused
+from ingestion.sinks.oracle import OracleSink
 from tests.sources.oracle_fixtures import oracle
 from tests.streams.oracle_world import COLUMNS, OracleWorld, oracle_world
 
@@ -75,3 +78,104 @@ def test_an_append_and_a_second_init_leave_what_is_there(world: OracleWorld) -> 
         (1, 2, 1),
         (2, None, 3),
     ]
+
+
+def test_windows_and_repeated_events_are_kept_by_oracle(world: OracleWorld) -> None:
+    columns = COLUMNS | {"at": COLUMNS["at"] | {"required": True}, "name": COLUMNS["name"] | {"required": True}}
+    measures = ["sum(amount)", "avg(amount)", "min(amount)", "max(amount)"]
+    window = {
+        "table": f"W_{world.name}".upper(),
+        "size": "PT20M",
+        "slide": "PT10M",
+        "by": ["name"],
+        "measures": measures,
+    }
+    more = {"windows": [window], "dedupe": {"column": "id", "period": "PT1H"}, "time": "at", "budget": {"rows": 3}}
+    world.write(world.contract("append", columns, **more))
+    for number, minute in enumerate([5, 15, 15, 25, 3, 90]):
+        at = f"2026-01-01T{minute // 60:02d}:{minute % 60:02d}:00Z"
+        world.send({"id": min(number, 2 + number // 3), "amount": number + 0.5, "name": "a", "at": at}, at=at)
+    world.send({"id": 2, "amount": 100, "name": "a", "at": "2026-01-01T00:16:00Z"})
+
+    assert world.counts() == (7, 5, 2, 0, 0)
+    query = (
+        "SELECT TO_CHAR(WINDOW_START, 'HH24:MI'), ROW_COUNT, SUM_AMOUNT, AVG_AMOUNT, MIN_AMOUNT, MAX_AMOUNT, IS_FINAL "
+        f"FROM W_{world.name.upper()} ORDER BY WINDOW_START"
+    )
+    assert world.target(query) == [
+        ("23:50", 1, 0.5, 0.5, 0.5, 0.5, 1),
+        ("00:00", 3, 4.5, 1.5, 0.5, 2.5, 1),
+        ("00:10", 3, 7.5, 2.5, 1.5, 3.5, 1),
+        ("00:20", 1, 3.5, 3.5, 3.5, 3.5, 1),
+        ("01:20", 1, 5.5, 5.5, 5.5, 5.5, 0),
+        ("01:30", 1, 5.5, 5.5, 5.5, 5.5, 0),
+    ]
+
+
+def test_a_replaced_row_leaves_its_window_and_a_tombstone_deletes_its_key(world: OracleWorld) -> None:
+    columns = {
+        "id": COLUMNS["id"] | {"physicalName": "@key"},
+        "amount": COLUMNS["amount"],
+        "name": COLUMNS["name"] | {"required": True},
+    }
+    window = {"table": f"W_{world.name}".upper(), "size": "PT1H", "by": ["name"], "measures": ["sum(amount)"]}
+    world.write(world.contract("merge", columns, windows=[window], tombstones="delete", budget={"rows": 2}))
+    world.send({"amount": 1, "name": "a"}, {"amount": 2, "name": "b"}, key="1")
+    world.send({"amount": 4, "name": "a"}, key="2")
+    world.send({"amount": 8, "name": "a"}, None, key="3")
+    assert world.counts() == (5, 4, 1, 0, 0)
+    world.send(None, key="2")
+    assert world.counts() == (1, 1, 0, 0, 0)
+
+    assert world.target("SELECT ID, AMOUNT, NAME, LAKE_DELETED FROM {} ORDER BY ID") == [
+        (1, 2, "b", 0),
+        (2, None, None, 1),
+        (3, None, None, 1),
+    ]
+    assert world.target(f"SELECT NAME, ROW_COUNT, SUM_AMOUNT FROM W_{world.name.upper()}") == [("b", 1, 2)]
+
+
+def test_two_topics_fill_different_columns_of_one_row(world: OracleWorld) -> None:
+    topics = [{"topic": "orders", "columns": ["amount"]}, {"topic": "names", "columns": ["name"]}]
+    world.write(world.contract("merge", {name: COLUMNS[name] for name in ("id", "amount", "name")}, topics=topics))
+    world.send({"id": 1, "amount": 5}, {"id": 2, "amount": 6})
+    world.send({"id": 1, "name": "x"}, {"id": 3, "name": "y"}, topic="names")
+
+    assert world.counts() == (4, 4, 0, 0, 0)
+    assert world.target("SELECT ID, AMOUNT, NAME FROM {} ORDER BY ID") == [(1, 5, "x"), (2, 6, None), (3, None, "y")]
+
+
+def test_rows_are_enriched_from_a_reference_table_of_oracle_by_its_exact_numbers(world: OracleWorld) -> None:
+    reference = world.desk.table("AMOUNT NUMBER(10,2), LABEL VARCHAR2(5)")
+    world.desk.sql(f"INSERT INTO {reference} VALUES (5.25, 'five')")
+    columns = {name: COLUMNS[name] for name in ("id", "amount")}
+    columns["name"] = COLUMNS["name"] | {"physicalName": "@computed"}
+    lookup = {"table": reference, "on": {"amount": "AMOUNT"}, "columns": {"name": "LABEL"}}
+    world.write(world.contract("merge", columns, lookups=[lookup]))
+    world.send({"id": 1, "amount": 5.25}, {"id": 2, "amount": 6})
+
+    world.run()
+    assert world.target("SELECT ID, NAME FROM {} ORDER BY ID") == [(1, "five"), (2, None)]
+
+
+def test_one_poison_row_among_many_costs_no_more_than_three_batches(
+    world: OracleWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.desk.sql(
+        f"CREATE TABLE {world.table} (ID NUMBER(18) NOT NULL, AMOUNT NUMBER(38,2) NOT NULL, LAKE_TOPIC VARCHAR2(249), "
+        "LAKE_PARTITION NUMBER(10), LAKE_OFFSET NUMBER(19), LAKE_AT TIMESTAMP(6), LAKE_SEQ NUMBER(19), "
+        "LAKE_DELETED NUMBER(1), PRIMARY KEY (ID))"
+    )
+    world.write(world.contract(columns={name: COLUMNS[name] for name in ("id", "amount")}))
+    world.send(*({"id": n, "amount": None if n == 777 else n} for n in range(1000)))
+    rows: list[int] = []
+    honest = OracleSink._many
+
+    def counted(self: OracleSink, sql: str, table: pa.Table) -> Refused:
+        rows.append(table.num_rows)
+        return honest(self, sql, table)
+
+    monkeypatch.setattr(OracleSink, "_many", counted)
+    assert world.counts() == (1000, 999, 0, 0, 1)
+    assert world.letters() == [(777, "(row):ORA-01400")]
+    assert sum(rows) <= 3 * 1000 + 1
