@@ -87,9 +87,6 @@ class TableSink(ABC):
         """
 
     @abstractmethod
-    def lookup(self, table: str, columns: tuple[str, ...]) -> pa.Table: ...
-
-    @abstractmethod
     def close(self) -> None: ...
 
     @abstractmethod
@@ -158,6 +155,10 @@ class TableSink(ABC):
         with self.transaction():
             schema = pa.schema([LETTER.field(name) for name in names])
             return self.select(query, schema, *binds).rename_columns(DEAD.names)
+
+    def lookup(self, table: str, schema: pa.Schema) -> pa.Table:
+        with self.transaction():
+            return self.select(f"SELECT {self._list(schema.names)} FROM {self._name_of(table.split('.'))}", schema)
 
     def count_dead(self) -> int:
         query = (

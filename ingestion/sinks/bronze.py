@@ -148,7 +148,7 @@ class BronzeSink:
             found = connection.execute(query).fetchone()
         return int(found[0]) if found else 0
 
-    def lookup(self, table: str, columns: tuple[str, ...]) -> pa.Table:
+    def lookup(self, table: str, schema: pa.Schema) -> pa.Table:
         raise NotImplementedError
 
     def close(self) -> None:

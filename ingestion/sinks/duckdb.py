@@ -108,11 +108,6 @@ class DuckDbSink(TableSink):
     def updating(self, sets: str, condition: str) -> str:
         return f"WHEN MATCHED AND {condition} THEN UPDATE SET {sets}"
 
-    def lookup(self, table: str, columns: tuple[str, ...]) -> pa.Table:
-        return self._connection.execute(
-            f"SELECT {self._list(columns)} FROM {self._name_of(table.split('.'))}"
-        ).to_arrow_table()
-
     def close(self) -> None:
         if "_connection" in self.__dict__:
             self._connection.close()

@@ -113,7 +113,7 @@ class OracleSink(TableSink):
     def select(self, sql: str, schema: pa.Schema, *binds: Any) -> pa.Table:
         with self._translated():
             named = {f"b{at}": _bound(value) for at, value in enumerate(binds, 1)}
-            frame = self._session.fetch_df_all(_BIND.sub(r":b\1", sql), named)
+            frame = self._session.fetch_df_all(_BIND.sub(r":b\1", sql), named, requested_schema=_fetched(schema))
         return pa.table(frame).rename_columns(schema.names).cast(schema)
 
     def _execute(self, cursor: Any, sql: str, binds: Sequence[Any]) -> None:
@@ -174,11 +174,6 @@ class OracleSink(TableSink):
     def updating(self, sets: str, condition: str) -> str:
         return f"WHEN MATCHED THEN UPDATE SET {sets} WHERE {condition}"
 
-    def lookup(self, table: str, columns: tuple[str, ...]) -> pa.Table:
-        with self.transaction():
-            frame = self._session.fetch_df_all(f"SELECT {self._list(columns)} FROM {self._name_of(table.split('.'))}")
-        return pa.table(frame).rename_columns(columns)
-
     def close(self) -> None:
         if self._session is not None:
             with suppress(*DRIVER_ERRORS):
@@ -194,6 +189,12 @@ _TYPES = {
     pa.binary(): "BLOB",
     pa.float64(): "NUMBER",
 }
+
+
+def _fetched(schema: pa.Schema) -> pa.Schema:
+    """Return the types in which the driver fetches exactly what becomes a schema's."""
+    wide = {pa.int8(): pa.int64(), pa.int32(): pa.int64(), pa.bool_(): pa.int64()}
+    return pa.schema([field.with_type(wide.get(field.type, field.type)) for field in schema])
 
 
 def _bound(value: Any) -> Any:

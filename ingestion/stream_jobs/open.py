@@ -9,9 +9,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+
 from ingestion.contracts.odcs import STREAMS as FOLDER
 from ingestion.contracts.odcs import find_stream
-from ingestion.contracts.streams import Stream
+from ingestion.contracts.streams import Lookup, Stream
 from ingestion.errors import ConfigurationError
 from ingestion.runs.context import Context
 from ingestion.settings.values import STREAMS
@@ -47,8 +49,14 @@ def functions_of(context: Context, stream: Stream, sink: Sink) -> Functions:
     return Functions(
         transform=_function(folder, stream, stream.transform),
         keep=_function(folder, stream, stream.keep),
-        lookup=lambda lookup: sink.lookup(lookup.table, (*lookup.on.values(), *lookup.columns.values())),
+        lookup=lambda lookup: sink.lookup(lookup.table, _types(stream, lookup)),
     )
+
+
+def _types(stream: Stream, lookup: Lookup) -> pa.Schema:
+    """Return the columns of a reference table in the types of our columns that they are compared with or fill."""
+    pairs = {**lookup.on, **lookup.columns}
+    return pa.schema({theirs: stream.contract.column(ours).arrow_type for ours, theirs in pairs.items()})
 
 
 @contextmanager

@@ -146,13 +146,11 @@ def enriched(rows: pa.RecordBatch, lookup: Lookup, table: pa.Table) -> pa.Record
         keys.append_column("_at", pa.arange(0, table.num_rows)).group_by(list(lookup.on)).aggregate([("_at", "min")])
     )
     wanted = pa.Table.from_batches([rows.select(list(lookup.on))])
-    wanted = wanted.cast(pa.schema([index.schema.field(n) for n in lookup.on]))
     wanted = wanted.append_column("_row", pa.arange(0, rows.num_rows))
     found = wanted.join(index, list(lookup.on), join_type="left outer").sort_by("_row")["_at_min"].combine_chunks()
     for ours, theirs in lookup.columns.items():
         at = rows.schema.get_field_index(ours)
-        values = table[theirs].combine_chunks().take(found).cast(rows.schema.field(at).type)
-        rows = rows.set_column(at, rows.schema.field(at), values)
+        rows = rows.set_column(at, rows.schema.field(at), table[theirs].combine_chunks().take(found))
     return rows
 
 

@@ -115,8 +115,8 @@ class Sink(Protocol):
 
     def count_dead(self) -> int: ...
 
-    def lookup(self, table: str, columns: tuple[str, ...]) -> pa.Table:
-        """Return columns of a reference table of the target."""
+    def lookup(self, table: str, schema: pa.Schema) -> pa.Table:
+        """Return columns of a reference table of the target, in these types."""
         ...
 
     def close(self) -> None: ...

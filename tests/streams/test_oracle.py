@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pyarrow as pa
 import pytest
 
@@ -146,13 +148,13 @@ def test_two_topics_fill_different_columns_of_one_row(world: OracleWorld) -> Non
 
 
 def test_rows_are_enriched_from_a_reference_table_of_oracle_by_its_exact_numbers(world: OracleWorld) -> None:
-    reference = world.desk.table("AMOUNT NUMBER(10,2), LABEL VARCHAR2(5)")
-    world.desk.sql(f"INSERT INTO {reference} VALUES (5.25, 'five')")
+    reference = world.desk.table("AMOUNT NUMBER(38,2), LABEL VARCHAR2(5)")
+    world.desk.sql(f"INSERT INTO {reference} VALUES (90071992547409.93, 'five')")
     columns = {name: COLUMNS[name] for name in ("id", "amount")}
     columns["name"] = COLUMNS["name"] | {"physicalName": "@computed"}
     lookup = {"table": reference, "on": {"amount": "AMOUNT"}, "columns": {"name": "LABEL"}}
     world.write(world.contract("merge", columns, lookups=[lookup]))
-    world.send({"id": 1, "amount": 5.25}, {"id": 2, "amount": 6})
+    world.send('{"id": 1, "amount": 90071992547409.93}', '{"id": 2, "amount": 90071992547409.92}')
 
     world.run()
     assert world.target("SELECT ID, NAME FROM {} ORDER BY ID") == [(1, "five"), (2, None)]
@@ -179,3 +181,20 @@ def test_one_poison_row_among_many_costs_no_more_than_three_batches(
     assert world.counts() == (1000, 999, 0, 0, 1)
     assert world.letters() == [(777, "(row):ORA-01400")]
     assert sum(rows) <= 3 * 1000 + 1
+
+
+def test_offsets_and_sequences_of_nineteen_digits_are_compared_exactly(world: OracleWorld) -> None:
+    columns = {name: COLUMNS[name] for name in ("id", "amount")}
+    columns["version"] = {"logicalType": "integer", "physicalType": "NUMBER(18)", "required": True}
+    world.write(world.contract("merge", columns, sequence="version"))
+    path = world.folder / "messages" / "orders" / "0.jsonl"
+    path.parent.mkdir(parents=True)
+    versions = (900719925474099302, 900719925474099303, 900719925474099302)
+    for number, version in enumerate(versions):
+        value = f'{{"id": 1, "amount": {number}, "version": {version}}}'
+        with path.open("a") as file:
+            file.write(json.dumps({"offset": 9007199254740993 + number, "value": value}) + "\n")
+        world.run()
+
+    assert world.target("SELECT AMOUNT, VERSION, LAKE_OFFSET FROM {}") == [(1, versions[1], 9007199254740994)]
+    assert world.counts() == (0, 0, 0, 0, 0)
