@@ -60,8 +60,8 @@ class StreamRun:
         self._note()
         try:
             while not self._is_asked():
-                has_moved = self._step()
-                if not has_moved and self.until_caught_up and self.state == RUNNING and not self.loop.lag:
+                self._step()
+                if self.until_caught_up and self.state == RUNNING and self.loop.is_caught_up:
                     self.state = CAUGHT_UP
                     break
                 if time.monotonic() - self._noted_at >= NOTED_EVERY:
@@ -74,7 +74,7 @@ class StreamRun:
             raise
         self._note()
 
-    def _step(self) -> bool:
+    def _step(self) -> None:
         """Do one step. After a transient error wait longer each time: the next step probes whether it is over."""
         try:
             has_moved = self.loop.step()
@@ -92,11 +92,10 @@ class StreamRun:
             logger.warning("%s", exc)
             pause = min(LONGEST_PAUSE, 2.0 ** (self._in_a_row - 1))
             self._rest(pause / 10 if isinstance(exc, ConcurrentWriteError) else pause)
-            return True
+            return
         self._in_a_row, self.state = 0, RUNNING
-        if not has_moved and not self.until_caught_up:
-            self._rest(self.loop.stream.budget.seconds / 10)
-        return has_moved
+        if not has_moved:
+            self._rest(min(1.0, self.loop.stream.budget.seconds / 10))
 
     def _rest(self, seconds: float) -> None:
         end = time.monotonic() + seconds

@@ -20,7 +20,7 @@ from ingestion.errors import (
     LakeError,
     QuarantineLimitError,
 )
-from ingestion.sources.records import Log, Partition, Position, Positions, RecordSource
+from ingestion.sources.records import Log, Partition, Position, Positions, Read, RecordSource
 from ingestion.streams.change import Functions, make_change
 from ingestion.streams.decode import new_fields
 from ingestion.streams.ports import Applied, Change, Sink
@@ -59,6 +59,13 @@ class Loop:
     _positions: dict[Partition, Position] | None = None
     _known: frozenset[Partition] = frozenset()
     _recent: tuple[int, int] = (0, 0)
+    _goal: Mapping[Partition, int] = field(default_factory=dict)
+
+    @property
+    def is_caught_up(self) -> bool:
+        """Whether everything is committed that the topics held at the first step."""
+        positions = self._positions
+        return positions is not None and all(positions[p].offset >= end for p, end in self._goal.items())
 
     def step(self) -> bool:
         """
@@ -69,10 +76,14 @@ class Loop:
         """
         began = time.monotonic()
         logs = self.source.logs()
-        if self._positions is None:
+        self._goal = self._goal or {partition: log.high for partition, log in logs.items()}
+        if self._positions is None or logs.keys() - self._positions.keys():
             self._resume(logs)
         positions = self._positions or {}
         read = self.source.read(positions, self.stream.budget)
+        # a partition without messages gets its position, too: else `latest` would be another place the next time
+        begun = {partition: at for partition, at in positions.items() if partition not in self._known}
+        read = Read(read.records, {**begun, **read.reached})
         read_at = time.monotonic()
         ends = {partition: log.high for partition, log in logs.items()}
         self._seen(read.reached, logs)

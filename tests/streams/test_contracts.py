@@ -69,6 +69,8 @@ def test_a_stream_without_kafka_or_without_a_key_to_merge_by_is_refused() -> Non
     keyless = {"amount": COLUMNS["amount"]}
     assert any("needs a key unless its mode is append" in fault.message for fault in read(contract(columns=keyless))[1])
     assert read(contract("append", keyless))[1] == []
+    checked = {"amount": COLUMNS["amount"] | {"quality": [{"type": "library", "metric": "nullValues", "mustBe": 0}]}}
+    assert any("is about a whole load" in fault.message for fault in read(contract("append", checked))[1])
 
 
 def test_an_average_is_kept_as_sum_and_count_and_windows_have_defaults() -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import threading
 import time
 from decimal import Decimal
@@ -19,6 +21,7 @@ from ingestion.errors import (
 )
 from ingestion.sinks.duckdb import DuckDbSink
 from ingestion.stream_jobs import run
+from ingestion.stream_jobs.open import open_loop
 from ingestion.stream_jobs.run import run_stream
 from ingestion.streams.ports import Applied, Change
 from tests.streams.world import COLUMNS, StreamWorld, contract
@@ -292,6 +295,47 @@ def test_a_topic_with_more_partitions_needs_a_sequence_in_the_contract(world: St
 
     with pytest.raises(LakeError, match="name a `sequence`"):
         world.run()
+
+
+def test_a_partition_without_messages_is_no_new_one_and_latest_is_where_the_stream_began(world: StreamWorld) -> None:
+    world.write(contract(start="latest"))
+    world.send(order(1))
+    world.send(partition=1)
+    assert world.counts() == (0, 0, 0, 0, 0)
+
+    world.send(order(2))
+    world.send(order(3), partition=1)
+    assert world.counts() == (2, 2, 0, 0, 0)
+    assert [row[0] for row in world.target(ROWS)] == [2, 3]
+
+
+def test_a_partition_that_is_added_while_a_stream_runs_is_read_from_its_start(world: StreamWorld) -> None:
+    world.write(contract("append"))
+    world.send(order(1))
+    with open_loop(world.context(), "orders") as loop:
+        loop.sink.init()
+        assert loop.step()
+        world.send(order(2), partition=1)
+        assert loop.step()
+        assert not loop.step()
+        assert (loop.counts.read, loop.is_caught_up) == (2, True)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_a_run_after_its_open_batch(
+    world: StreamWorld, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
+) -> None:
+    world.write(contract(budget={"rows": 1}))
+    world.send(order(1), order(2))
+    honest = DuckDbSink.apply
+
+    def signalled(self: DuckDbSink, change: Change) -> Applied:
+        os.kill(os.getpid(), number)
+        return honest(self, change)
+
+    monkeypatch.setattr(DuckDbSink, "apply", signalled)
+    done = run_stream(world.context(), "orders", until_caught_up=False)
+    assert (done["state"], done["merged"], done["lag"]) == ("stopped", 1, 1)
 
 
 def test_a_sequence_of_the_contract_decides_and_late_rows_are_superseded(world: StreamWorld) -> None:

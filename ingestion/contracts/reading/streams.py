@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from ingestion.contracts.model import Column, Contract, Mode, NullWatermark
 from ingestion.contracts.names import is_place
-from ingestion.contracts.reading.columns import read_columns
+from ingestion.contracts.reading.columns import SCHEMA, read_columns
 from ingestion.contracts.reading.compile import given, identity, read_table_name
 from ingestion.contracts.reading.completeness import incomplete, owner_of
 from ingestion.contracts.reading.document import DocumentFaults, Steps, parse
@@ -58,6 +58,9 @@ def examine_stream(
     quality = QualityReader(findings, [property_.name or "" for property_ in table.properties or []])
     name = read_table_name(findings, table, dialect)
     columns = read_columns(findings, table, dialect, quality, needs_key=False)
+    quality.read(table.quality, SCHEMA, None, pa.null())
+    for check in quality.checks:
+        findings.error(SCHEMA, f"the check {check.id} is about a whole load; a stream has only rules for single values")
     lake, at = read_lake_block(findings, contract, StreamLakeBlock, least="stream")
     block = lake.stream or StreamBlock()
     _StreamCheck(findings, block, (*at, "stream"), columns).judge()
