@@ -8,8 +8,8 @@ their own positions: what a crash between the two commits left there is not writ
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping
-from contextlib import AbstractContextManager, ExitStack
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
@@ -20,14 +20,15 @@ from ingestion.bronze.rows import Stamp, bronze_rows
 from ingestion.bronze.table import BronzeTable
 from ingestion.contracts.streams import Stream
 from ingestion.contracts.types import INSTANT
-from ingestion.errors import ConcurrentWriteError, ConfigurationError, LakeError
+from ingestion.errors import ConcurrentWriteError, LakeError
 from ingestion.lake import duck
 from ingestion.lake.base import Commit
 from ingestion.lake.staging import ParquetStage
 from ingestion.sources.records import Partition, Position, Positions
+from ingestion.sql.quoting import quote_standard
 from ingestion.streams.ports import DEAD, Applied, Change, Place
 
-LETTERS = pa.schema([*DEAD, ("_batch", pa.int64()), ("_ingested_at", INSTANT)])
+LETTERS = pa.schema([*DEAD, ("_batch", pa.int64()), ("_ingested_at", INSTANT), ("_replayed_in", pa.int64())])
 
 
 class BronzeSink:
@@ -77,6 +78,8 @@ class BronzeSink:
         the two commits take the next one.
         """
         batch, committed = self._committed(self._table.uri)
+        if change.is_replay:
+            return self._replay(change, batch + 1, committed)
         if any(committed.get(p) != (at if p in change.known else None) for p, at in change.start.items()):
             raise self._lost_race()
         now = datetime.now(UTC)
@@ -95,7 +98,7 @@ class BronzeSink:
         dead = change.dead.filter(pc.invert(_is_below(change.dead, recorded))) if recorded else change.dead
         if not dead.num_rows:
             return
-        shared = (pa.scalar(batch, pa.int64()), pa.scalar(now, INSTANT))
+        shared = (pa.scalar(batch, pa.int64()), pa.scalar(now, INSTANT), pa.scalar(None, pa.int64()))
         rows = pa.Table.from_arrays(
             [*dead.columns, *(pa.repeat(value, dead.num_rows) for value in shared)], schema=LETTERS
         )
@@ -135,18 +138,67 @@ class BronzeSink:
             "was kept. It is read again from the positions that are committed."
         )
 
-    def dead_letters(self, rule: str | None, after: Place | None, limit: int) -> pa.Table:  # noqa: ARG002
-        raise ConfigurationError(
-            f"{self._stream.contract.id}: dead letters of a stream into Bronze cannot be replayed yet. Nothing was "
-            "written. Let the stream read them again: `lakehouse stream init --restart` with another `start`."
-        )
+    def _replay(self, change: Change, number: int, committed: Positions) -> Applied:
+        """
+        Append the rows of dead letters that Bronze does not have, then mark the letters.
+
+        A replay that died between the two commits left rows that are found here, and their letters are marked now.
+        """
+        version = self._table.engine.version(self._table.quarantine_uri)
+        rows = self._rows(change, number, datetime.now(UTC)) if change.parts[0].rows.num_rows else None
+        fresh = None if rows is None else self._lacking(rows)
+        if fresh is not None and fresh.num_rows:
+            self._publish([fresh], number, committed, {})
+        places = pa.Table.from_batches([change.records.select(DEAD.names[:3])])
+        marked = places.join(change.dead.select(DEAD.names[:3]), DEAD.names[:3], join_type="left anti")
+        if marked.num_rows:
+            marked = marked.append_column("_replayed_in", pa.repeat(pa.scalar(number, pa.int64()), marked.num_rows))
+            marked = marked.append_column("_change", pa.repeat(pa.scalar("U"), marked.num_rows))
+            self._table.engine.merge(
+                self._table.quarantine_uri,
+                marked.to_reader(),
+                key=DEAD.names[:3],
+                commit=Commit(f"{self._app}/replay", None),
+                expected_version=version,
+                op="_change",
+            )
+        merged = 0 if fresh is None else fresh.num_rows
+        return Applied(merged, (0 if rows is None else rows.num_rows) - merged)
+
+    def _lacking(self, rows: pa.RecordBatch) -> pa.RecordBatch:
+        """Return the rows that Bronze does not have: no event with the same values, time and sequence."""
+        uri, names = self._table.uri, [*self._table.contract.arrow_schema.names, "_op", "_eff", "_seq"]
+        same = " and ".join(f"b.{quote_standard(name)} is not distinct from c.{quote_standard(name)}" for name in names)
+        with duck.session(uri) as connection:
+            connection.register("candidates", pa.Table.from_batches([rows]))
+            bronze = duck.scan(uri, self._table.engine.version(uri))
+            query = f"select _row from candidates c where not exists (select 1 from {bronze} b where {same}) order by 1"
+            kept = connection.execute(query).to_arrow_table()["_row"]
+        return rows.filter(pc.is_in(rows["_row"], value_set=kept.combine_chunks()))
+
+    def dead_letters(self, rule: str | None, after: Place | None, limit: int) -> pa.Table:
+        conditions = ["_replayed_in is null", "(? is null or contains(breaks, ?))"]
+        binds: list[str | int | None] = [rule, rule]
+        if after is not None:
+            conditions.append("(topic, partition, offset) > (?, ?, ?)".replace("offset", '"offset"'))
+            binds += after
+        with self._letters() as (connection, letters):
+            query = (
+                f"select {', '.join(map(quote_standard, DEAD.names))} from {letters} where {' and '.join(conditions)} "
+                f'order by topic, partition, "offset" limit {limit}'
+            )
+            return connection.execute(query, binds).to_arrow_table().cast(DEAD)
 
     def count_dead(self) -> int:
-        with duck.session(self._table.uri) as connection:
-            version = self._table.engine.version(self._table.quarantine_uri)
-            query = f"select count(*) from {duck.scan(self._table.quarantine_uri, version)}"
-            found = connection.execute(query).fetchone()
+        with self._letters() as (connection, letters):
+            found = connection.execute(f"select count(*) from {letters} where _replayed_in is null").fetchone()
         return int(found[0]) if found else 0
+
+    @contextmanager
+    def _letters(self) -> Iterator[tuple[duck.Connection, str]]:
+        uri = self._table.quarantine_uri
+        with duck.session(uri) as connection:
+            yield connection, duck.scan(uri, self._table.engine.version(uri))
 
     def lookup(self, table: str, schema: pa.Schema) -> pa.Table:
         raise NotImplementedError

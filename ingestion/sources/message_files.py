@@ -96,23 +96,24 @@ class MessageFiles:
         self._read.clear()
 
     def _lines(self, partition: Partition) -> pa.Table:
-        """Return all complete lines of a file; it is parsed again when it has grown."""
+        """Return all complete lines of a file; it is parsed again when its size has changed."""
         path = self._folder / partition.topic / f"{partition.number}.jsonl"
         try:
+            size, (known, table) = path.stat().st_size, self._read.get(partition, (-1, _LINES.empty_table()))
+            if size == known:
+                return table
             text = path.read_bytes()
         except OSError as exc:
             raise SourceUnavailableError(
                 f"{self._system}: {partition.topic}/{path.name} cannot be read ({exc.strerror}). Nothing was read. "
                 "Check the folder of the messages and run it again."
             ) from None
-        text = text[: text.rfind(b"\n") + 1]
-        size, table = self._read.get(partition, (-1, _LINES.empty_table()))
-        if size != len(text):
+        size, text = len(text), text[: text.rfind(b"\n") + 1]
+        table = _LINES.empty_table()
+        if text:
             options = pj.ParseOptions(explicit_schema=_LINES, unexpected_field_behavior="error")
-            table = _LINES.empty_table()
-            if text:
-                table = pj.read_json(pa.BufferReader(text), pj.ReadOptions(block_size=len(text) + 1), options)
-            counted = pa.chunked_array([pa.arange(0, table.num_rows)])
-            table = table.set_column(0, "offset", pc.coalesce(table["offset"], counted))
-            self._read[partition] = (len(text), table)
+            table = pj.read_json(pa.BufferReader(text), pj.ReadOptions(block_size=len(text) + 1), options)
+        counted = pa.chunked_array([pa.arange(0, table.num_rows)])
+        table = table.set_column(0, "offset", pc.coalesce(table["offset"], counted))
+        self._read[partition] = (size, table)
         return table

@@ -19,6 +19,7 @@ from ingestion.errors import (
     QuarantineLimitError,
     SourceUnavailableError,
 )
+from ingestion.lake.embedded.engine import DeltaRs
 from ingestion.sinks.duckdb import DuckDbSink
 from ingestion.stream_jobs import run
 from ingestion.stream_jobs.open import open_loop
@@ -182,6 +183,30 @@ def test_a_replay_after_a_repair_brings_dead_letters_in_unless_the_key_has_a_new
     assert world.replay("amount:minimum") == {"merged": 1, "superseded": 1, "filtered": 0, "dead": 0}
     assert world.replay() == {"merged": 0, "superseded": 0, "filtered": 0, "dead": 1}
     assert world.target(ROWS) == [(1, Decimal("-1.00"), "new"), (2, Decimal("2.00"), "new")]
+
+
+def test_a_replay_into_bronze_appends_each_event_once_also_if_it_dies_before_it_marks_the_letters(
+    world: StreamWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.write(contract(None))
+    world.send(order(1, -1), order(2, 2), order(1, -1), "{bad")
+    assert world.counts() == (4, 1, 0, 0, 3)
+    columns = COLUMNS | {"amount": {"logicalType": "number", "physicalType": "DECIMAL(12,2)"}}
+    world.write(contract(None, columns=columns))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(DeltaRs, "merge", lambda *_, **__: exec("raise KeyboardInterrupt"))
+        with pytest.raises(KeyboardInterrupt):
+            world.replay("amount:minimum")
+    assert world.replay("amount:minimum") == {"merged": 0, "superseded": 2, "filtered": 0, "dead": 0}
+    assert world.replay() == {"merged": 0, "superseded": 0, "filtered": 0, "dead": 1}
+    assert world.bronze("select order_id, amount, _seq, _batch from {} order by _seq") == [
+        (1, Decimal("-1.00"), 0, 2),
+        (2, Decimal("2.00"), 1, 1),
+        (1, Decimal("-1.00"), 2, 2),
+    ]
+    world.send(order(3))
+    assert world.counts() == (1, 1, 0, 0, 0)
 
 
 def test_a_topic_that_was_created_again_or_lost_messages_stops_the_stream(world: StreamWorld) -> None:
