@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import json
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from ingestion.errors import ConfigurationError, LakeError, SourceUnavailableError
+from ingestion.stream_jobs.open import open_loop
+from ingestion.stream_jobs.run import ask_to_stop, run_stream
+from tests.examples import LONG_FORM
 from tests.streams.broker import Broker, broker, create_topic, delete_topic, needs_broker, produce
 from tests.streams.world import StreamWorld, contract
 
@@ -109,3 +114,37 @@ def test_a_missing_topic_and_a_broker_that_is_away_are_told_apart(
     away.write(contract(topics=["missing"]))
     with pytest.raises(SourceUnavailableError, match="no broker answers"):
         away.loop_once()
+
+
+def test_partitions_rest_while_the_target_is_away_and_no_message_is_left_out(
+    world: StreamWorld, server: Broker
+) -> None:
+    create_topic(server.address, "resting", 2)
+    produce(server.address, "resting", orders(*range(200)))
+    world.write(contract("append", topics=["resting"], budget={"rows": 7, "seconds": 1.0}))
+    with open_loop(world.context(), "orders") as loop:
+        loop.sink.init()
+        while not loop.is_caught_up:
+            loop.step()
+            loop.source.rest(0.01)
+    assert world.target("select count(*), count(distinct order_id) from orders") == [(200, 200)]
+
+
+@LONG_FORM
+def test_a_broker_that_is_away_for_a_while_is_waited_for(world: StreamWorld, server: Broker) -> None:
+    create_topic(server.address, "away", 1)
+    produce(server.address, "away", orders(*range(100)))
+    world.write(contract("append", topics=["away"], budget={"rows": 10, "seconds": 1.0}))
+    runner = threading.Thread(target=run_stream, args=[world.context(), "orders"], kwargs={"until_caught_up": False})
+    runner.start()
+    time.sleep(3)
+    server.stop()
+    time.sleep(20)
+    server.start()
+    produce(server.address, "away", orders(*range(100, 200)))
+    time.sleep(30)
+    ask_to_stop(world.context(), ["orders"])
+    runner.join(60)
+
+    assert not runner.is_alive()
+    assert world.target("select count(*), count(distinct order_id) from orders") == [(200, 200)]
