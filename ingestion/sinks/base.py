@@ -13,12 +13,13 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ingestion.contracts.streams import Part, Stream, TargetMode, WindowRule
+from ingestion.contracts.streams import Part, Stream, TargetMode
 from ingestion.errors import ConcurrentWriteError, PermanentError
 from ingestion.sinks.tables import FLAG, LETTER, Table, letters, tables_of
+from ingestion.sinks.windows import add_to_windows, end_windows, replaced_rows
 from ingestion.sources.records import Partition, Position, Positions
 from ingestion.streams.ports import DEAD, MARKS, Applied, Change, Place
-from ingestion.streams.rows import COUNT, START, first_occurrences, last_occurrences, newest, window_deltas
+from ingestion.streams.rows import first_occurrences, last_occurrences, newest, window_deltas
 
 Refused = Mapping[int, str]
 """Rows that the target refuses, by their place, with the break that their dead letters get."""
@@ -57,9 +58,9 @@ class TableSink(ABC):
         with self.committed():
             tables = self.tables
             for table in (tables.target, *(window for _, window in tables.windows)):
-                self.run(f"DELETE FROM {self._name(table)}")
+                self.run(f"DELETE FROM {self.table_name(table)}")
             for each in filter(None, (tables.positions, tables.dead, tables.seen)):
-                self.run(f"DELETE FROM {self._name(each)} WHERE {self.quote('stream')} = :1", self.stream.name)
+                self.run(f"DELETE FROM {self.table_name(each)} WHERE {self.quote('stream')} = :1", self.stream.name)
             self._is_overwriting = True
             try:
                 yield
@@ -110,12 +111,12 @@ class TableSink(ABC):
 
     def positions(self) -> Positions:
         with self.transaction():
-            rows = self._positions().to_pylist()
+            rows = self.position_rows().to_pylist()
         return {Partition(r["topic"], r["part"]): Position(r["next_offset"], r["topic_id"] or "") for r in rows}
 
     def restart(self, positions: Positions) -> None:
         """Set the positions of these partitions anew, whatever they were."""
-        table = self._name(self.tables.positions)
+        table = self.table_name(self.tables.positions)
         with self.transaction():
             for partition, at in positions.items():
                 where = f"WHERE {self._equal(('stream', 'topic', 'part'))}"
@@ -134,7 +135,7 @@ class TableSink(ABC):
                     if bad.num_rows:
                         refused = pa.concat_tables([refused, change.letters_of(bad)])
             self._bury(change, refused)
-            self._end_windows(change)
+            end_windows(self, change)
         return Applied(merged, superseded, refused.num_rows)
 
     def dead_letters(self, rule: str | None, after: Place | None, limit: int) -> pa.Table:
@@ -149,7 +150,7 @@ class TableSink(ABC):
             conditions.append(f"{quote('breaks')} LIKE :{len(binds) + 1}")
             binds.append(f"%{rule}%")
         query = (
-            f"SELECT {self._list(names)} FROM {self._name(self.tables.dead)} WHERE {' AND '.join(conditions)} "
+            f"SELECT {self.listed(names)} FROM {self.table_name(self.tables.dead)} WHERE {' AND '.join(conditions)} "
             f"ORDER BY {topic}, {part}, {offset} FETCH FIRST {limit} ROWS ONLY"
         )
         with self.transaction():
@@ -158,11 +159,11 @@ class TableSink(ABC):
 
     def lookup(self, table: str, schema: pa.Schema) -> pa.Table:
         with self.transaction():
-            return self.select(f"SELECT {self._list(schema.names)} FROM {self._name_of(table.split('.'))}", schema)
+            return self.select(f"SELECT {self.listed(schema.names)} FROM {self.name_of(table.split('.'))}", schema)
 
     def count_dead(self) -> int:
         query = (
-            f"SELECT COUNT(*) FROM {self._name(self.tables.dead)} "
+            f"SELECT COUNT(*) FROM {self.table_name(self.tables.dead)} "
             f"WHERE {self.quote('stream')} = :1 AND {self.quote('replayed')} = 0"
         )
         with self.transaction():
@@ -170,14 +171,16 @@ class TableSink(ABC):
 
     # positions
 
-    def _positions(self) -> pa.Table:
+    def position_rows(self) -> pa.Table:
         table = self.tables.positions
-        query = f"SELECT {self._list(table.columns.names)} FROM {self._name(table)} WHERE {self.quote('stream')} = :1"
+        query = (
+            f"SELECT {self.listed(table.columns.names)} FROM {self.table_name(table)} WHERE {self.quote('stream')} = :1"
+        )
         return self.select(query, table.columns, self.stream.name)
 
     def _move(self, change: Change) -> None:
         """Compare and set the positions, in one order for all writers. Raises ConcurrentWriteError."""
-        table, quote = self._name(self.tables.positions), self.quote
+        table, quote = self.table_name(self.tables.positions), self.quote
         marks = [part.rows.select(MARKS.names) for part in change.parts]
         found = pa.concat_tables(marks).group_by(MARKS.names[:2]).aggregate([("lake_at", "max")]).to_pylist()
         newest_at = {Partition(r["lake_topic"], r["lake_partition"]): r["lake_at_max"] for r in found}
@@ -201,7 +204,7 @@ class TableSink(ABC):
     def _begin(self, partition: Partition, at: Position, moment: Any) -> None:
         table = self.tables.positions
         values = ", ".join(f":{n}" for n in range(1, 7))
-        insert = f"INSERT INTO {self._name(table)} ({self._list(table.columns.names)}) VALUES ({values})"
+        insert = f"INSERT INTO {self.table_name(table)} ({self.listed(table.columns.names)}) VALUES ({values})"
         try:
             self.run(insert, self.stream.name, *partition, at.topic_id, at.offset, moment)
         except RowsRefusedError:  # a rival began there
@@ -226,7 +229,7 @@ class TableSink(ABC):
         bad = rows.take(pa.array(refused.keys(), pa.int64())).select(MARKS.names)
         bad = bad.append_column("breaks", pa.array(refused.values(), pa.string()))
         for (rule, window), (added, removed) in zip(self.tables.windows, replaced, strict=True):
-            self._add(window, rule, window_deltas(rule, added, removed))
+            add_to_windows(self, window, rule, window_deltas(rule, added, removed))
         return merged, read - merged - len(refused), bad
 
     def _append(self, rows: pa.Table) -> tuple[int, Refused, list[tuple[pa.Table, pa.Table]]]:
@@ -241,38 +244,40 @@ class TableSink(ABC):
         If the statement fails, the rows at fault are looked for one by one, and it runs again without them.
         """
         table, stored = self.tables.target, _stored(part, rows)
-        merge = self._merge(table, stored.column_names, self._newer(part))
-        refused = dict(self._stage(table, stored))
+        merge = self.merge_into(table, stored.column_names, self.newer(part))
+        refused = dict(self.stage(table, stored))
         for is_last in (False, True):
-            replaced = [self._replacing(part, rule) for rule, _ in self.tables.windows]
+            replaced = [replaced_rows(self, part, rule) for rule, _ in self.tables.windows]
             try:
-                return self.run(merge.format(self._name_of(table.stage))), refused, replaced
+                return self.run(merge.format(self.name_of(table.stage))), refused, replaced
             except RowsRefusedError:
                 if is_last:
                     raise
             places = _without(pa.table([pa.arange(0, rows.num_rows)], ["place"]), refused)["place"].to_pylist()
             found = self.refused_by(merge, _without(stored, refused))
             refused |= {places[at]: reason for at, reason in found.items()}
-            self._stage(table, _without(stored, refused))
+            self.stage(table, _without(stored, refused))
         raise AssertionError
 
-    def _stage(self, table: Table, rows: pa.Table) -> Refused:
-        self.run(f"DELETE FROM {self._name_of(table.stage)}")
+    def stage(self, table: Table, rows: pa.Table) -> Refused:
+        self.run(f"DELETE FROM {self.name_of(table.stage)}")
         return self.insert(table.stage, rows)
 
-    def _newer(self, part: Part) -> str:
+    def newer(self, part: Part) -> str:
         """Return the condition that the staged row s is newer than the row t of the target."""
         seq, offset = (self.quote(name + part.suffix) for name in ("lake_seq", "lake_offset"))
         return f"(t.{seq} IS NULL OR s.{seq} > t.{seq} OR (s.{seq} = t.{seq} AND s.{offset} > t.{offset}))"
 
-    def _merge(self, table: Table, names: Sequence[str], condition: str, sets: Mapping[str, str] | None = None) -> str:
+    def merge_into(
+        self, table: Table, names: Sequence[str], condition: str, sets: Mapping[str, str] | None = None
+    ) -> str:
         """Return the MERGE of rows s (for {}) into a table t: `sets` has the expressions that are not the new value."""
         own = {name: f"s.{self.quote(name)}" for name in names if name not in table.key} | dict(sets or {})
         same = " AND ".join(f"t.{self.quote(name)} = s.{self.quote(name)}" for name in table.key)
         update = ", ".join(f"{self.quote(name)} = {value}" for name, value in own.items())
         return (
-            f"MERGE INTO {self._name(table)} t USING {{}} s ON ({same}) {self.updating(update, condition)} "
-            f"WHEN NOT MATCHED THEN INSERT ({self._list(names)}) VALUES ({self._list(names, 's.')})"
+            f"MERGE INTO {self.table_name(table)} t USING {{}} s ON ({same}) {self.updating(update, condition)} "
+            f"WHEN NOT MATCHED THEN INSERT ({self.listed(names)}) VALUES ({self.listed(names, 's.')})"
         )
 
     # events seen, windows, dead letters
@@ -283,81 +288,19 @@ class TableSink(ABC):
             return rows
         last = last_occurrences(rows, column)
         stream = pa.repeat(pa.scalar(self.stream.name), last.num_rows)
-        self._stage(table, pa.table([stream, *last.columns], table.columns.names))
+        self.stage(table, pa.table([stream, *last.columns], table.columns.names))
         same = " AND ".join(f"t.{self.quote(name)} = s.{self.quote(name)}" for name in table.key)
         query = (
-            f"SELECT {self._list(['value', 'lake_at'], 't.')} FROM {self._name(table)} t "
-            f"JOIN {self._name_of(table.stage)} s ON {same}"
+            f"SELECT {self.listed(['value', 'lake_at'], 't.')} FROM {self.table_name(table)} t "
+            f"JOIN {self.name_of(table.stage)} s ON {same}"
         )
         schema = pa.schema([table.columns.field("value"), table.columns.field("lake_at")])
         fresh = first_occurrences(rows, column, period, self.select(query, schema))
-        self.run(self._merge(table, table.columns.names, "1 = 1").format(self._name_of(table.stage)))
+        self.run(self.merge_into(table, table.columns.names, "1 = 1").format(self.name_of(table.stage)))
         end = pc.max(rows["lake_at"]).as_py()
         gone = f"{self.quote('stream')} = :1 AND {self.quote('lake_at')} < :2"
-        self.run(f"DELETE FROM {self._name(table)} WHERE {gone}", self.stream.name, end - 2 * period)
+        self.run(f"DELETE FROM {self.table_name(table)} WHERE {gone}", self.stream.name, end - 2 * period)
         return fresh
-
-    def _replacing(self, part: Part, rule: WindowRule) -> tuple[pa.Table, pa.Table]:
-        """Return the staged rows that the MERGE will write, and those of the target that they replace."""
-        table, keys = self.tables.target, part.contract.key_names
-        names = list(dict.fromkeys(["lake_at", *rule.by, *(name for _, name in rule.measures)]))
-        schema = pa.schema([table.columns.field(name) for name in names])
-        target, stage = self._name(table), self._name_of(table.stage)
-        same = " AND ".join(f"t.{self.quote(name)} = s.{self.quote(name)}" for name in keys)
-        gone, newer = self.quote("lake_deleted"), self._newer(part)
-        added = (
-            f"SELECT {self._list(names, 's.')} FROM {stage} s LEFT JOIN {target} t ON {same} "
-            f"WHERE s.{gone} = 0 AND {newer}"
-        )
-        removed = (
-            f"SELECT {self._list(names, 't.')} FROM {stage} s JOIN {target} t ON {same} WHERE t.{gone} = 0 AND {newer}"
-        )
-        return self.select(added, schema), self.select(removed, schema)
-
-    def _add(self, table: Table, rule: WindowRule, deltas: pa.Table) -> None:
-        """Add what changed to the windows; averages are computed again, and a final window says that it was revised."""
-        if not deltas.num_rows:
-            return
-        t = {name: f"t.{self.quote(name)}" for name in table.columns.names}
-        s = {name: f"s.{self.quote(name)}" for name in table.columns.names}
-        sums = [COUNT, *(name for name in deltas.column_names if name.startswith(("sum_", "count_")))]
-        sets = {name: f"COALESCE({t[name]}, 0) + COALESCE({s[name]}, 0)" for name in sums}
-        for kind, word in (("min", "LEAST"), ("max", "GREATEST")):
-            for name in (n for n in deltas.column_names if n.startswith(f"{kind}_")):
-                sets[name] = f"{word}(COALESCE({t[name]}, {s[name]}), COALESCE({s[name]}, {t[name]}))"
-        for column in rule.averages:
-            total, count = sets[f"sum_{column}"], sets[f"count_{column}"]
-            sets[f"avg_{column}"] = f"({total}) / NULLIF({count}, 0)"
-            average = pc.divide(deltas[f"sum_{column}"].cast(pa.float64()), _zero_as_null(deltas[f"count_{column}"]))
-            deltas = deltas.append_column(f"avg_{column}", average)
-        deltas = deltas.append_column("is_final", pa.repeat(pa.scalar(0, FLAG), deltas.num_rows))
-        sets["is_final"] = t["is_final"]
-        sets["revised_at"] = f"CASE WHEN {t['is_final']} = 1 THEN {self.now} ELSE {t['revised_at']} END"
-        self._stage(table, deltas)
-        self.run(self._merge(table, deltas.column_names, "1 = 1", sets).format(self._name_of(table.stage)))
-        same = " AND ".join(f"w.{self.quote(name)} = {s[name]}" for name in table.key)
-        stage = f"SELECT 1 FROM {self._name_of(table.stage)} s WHERE {same}"
-        self.run(f"DELETE FROM {self._name(table)} w WHERE {self.quote(COUNT)} = 0 AND EXISTS ({stage})")
-
-    def _end_windows(self, change: Change) -> None:
-        """Mark the windows that no partition can add to any more, by event time."""
-        if not self.tables.windows or change.is_replay:
-            return
-        found = self._positions().to_pylist()
-        at = {Partition(r["topic"], r["part"]): (r["event_at"], r["next_offset"]) for r in found}
-        known = [moment for moment, _ in at.values() if moment is not None]
-        for rule, table in self.tables.windows if known else ():
-            waited = []
-            for partition, end in change.ends.items():
-                moment, offset = at.get(partition, (None, 0))
-                is_idle = offset >= end and (moment is None or moment < max(known) - rule.idle)
-                waited += [] if is_idle else [moment]
-            if waited and None not in waited:
-                self.run(
-                    f"UPDATE {self._name(table)} SET {self.quote('is_final')} = 1 "
-                    f"WHERE {self.quote('is_final')} = 0 AND {self.quote(START)} <= :1",
-                    min(waited) - rule.lateness - rule.size,
-                )
 
     def _bury(self, change: Change, refused: pa.Table) -> None:
         table = self.tables.dead
@@ -368,20 +311,20 @@ class TableSink(ABC):
             return
         kept = {(r["topic"], r["partition"], r["offset"]) for r in dead.select(DEAD.names[:3]).to_pylist()}
         is_open = f"{self._equal(LETTER.names[:4])} AND {self.quote('replayed')} = 0"
-        mark = f"UPDATE {self._name(table)} SET {self.quote('replayed')} = 1 WHERE {is_open}"
+        mark = f"UPDATE {self.table_name(table)} SET {self.quote('replayed')} = 1 WHERE {is_open}"
         for place in change.records.select(DEAD.names[:3]).to_pylist():
             if (*place.values(),) not in kept and self.run(mark, self.stream.name, *place.values()) != 1:
                 raise self.lost_race()
 
     # spelling
 
-    def _name(self, table: Table) -> str:
-        return self._name_of(table.name)
+    def table_name(self, table: Table) -> str:
+        return self.name_of(table.name)
 
-    def _name_of(self, name: Sequence[str]) -> str:
+    def name_of(self, name: Sequence[str]) -> str:
         return ".".join(f'"{part}"' for part in name)
 
-    def _list(self, names: Sequence[str], of: str = "") -> str:
+    def listed(self, names: Sequence[str], of: str = "") -> str:
         return ", ".join(f"{of}{self.quote(name)}" for name in names)
 
     def _equal(self, names: Sequence[str], first: int = 1) -> str:
@@ -399,8 +342,3 @@ def _without(rows: pa.Table, refused: Refused) -> pa.Table:
     if not refused:
         return rows
     return rows.filter(pc.invert(pc.is_in(pa.arange(0, rows.num_rows), value_set=pa.array(refused, pa.int64()))))
-
-
-def _zero_as_null(counts: pa.ChunkedArray) -> pa.ChunkedArray:
-    numbers = counts.cast(pa.float64())
-    return pc.if_else(pc.equal(numbers, 0), pa.scalar(None, pa.float64()), numbers)

@@ -86,8 +86,8 @@ class DuckDbSink(TableSink):
     def insert(self, name: tuple[str, ...], rows: pa.Table) -> Refused:
         self._connection.register("arrived", rows)
         with self._constrained():
-            columns = self._list(rows.column_names)
-            self._connection.execute(f"INSERT INTO {self._name_of(name)} ({columns}) SELECT * FROM arrived")
+            columns = self.listed(rows.column_names)
+            self._connection.execute(f"INSERT INTO {self.name_of(name)} ({columns}) SELECT * FROM arrived")
         self._connection.unregister("arrived")
         return {}
 
@@ -101,9 +101,9 @@ class DuckDbSink(TableSink):
         columns = ", ".join(f"{self.quote(f.name)} {duckdb_type(f.type)}" for f in table.columns)
         made = [f"CREATE SCHEMA IF NOT EXISTS {quote_standard(part)}" for part in table.name[-2:-1]]
         made.append(
-            f"CREATE TABLE IF NOT EXISTS {self._name(table)} ({columns}, PRIMARY KEY ({self._list(table.key)}))"
+            f"CREATE TABLE IF NOT EXISTS {self.table_name(table)} ({columns}, PRIMARY KEY ({self.listed(table.key)}))"
         )
-        return made + ([f"CREATE TABLE IF NOT EXISTS {self._name_of(table.stage)} ({columns})"] if table.stage else [])
+        return made + ([f"CREATE TABLE IF NOT EXISTS {self.name_of(table.stage)} ({columns})"] if table.stage else [])
 
     def updating(self, sets: str, condition: str) -> str:
         return f"WHEN MATCHED AND {condition} THEN UPDATE SET {sets}"

@@ -125,7 +125,7 @@ class OracleSink(TableSink):
     def insert(self, name: tuple[str, ...], rows: pa.Table) -> Refused:
         values = ", ".join(f":{at}" for at in range(1, rows.num_columns + 1))
         return self._many(
-            f"INSERT INTO {self._name_of(name)} ({self._list(rows.column_names)}) VALUES ({values})", rows
+            f"INSERT INTO {self.name_of(name)} ({self.listed(rows.column_names)}) VALUES ({values})", rows
         )
 
     def refused_by(self, merge: str, rows: pa.Table) -> Refused:
@@ -152,11 +152,11 @@ class OracleSink(TableSink):
 
     def statements(self, table: Table) -> list[str]:
         columns = [f"{self.quote(field.name)} {self._type(table, field)}" for field in table.columns]
-        key = f"PRIMARY KEY ({self._list(table.key)})"
-        made = [f"CREATE TABLE {self._name(table)} (\n  " + ",\n  ".join([*columns, key]) + "\n)"]
+        key = f"PRIMARY KEY ({self.listed(table.key)})"
+        made = [f"CREATE TABLE {self.table_name(table)} (\n  " + ",\n  ".join([*columns, key]) + "\n)"]
         if table.stage:
             listed = ",\n  ".join(columns)
-            stage = self._name_of(table.stage)
+            stage = self.name_of(table.stage)
             made.append(f"CREATE GLOBAL TEMPORARY TABLE {stage} (\n  {listed}\n) ON COMMIT DELETE ROWS")
         return made
 
