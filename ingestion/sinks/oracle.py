@@ -97,13 +97,16 @@ class OracleSink(TableSink):
         return error_of(code, self.stream.target or "", contract)
 
     def init(self) -> None:
+        """Create what is missing. A user who may not create tables can run a stream whose tables are there."""
         with self.transaction(), self._session.cursor() as cursor:
-            for statement in self.plan():
-                try:
-                    cursor.execute(statement)
-                except DRIVER_ERRORS as exc:
-                    if code_of(exc) != "ORA-00955":  # exists
-                        raise
+            for table in self.tables.all:
+                for name, statement in zip((table.name, table.stage), self.statements(table), strict=False):
+                    try:
+                        cursor.execute(f"SELECT 1 FROM {self.name_of(name)} WHERE 1 = 0")
+                    except DRIVER_ERRORS as exc:
+                        if code_of(exc) != "ORA-00942":
+                            raise
+                        cursor.execute(statement)
 
     def run(self, sql: str, *binds: Any) -> int:
         with self._translated(), self._session.cursor() as cursor:

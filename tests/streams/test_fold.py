@@ -136,7 +136,7 @@ def check(rows: Sequence[Message], select: Select, where: str = "") -> None:
 
 
 @given(messages=MESSAGES, batches=BATCHES)
-@examples(8)
+@examples(6)
 def test_late_and_repeated_rows_leave_the_newest_of_each_key_and_windows_follow(
     messages: list[Message], batches: list[int]
 ) -> None:
@@ -153,7 +153,7 @@ def test_late_and_repeated_rows_leave_the_newest_of_each_key_and_windows_follow(
 
 
 @given(messages=MESSAGES, batches=BATCHES)
-@examples(8)
+@examples(6)
 def test_tombstones_take_rows_out_of_the_target_and_of_its_windows(messages: list[Message], batches: list[int]) -> None:
     stream = stream_of(contract(columns=columns(key="@key"), tombstones="delete", windows=WINDOWS))
     newest = {message["id"]: message for message in messages}
@@ -164,7 +164,7 @@ def test_tombstones_take_rows_out_of_the_target_and_of_its_windows(messages: lis
 
 
 @given(messages=MESSAGES, batches=BATCHES)
-@examples(8)
+@examples(6)
 def test_an_append_without_repeated_events_is_the_fold_and_so_are_the_extremes_of_its_windows(
     messages: list[Message], batches: list[int]
 ) -> None:

@@ -198,3 +198,13 @@ def test_offsets_and_sequences_of_nineteen_digits_are_compared_exactly(world: Or
 
     assert world.target("SELECT AMOUNT, VERSION, LAKE_OFFSET FROM {}") == [(1, versions[1], 9007199254740994)]
     assert world.counts() == (0, 0, 0, 0, 0)
+
+
+def test_a_stream_whose_tables_are_there_creates_none(world: OracleWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    world.write(world.contract())
+    world.send({"id": 1})
+    world.run()
+    monkeypatch.setattr(OracleSink, "statements", lambda _, table: ["no statement"] * (2 if table.stage else 1))
+    world.send({"id": 2})
+
+    assert world.counts() == (1, 1, 0, 0, 0)
