@@ -127,9 +127,10 @@ clean:
 	$(BIN)/uv pip install -q -p .venv -c constraints.txt -e ".[docs]"
 	touch $@
 
-.venv/kafka:  # the jars of one broker; without Maven its tests are skipped
+.venv/kafka:  # the jars of one broker; without Maven, or if they cannot be fetched, its tests are skipped
 	@if command -v mvn >/dev/null; then mvn -q -B -f tests/streams/broker.pom.xml \
-		org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies -DoutputDirectory=$(CURDIR)/$@; fi
+		org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies -DoutputDirectory=$(CURDIR)/$@ \
+		|| { rm -rf $@; echo "Maven cannot fetch the broker of the tests of streams: they are skipped."; }; fi
 
 .venv/azurite: .venv/uv  # the last version of Azure's emulator for Node 20; without npm its tests are skipped
 	@if command -v npm >/dev/null; then npm install --silent --no-audit --no-fund --prefix $@ azurite@3.35.0; fi
