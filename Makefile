@@ -14,7 +14,7 @@ ifneq ($(findstring ://,$(LAKEHOUSE_ROOT)),)
 PACKAGE := .[cloud]
 endif
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
-.PHONY: demo test test-fast test-long golden check format test-sources test-spark build contract-diff site airflow report
+.PHONY: demo test test-fast test-long kills golden check format test-sources test-spark build contract-diff site airflow report
 .PHONY: bench-history bench-load bench-gaps bench-monitor bench-day bench-web bench-many bench-spark constraints clean
 
 demo: .venv/base  ## both days of the demo company, from source to Gold
@@ -29,6 +29,9 @@ test-fast: .venv/light  ## unit tests, contracts and documents
 
 test-long: .venv/dev .venv/azurite .venv/kafka  ## every test in its long form, with 20 times as many random examples
 	LAKEHOUSE_TEST_LONG=true $(PYTEST) --hypothesis-profile nightly --durations 20 $(TESTS)
+
+kills: .venv/dev .venv/kafka  ## processes that are killed at hundreds of moments; with AIRFLOW_CONN_ORACLE_TEST also into Oracle
+	LAKEHOUSE_TEST_LONG=true $(PYTEST) tests/streams/test_kill.py tests/engines/test_kill.py tests/dbt -k "kill" $(TESTS)
 
 test-sources: .venv/dev  ## the source tests against real Oracle and SQL Server; needs Docker
 	@set -e; export TEST_PASSWORD="Aa1$$($(PYTHON) -c 'import secrets; print(secrets.token_hex(12))')"; \

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ingestion.errors import ConcurrentWriteError
 from ingestion.stream_jobs.open import open_loop
-from tests.examples import LONG
+from tests.examples import LONG_FORM
 from tests.sources.oracle_fixtures import oracle
 from tests.streams.oracle_world import OracleWorld, oracle_world
 from tests.streams.world import StreamWorld, contract
@@ -52,8 +52,8 @@ def fill(world: StreamWorld, key: str = "order_id") -> None:
 
 def drill(world: StreamWorld, kind: str, key: str = "order_id") -> None:
     fill(world, key)
-    for target, call, when in DEATHS[kind] * (20 if LONG else 1):
-        kill(world, target, call + (len(DEATHS[kind]) if LONG else 0), when)
+    for target, call, when in DEATHS[kind]:
+        kill(world, target, call, when)
     world.run()
     assert world.counts() == (0, 0, 0, 0, 0)
 
@@ -83,6 +83,45 @@ def test_a_stream_into_oracle_that_is_killed_loses_and_doubles_nothing(oracle_wo
 
     assert oracle_world.target("SELECT COUNT(*), COUNT(DISTINCT ID) FROM {}") == [(392, 392)]
     assert len(oracle_world.letters()) == 8
+
+
+def kill_anywhere(world: StreamWorld, kills: int) -> tuple[int, int]:
+    """Kill a stream's process so often at random moments, then let it end; return the good and bad messages sent."""
+    uri = world.connections.get("AIRFLOW_CONN_WAREHOUSE", "")
+    command = [sys.executable, "-m", "tests.streams.killer", str(world.folder), world.name, uri, str(kills), "7"]
+    done = subprocess.run(command, cwd=Path(__file__).parents[2], check=True, stdout=subprocess.PIPE, text=True)
+    world.run()
+    sent = int(done.stdout.split()[-1])
+    return sent - sent // 50, sent // 50
+
+
+@LONG_FORM
+def test_a_hundred_kills_at_any_moment_of_a_stream_into_a_table_lose_and_double_nothing(world: StreamWorld) -> None:
+    world.write(contract("append", budget=BUDGET))
+    good, bad = kill_anywhere(world, 100)
+
+    assert world.target("select count(*), count(distinct order_id) from orders") == [(good, good)]
+    assert world.target("select count(*) from lake_dead_letter") == [(bad,)]
+
+
+@LONG_FORM
+def test_a_hundred_kills_at_any_moment_of_a_stream_into_bronze_lose_and_double_nothing(world: StreamWorld) -> None:
+    world.write(contract(None, budget=BUDGET))
+    good, bad = kill_anywhere(world, 100)
+
+    assert world.bronze("select count(*), count(distinct order_id) from {}") == [(good, good)]
+    assert len(world.letters()) == bad
+
+
+@LONG_FORM
+def test_a_hundred_kills_at_any_moment_of_a_stream_into_oracle_lose_and_double_nothing(
+    oracle_world: OracleWorld,
+) -> None:
+    oracle_world.write(oracle_world.contract("append", budget=BUDGET))
+    good, bad = kill_anywhere(oracle_world, 100)
+
+    assert oracle_world.target("SELECT COUNT(*), COUNT(DISTINCT ID) FROM {}") == [(good, good)]
+    assert len(oracle_world.letters()) == bad
 
 
 def race(world: StreamWorld, key: str = "order_id") -> int:
