@@ -14,12 +14,14 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NoReturn
 
+from ingestion.stream_jobs.open import open_loop
 from tests.streams.world import StreamWorld
 
 AT_ONCE = 3_000
-LONGEST = 0.5
-"""Seconds after which a child is killed at the latest; it reads its first batch after about a tenth of a second."""
+LONGEST = 0.1
+"""Seconds after its first batch began at which a child is killed at the latest. A batch takes about a hundredth."""
 
 
 def send(world: StreamWorld, key: str, first: int) -> int:
@@ -30,23 +32,40 @@ def send(world: StreamWorld, key: str, first: int) -> int:
     return first + AT_ONCE
 
 
+def run(world: StreamWorld, begins: int) -> NoReturn:
+    """Do what a run does until it has caught up; tell when the first batch begins."""
+    code = 1
+    try:
+        with open_loop(world.context(), world.name) as loop:
+            loop.sink.init()
+            os.write(begins, b".")
+            while loop.step():
+                pass
+        code = 0
+    finally:
+        os._exit(code)
+
+
 def main(arguments: Sequence[str]) -> None:
     folder, name, uri, kills, seed = arguments
     world = StreamWorld(Path(folder), {"AIRFLOW_CONN_WAREHOUSE": uri} if uri else {}, name)
     moments, sent, killed, key = random.Random(int(seed)), 0, 0, "id" if uri else "order_id"
     sent = send(world, key, sent)
     while killed < int(kills):
+        begun, begins = os.pipe()
         child = os.fork()
         if child == 0:
-            try:
-                world.run()
-            finally:
-                os._exit(0)
+            run(world, begins)
+        os.close(begins)
+        os.read(begun, 1)
+        os.close(begun)
         time.sleep(moments.uniform(0, LONGEST))
         os.kill(child, signal.SIGKILL)
         _, status = os.waitpid(child, 0)
         if os.WIFSIGNALED(status):
             killed += 1
+        elif os.WEXITSTATUS(status):
+            sys.exit("a child failed")
         else:
             sent = send(world, key, sent)
     sys.stdout.write(f"{sent}\n")

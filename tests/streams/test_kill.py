@@ -92,6 +92,7 @@ def kill_anywhere(world: StreamWorld, kills: int) -> tuple[int, int]:
     done = subprocess.run(command, cwd=Path(__file__).parents[2], check=True, stdout=subprocess.PIPE, text=True)
     world.run()
     sent = int(done.stdout.split()[-1])
+    print("SENT", sent)
     return sent - sent // 50, sent // 50
 
 
