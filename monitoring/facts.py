@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from ingestion.contracts.model import Contract
-from ingestion.ledger.journal import Journal
 from monitoring import ledger_views
 from monitoring.ledger_views import Difference, PartitionGap, Run, TableGap
+
+if TYPE_CHECKING:
+    from ingestion.ledger.journal import Journal
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,8 +13,8 @@ from enum import IntEnum, StrEnum
 from typing import Literal
 
 from ingestion.ledger.vocabulary import DAG
-from monitoring.advice import first_line, rows
-from monitoring.advisor import advise
+from monitoring.advisor.gap_advice import first_line, rows
+from monitoring.advisor.gap_rules import advise
 from monitoring.facts import Facts
 from monitoring.run_views import BuiltModel, DriftFound, Failing, Step
 

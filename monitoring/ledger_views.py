@@ -9,11 +9,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from datetime import UTC, date, datetime
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ingestion.ledger import queries
-from ingestion.ledger.journal import Journal
 from ingestion.ledger.vocabulary import UNENDED
+
+if TYPE_CHECKING:
+    from ingestion.ledger.journal import Journal
 
 _WHOLE = '"partition" is null'
 

@@ -9,10 +9,10 @@ from ingestion.lake import duck
 from ingestion.lake.layout import Lake
 from ingestion.runbook.statements import Runbook
 from ingestion.sql.quoting import quote_standard
-from monitoring.advice import Advice
+from monitoring.advisor.gap_advice import GapAdvice
 
 
-def tried(lake: Lake, advices: Sequence[Advice]) -> list[Advice]:
+def tried(lake: Lake, advices: Sequence[GapAdvice]) -> list[GapAdvice]:
     """Return advices with a note instead of SQL that the lake cannot run in its current state."""
     if not any(advice.runbook.lake for advice in advices):
         return list(advices)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ingestion.cli.advisor import explain
 from ingestion.cli.around import doctor, init, maintain, status
 from ingestion.cli.base import cli
 from ingestion.cli.contracts import contract
@@ -38,6 +39,7 @@ for command in (
     gaps,
     repair,
     incidents,
+    explain,
     sql,
     serve,
     report,

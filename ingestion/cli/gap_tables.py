@@ -13,7 +13,7 @@ from rich.text import Text
 from ingestion.cli.output.states import state, urgency
 from ingestion.cli.output.table import FittingTable
 from ingestion.reconcile.gap import OK, OK_IN_PART
-from monitoring.advice import Advice
+from monitoring.advisor.gap_advice import GapAdvice
 from monitoring.ledger_views import Difference, PartitionGap, TableGap
 
 COLUMNS = {
@@ -126,7 +126,7 @@ def _not_compared(gaps: Sequence[TableGap]) -> list[str]:
     return unseen
 
 
-def print_advice(console: Console, advices: Sequence[Advice]) -> None:
+def print_advice(console: Console, advices: Sequence[GapAdvice]) -> None:
     """Print each cause with its finding, the SQL that shows it and the commands that close it."""
     if not advices:
         console.print("Nothing to do: no table has a gap that the ledger knows of.")

@@ -172,7 +172,7 @@ def advise(output: Output, tables: tuple[str, ...]) -> None:
     """
     from ingestion.cli.gap_tables import print_advice
     from ingestion.runs.context import open_context
-    from monitoring.advisor import advise as causes_of
+    from monitoring.advisor.gap_rules import advise as causes_of
     from monitoring.facts import gather
     from monitoring.trial import tried
 

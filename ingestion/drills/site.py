@@ -16,7 +16,7 @@ from ingestion.settings import Connection, Settings
 from ingestion.sql.quoting import quote_standard as quote
 from ingestion.sql.quoting import text_literal
 from monitoring import ledger_views
-from monitoring.advisor import advise
+from monitoring.advisor.gap_rules import advise
 from monitoring.facts import gather
 from monitoring.ledger_views import TableGap
 

@@ -13,7 +13,7 @@ from fastapi.responses import JSONResponse
 
 from ingestion.errors import LakehouseError
 from monitoring import facts, ledger_views, run_views
-from monitoring.advisor import advise
+from monitoring.advisor.gap_rules import advise
 from monitoring.board import Board, TableState, severity_of
 from monitoring.findings import Kind, Level, runbook_of
 from monitoring.run_views import Rate

@@ -9,7 +9,7 @@ from datetime import date, datetime, timedelta
 from typing import Any
 
 from monitoring import facts, ledger_views, run_views
-from monitoring.advisor import advise
+from monitoring.advisor.gap_rules import advise
 from monitoring.board import STRIP_DAYS, Board, TableState, severity_of
 from monitoring.findings import Finding, Kind, Level, hours
 from monitoring.incidents import alerting

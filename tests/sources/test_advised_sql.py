@@ -13,7 +13,7 @@ from ingestion.contracts.model import Contract
 from ingestion.contracts.window import Window
 from ingestion.runbook import statements as runbook
 from ingestion.sources.base import Source
-from monitoring.advisor import advise
+from monitoring.advisor.gap_rules import advise
 from tests.runbooks import by_window, contract_of, every_state, in_partitions
 from tests.sources.oracle_fixtures import OracleDesk, oracle
 from tests.sources.sqlserver_fixtures import Desk, desk

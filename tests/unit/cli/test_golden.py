@@ -43,7 +43,7 @@ from ingestion.reconcile.gap import GapReport
 from ingestion.runs.context import Observe, unobserved
 from ingestion.runs.each import each
 from ingestion.settings.old_names import OLD_NAMES
-from monitoring.advice import Advice
+from monitoring.advisor.gap_advice import GapAdvice
 from monitoring.ledger_views import Difference, PartitionGap, TableGap
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -102,7 +102,7 @@ WAIVED = made(
     state_at=MOMENT, first_seen_at=MOMENT, run_id="run-1", by="ana", why="purge of 2019, ticket 4711",
     until=datetime(2026, 4, 1, tzinfo=UTC),
 )  # fmt: skip
-ADVICE = Advice(
+ADVICE = GapAdvice(
     "shop.order_items", "rows imported late", "287 rows of 2026-02-10 are older than the watermark.",
     ("lakehouse repair shop.order_items", "lakehouse gaps shop.order_items"), "Import with current times.",
 )  # fmt: skip
@@ -353,7 +353,7 @@ ANSWERS: dict[str, Any] = {
     "monitoring.ledger_views.partition_gaps": lambda *_: [PARTITION],
     "monitoring.ledger_views.unended_differences": lambda *_: ((DIFFERENCE,), (WAIVED,)),
     "monitoring.facts.gather": lambda *_: [None],
-    "monitoring.advisor.advise": lambda _: [ADVICE],
+    "monitoring.advisor.gap_rules.advise": lambda _: [ADVICE],
     "monitoring.trial.tried": lambda _, found: found,
 }  # fmt: skip
 COMMANDS: dict[str, list[str]] = {

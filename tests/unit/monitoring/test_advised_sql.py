@@ -15,7 +15,7 @@ from ingestion.runbook import statements as runbook
 from ingestion.runbook.statements import Runbook
 from ingestion.settings import Connection
 from ingestion.sources.duckdb import DuckDbSource
-from monitoring.advisor import advise
+from monitoring.advisor.gap_rules import advise
 from tests.runbooks import by_window, contract_of, every_state, in_partitions, lake_tables
 
 KEY = 'the "key"'

@@ -16,8 +16,8 @@ from ingestion.cli import cli
 from ingestion.contracts.model import Contract, Deletes, Mode, NullWatermark, Reconcile
 from ingestion.reconcile.leaves import Finding
 from ingestion.reconcile.states import FAILED_LOAD, PARTITION, STALE
-from monitoring.advice import Advice
-from monitoring.advisor import RULES, advise
+from monitoring.advisor.gap_advice import GapAdvice
+from monitoring.advisor.gap_rules import RULES, advise
 from monitoring.facts import Facts, gather
 from tests.runbooks import NOON, difference, every_state, gap, part, run
 from tests.unit.monitoring.conftest import Ledger, at
@@ -40,7 +40,7 @@ def causes(found: Facts) -> list[str]:
     return [advice.cause for advice in advise(found)]
 
 
-def only(found: Facts) -> Advice:
+def only(found: Facts) -> GapAdvice:
     [advice] = advise(found)
     return advice
 

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from ingestion.contracts.model import Contract, Mode, NullWatermark
 from ingestion.runbook import statements as runbook
-from monitoring.advice import (
-    Advice,
+from monitoring.advisor.gap_advice import (
+    GapAdvice,
     advice_of,
     checking,
     ending,
@@ -21,7 +21,7 @@ from monitoring.advice import (
 from monitoring.facts import Facts
 
 
-def unasked(facts: Facts) -> Advice | None:
+def unasked(facts: Facts) -> GapAdvice | None:
     gap = facts.gap
     if gap is None:
         return advice_of(facts, "never checked", "The ledger has no check of it.", checking(facts))
@@ -32,14 +32,14 @@ def unasked(facts: Facts) -> Advice | None:
     return advice_of(facts, "source not read", finding, ["lakehouse doctor", *checking(facts)])
 
 
-def never_loaded(facts: Facts) -> Advice | None:
+def never_loaded(facts: Facts) -> GapAdvice | None:
     if facts.gap is None or facts.gap.batch or facts.load is not None:
         return None
     finding = f"The lake has no batch of it, the source {rows(facts.gap.source_count)}."
     return advice_of(facts, "never loaded", finding, loading(facts))
 
 
-def load_failed(facts: Facts) -> Advice | None:
+def load_failed(facts: Facts) -> GapAdvice | None:
     if facts.load is None or facts.load.is_good:
         return None
     commands, prevention = _AFTER.get(facts.load.error or "", _LOAD_AGAIN)
@@ -54,7 +54,7 @@ def load_failed(facts: Facts) -> Advice | None:
     )
 
 
-def contract_break(facts: Facts) -> Advice | None:
+def contract_break(facts: Facts) -> GapAdvice | None:
     gap, contract = facts.gap, facts.contract
     if gap is None or not gap.quarantined_count or not gap.source_count:
         return None
@@ -79,7 +79,7 @@ def _including(contract: Contract) -> str:
     return f" Rows that only lack {contract.watermark} are loaded where it says nullWatermark: include."
 
 
-def contents_unknown(facts: Facts) -> Advice | None:
+def contents_unknown(facts: Facts) -> GapAdvice | None:
     """Advice on a server that cannot hash a key column: every check stops at the same point."""
     keys = _unhashed_keys(facts)
     if not keys:
@@ -98,7 +98,7 @@ def contents_unknown(facts: Facts) -> Advice | None:
     )
 
 
-def unfinished(facts: Facts) -> Advice | None:
+def unfinished(facts: Facts) -> GapAdvice | None:
     gap = facts.gap
     if gap is None or gap.outcome != "partial" or gap.severity == "UNKNOWN":
         return None

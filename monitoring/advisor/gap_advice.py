@@ -14,7 +14,7 @@ NOTHING_TO_ASK = Runbook()
 
 
 @dataclass(frozen=True, slots=True)
-class Advice:
+class GapAdvice:
     """One likely cause. `commands` close the gap, in order; `prevention` avoids it in future."""
 
     contract_id: str
@@ -37,8 +37,8 @@ def advice_of(
     *,
     prevention: str = "",
     sql: Runbook = NOTHING_TO_ASK,
-) -> Advice:
-    return Advice(facts.contract.id, cause, finding, tuple(commands), prevention, sql)
+) -> GapAdvice:
+    return GapAdvice(facts.contract.id, cause, finding, tuple(commands), prevention, sql)
 
 
 def closing(facts: Facts, *kinds: str) -> list[str]:

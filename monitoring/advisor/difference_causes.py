@@ -6,8 +6,8 @@ from ingestion.contracts.model import Deletes, Mode
 from ingestion.ledger.tables import NO_PARTITION
 from ingestion.runbook import statements as runbook
 from ingestion.runbook.statements import Runbook
-from monitoring.advice import (
-    Advice,
+from monitoring.advisor.gap_advice import (
+    GapAdvice,
     advice_of,
     checking,
     closing,
@@ -22,7 +22,7 @@ from monitoring.advice import (
 from monitoring.facts import Facts
 
 
-def loads_not_running(facts: Facts) -> Advice | None:
+def loads_not_running(facts: Facts) -> GapAdvice | None:
     promise = facts.contract.reconcile.freshness
     lag = facts.gap.freshness_lag_hours if facts.gap is not None else None
     is_late = promise is not None and lag is not None and lag > promise.total_seconds() / 3600
@@ -43,7 +43,7 @@ def loads_not_running(facts: Facts) -> Advice | None:
     )
 
 
-def key_repeats(facts: Facts) -> Advice | None:
+def key_repeats(facts: Facts) -> GapAdvice | None:
     repeated = facts.kinds["duplicated"]
     if not repeated:
         return None
@@ -59,7 +59,7 @@ def key_repeats(facts: Facts) -> Advice | None:
     )
 
 
-def lost_window(facts: Facts) -> Advice | None:
+def lost_window(facts: Facts) -> GapAdvice | None:
     whole = [p for p in facts.partitions if p.missing_partitions]
     if not whole or not is_loaded(facts):
         return None
@@ -77,7 +77,7 @@ def lost_window(facts: Facts) -> Advice | None:
     )
 
 
-def late_rows(facts: Facts) -> Advice | None:
+def late_rows(facts: Facts) -> GapAdvice | None:
     """Advice on single missing rows, if most rows of their partition are in the lake."""
     whole = sum(p.sync_gap for p in facts.partitions if p.missing_partitions)
     missing = facts.count("missing_in_lake", facts.gap.missing_keys if facts.gap else None) - whole
@@ -97,7 +97,7 @@ def late_rows(facts: Facts) -> Advice | None:
     )
 
 
-def hard_deletes(facts: Facts) -> Advice | None:
+def hard_deletes(facts: Facts) -> GapAdvice | None:
     extra = facts.count("missing_in_source", facts.gap.extra_keys if facts.gap else None)
     if not extra:
         return None
@@ -120,7 +120,7 @@ def hard_deletes(facts: Facts) -> Advice | None:
     )
 
 
-def silent_updates(facts: Facts) -> Advice | None:
+def silent_updates(facts: Facts) -> GapAdvice | None:
     contract, watermark = facts.contract, facts.contract.watermark
     changed = facts.count("changed", facts.gap.differing_keys if facts.gap else None)
     if not changed:

@@ -10,8 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from monitoring.advice import Advice
-from monitoring.difference_causes import (
+from monitoring.advisor.difference_causes import (
     hard_deletes,
     key_repeats,
     late_rows,
@@ -19,11 +18,19 @@ from monitoring.difference_causes import (
     lost_window,
     silent_updates,
 )
+from monitoring.advisor.gap_advice import GapAdvice
+from monitoring.advisor.table_causes import (
+    contents_unknown,
+    contract_break,
+    load_failed,
+    never_loaded,
+    unasked,
+    unfinished,
+)
 from monitoring.facts import Facts
-from monitoring.table_causes import contents_unknown, contract_break, load_failed, never_loaded, unasked, unfinished
 
 
-def advise(facts: Facts) -> list[Advice]:
+def advise(facts: Facts) -> list[GapAdvice]:
     """Return the likely causes of a table's faults, the one that explains most first; empty if there is no fault."""
     advices = ((rule, rule.advice(facts)) for rule in RULES)
     return [_with_doubt(facts, rule, advice) for rule, advice in advices if advice is not None]
@@ -33,7 +40,7 @@ def advise(facts: Facts) -> list[Advice]:
 class Rule:
     """The cause of differences of some kinds (none: of a state of the table), and what to do about them."""
 
-    advice: Callable[[Facts], Advice | None]
+    advice: Callable[[Facts], GapAdvice | None]
     kinds: tuple[str, ...] = ()
 
 
@@ -54,7 +61,7 @@ RULES = (
 """Every kind of difference has a rule; the one that explains most comes first."""
 
 
-def _with_doubt(facts: Facts, rule: Rule, advice: Advice) -> Advice:
+def _with_doubt(facts: Facts, rule: Rule, advice: GapAdvice) -> GapAdvice:
     """Add a note that differences are not certain while a load may still close them."""
     if not rule.kinds or not facts.awaits_load(*rule.kinds):
         return advice

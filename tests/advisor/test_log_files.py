@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from ingestion.errors import ConfigurationError
+from monitoring.advisor.log_files import HEAD, TAIL, read_log
+from monitoring.advisor.roles import LogAnalyzer
+
+FAILED = "error: erp.customers: user or password were refused (ORA-01017)\n"
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Path:
+    return tmp_path / "run.log"
+
+
+def test_of_a_log_of_200_mb_only_both_ends_are_read(log: Path) -> None:
+    with log.open("wb") as file:
+        file.write(b"begun\n" * HEAD)
+        file.truncate(200 * 2**20)  # a hole, which costs no space
+        file.seek(200 * 2**20 - TAIL)
+        file.write(b"x\n" * (TAIL // 2))
+        file.write(FAILED.encode())
+
+    text = read_log(log)
+
+    assert len(text) < HEAD + TAIL + 100
+    assert "bytes are left out here" in text
+    assert LogAnalyzer().analyze(text).cause == "login_refused"
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "latin-1"])
+def test_a_log_is_read_in_its_encoding(log: Path, encoding: str) -> None:
+    log.write_text(f"Verbindung zu Köln, conexão\n{FAILED}" * 3, encoding=encoding)
+
+    text = read_log(log)
+
+    assert "Köln, conexão" in text
+    assert LogAnalyzer().analyze(text).cause == "login_refused"
+
+
+@pytest.mark.parametrize(
+    ("content", "finding"),
+    [
+        (b"", "is empty"),
+        (b" \n\t\n", "is empty"),
+        (bytes(range(256)) * 400, "binary data"),
+        (b"\0" * 5000, "binary data"),
+    ],
+    ids=["nothing", "blanks", "bytes", "zeros"],
+)
+def test_what_is_no_log_is_refused_with_the_next_step(log: Path, content: bytes, finding: str) -> None:
+    log.write_bytes(content)
+
+    with pytest.raises(ConfigurationError, match=finding) as raised:
+        read_log(log)
+    assert "Nothing was explained" in str(raised.value)
+
+
+def test_a_log_that_is_not_there_is_refused(log: Path) -> None:
+    with pytest.raises(ConfigurationError, match="No such file"):
+        read_log(log)
+
+
+def test_a_log_full_of_control_characters_is_analyzed(log: Path) -> None:
+    log.write_text("\x1b[0m" * 50 + f"plain text of some length, so that it is a text\n{FAILED}")
+
+    assert LogAnalyzer().analyze(read_log(log)).cause == "login_refused"
