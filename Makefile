@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 WORKERS ?= auto
 PYTEST = $(BIN)/pytest -n $(WORKERS) --dist loadgroup
-LIGHT := kafka,oracle,web,alerts,dev
+LIGHT := kafka,oracle,web,alerts,advisor,dev
 EXTRAS := airflow,aws-secrets,azure-secrets,cloud,databricks,gcp-secrets,sqlserver,dev-cloud,dev-web,$(LIGHT)
 ifneq ($(shell command -v java),)
 EXTRAS := $(EXTRAS),spark,spark-submit
@@ -14,7 +14,7 @@ ifneq ($(findstring ://,$(LAKEHOUSE_ROOT)),)
 PACKAGE := .[cloud]
 endif
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
-.PHONY: demo test test-fast test-long kills golden check format test-sources test-spark build contract-diff site airflow report
+.PHONY: advisor-eval demo test test-fast test-long kills golden check format test-sources test-spark build contract-diff site airflow report
 .PHONY: bench-history bench-load bench-gaps bench-monitor bench-day bench-web bench-many bench-spark constraints clean
 
 demo: .venv/base  ## both days of the demo company, from source to Gold
@@ -94,6 +94,9 @@ bench-web: .venv/dev  ## time and bytes of each page, on 10 and 200 tables
 
 bench-many: .venv/dev  ## CPU per table of each command, on 500 tables of which most have nothing new
 	$(BIN)/python -m tests.bench.many $(BENCH)
+
+advisor-eval: .venv/light  ## score the advisor on its golden set: the rules, or MODEL=openai:… behind them; WRITE=1 keeps the rules' precisions
+	$(BIN)/python -m tests.advisor.harness $(if $(MODEL),--model "$(MODEL)") $(if $(WRITE),--write)
 
 bench-spark: .venv/dev  ## load and build at 5 and 20 million rows on both engines
 	$(BIN)/python -m tests.bench.spark $(BENCH)

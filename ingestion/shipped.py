@@ -15,7 +15,10 @@ _ROOT = _IN_WHEEL if _IN_WHEEL.is_dir() else Path(__file__).parents[1]
 DBT = _ROOT / "dbt_project"
 """Macros, generic tests, plugins, the profile and the audit models; in a checkout also the example's models."""
 DAGS = _ROOT / "dags"
-RUNBOOKS = _ROOT / "docs" / "runbooks"
+DOCS = _ROOT / "docs"
+GLOSSARY = _ROOT / "GLOSSARY.md"
+"""The documentation, which the advisor quotes."""
+RUNBOOKS = DOCS / "runbooks"
 """What to do about each kind of fault, in Markdown, and an overview."""
 TEMPLATES = Path(__file__).with_name("templates")
 DBT_CODE = "LAKEHOUSE_DBT_CODE"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ingestion.cli.advisor import explain
+from ingestion.cli.advisor import ask, explain
 from ingestion.cli.around import doctor, init, maintain, status
 from ingestion.cli.base import cli
 from ingestion.cli.contracts import contract
@@ -40,6 +40,7 @@ for command in (
     repair,
     incidents,
     explain,
+    ask,
     sql,
     serve,
     report,

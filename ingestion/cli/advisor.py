@@ -1,7 +1,9 @@
-"""The commands that explain failures. They show what a person may do and run nothing."""
+"""The commands that explain failures and answer questions. They show what a person may do and run nothing."""
 
 from __future__ import annotations
 
+import os
+from getpass import getuser
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,11 +11,16 @@ import click
 
 from ingestion.cli.base import settings, with_output
 from ingestion.cli.output import Output
+from ingestion.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from ingestion.settings import Settings
+    from monitoring.advisor.calls import Calls
     from monitoring.advisor.values import Advice
+
+_LONGEST_QUESTION = 4_000
 
 
 @click.command()
@@ -24,18 +31,14 @@ if TYPE_CHECKING:
 def explain(output: Output, *, run_id: str | None, last: bool, log: Path | None) -> None:
     """Say why RUN failed: the likely cause, the evidence, a command to try, and how sure that is.
 
-    Reads the ledger or a log, no source, and changes nothing. Rules answer; where they know no cause, they say so.
+    Reads the ledger or a log, no source, and changes nothing. Rules answer; where they know no cause, they say so. If
+    LAKEHOUSE_MODEL is set, the model is asked too.
     """
     if sum((run_id is not None, last, log is not None)) != 1:
         raise click.UsageError("Name one of RUN, --last and --file.")
     here = settings()
     if log is not None:
-        from monitoring.advisor.log_files import read_log
-        from monitoring.advisor.project import read_names
-        from monitoring.advisor.roles import LogAnalyzer
-
-        advice = LogAnalyzer(read_names(here.contracts, here.dbt_project)).analyze(read_log(log))
-        _show(output, advice, {"log": str(log)})
+        _show(output, _of_log(here, log), {"log": str(log)})
         return
     from ingestion.contracts.odcs import examine_folder
     from ingestion.runs.context import open_context
@@ -45,12 +48,80 @@ def explain(output: Output, *, run_id: str | None, last: bool, log: Path | None)
     context = open_context(here)
     names = read_names(here.contracts, here.dbt_project)
     found = explain_run(context.journal, examine_folder(here.contracts)[0], names, run_id)
-    _show(output, found.advice, {"run_id": found.run_id, "failed": list(found.failed)})
+    advice = found.advice
+    if advice is not None and _has_model():
+        from monitoring.advisor.opening import open_advisor
+
+        advice = open_advisor(here, os.environ).advisor.answer(found.question, "log_analyzer", advice)
+    _show(output, advice, {"run_id": found.run_id, "failed": list(found.failed)})
+
+
+def _of_log(here: Settings, log: Path) -> Advice:
+    from monitoring.advisor.log_files import read_log
+    from monitoring.advisor.project import read_names
+    from monitoring.advisor.roles import LogAnalyzer
+
+    text, names = read_log(log), read_names(here.contracts, here.dbt_project)
+    advice = LogAnalyzer(names).analyze(text)
+    if not _has_model():
+        return advice
+    from monitoring.advisor.opening import open_advisor
+    from monitoring.advisor.values import Question
+
+    return open_advisor(here, os.environ).advisor.answer(Question(text, names), "log_analyzer", advice)
+
+
+def _has_model() -> bool:
+    """Tell whether a model is set, so that without one nothing of it is imported."""
+    return bool(os.environ.get("LAKEHOUSE_MODEL"))
+
+
+@click.command()
+@click.argument("question", required=False)
+@click.option(
+    "--rate", "call", metavar="CALL", help="Say of an earlier answer whether it helped; needs --up or --down."
+)
+@click.option("--up/--down", "is_up", default=None, help="It helped, or it did not.")
+@with_output
+def ask(output: Output, *, question: str | None, call: str | None, is_up: bool | None) -> None:
+    """Answer a QUESTION about this project: a failure, a table, a column, a model, what to do.
+
+    Rules and the ledger answer, with the passages of contracts, models, runbooks and decisions that come closest. If
+    LAKEHOUSE_MODEL is set, the model is asked too. Nothing is run.
+
+    \b
+    lakehouse ask "why is erp.customers late?"
+    """
+    from monitoring.advisor.opening import open_advisor
+    from monitoring.advisor.values import Question
+
+    if (question is None) == (call is None) or (call is None) != (is_up is None):
+        raise click.UsageError("Name a question, or --rate CALL with --up or --down.")
+    text = (question or "").strip()
+    if call is None and not 0 < len(text) <= _LONGEST_QUESTION:
+        raise ConfigurationError(
+            f"ask: the question has {len(text):,} characters. Nothing was asked. Write 1 to {_LONGEST_QUESTION:,}; for "
+            "a log: lakehouse explain --file LOG"
+        )
+    opened = open_advisor(settings(), os.environ)
+    if call is not None:
+        _rate(output, opened.calls, call, "up" if is_up else "down")
+        return
+    advice = opened.advisor.answer(Question(text, opened.names, "question"))
+    _show(output, advice, {"question": text})
+
+
+def _rate(output: Output, calls: Calls | None, call: str, feedback: str) -> None:
+    if calls is None:
+        raise ConfigurationError(f"{call}: there is no lake, so nothing was recorded. Set LAKEHOUSE_ROOT.")
+    calls.rate(call, feedback, getuser())
+    output.result({"call_id": call, "feedback": feedback}, lambda console: console.print(f"{call}: noted."))
 
 
 def _show(output: Output, advice: Advice | None, about: dict[str, object]) -> None:
     told = "\n".join(_lines(advice)) if advice else "Nothing failed in this run."
-    head = ", ".join([str(about["run_id"]), *map(str, about["failed"])]) if "run_id" in about else str(about["log"])  # type: ignore[call-overload]
+    failed = about.get("failed")
+    head = ", ".join([str(next(iter(about.values()))), *(failed if isinstance(failed, list) else [])])
     output.result(
         {**about, "advice": advice.as_dict() if advice else None},
         lambda console: console.print(f"{head}\n\n{told}", soft_wrap=True, markup=False),
@@ -59,7 +130,7 @@ def _show(output: Output, advice: Advice | None, about: dict[str, object]) -> No
 
 def _lines(advice: Advice) -> Iterator[str]:
     """Yield an advice in lines for people."""
-    yield f"Cause     {advice.root_cause}"
+    yield f"{'Cause' if advice.cause else 'Answer':9} {advice.root_cause}"
     yield f"Sure      {advice.confidence:.0%}, says {advice.advisor}"
     for number, evidence in enumerate(advice.evidence, start=1):
         yield f"{'Evidence' if number == 1 else '':9} [{number}] {evidence.source_id}: {evidence.quote}"
@@ -68,8 +139,12 @@ def _lines(advice: Advice) -> Iterator[str]:
         yield f"Try       {advice.recommended_action.command}"
     if advice.runbook:
         yield f"Runbook   {advice.runbook}"
+    for number, source in enumerate(advice.sources, start=len(advice.evidence) + 1):
+        yield f"{'Read' if number == len(advice.evidence) + 1 else '':9} [{number}] {source.source_id}: {source.quote}"
     if advice.note:
         yield f"Note      {advice.note}"
+    if advice.call_id:
+        yield f"Id        {advice.call_id} (did it help? lakehouse ask --rate {advice.call_id} --up, or --down)"
     for other in advice.also:
         yield ""
         yield from _lines(other)

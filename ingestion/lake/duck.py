@@ -36,6 +36,7 @@ __all__ = [
     "beside",
     "bound_threads",
     "connect",
+    "connect_for_text",
     "load_extension",
     "location",
     "prepare",
@@ -83,6 +84,14 @@ def connect(
         reach(connection, at)
     else:
         prepare(connection, lake)
+    return connection
+
+
+def connect_for_text() -> Connection:
+    """Return an in-memory connection that can search texts, and can reach no file and no network."""
+    connection = duckdb.connect(":memory:", config={UNSIGNED: True})  # `_check_signature` has checked it
+    load_extension(connection, "fts")
+    connection.execute("set enable_progress_bar = false; set threads = 1; set enable_external_access = false")
     return connection
 
 
@@ -290,14 +299,14 @@ def load_extension(connection: Connection, name: str) -> None:
     if find_spec(package) is None:
         raise ConfigurationError(
             f"DuckDB extension {name}: the package {package.replace('_', '-')} is not installed. "
-            f"The lake cannot be read. Install it: pip install {package.replace('_', '-')}=={duckdb.__version__}"
+            f"Nothing was read. Install it: pip install {package.replace('_', '-')}=={duckdb.__version__}"
         )
     folder = Path(str(importlib.import_module(package).__file__)).parent / "extensions" / f"v{duckdb.__version__}"
     file = folder / f"{name}.duckdb_extension"
     if not file.exists():
         raise ConfigurationError(
             f"DuckDB extension {name}: is not of DuckDB's version {duckdb.__version__}. "
-            f"The lake cannot be read. Install {package.replace('_', '-')}=={duckdb.__version__}"
+            f"Nothing was read. Install {package.replace('_', '-')}=={duckdb.__version__}"
         )
     _check_signature(file)
     connection.execute(f"load {text_literal(os.fspath(file))}")

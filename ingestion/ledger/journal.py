@@ -34,6 +34,7 @@ _MESSAGES = {
     "incidents": ("text", "why"),
     "messages": ("body",),
     "streams": ("message",),
+    "advisor_calls": ("why",),
 }
 WITHHELD = "withheld: it looks as if it held a personal value (%s). Run the step again and read the message there."
 

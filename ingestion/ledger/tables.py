@@ -230,6 +230,31 @@ STREAMS = pa.schema(
         ("message", pa.string()),
     ]
 )
+ADVISOR_CALLS = pa.schema(
+    [
+        ("call_id", pa.string()),  # its newest row has its state
+        ("called_at", _MOMENT),
+        ("state_at", _MOMENT),
+        ("role", pa.string()),  # log_analyzer, drift_assessor, doc_writer, architect
+        ("advisor", pa.string()),  # who answered in the end: the rules or the model, with its version
+        ("model", pa.string()),  # null: none was asked
+        ("prompt_version", pa.string()),
+        ("prompt_hash", pa.string()),  # SHA-256 of what was sent; the text itself is not kept
+        ("tokens_in", pa.int64()),
+        ("tokens_out", pa.int64()),
+        ("reserved", pa.int64()),  # tokens that the call may take at most; counted until its end is known
+        ("cost", pa.float64()),  # null: no price is known
+        ("seconds", pa.float64()),
+        ("confidence", pa.float64()),
+        ("cause", pa.string()),
+        ("sources", pa.string()),  # ids of the passages that were found, separated by ", "
+        ("redactions", pa.string()),  # how many personal values were masked, by class, as JSON
+        ("outcome", pa.string()),  # begun, answered, rejected, fell_back, error
+        ("why", pa.string()),
+        ("feedback", pa.string()),  # up, down
+        ("by", pa.string()),  # who gave the feedback
+    ]
+)
 TABLES = {
     "runs": RUNS,
     "models": MODELS,
@@ -243,4 +268,5 @@ TABLES = {
     "messages": MESSAGES,
     "erasures": ERASURES,
     "streams": STREAMS,
+    "advisor_calls": ADVISOR_CALLS,
 }

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ingestion.settings.clouds import flag
-
 _CONNECTION = "AIRFLOW_CONN_<SYSTEM>"
-_RULES = "none: advice comes from rules"
 OLD_NAMES = {
     "USE_REAL_ORACLE": _CONNECTION,
     "ORACLE_USER": _CONNECTION,
@@ -17,8 +14,8 @@ OLD_NAMES = {
     "ORACLE_MOCK_COUNT": "lakehouse demo --scale",
     "SLA_WARNING_GAP_PCT": "reconcile.warningGapPercent of a contract",
     "SLA_CRITICAL_GAP_PCT": "reconcile.criticalGapPercent of a contract",
-    "USE_CLAUDE_API": _RULES,
-    "CLAUDE_API_KEY": _RULES,
+    "USE_CLAUDE_API": "LAKEHOUSE_MODEL",
+    "CLAUDE_API_KEY": "LAKEHOUSE_MODEL_KEY",
     "PORT": "AIRFLOW_PORT",
 }
 _TOO_COMMON = {"PORT"}
@@ -33,7 +30,5 @@ def old_names_line(environ: Mapping[str, str]) -> str:
     by_setting: dict[str, list[str]] = {}
     for name in found:
         by_setting.setdefault(OLD_NAMES[name], []).append(name)
-    if flag("ENABLE_LLM_OBSERVABILITY", environ):
-        by_setting.setdefault(_RULES, []).append("ENABLE_LLM_OBSERVABILITY")
     told = "; ".join(f"{', '.join(names)} (today: {setting})" for setting, names in by_setting.items())
     return f"These variables have no effect: {told}" if told else ""

@@ -35,7 +35,7 @@ GROUPS: Mapping[str, tuple[Setting, ...]] = {
         Setting("LAKEHOUSE_CLOUD", "local, azure, aws or gcp: which lake and secret store are expected"),
         Setting("ENABLE_REAL_DATABASE_CONNECTIONS", "false: no database server is opened"),
         Setting("ENABLE_AZURE_INTEGRATION", "false: Azure is not called"),
-        Setting("ENABLE_LLM_OBSERVABILITY", "false: advice comes from rules; there is no model yet", "false"),
+        Setting("ENABLE_LLM_OBSERVABILITY", "false: advice comes from rules alone; no model is asked"),
     ),
     "Lake and engine": (
         Setting(
@@ -96,6 +96,17 @@ GROUPS: Mapping[str, tuple[Setting, ...]] = {
         _secret("LAKEHOUSE_ALERT_URLS", "addresses in Apprise's form, separated by blanks"),
         Setting("LAKEHOUSE_QUIET_HOURS", "22:00-07:00 Europe/Berlin: only CRITICAL is told then"),
         Setting("LAKEHOUSE_WEB_URL", "the address of the page, which messages end with"),
+    ),
+    "Advisor": (
+        Setting("LAKEHOUSE_MODEL", "openai:, azure: or anthropic:, then the model; without it rules answer alone"),
+        Setting("LAKEHOUSE_MODEL_URL", "azure: the resource; a server with the same interface as the provider's"),
+        _secret("LAKEHOUSE_MODEL_KEY", "the key of the model's provider", "azure: the machine's login"),
+        Setting("LAKEHOUSE_MODEL_SECONDS", "how long a question may wait for the model", "30"),
+        Setting(
+            "LAKEHOUSE_MODEL_BUDGET",
+            "most tokens per call, day and month; day_cost= and month_cost= limit money",
+            "call=12000 day=200000 month=2000000",
+        ),
     ),
     "Storage logins": (
         Setting("AWS_REGION", "S3 and Secrets Manager: the region"),

@@ -75,6 +75,8 @@ def _derived(name: str, settings: Settings, environ: Mapping[str, str]) -> tuple
         return str(settings.project), "derived"
     if name == "ENABLE_AZURE_INTEGRATION":
         return _word(clouds.uses_azure(environ)), "derived"
+    if name == "ENABLE_LLM_OBSERVABILITY":
+        return _word(bool(environ.get("LAKEHOUSE_MODEL"))), "derived"
     if name == "ENABLE_REAL_DATABASE_CONNECTIONS":
         servers = any(each.type != "duckdb" for each in settings.connections.values())
         return _word(servers or settings.secrets.reaches_out), "derived"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from ingestion.errors import ConfigurationError
@@ -24,6 +24,8 @@ class Explained:
     run_id: str
     failed: tuple[str, ...]
     advice: Advice | None
+    question: Question = field(default_factory=lambda: Question(""))
+    """All that failed as one question, for a model."""
 
 
 def explain_run(journal: Journal, contracts: Sequence[Contract], names: Names, run_id: str | None) -> Explained:
@@ -40,7 +42,9 @@ def explain_run(journal: Journal, contracts: Sequence[Contract], names: Names, r
     if not advices:
         return Explained(chosen, failed, None)
     first, *others = sorted(advices, key=lambda advice: advice.cause is None)
-    return Explained(chosen, failed, replace(first, also=(*first.also, *others)))
+    text = "\n".join(f"{question.error}: {question.text}" for question in questions)
+    whole = Question(text, names, f"run {chosen}", None, {"run_id": chosen, "failed_steps": ", ".join(failed)})
+    return Explained(chosen, failed, replace(first, also=(*first.also, *others)), whole)
 
 
 def failures(journal: Journal, run_id: str, names: Names) -> Iterator[Question]:

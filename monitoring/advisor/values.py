@@ -74,8 +74,9 @@ class Advice:
     """
     An answer. `cause` is the class of the cause, None where it is not known; `confidence` is 0 to 1.
 
-    `also` are further causes that the same text shows, `note` says why this advisor answers and not the model, or in
-    what the two disagree.
+    `sources` are the passages of the project that come closest, `also` further causes that the same text shows. `note`
+    says why this advisor answers and not the model, or in what the two disagree. `call_id` names the answer in
+    `ops.advisor_calls`, if it is recorded.
     """
 
     cause: str | None
@@ -88,6 +89,8 @@ class Advice:
     sql: str = ""
     also: tuple[Advice, ...] = ()
     note: str = ""
+    sources: tuple[Evidence, ...] = ()
+    call_id: str = ""
     requires_human_approval: Literal[True] = field(default=True, init=False)
 
     def as_dict(self) -> dict[str, Any]:
@@ -107,4 +110,6 @@ class Advice:
             "sql": self.sql,
             "also": [each.as_dict() for each in self.also],
             "note": self.note,
+            "call_id": self.call_id,
+            "sources": [each.as_dict() for each in self.sources],
         }

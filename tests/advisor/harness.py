@@ -1,8 +1,8 @@
 """
 Scores an advisor on the golden set: cause, command, sources, abstention, hidden values, invented names.
 
-`python -m tests.advisor.harness` prints the table for the rules, `--write` also writes their precisions; with `--model`
-it scores the model that the settings name (`make advisor-eval MODEL=…`).
+`make advisor-eval` prints the table for the rules, with WRITE=1 also writes their precisions; with MODEL=openai:… it scores
+that model, which answers behind the rules as it does in use.
 """
 
 from __future__ import annotations

@@ -18,10 +18,11 @@ def log(tmp_path: Path) -> Path:
 
 def test_of_a_log_of_200_mb_only_both_ends_are_read(log: Path) -> None:
     with log.open("wb") as file:
-        file.write(b"begun\n" * HEAD)
+        file.write(b"begun a step of the day and went on with it\n" * (HEAD // 40))
         file.truncate(200 * 2**20)  # a hole, which costs no space
         file.seek(200 * 2**20 - TAIL)
-        file.write(b"x\n" * (TAIL // 2))
+        file.write(b"x" * 199 + b"\n")
+        file.write((b"x" * 199 + b"\n") * (TAIL // 200))
         file.write(FAILED.encode())
 
     text = read_log(log)

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import inspect
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import click
 
 from ingestion.cli import cli
 
 FILE = Path(__file__).parents[2] / "docs" / "reference" / "commands.md"
+GRAMMAR = FILE.parents[2] / "monitoring" / "advisor" / "commands.json"
+_DEFAULTS = {"gaps": "check", "incidents": "list"}
+"""The commands that groups have without a name."""
 _HEAD = """# Commands
 
 <!-- Written by `make golden` from the command line itself. Edit the help texts in ingestion/cli/. -->
@@ -35,6 +40,29 @@ def render() -> str:
     for path, ctx in found:
         parts += [f"## {path}", "", *_described(ctx)]
     return "\n".join(parts).rstrip() + "\n"
+
+
+def grammar() -> str:
+    """Return what the advisor knows of our commands: their options (1: with a value) and how many arguments they take."""
+    return json.dumps(_grammar(click.Context(cli, info_name="lakehouse"))["commands"], indent=1) + "\n"
+
+
+def _grammar(ctx: click.Context) -> dict[str, Any]:
+    if isinstance(ctx.command, click.Group):
+        named = ((name, ctx.command.get_command(ctx, name)) for name in ctx.command.list_commands(ctx))
+        below = {name: _grammar(click.Context(each, info_name=name, parent=ctx)) for name, each in named if each}
+        return {"commands": below} | ({"default": _DEFAULTS[ctx.info_name]} if ctx.info_name in _DEFAULTS else {})
+    options = {
+        name: int(not each.is_flag and not each.count)
+        for each in ctx.command.params
+        if isinstance(each, click.Option)
+        for name in (*each.opts, *each.secondary_opts)
+    }
+    arguments = [each for each in ctx.command.params if isinstance(each, click.Argument)]
+    least = sum(each.required for each in arguments)
+    most = -1 if any(each.nargs < 0 for each in arguments) else len(arguments)
+    is_open = bool(ctx.command.context_settings.get("ignore_unknown_options"))
+    return {"options": options, "arguments": [least, most], "is_open": is_open}
 
 
 def _commands(ctx: click.Context) -> Iterator[tuple[str, click.Context]]:

@@ -40,6 +40,13 @@ def test_the_page_of_commands_is_the_one_that_the_command_line_writes() -> None:
     assert commands.FILE.read_text() == commands.render(), "make golden writes it"
 
 
+def test_the_commands_that_the_advisor_knows_are_those_of_the_command_line() -> None:
+    if os.environ.get("LAKEHOUSE_GOLDEN") == "write":
+        commands.GRAMMAR.write_text(commands.grammar())
+
+    assert commands.GRAMMAR.read_text() == commands.grammar(), "make golden writes it"
+
+
 def table(page: str, heading: str | None = None) -> list[list[str]]:
     """Return the cells of all table rows of a page of the reference, or of those under one heading; no header rows."""
     text = (REFERENCE / page).read_text()

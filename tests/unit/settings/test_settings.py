@@ -97,11 +97,11 @@ def test_a_server_found_among_the_secrets_is_not_opened_either_if_the_flag_forbi
 
 def test_flags_that_are_not_set_follow_from_what_is_set(tmp_path: Path) -> None:
     nothing = told(tmp_path)
-    all_set = told(tmp_path, AIRFLOW_CONN_ERP=SECRET, LAKEHOUSE_ROOT="abfss://l@a.dfs.core.windows.net/")
+    lake = "abfss://l@a.dfs.core.windows.net/"
+    all_set = told(tmp_path, AIRFLOW_CONN_ERP=SECRET, LAKEHOUSE_ROOT=lake, LAKEHOUSE_MODEL="openai:m")
 
-    for flag in ("ENABLE_REAL_DATABASE_CONNECTIONS", "ENABLE_AZURE_INTEGRATION"):
+    for flag in ("ENABLE_REAL_DATABASE_CONNECTIONS", "ENABLE_AZURE_INTEGRATION", "ENABLE_LLM_OBSERVABILITY"):
         assert (nothing[flag], all_set[flag]) == (("false", "derived"), ("true", "derived"))
-    assert nothing["ENABLE_LLM_OBSERVABILITY"] == ("false", "default")
 
 
 def test_the_cloud_chooses_the_store_of_the_secrets_unless_that_is_set(tmp_path: Path) -> None:
@@ -184,12 +184,6 @@ def test_old_names_are_told_in_one_line_with_todays(tmp_path: Path) -> None:
 
 def test_a_port_alone_is_no_old_name(tmp_path: Path) -> None:
     assert command(folder=tmp_path, PORT="8080").stderr == ""
-
-
-def test_a_model_that_is_not_there_is_told(tmp_path: Path) -> None:
-    result = command(folder=tmp_path, ENABLE_LLM_OBSERVABILITY="true")
-
-    assert "ENABLE_LLM_OBSERVABILITY (today: none: advice comes from rules)" in result.stderr
 
 
 def test_a_misspelt_setting_is_named(tmp_path: Path) -> None:

@@ -1,0 +1,1 @@
+"""Language models behind one Protocol. Each client library is imported by its own module alone."""
