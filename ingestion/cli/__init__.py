@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ingestion.cli.advisor import ask, explain
+from ingestion.cli.advisor import ask, docs, explain
 from ingestion.cli.around import doctor, init, maintain, status
 from ingestion.cli.base import cli
 from ingestion.cli.contracts import contract
@@ -41,6 +41,7 @@ for command in (
     incidents,
     explain,
     ask,
+    docs,
     sql,
     serve,
     report,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from getpass import getuser
 from pathlib import Path
@@ -10,7 +11,8 @@ from typing import TYPE_CHECKING
 import click
 
 from ingestion.cli.base import settings, with_output
-from ingestion.cli.output import Output
+from ingestion.cli.output import Output, counted
+from ingestion.cli.output.streams import say
 from ingestion.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -109,6 +111,44 @@ def ask(output: Output, *, question: str | None, call: str | None, is_up: bool |
         return
     advice = opened.advisor.answer(Question(text, opened.names, "question"))
     _show(output, advice, {"question": text})
+
+
+@click.group()
+def docs() -> None:
+    """Descriptions of models that are missing."""
+
+
+@docs.command()
+@click.option("--diff", "as_patch", is_flag=True, help="Print a patch for `git apply`.")
+@with_output
+def suggest(output: Output, *, as_patch: bool) -> None:
+    """Propose descriptions for columns of models that have none. Writes no file.
+
+    In the words of the contracts, where they agree; for other columns the model is asked, if LAKEHOUSE_MODEL is set.
+
+    \b
+    lakehouse docs suggest --diff > docs.patch
+    """
+    from monitoring.advisor.doc_writer import from_contracts, patch, undescribed
+    from monitoring.advisor.opening import open_advisor
+
+    here = settings()
+    places = list(undescribed(here.dbt_project))
+    proposals = list(from_contracts(places, here.contracts))
+    open_places = [place for place in places if place not in [proposal.place for proposal in proposals]]
+    if _has_model():
+        found, why = open_advisor(here, os.environ).advisor.describe(open_places)
+        proposals += found
+        if why:
+            say(why, logging.WARNING)
+    told = [{"model": p.place.model, "column": p.place.column, "text": p.text, "by": p.by} for p in proposals]
+    left = f"{counted(len(places), 'column')} without a description, {counted(len(proposals), 'proposal')}."
+    lines = [f"{each['model']}.{each['column']}: {each['text']} ({each['by']})" for each in told]
+    text = patch(proposals, here.project).rstrip("\n") if as_patch else "\n".join([*lines, left])
+    output.result(
+        {"undescribed": len(places), "proposals": told, "patch": patch(proposals, here.project)},
+        lambda console: console.print(text, soft_wrap=True, markup=False),
+    )
 
 
 def _rate(output: Output, calls: Calls | None, call: str, feedback: str) -> None:

@@ -19,6 +19,7 @@ from ingestion.errors import LakehouseError
 from monitoring.advisor import rules
 from monitoring.advisor.calls import Call, Calls
 from monitoring.advisor.checking import ModelAnswer, checked
+from monitoring.advisor.doc_writer import MOST_COLUMNS, Descriptions, Proposal, Undescribed, from_model
 from monitoring.advisor.documents import Passage
 from monitoring.advisor.models.base import PASSING, Completion, Failure, Model, ModelError, Prompt, T
 from monitoring.advisor.prompting import WithheldError, Written, write_prompt
@@ -92,6 +93,23 @@ class Advisor:
             return Advice(None, told, (quote,), action, rules.confidence(BY_NAME))
         return None
 
+    def describe(self, places: Sequence[Undescribed]) -> tuple[list[Proposal], str]:
+        """Return what the model proposes for columns without a description, and in words why nothing, if so."""
+        if self._asked is None or not places:
+            return [], self._why_not
+        chosen = list(places)[:MOST_COLUMNS]
+        text = "\n".join(f"{place.model}.{place.column}" for place in chosen)
+        found = self._library.find(text, self._names)
+        try:
+            written = write_prompt("doc_writer", Question(text, self._names), rules.unknown(), found)
+            call = self._asked.calls.begin(written.prompt, self._asked.model.name, written.redactions)
+            told = call if isinstance(call, str) else _completed(self._asked, call, written, Descriptions)
+        except (WithheldError, LakehouseError) as exc:
+            return [], f"{self._asked.model.name} is not asked ({type(exc).__name__})"
+        if isinstance(told, str):
+            return [], told
+        return list(from_model(chosen, told, self._asked.model.name)), ""
+
     def _by_rules(self, question: Question) -> Advice:
         advice = rules.advise(question)
         is_certain = any(finding.is_exact for finding in rules.findings(question))
@@ -146,6 +164,19 @@ def _called(asked: Asked, call: Call, written: Written, by_rules: Advice, names:
     known["cause"] = advice.cause
     asked.calls.end(call, advisor=model, outcome="answered", confidence=advice.confidence, **known)
     return replace(advice, call_id=call.id)
+
+
+def _completed(asked: Asked, call: Call, written: Written, schema: type[T]) -> T | str:
+    """Make a call that is written already for an answer that a person reviews; return in words why there is none."""
+    model = asked.model.name
+    try:
+        told = complete(asked.model, written.prompt, schema, seconds=asked.seconds, sleep=asked.sleep)
+    except ModelError as exc:
+        ended = (exc.tokens_in, exc.tokens_out)
+        asked.calls.end(call, tokens_in=ended[0], tokens_out=ended[1], outcome="error", why=str(exc.failure))
+        return f"{model} gave no answer: {exc.failure}"
+    asked.calls.end(call, tokens_in=told.tokens_in, tokens_out=told.tokens_out, outcome="answered", advisor=model)
+    return told.answer
 
 
 def complete(
