@@ -14,6 +14,7 @@ from fastapi.responses import JSONResponse
 from ingestion.errors import LakehouseError
 from monitoring import facts, ledger_views, run_views
 from monitoring.advisor.gap_rules import advise
+from monitoring.advisor.values import RULES
 from monitoring.board import Board, TableState, severity_of
 from monitoring.findings import Kind, Level, runbook_of
 from monitoring.run_views import Rate
@@ -21,7 +22,6 @@ from monitoring.web import answers, prometheus
 from monitoring.web.pages import TREND_DAYS, run_lines, systems, verdict
 from monitoring.web.site import Answer, Site
 
-ADVISOR = "rules v1"
 _LAGS: tuple[tuple[int, Literal["excellent", "good", "warning"]], ...] = (
     (60, "excellent"),
     (300, "good"),
@@ -63,7 +63,7 @@ class Api:
     def recommendations(self) -> list[answers.Recommendation]:
         contracts = self._site.promises().contracts
         known = self._site.ask("facts", lambda journal: facts.gather(journal, contracts)).value
-        return [answers.Recommendation(**one.as_dict(), advisor=ADVISOR) for each in known for one in advise(each)]
+        return [answers.Recommendation(**one.as_dict(), advisor=RULES) for each in known for one in advise(each)]
 
     def kpis(self) -> list[answers.KpiValue]:
         return [answers.KpiValue.model_validate(kpi) for kpi in self._site.kpis()]

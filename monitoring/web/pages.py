@@ -14,6 +14,7 @@ from monitoring.board import STRIP_DAYS, Board, TableState, severity_of
 from monitoring.findings import Finding, Kind, Level, hours
 from monitoring.incidents import alerting
 from monitoring.run_views import Step
+from monitoring.web import advisor_pages
 from monitoring.web.site import Site
 
 Query = Mapping[str, str]
@@ -356,4 +357,6 @@ PAGES = (
     Page("contracts", "Contracts", contracts),
     Page("incidents", "Incidents", incidents),
     Page("runbooks", "Runbooks", runbooks),
+    Page("ask", "Ask", advisor_pages.ask),
+    Page("advisor", "Advisor", advisor_pages.log),
 )

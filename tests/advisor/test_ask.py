@@ -29,8 +29,9 @@ from tests.advisor import harness
 from tests.advisor.model_server import GOOD, Reply, Served, serving
 from tests.advisor.raised import ROOT
 from tests.advisor.test_models import opened
-from tests.examples import examples
+from tests.examples import LONG, examples
 from tests.unit.monitoring.conftest import Ledger
+from tests.unit.privacy.invented import PER_CLASS, invented
 
 NAMES = harness.names()
 LISTENER = Question("error: erp.customers: no connection to erp-db:1521: the host does not answer (ORA-12541)", NAMES)
@@ -202,6 +203,20 @@ def test_personal_values_of_a_text_do_not_leave_and_facts_do(advisor: Make, ledg
     told = json.dumps(advice.as_dict(), ensure_ascii=False)
     assert [value for value in HIDDEN if value in told] == []
     assert json.loads(recorded(ledger)[0]["redactions"]).keys() >= {"cpf", "card", "phone"}
+
+
+def test_no_invented_value_is_in_a_prompt_or_an_answer() -> None:
+    planted = [*invented(11, per_class=PER_CLASS if LONG else 200)]
+    left = []
+    for start in range(0, len(planted), 20):
+        batch = planted[start : start + 20]
+        question = Question("\n".join(["error: ORA-12541", *(each.text for each in batch)]), NAMES)
+        advice = rules.advise(question)
+        sent = json.loads(write_prompt("log_analyzer", question, advice, []).prompt.input)["untrusted"]
+        told = json.dumps(advice.as_dict(), ensure_ascii=False)
+        left += [each.value for each in batch for part in each.kept if part in sent or part in told]
+
+    assert left == []
 
 
 def test_what_the_last_gate_finds_is_not_sent(advisor: Make, ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:

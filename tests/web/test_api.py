@@ -103,7 +103,7 @@ def test_recommendations_are_commands_for_a_person(world: Find, browse: Browse) 
     [advice, *_] = get(browse(world("drift")), "/api/recommendations")
 
     assert advice["commands"][0].startswith("lakehouse ")
-    assert (advice["requires_human_approval"], advice["advisor"]) == (True, "rules v1")
+    assert (advice["requires_human_approval"], advice["advisor"]) == (True, "rules v2")
 
 
 def test_an_unknown_table_is_not_found(world: Find, browse: Browse) -> None:
