@@ -81,7 +81,7 @@ def _undescribed(path: Path, model: yaml.Node, column: yaml.Node) -> Undescribed
         return None
     if not isinstance(name, yaml.ScalarNode) or not isinstance(of, yaml.ScalarNode):
         return None
-    key = next(key for key, value in column.value if value is name)  # type: ignore[union-attr]
+    key = next(key for key, value in column.value if value is name)
     return Undescribed(path, of.value, name.value, name.end_mark.line, key.start_mark.column)
 
 
