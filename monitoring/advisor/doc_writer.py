@@ -8,10 +8,9 @@ one is set, for the others; its words are proposals like any other.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field
@@ -132,21 +131,25 @@ def _of_file(path: Path, proposals: Sequence[Proposal], root: Path) -> str:
         place = proposal.place
         after[place.line] = after[place.line].rstrip("\n") + "\n"
         after.insert(place.line + 1, f"{' ' * place.indent}description: {_scalar(proposal.text)}\n")
-    if not _adds_descriptions_only("".join(before), "".join(after)):
+    if not _is_as_meant("".join(before), "".join(after), proposals):
         return ""
     name = path.relative_to(root).as_posix()
     return "".join(difflib.unified_diff(before, after, f"a/{name}", f"b/{name}"))
 
 
-def _adds_descriptions_only(before: str, after: str) -> bool:
-    """Tell whether two files differ in descriptions alone, so that a wrong place is not patched."""
-    return bool(_without(yaml.safe_load(before)) == _without(yaml.safe_load(after)))
-
-
-def _without(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {key: _without(each) for key, each in value.items() if key != "description"}
-    return [_without(each) for each in value] if isinstance(value, list) else value
+def _is_as_meant(before: str, after: str, proposals: Iterable[Proposal]) -> bool:
+    """Tell whether a patched file reads as the old one with these descriptions, so that no wrong place is patched."""
+    meant = yaml.safe_load(before)
+    texts = {(each.place.model, each.place.column): each.text for each in proposals}
+    for model in meant["models"]:
+        for column in model.get("columns") or ():
+            text = texts.get((str(model.get("name")), str(column.get("name"))))
+            if text is not None:
+                column["description"] = text
+    try:
+        return bool(yaml.safe_load(after) == meant)
+    except yaml.YAMLError:
+        return False
 
 
 def _scalar(text: str) -> str:

@@ -75,6 +75,14 @@ def test_the_patch_adds_the_contracts_words_and_nothing_else(project: Path) -> N
     assert len(patched.splitlines()) == len(MODELS.splitlines()) + 2
 
 
+def test_a_file_whose_patch_would_read_otherwise_is_left_out(project: Path) -> None:
+    file = project / "dbt_project/models/gold.yml"
+    file.write_text("models:\n  - name: a\n    columns:\n      - name: >-\n          segment\n      - name: city\n")
+
+    assert [place.column for place in undescribed(project / "dbt_project")] == ["segment", "city"]
+    assert DocGenerator(project).suggest() == ""
+
+
 def test_contracts_that_disagree_propose_nothing(project: Path) -> None:
     other = project / "data_contracts/shop/customers.odcs.yaml"
     other.parent.mkdir()
