@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 from ingestion.contracts.odcs import examine_folder
 from ingestion.errors import ConfigurationError, LakehouseError
 from ingestion.lake.layout import open_lake
+from ingestion.lake.storage.errors import reaching
 from ingestion.ledger.journal import Journal, open_journal
 from ingestion.settings import Settings
 from ingestion.settings.registry import value_of
@@ -45,12 +47,12 @@ def open_advisor(settings: Settings, environ: Mapping[str, str]) -> Opened:
 
     Raises ConfigurationError for a budget or prices that cannot be read.
     """
-    journal, why_not = _journal(settings)
+    journal, incidents, why_not = _ledger(settings)
     names = read_names(settings.contracts, settings.dbt_project)
-    incidents = journal.select(_INCIDENTS) if journal is not None else []
     library = Library(passages(settings.contracts, settings.dbt_project, incidents))
     calls = None if journal is None else _calls(settings, environ, journal)
     asked, no_model = _asked(settings, environ, calls, why_not)
+    no_model = no_model or why_not
     advisor = Advisor(
         names, library, asked, why_not=no_model, calls=calls, states=lambda ids: _states(settings, journal, ids)
     )
@@ -77,11 +79,15 @@ def _asked(
     return Asked(model, calls, _seconds(environ)), ""
 
 
-def _journal(settings: Settings) -> tuple[Journal | None, str]:
+def _ledger(settings: Settings) -> tuple[Journal | None, list[dict[str, Any]], str]:
+    """Return the ledger with its closed incidents; no ledger, and in words why, if it cannot be read."""
     try:
-        return open_journal(open_lake(settings.lake_root), settings.memory_limit), ""
+        lake = open_lake(settings.lake_root)
+        journal = open_journal(lake, settings.memory_limit)
+        with reaching(lake.root):
+            return journal, journal.select(_INCIDENTS), ""
     except LakehouseError as exc:
-        return None, str(exc)
+        return None, [], str(exc)
 
 
 def _states(settings: Settings, journal: Journal | None, ids: Sequence[str]) -> list[Advice]:

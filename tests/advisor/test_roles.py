@@ -7,7 +7,11 @@ import pytest
 
 from ingestion.contracts.drift import FoundColumn
 from ingestion.contracts.model import Contract
+from ingestion.lake.layout import create_lake
+from ingestion.settings import Settings
+from monitoring.advisor.opening import open_advisor
 from monitoring.advisor.roles import SchemaDriftDetector, get_llm_provider
+from monitoring.advisor.values import Question
 from tests.advisor.raised import ROOT
 
 
@@ -43,10 +47,6 @@ def test_the_provider_answers_by_rules_where_no_model_is_set(tmp_path: Path, mon
 
 
 def test_a_model_without_its_key_leaves_the_rules_and_is_said(tmp_path: Path) -> None:
-    from ingestion.settings import Settings
-    from monitoring.advisor.opening import open_advisor
-    from monitoring.advisor.values import Question
-
     environ = {"LAKEHOUSE_PROJECT": str(ROOT), "LAKEHOUSE_ROOT": str(tmp_path / "none"), "LAKEHOUSE_MODEL": "openai:m"}
     opened = open_advisor(Settings.from_environ(environ), environ)
 
@@ -54,3 +54,17 @@ def test_a_model_without_its_key_leaves_the_rules_and_is_said(tmp_path: Path) ->
 
     assert advice.advisor == "rules v2"
     assert "LAKEHOUSE_MODEL_KEY: not set" in advice.note
+
+
+def test_a_damaged_ledger_leaves_the_rules_and_is_said(tmp_path: Path) -> None:
+    create_lake(tmp_path / "lake")
+    log = tmp_path / "lake" / "ops" / "incidents" / "_delta_log"
+    log.mkdir(parents=True)
+    (log / f"{0:020}.json").write_text("{ torn")
+    environ = {"LAKEHOUSE_PROJECT": str(ROOT), "LAKEHOUSE_ROOT": str(tmp_path / "lake")}
+    opened = open_advisor(Settings.from_environ(environ), environ)
+
+    advice = opened.advisor.answer(Question("ORA-12541", opened.names))
+
+    assert advice.cause == "source_unavailable"
+    assert "the Delta log is damaged" in advice.note
