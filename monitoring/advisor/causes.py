@@ -34,7 +34,8 @@ def _read(path: Path) -> tuple[Cause, ...]:
 
 def _cause(written: dict[str, Any]) -> Cause:
     given: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in written.items()}
-    given["runbook"] = f"docs/runbooks/{written['runbook']}.md"
+    page = str(written["runbook"])
+    given["runbook"] = page if page.startswith("docs/") else f"docs/runbooks/{page}.md"
     return Cause(**given)
 
 

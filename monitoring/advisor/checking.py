@@ -16,7 +16,9 @@ from monitoring.advisor.causes import BY_NAME
 from monitoring.advisor.signs import quoted
 from monitoring.advisor.values import Action, Advice, Evidence, Names
 
-NEVER = frozenset({"erase", "drill", "demo", "waive", "run-operation", "--yes", "--allow-deletes", "--full-refresh"})
+NEVER = frozenset(
+    {"erase", "drill", "demo", "waive", "run-operation", "--yes", "--allow-deletes", "--full-refresh", "--restart"}
+)
 """Commands and options that no model may suggest: they remove something, or approve it."""
 _SHELL = re.compile(r"[;&|$<>`\\\n\r(){}*?\[\]!#~]")
 _TABLE = re.compile(r"[a-z][a-z0-9_]*\.[a-z][a-z0-9_]*")
