@@ -21,8 +21,11 @@ import yaml
 
 from ingestion.contracts.model import Deletes, Mode, Reconcile
 from monitoring.advisor import rules
+from monitoring.advisor.ask import BY_NAME, Advisor
+from monitoring.advisor.documents import passages
 from monitoring.advisor.gap_rules import advise
 from monitoring.advisor.project import read_names
+from monitoring.advisor.retrieval import Library
 from monitoring.advisor.values import Advice, Names, Question
 from tests.advisor.raised import ROOT, raised
 from tests.runbooks import contract_of, difference, gap, known, part, run
@@ -152,6 +155,20 @@ def gap_precisions() -> dict[str, list[int]]:
     return {name: [sum(told == name == cause for cause, told in found), given[name]] for name in sorted(given)}
 
 
+def named_precisions() -> dict[str, list[int]]:
+    """Return the same of answers that are the passage of a named thing, on the questions of `retrieval.yaml`."""
+    right = given = 0
+    library = Library(passages(ROOT / "data_contracts", ROOT / "dbt_project"))
+    advisor = Advisor(names(), library)
+    for each in yaml.safe_load(GOLDEN.with_name("retrieval.yaml").read_text()):
+        advice = advisor.answer(Question(each["ask"], names()))
+        if advice.cause is None and advice.evidence:
+            given += 1
+            right += advice.evidence[0].source_id in each["right"]
+    library.close()
+    return {BY_NAME: [right, given]}
+
+
 def gap_cases() -> list[tuple[dict[str, Any], str | None]]:
     """Return the states of a table in `gaps.yaml`, each with the cause that is right."""
     written = yaml.safe_load((GOLDEN / f"{GAPS}.yaml").read_text())
@@ -197,7 +214,7 @@ def main() -> None:
             _tell(each)
     print(table(scores))
     if given.write:
-        PRECISION.write_text(json.dumps(precisions(scores) | gap_precisions(), indent=1) + "\n")
+        PRECISION.write_text(json.dumps(precisions(scores) | gap_precisions() | named_precisions(), indent=1) + "\n")
 
 
 def _tell(each: Score) -> None:

@@ -72,7 +72,7 @@ def test_the_check_of_invented_names_finds_one() -> None:
 def test_confidence_is_the_precision_that_the_golden_set_shows() -> None:
     both = [*scores(held_out=False), *scores(held_out=True)]
 
-    measured = harness.precisions(both) | harness.gap_precisions()
+    measured = harness.precisions(both) | harness.gap_precisions() | harness.named_precisions()
     assert json.loads(harness.PRECISION.read_text()) == measured, "make advisor-eval WRITE=1 writes it"
 
 
