@@ -23,7 +23,7 @@ def test_a_question_is_answered_with_evidence_a_command_and_passages(world: Find
     assert "The source database does not answer" in told
     assert "says rules v2" in told
     assert 'data-copy="lakehouse doctor"' in page
-    assert "docs/runbooks/source_unavailable.md" in told
+    assert "runbooks?kind=source_unavailable" in page
 
 
 def test_a_question_is_no_markup_and_no_instruction(world: Find, browse: Browse) -> None:
