@@ -9,12 +9,13 @@ from datetime import UTC, datetime, timedelta
 
 from ingestion.contracts.model import Contract
 from ingestion.ledger.journal import Journal
-from monitoring import facts, findings, lineage, run_views, upkeep
+from monitoring import facts, findings, lineage, run_views, stream_views, upkeep
 from monitoring.findings import SEVERITIES, Evidence, Finding, Level
 from monitoring.ledger_views import TableGap
 from monitoring.lineage import Graph
 from monitoring.promises import Promises
 from monitoring.run_views import BuiltModel, Step, StripDay, TestOutcome
+from monitoring.stream_views import StreamState
 
 STRIP_DAYS = 30
 VOLUME_DAYS = timedelta(weeks=12)
@@ -65,6 +66,7 @@ class Board:
     findings: tuple[Finding, ...]
     models: tuple[BuiltModel, ...]
     tests: tuple[TestOutcome, ...]
+    streams: tuple[StreamState, ...]
     graph: Graph
     last_step_at: datetime | None
     is_overdue: bool
@@ -99,7 +101,7 @@ def read_board(journal: Journal, promises: Promises, *, now: datetime, root: str
         {contract.id: contract.owner for contract in contracts if contract.owner},
         {name: graph.downstream(name) for name in [*(c.id for c in contracts), *(m.model for m in models)]},
     )
-    steps = run_views.milestones(journal)
+    steps, streams = run_views.milestones(journal), stream_views.states(journal, now)
     checked = max((each.gap.checked_at for each in known if each.gap is not None), default=None)
     limit = OVERDUE_AFTER * _shortest(contracts)
     found = [
@@ -109,6 +111,7 @@ def read_board(journal: Journal, promises: Promises, *, now: datetime, root: str
         *upkeep.overdue_maintenance(steps.maintained, steps.first, now),
         *upkeep.silent_monitor(checked, steps.newest, limit),
         *upkeep.filling_disk(root, now),
+        *stream_views.find(streams, now),
     ]
     found.sort(key=findings.urgency)
     days: dict[str, list[StripDay]] = defaultdict(list)
@@ -131,6 +134,7 @@ def read_board(journal: Journal, promises: Promises, *, now: datetime, root: str
         tuple(found),
         tuple(models),
         tuple(run_views.test_outcomes(journal)),
+        tuple(streams),
         graph,
         steps.newest,
         steps.newest is not None and now - steps.newest > limit,

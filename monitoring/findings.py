@@ -39,6 +39,9 @@ class Kind(StrEnum):
     MONITOR_SILENT = "monitor_silent"
     DISK_FILLING = "disk_filling"
     CHANNEL_DEAD = "channel_dead"
+    STREAM_FAILED = "stream_failed"
+    STREAM_STUCK = "stream_stuck"
+    DEAD_LETTERS = "dead_letters"
 
 
 def runbook_of(kind: str) -> str:

@@ -164,7 +164,7 @@ class KafkaSource:
         if error.code() in _LOST:
             return LakeError(
                 f"{name}: a committed position is not in the topic any more ({error.name()}). Nothing was written. See "
-                "`lakehouse stream init --restart`, after you know what happened to the topic."
+                "`lakehouse stream init --restart NAME`, after you know what happened to the topic."
             )
         if error.code() in (ck.KafkaError.UNKNOWN_TOPIC_OR_PART, ck.KafkaError._UNKNOWN_TOPIC):
             return ConfigurationError(

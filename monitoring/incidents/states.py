@@ -41,6 +41,7 @@ CONFIRMED_KINDS = frozenset(
     {
         *(Kind.SOURCE_UNAVAILABLE, Kind.LOAD_FAILED, Kind.DELETE_BRAKE, Kind.GAP),
         *(Kind.MODEL_FAILED, Kind.DAG_FAILED, Kind.CONTRACT_INVALID, Kind.CHANNEL_DEAD),
+        *(Kind.STREAM_FAILED, Kind.STREAM_STUCK),
     }
 )
 """Faults that open at once, because tries, checks or tests have confirmed them already."""

@@ -6,7 +6,7 @@ Every picture has a text for screen readers, and none says anything by colour al
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 
 from markupsafe import Markup, escape
 
@@ -109,7 +109,7 @@ def _line(values: Sequence[float | None], x: Callable[[int], float], y: Callable
 
 
 def trend(series: Mapping[str, Sequence[float | None]], days: Sequence[date], told: str, *, unit: str = "") -> Markup:
-    """Draw up to six named series over days, from zero up, with the range of values and days written on it."""
+    """Draw up to six named series over days or moments, from zero up; the ranges of both are written on it."""
     width, height, left, bottom, top = 720, 220, 56, 26, 12
     known = [value for values in series.values() for value in values if value is not None]
     if not known or len(days) < 2:
@@ -117,6 +117,7 @@ def trend(series: Mapping[str, Sequence[float | None]], days: Sequence[date], to
     high, low = max(known), min(0.0, *known)
     span = (high - low) or 1.0
     step = (width - left - 12) / (len(days) - 1)
+    spelling = "%H:%M" if isinstance(days[0], datetime) and days[-1] - days[0] < timedelta(days=1) else "%d %b"
 
     def x(index: int) -> float:
         return left + index * step
@@ -130,7 +131,7 @@ def trend(series: Mapping[str, Sequence[float | None]], days: Sequence[date], to
         for at in (low, low + span / 2, low + span)
     )
     marks += "".join(
-        f'<text class="axis" x="{x(index):.1f}" y="{height - 8}" text-anchor="{anchor}">{days[index]:%d %b}</text>'
+        f'<text class="axis" x="{x(index):.1f}" y="{height - 8}" text-anchor="{anchor}">{days[index]:{spelling}}</text>'
         for index, anchor in ((0, "start"), (len(days) - 1, "end"))
     )
     lines = "".join(_one(name, values, index, x, y) for index, (name, values) in enumerate(series.items()))

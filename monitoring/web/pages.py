@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from monitoring import facts, ledger_views, run_views
+from monitoring import facts, ledger_views, run_views, stream_views
 from monitoring.advisor.gap_rules import advise
 from monitoring.board import STRIP_DAYS, Board, TableState, severity_of
 from monitoring.findings import Finding, Kind, Level, hours
@@ -309,8 +309,10 @@ def months(days: Sequence[ledger_views.SlaDay], contract_id: str) -> list[SlaMon
 
 
 def streams(site: Site, board: Board, query: Query) -> dict[str, Any]:
-    del site, board, query
-    return {}
+    since = board.read_at - timedelta(hours=1)
+    noted = site.ask("stream minutes", lambda journal: stream_views.minutes(journal, since)).value
+    chosen = next((s for s in board.streams if s.stream == query.get("name")), next(iter(board.streams), None))
+    return {"chosen": chosen, "minutes": [m for m in noted if chosen is not None and m.stream == chosen.stream]}
 
 
 def lineage(site: Site, board: Board, query: Query) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 
 from monitoring.board import Board, TableState
+from monitoring.stream_views import StreamState
 
 _OF_TABLES: tuple[tuple[str, str, Callable[[TableState], float | None]], ...] = (
     ("lakehouse_level", "Worst finding of the table: 0 OK, 1 UNKNOWN, 2 WARNING, 3 CRITICAL", lambda t: float(t.level)),
@@ -56,6 +57,15 @@ _OF_TABLES: tuple[tuple[str, str, Callable[[TableState], float | None]], ...] = 
 )
 
 
+_OF_STREAMS: tuple[tuple[str, str, Callable[[StreamState], float | None]], ...] = (
+    ("lakehouse_stream_up", "1 if it runs or has caught up, else 0", lambda s: s.state in ("running", "caught up")),
+    ("lakehouse_stream_lag_messages", "Messages that it has not read yet", lambda s: s.lag),
+    ("lakehouse_stream_read_messages", "Messages that it read in 24 hours", lambda s: s.read),
+    ("lakehouse_stream_dead_messages", "Dead letters of 24 hours", lambda s: s.dead),
+    ("lakehouse_stream_note_timestamp_seconds", "When it last noted its state", lambda s: s.noted_at.timestamp()),
+)
+
+
 def exposition(board: Board) -> tuple[bytes, str]:
     """Return the text and its media type. A value that was not measured has no sample."""
     registry = CollectorRegistry(auto_describe=False)
@@ -81,6 +91,13 @@ class _Collector:
         for (kind, level), count in Counter((f.kind, f.level) for f in self._board.roots).items():
             findings.add_metric([kind, level.label], count)
         yield findings
+        for name, told, of in _OF_STREAMS:
+            family = GaugeMetricFamily(name, told, labels=["stream"])
+            for stream in self._board.streams:
+                value = of(stream)
+                if value is not None:
+                    family.add_metric([stream.stream], float(value))
+            yield family
         ended = GaugeMetricFamily("lakehouse_last_step_timestamp_seconds", "When the newest step of any run ended")
         if self._board.last_step_at is not None:
             ended.add_metric([], self._board.last_step_at.timestamp())

@@ -7,6 +7,7 @@ import html
 import re
 from collections import Counter
 from collections.abc import Callable
+from datetime import timedelta
 from urllib.parse import urljoin
 
 import pytest
@@ -243,3 +244,21 @@ def test_the_lineage_shows_two_steps_around_a_node(world: Find, browse: Browse) 
         ("dim_person", "gold"),
         ("fact_visits", "gold"),
     }
+
+
+def test_streams_are_shown_with_what_became_of_their_messages(world: Find, browse: Browse) -> None:
+    green = world("green")
+    for minute in range(3):
+        counts = {"read": 1200, "merged": 1100, "superseded": 40, "filtered": 50, "dead": 10, "lag": 7, "retries": 0}
+        row = {"stream": HOSTILE, "run_id": "r", "state": "running", "fenced": 0, "event_at": NOW - DAY}
+        green.journal.append("streams", [{**row, **counts, "noted_at": NOW - timedelta(minutes=3 - minute)}])
+    client = browse(green)
+
+    page, gauges = client.get("/streams").text, client.get("/metrics", headers={"accept": "text/plain"}).text
+
+    told = text_of(page)
+    assert "3,600 3,300 120 150 30" in " ".join(told.split())
+    assert "<svg" in page
+    assert HOSTILE not in page
+    assert 'lakehouse_stream_dead_messages{stream="' in gauges
+    assert "dead letters: they broke the contract" in text_of(client.get("/incidents").text)

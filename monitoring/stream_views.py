@@ -1,0 +1,109 @@
+"""Streams in the ledger: their newest state, what they did lately, and what is wrong with them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from ingestion.ledger.journal import Journal
+from monitoring.advisor.gap_advice import first_line
+from monitoring.findings import Finding, Kind, Level, hours
+from monitoring.ledger_views import Row, read
+
+SILENT_AFTER = timedelta(minutes=5)
+"""A run that is under way notes its state each minute; after so long without a note its process has ended."""
+AWAY_AFTER = timedelta(minutes=5)
+DAY = timedelta(days=1)
+
+
+@dataclass(frozen=True, slots=True)
+class StreamState(Row):
+    """
+    A stream at its newest note: `state` since `since`, messages that are not read yet (`lag`), newest event time.
+
+    The counts are of the 24 hours before the moment that was asked about; read is the sum of the four after it.
+    `seconds_…` is the time that these took. `dead_at` is when dead letters were last written within them.
+    """
+
+    stream: str
+    state: str
+    since: datetime
+    noted_at: datetime
+    lag: int | None
+    event_at: datetime | None
+    message: str | None
+    read: int
+    merged: int
+    superseded: int
+    filtered: int
+    dead: int
+    fenced: int
+    retries: int
+    seconds_read: float
+    seconds_decode: float
+    seconds_apply: float
+    dead_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class StreamMinute(Row):
+    """What a stream noted in a minute (UTC)."""
+
+    stream: str
+    minute: datetime
+    read: int
+    dead: int
+    lag: int | None
+
+
+def states(journal: Journal, now: datetime) -> list[StreamState]:
+    """Return each stream's newest state, by name. Requests to stop are no states."""
+    counts = ("read", "merged", "superseded", "filtered", "dead", "fenced", "retries")
+    seconds = ("seconds_read", "seconds_decode", "seconds_apply")
+    query = (
+        "(with noted as (select *, lag(state) over (partition by stream order by noted_at) is distinct from state "
+        "as begins from ops.streams where state <> 'stop') "
+        "select stream, arg_max(state, noted_at) as state, max(noted_at) filter (where begins) as since, "
+        "max(noted_at) as noted_at, arg_max(lag, noted_at) as lag, max(event_at) as event_at, "
+        "arg_max(message, noted_at) filter (where message is not null) as message, "
+        + ", ".join(
+            f"coalesce(sum({name}) filter (where noted_at > ?), 0)::{kind} as {name}"
+            for names, kind in ((counts, "bigint"), (seconds, "double"))
+            for name in names
+        )
+        + ", max(noted_at) filter (where dead > 0 and noted_at > ?) as dead_at from noted group by stream) "
+        "order by stream"
+    )
+    return read(journal, StreamState, query, [now - DAY] * (len(counts) + len(seconds) + 1))
+
+
+def minutes(journal: Journal, since: datetime) -> list[StreamMinute]:
+    """Return what streams noted per minute after `since`, by stream and minute."""
+    query = (
+        "(select stream, date_trunc('minute', noted_at) as minute, sum(read)::bigint as read, "
+        "sum(dead)::bigint as dead, arg_max(lag, noted_at) as lag from ops.streams "
+        "where state <> 'stop' and noted_at > ? group by 1, 2) order by stream, minute"
+    )
+    return read(journal, StreamMinute, query, [since])
+
+
+def find(streams: Sequence[StreamState], now: datetime) -> Iterator[Finding]:
+    """Yield what is wrong with each stream: it failed, it does not go on, or it wrote dead letters within 24 hours."""
+    for each in streams:
+        run = f"lakehouse stream run {each.stream}"
+        if each.state == "failed":
+            text = f"The stream stopped: {first_line(each.message) or 'the cause is not recorded'}"
+            yield Finding(Kind.STREAM_FAILED, each.stream, Level.CRITICAL, each.since, text, run)
+        elif each.state in ("running", "away") and now - each.noted_at > SILENT_AFTER:
+            silent = hours((now - each.noted_at).total_seconds() / 3600)
+            text = f"The stream noted nothing for {silent}: its process has ended. Nothing is lost, nothing is read."
+            yield Finding(Kind.STREAM_STUCK, each.stream, Level.CRITICAL, each.noted_at, text, run)
+        elif each.state == "away" and now - each.since > AWAY_AFTER:
+            away = hours((now - each.since).total_seconds() / 3600)
+            text = f"Source or target of the stream have not answered for {away}. It tries again by itself."
+            yield Finding(Kind.STREAM_STUCK, each.stream, Level.CRITICAL, each.since, text, "lakehouse stream status")
+        if each.dead and each.dead_at is not None:
+            text = f"{each.dead:,} of {each.read:,} messages of 24 hours are dead letters: they broke the contract."
+            replay = f"lakehouse stream replay {each.stream}"
+            yield Finding(Kind.DEAD_LETTERS, each.stream, Level.WARNING, each.dead_at, text, replay)
