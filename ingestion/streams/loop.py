@@ -205,6 +205,6 @@ def _recreated(stream: Stream, partition: Partition) -> LakeError:
 
 def _lost(where: str, why: str) -> LakeError:
     return LakeError(
-        f"{where} {why}. Nothing was written. Find out what happened to the topic; then "
-        "`lakehouse stream init --restart NAME` lets the partitions concerned begin again as the contract's `start` says."
+        f"{where} {why}. Nothing was written. Find out what happened to the topic; then `lakehouse stream init "
+        "--restart NAME` lets the partitions concerned begin again as the contract's `start` says."
     )
