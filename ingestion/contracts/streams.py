@@ -10,6 +10,8 @@ from enum import StrEnum
 from ingestion.contracts.model import Contract
 
 MAX_DEAD_PERCENT = 10.0
+COMPUTED = "@computed"
+"""In place of a path: the column is filled by a lookup or the transform. Several columns may say it."""
 
 
 class TargetMode(StrEnum):

@@ -18,7 +18,7 @@ from ingestion.sources.records import RECORDS
 
 SHAPE = "(message):decode"
 """What a message breaks that is no object of JSON, or holds a key twice."""
-COMPUTED = "@computed"
+_METADATA = {f"@{name}" for name in RECORDS.names}
 _DIGITS_BEYOND = 8  # fraction digits read beyond a number's scale: trailing zeros are no loss, the cast refuses others
 
 
@@ -78,7 +78,7 @@ def _typed(columns: Sequence[Column], records: pa.RecordBatch) -> pa.Table:
     values = _objects([c for c in columns if not c.source_name.startswith("@")], records["value"], "")
     keys = _objects([c for c in columns if c.source_name.startswith("@key.")], records["key"], "@key.")
     headers = _objects([c for c in columns if c.source_name.startswith("@headers.")], records["headers"], "@headers.")
-    arrays = {c.name: _metadata(c, records) for c in columns if c.source_name[1:] in RECORDS.names}
+    arrays = {c.name: _metadata(c, records) for c in columns if c.source_name in _METADATA}
     table = pa.table(values | keys | headers | arrays)
     table.validate(full=True)  # texts that are no UTF-8
     return table

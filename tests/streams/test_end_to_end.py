@@ -401,17 +401,33 @@ def test_functions_beside_the_contract_transform_and_filter(world: StreamWorld) 
         world.run()
 
 
+def test_fields_that_are_named_nearly_like_metadata_are_read_from_the_message(world: StreamWorld) -> None:
+    text = {"logicalType": "string", "physicalType": "VARCHAR"}
+    world.write(
+        contract(columns=COLUMNS | {"a": text | {"physicalName": "_key"}, "b": text | {"physicalName": "xvalue"}})
+    )
+    world.send(order(1, _key="of the field", xvalue="another"), key="of the message")
+
+    assert world.counts() == (1, 1, 0, 0, 0)
+    assert world.target("select a, b from orders") == [("of the field", "another")]
+
+
 def test_rows_are_enriched_from_a_reference_table_of_the_target(world: StreamWorld) -> None:
     world.sql(
-        "create table kinds (code varchar, label varchar); insert into kinds values ('new', 'New'), ('paid', 'Paid')"
+        "create table kinds (code varchar, label varchar, rank bigint);"
+        "insert into kinds values ('new', 'New', 1), ('paid', 'Paid', 2)"
     )
-    columns = COLUMNS | {"label": {"logicalType": "string", "physicalType": "VARCHAR", "physicalName": "@computed"}}
-    lookup = {"table": "kinds", "on": {"status": "code"}, "columns": {"label": "label"}}
+    columns = COLUMNS | {
+        "label": {"logicalType": "string", "physicalType": "VARCHAR", "physicalName": "@computed"},
+        "rank": {"logicalType": "integer", "physicalType": "BIGINT", "physicalName": "@computed"},
+    }
+    lookup = {"table": "kinds", "on": {"status": "code"}, "columns": {"label": "label", "rank": "rank"}}
     world.write(contract(columns=columns, lookups=[lookup]))
     world.send(order(1, 1, "paid"), order(2, 1, "gone"), order(3, 1, "new"))
 
     world.run()
-    assert world.target("select order_id, label from orders order by 1") == [(1, "Paid"), (2, None), (3, "New")]
+    rows = world.target("select order_id, label, rank from orders order by 1")
+    assert rows == [(1, "Paid", 2), (2, None, None), (3, "New", 1)]
 
 
 def test_two_topics_fill_different_columns_of_one_row(world: StreamWorld) -> None:

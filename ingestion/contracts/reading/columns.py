@@ -13,6 +13,7 @@ from ingestion.contracts.reading.column_block import read_column_block
 from ingestion.contracts.reading.document import DocumentFaults, Steps
 from ingestion.contracts.reading.quality import QualityReader
 from ingestion.contracts.reading.rules import option_rules
+from ingestion.contracts.streams import COMPUTED
 from ingestion.contracts.types import UnknownTypeError, arrow_type
 
 if TYPE_CHECKING:
@@ -42,7 +43,8 @@ def read_columns(
         for index, property_ in enumerate(properties)
     )
     _report_repeated(findings, [c.name for c in columns], "name")
-    _report_repeated(findings, [c.source_name for c in columns], "physicalName")
+    read = ["" if c.source_name == COMPUTED else c.source_name for c in columns]
+    _report_repeated(findings, read, "physicalName")
     if needs_key or any(property_.primaryKey for property_ in properties):
         columns = _read_key(findings, properties, columns)
     for property_, column in zip(properties, columns, strict=True):
