@@ -14,6 +14,7 @@ import yaml
 from pydantic import BaseModel
 
 from ingestion.contracts.odcs import find_contract, find_stream, lint, list_contract_ids, read_contracts
+from ingestion.contracts.reading.document import _Loader
 from ingestion.contracts.reading.stream_block import LookupBlock, StreamBlock, TopicBlock, WindowBlock
 from ingestion.contracts.reading.streams import examine_stream
 from ingestion.contracts.streams import Stream
@@ -54,6 +55,12 @@ def read(text: str, expected_id: str = "streams.orders") -> tuple[Stream | None,
         ({"dedupe": {"column": "event", "period": "PT1H"}}, "lake.stream.dedupe.column: event is no column"),
         ({"defaults": {"amount": "much"}}, "lake.stream.defaults: amount: the value is not a number"),
         ({"budget": {"rows": 0}}, "lake.stream.budget.rows must be 1 or more"),
+        (
+            {"windows": [{"table": "w", "size": "PT1H", "latness": "PT5M"}]},
+            "lake.stream.windows[0].latness is no known key; did you mean lateness?",
+        ),
+        ({"topics": [{"topic": "orders", "column": []}]}, "lake.stream.topics[0].column is no known key"),
+        ({"lookups": [{"table": "t", True: {}, "columns": {}}]}, "lake.stream.lookups[0].true is no known key"),
     ],
 )
 def test_a_wrong_key_is_named_with_what_to_write(given: dict[str, Any], message: str) -> None:
@@ -127,7 +134,7 @@ def test_the_example_of_each_key_is_valid_and_its_default_is_the_programs(key: s
     usual, faults = read(yaml.safe_dump(document, sort_keys=False))
     assert usual is not None, faults
 
-    example = yaml.safe_load(shown()[key][-1].strip("`"))
+    example = yaml.load(shown()[key][-1].strip("`"), _Loader)
     if "columns" in str(example.get("topics")):
         del stream["sequence"]
     stream |= example

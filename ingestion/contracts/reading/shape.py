@@ -112,7 +112,7 @@ def near(word: str, known: Iterable[str]) -> str:
 def _nested(annotation: Any, *, within_list: bool) -> type[BaseModel] | None:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return None if within_list else annotation
-    if get_origin(annotation) is list:
+    if get_origin(annotation) in (list, tuple):
         return _nested(get_args(annotation)[0], within_list=False) if within_list else None
     candidates = (_nested(argument, within_list=within_list) for argument in get_args(annotation))
     return next((found for found in candidates if found), None)
