@@ -85,14 +85,18 @@ def _typed(columns: Sequence[Column], records: pa.RecordBatch) -> pa.Table:
 
 
 def _reason(columns: Sequence[Column], record: pa.RecordBatch) -> str:
-    """Return the break of one message: the columns that cannot be read alone, or its shape."""
+    """Return the break of one message: its shape, or the columns that cannot be read alone."""
+    try:
+        _read_json(pc.fill_null(record["value"], b"{}"), pa.schema([]), "ignore")
+    except pa.ArrowInvalid:
+        return SHAPE
     breaks = []
     for column in columns:
         try:
             _typed([column], record)
         except (pa.ArrowInvalid, pa.ArrowTypeError, UnicodeDecodeError):
             breaks.append(f"{column.name}:type")
-    return SHAPE if not breaks or len(breaks) == len(columns) else "; ".join(breaks)
+    return "; ".join(breaks) or SHAPE
 
 
 def _metadata(column: Column, records: pa.RecordBatch) -> pa.Array:

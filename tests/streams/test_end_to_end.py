@@ -107,6 +107,19 @@ def test_each_message_that_breaks_the_contract_becomes_a_dead_letter_and_the_oth
         assert world.target("select message_offset, breaks from lake_dead_letter order by 1") == expected
 
 
+def test_a_message_that_cannot_be_decoded_is_told_as_such_also_where_columns_are_not_of_its_value(
+    world: StreamWorld,
+) -> None:
+    key = {"order_id": COLUMNS["order_id"] | {"physicalName": "@key"}}
+    world.write(contract(columns=key | {"amount": COLUMNS["amount"]}))
+    for message in ("{bad", '{"amount": }', {"amount": "x"}):
+        world.send(message, key="1")
+
+    assert world.counts() == (3, 0, 0, 0, 3)
+    breaks = [("(message):decode",), ("(message):decode",), ("amount:type",)]
+    assert world.target("select breaks from lake_dead_letter order by message_offset") == breaks
+
+
 def test_numbers_of_many_digits_and_moments_are_exact(world: StreamWorld) -> None:
     columns = COLUMNS | {
         "amount": {"logicalType": "number", "physicalType": "DECIMAL(38,2)"},
