@@ -14,11 +14,15 @@ ifneq ($(findstring ://,$(LAKEHOUSE_ROOT)),)
 PACKAGE := .[cloud]
 endif
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
-.PHONY: advisor-eval demo test test-fast test-long kills golden check format test-sources test-spark build contract-diff site airflow report
+.PHONY: advisor-eval demo demo-stream test test-fast test-long kills golden check format test-sources test-spark build contract-diff site
+.PHONY: airflow report
 .PHONY: bench-history bench-load bench-gaps bench-monitor bench-day bench-web bench-many bench-spark constraints clean
 
 demo: .venv/base  ## both days of the demo company, from source to Gold
 	$(BIN)/lakehouse demo $(DEMO)
+
+demo-stream: .venv/base  ## ten example streams over the demo company's orders; needs no broker
+	$(BIN)/lakehouse stream demo
 
 test: .venv/dev .venv/azurite .venv/kafka  ## every test; needs no network and no server
 	@$(BIN)/python -m compileall -q ingestion monitoring  # once, and not in every process where PYTHONDONTWRITEBYTECODE is set
@@ -106,7 +110,7 @@ constraints: .venv/base  ## resolve all pins again from pyproject.toml
 		pyproject.toml -o constraints.txt
 
 clean:
-	rm -rf .venv .venv-bench site report lake lake-world airflow dbt_project/target dbt_project/logs
+	rm -rf .venv .venv-bench site report lake lake-world lake-streams airflow dbt_project/target dbt_project/logs
 
 .venv/uv:
 	@echo "Installing into .venv, once; packages that pip has cached are not fetched again."

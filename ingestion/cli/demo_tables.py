@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 
 from rich.console import Console
@@ -11,9 +11,11 @@ from rich.text import Text
 from ingestion.cli.output.states import state
 from ingestion.cli.output.table import FittingTable
 from ingestion.demo.show import Story
+from ingestion.demo.streams import StreamStory
 from ingestion.reconcile.gap import GapReport
 
 _LOADED = ("read", "good", "quarantined", "known bad", "appended", "deleted")
+_STREAMED = ("read", "merged", "superseded", "filtered", "dead", "seconds")
 _HEALED = ("gap before", "repaired", "gap after", "versions")
 
 
@@ -80,3 +82,27 @@ def _revenue(story: Story) -> FittingTable:
 
 def _thousands(amount: Decimal) -> str:
     return f"{amount / 1000:,.0f}"
+
+
+def print_streams(console: Console, story: StreamStory) -> None:
+    """Print what each stream did, its dead letters, and what a window table holds."""
+    runs = [(run["stream"], *(run[name] for name in _STREAMED)) for run in story.runs]
+    for title, columns, rows, numbers in (
+        ("What became of the messages", ("stream", *_STREAMED), runs, _STREAMED),
+        ("Dead letters, by what they break", *_columns(story.letters), ("messages",)),
+        ("The newest hours of orders_stream", *_columns(story.hours), ("orders", "turnover_eur")),
+    ):
+        console.print(FittingTable(columns, rows, title=title, numbers=numbers))
+    console.print(
+        f"The project is {story.project}. Try next, there:\n"
+        "  lakehouse stream status\n"
+        "  lakehouse stream replay orders_stream      (after you changed its contract)\n"
+        "  lakehouse stream plan orders_stream",
+        soft_wrap=True,
+        markup=False,
+        highlight=False,
+    )
+
+
+def _columns(rows: Sequence[Mapping[str, object]]) -> tuple[tuple[str, ...], list[tuple[object, ...]]]:
+    return tuple(rows[0]) if rows else ("none",), [tuple(row.values()) for row in rows]

@@ -1,4 +1,4 @@
-"""Commands about streams: run, status, stop, wait, replay, plan, init."""
+"""Commands about streams: run, status, stop, wait, replay, plan, init, demo."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @click.group(cls=Group)
 def stream() -> None:
-    """Messages of Kafka's topics into Oracle or Bronze, exactly once: run, status, stop, wait, replay, plan, init."""
+    """Kafka's topics into Oracle or Bronze, exactly once: run, status, stop, wait, replay, plan, init, demo."""
 
 
 def _context() -> Context:
@@ -141,6 +141,23 @@ def stream_init(output: Output, *, name: str, restart: bool) -> None:
 
     anew = init_stream(_context(), name, restart=restart)
     _told(output, {"stream": name, "restarted": anew}, "\n".join([f"{name}: the target is ready.", *anew]))
+
+
+@stream.command("demo")
+@click.option("--seed", type=int, default=7, show_default=True, help="The seed of the generated data.")
+@with_output
+def stream_demo(output: Output, *, seed: int) -> None:
+    """Run ten example streams over the orders of a retail company; needs no broker and no server.
+
+    It writes a project of its own beside the lake, with the contracts, the messages and the target.
+    """
+    from ingestion.cli.demo_tables import print_streams
+    from ingestion.cli.progress import steps
+    from ingestion.demo.streams import run_stream_demo
+
+    with steps(output, "stream demo") as current:
+        story = run_stream_demo(settings(), seed=seed, progress=current.begin)
+    output.result(story.as_dict(), lambda console: print_streams(console, story))
 
 
 def _told(output: Output, document: Any, text: str) -> None:

@@ -25,6 +25,7 @@ PROMISING = [
         "storage.md",
         "gaps.md",
         "drift.md",
+        "streaming.md",
     )
 ]
 TESTS = "\n".join(path.read_text() for path in (ROOT / "tests").rglob("*.py"))
