@@ -9,6 +9,12 @@ ifneq ($(shell command -v java),)
 EXTRAS := $(EXTRAS),spark,spark-submit
 endif
 AGAINST ?= origin/main
+ENV ?= dev
+ENGINES ?= embedded spark
+LIBRARIES := unixodbc libltdl7 libkrb5-3 libgssapi-krb5-2
+# the tools of one recipe each, in environments of their own
+AUDIT = $(BIN)/uv tool run --from pip-audit==2.10.1 pip-audit
+SECRETS = $(BIN)/uv tool run --from detect-secrets==1.5.0 detect-secrets-hook
 PACKAGE := .[web]
 ifneq ($(findstring ://,$(LAKEHOUSE_ROOT)),)
 PACKAGE := .[cloud]
@@ -16,6 +22,7 @@ endif
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 .PHONY: advisor-eval demo demo-stream test test-fast test-long kills golden check format test-sources test-spark build contract-diff site
 .PHONY: airflow report
+.PHONY: coverage libraries adapters docs salt generated security workflows
 .PHONY: bench-history bench-load bench-gaps bench-monitor bench-day bench-web bench-many bench-spark constraints clean
 
 demo: .venv/base  ## both days of the demo company, from source to Gold
@@ -27,6 +34,12 @@ demo-stream: .venv/base  ## ten example streams over the demo company's orders; 
 test: .venv/dev .venv/azurite .venv/kafka  ## every test; needs no network and no server
 	@$(BIN)/python -m compileall -q ingestion monitoring  # once, and not in every process where PYTHONDONTWRITEBYTECODE is set
 	$(PYTEST) --durations 20 $(TESTS)
+
+coverage: .venv/dev .venv/azurite  ## every test, and the share of lines that they run: below the floor in pyproject.toml it fails
+	$(PYTEST) --cov --cov-report=term:skip-covered --durations 20 $(TESTS)
+
+libraries:  ## what SQL Server's driver loads, on Debian and Ubuntu
+	sudo apt-get update -q && sudo apt-get install -qy $(LIBRARIES)
 
 test-fast: .venv/light  ## unit tests, contracts and documents
 	$(PYTEST) tests/unit tests/contracts tests/docs
@@ -59,8 +72,31 @@ check: .venv/light  ## what a pull request must pass besides the tests
 	$(BIN)/lakehouse contract lint --strict
 	$(BIN)/lakehouse contract sources --check
 
+adapters: .venv/dev  ## dbt reads and compiles the project for each engine, on an empty lake; Spark needs Java 17+
+	@set -e; folder=$$(mktemp -d); trap 'rm -rf "$$folder"' EXIT; export LAKEHOUSE_ROOT="$$folder/lake"; \
+	LAKEHOUSE_MASK_SALT=$$($(PYTHON) -c 'import secrets; print(secrets.token_hex(32))'); export LAKEHOUSE_MASK_SALT; \
+	$(BIN)/lakehouse init; for engine in $(ENGINES); do for step in parse compile; do \
+		echo "dbt $$step for the engine $$engine"; LAKEHOUSE_ENGINE=$$engine $(BIN)/lakehouse dbt --quiet $$step; done; done
+
+generated: golden  ## the generated files are those of the code: git finds no difference
+	git diff --exit-code -- tests/unit/cli/golden docs/reference/commands.md
+
+security: .venv/light  ## flaws that are known of the pinned packages, and secrets of cloud providers in tracked files
+	$(AUDIT) --no-deps --disable-pip -r constraints.txt
+	git ls-files -z | xargs -0 $(SECRETS) --disable-plugin KeywordDetector --disable-plugin BasicAuthDetector \
+		--disable-plugin HexHighEntropyString --disable-plugin Base64HighEntropyString
+
+workflows: .venv/bin/actionlint  ## the workflow files of GitHub, by actionlint
+	$(BIN)/actionlint
+
 build: .venv/base  ## one layer, or both: make build LAYER=silver
-	$(BIN)/lakehouse build $(or $(LAYER),all)
+	$(BIN)/lakehouse build $(or $(LAYER),all) $(if $(KEEP),--keep $(KEEP))
+
+docs: .venv/base  ## dbt's documentation of the project in FOLDER: manifest, catalog, page
+	$(BIN)/lakehouse dbt docs generate --target-path "$(CURDIR)/$(or $(FOLDER),build/docs)"
+
+salt:  ## a new salt of masked values, in the environment of the workflow's later steps and in no log
+	@salt=$$(openssl rand -hex 32); echo "::add-mask::$$salt"; echo "LAKEHOUSE_MASK_SALT=$$salt" >> "$$GITHUB_ENV"
 
 contract-diff: .venv/base  ## contracts that changed since AGAINST: a breaking change needs a new major version
 	@LAKEHOUSE=$(BIN)/lakehouse .ci/contract_diff "$(AGAINST)"
@@ -141,6 +177,9 @@ clean:
 	@if command -v mvn >/dev/null; then mvn -q -B -f tests/streams/broker.pom.xml \
 		org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies -DoutputDirectory=$(CURDIR)/$@ \
 		|| { rm -rf $@; echo "Maven cannot fetch the broker of the tests of streams: they are skipped."; }; fi
+
+.venv/bin/actionlint: .venv/uv  # needs Go
+	GOBIN=$(CURDIR)/.venv/bin go install github.com/rhysd/actionlint/cmd/actionlint@v1.7.12
 
 .venv/azurite: .venv/uv  # the last version of Azure's emulator for Node 20; without npm its tests are skipped
 	@if command -v npm >/dev/null; then npm install --silent --no-audit --no-fund --prefix $@ azurite@3.35.0; fi

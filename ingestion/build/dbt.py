@@ -58,6 +58,7 @@ def build_layer(
     without: Sequence[str] = (),
     unit_tests: bool = False,
     new_salt: bool = False,
+    keep: Path | None = None,
     on_line: OnLine | None = None,
 ) -> BuildResult:
     """
@@ -66,7 +67,7 @@ def build_layer(
     `without` names contracts whose load failed: models that depend on their sources are left out. A run
     with nothing new commits nothing. With `new_salt` the configured salt replaces the lake's.
     `on_line` gets dbt's lines about its progress, when it prints them, and none that may quote a row.
-    How each model ended is in `ops.models` afterwards, however the build ends.
+    How each model ended is in `ops.models` afterwards, however the build ends, and in dbt's form in the folder `keep`.
 
     Raises:
         BuildError: a model or a test failed, one that was planned did not run, or dbt took too long.
@@ -85,6 +86,7 @@ def build_layer(
             unit_tests=unit_tests,
             on_line=None if on_line is None else progress_only(on_line),
             is_recorded=True,
+            keep=keep,
         )
         row["message"] = "; ".join(result.warnings) or f"{len(result.models)} models, {result.tests} tests"
         row["status"] = "warning" if result.warnings else "ok"
@@ -101,6 +103,7 @@ def run_build(
     unit_tests: bool = False,
     on_line: OnLine | None = None,
     is_recorded: bool = False,
+    keep: Path | None = None,
 ) -> BuildResult:
     """
     Do what `build_layer` does, with further environment variables and without a row of the step in the ledger.
@@ -113,7 +116,20 @@ def run_build(
         code, output = _run_dbt(context, arguments, target, {**(environment or {}), SALT: salt}, on_line)
         if is_recorded:
             note_models(context, layer, target)
+        if keep is not None:
+            keep_results(target / "run_results.json", keep)
         return read_results(context, layer, target, code, output)
+
+
+def keep_results(file: Path, folder: Path) -> None:
+    """Write dbt's results into a folder, without its messages, which may quote rows. Nothing if dbt wrote none."""
+    if not file.is_file():
+        return
+    document = json.loads(file.read_text())
+    for result in document["results"]:
+        result["message"] = None
+    folder.mkdir(parents=True, exist_ok=True)
+    write_whole(folder / file.name, json.dumps(document))
 
 
 def progress_only(on_line: OnLine) -> OnLine:

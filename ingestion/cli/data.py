@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -197,6 +198,7 @@ def print_loads(console: Console, results: Sequence[LoadResult]) -> None:
     help="Rebuild the state of a moment (UTC), of a run's end, or of TABLE=BATCH (repeatable). Needs --into.",
 )
 @click.option("--into", metavar="FOLDER", help="The lake that --as-of builds; this one is only read.")
+@click.option("--keep", type=click.Path(path_type=Path), help="Write dbt's run_results.json, without messages, there.")
 @click.option(
     "--without", multiple=True, metavar="TABLE", help="Leave out all models that depend on this table (repeatable)."
 )
@@ -211,6 +213,7 @@ def build(
     unit_tests: bool,
     as_of: tuple[str, ...],
     into: str | None,
+    keep: Path | None,
     without: tuple[str, ...],
     run_id: str | None,
 ) -> None:
@@ -224,9 +227,9 @@ def build(
 
     if bool(as_of) != bool(into):
         raise ConfigurationError("build: --as-of and --into belong together: give both. Nothing was built.")
-    if as_of and (without or run_id or new_salt):
+    if as_of and (without or run_id or new_salt or keep):
         raise ConfigurationError(
-            "build: --without, --run-id and --new-salt belong to a build of this lake. Nothing was built."
+            "build: --without, --run-id, --new-salt and --keep belong to a build of this lake. Nothing was built."
         )
     if new_salt and (layer not in ("gold", "all") or without):
         raise ConfigurationError(
@@ -244,7 +247,13 @@ def build(
         )
     with steps(output, f"build {layer}"):
         result = build_layer(
-            context, layer, full_refresh=full_refresh, unit_tests=unit_tests, without=without, new_salt=new_salt
+            context,
+            layer,
+            full_refresh=full_refresh,
+            unit_tests=unit_tests,
+            without=without,
+            new_salt=new_salt,
+            keep=keep,
         )
     output.result(result.as_dict(), lambda _: output.verdict(*_built(result)))
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from ingestion.build import publication
-from ingestion.build.dbt import progress_only, read_results
+from ingestion.build.dbt import keep_results, progress_only, read_results
 from ingestion.build.models import model_rows
 from ingestion.build.models import test_rows as rows_of_tests
 from ingestion.errors import BuildError, ConcurrentWriteError
@@ -37,6 +37,18 @@ def told(
     with pytest.raises(kind) as error:
         read_results(context, "gold", folder, 1, "")
     return str(error.value)
+
+
+def test_what_is_kept_of_dbts_results_quotes_no_row(tmp_path: Path) -> None:
+    told(tmp_path, model="error", reason="could not cast 'Maria' to INT32", test="skipped")
+
+    keep_results(tmp_path / "run_results.json", tmp_path / "kept" / "gold")
+    keep_results(tmp_path / "absent.json", tmp_path / "kept" / "silver")
+
+    kept = json.loads((tmp_path / "kept" / "gold" / "run_results.json").read_text())
+    assert [result["status"] for result in kept["results"]] == ["error", "skipped"]
+    assert "Maria" not in json.dumps(kept)
+    assert not (tmp_path / "kept" / "silver").exists()
 
 
 def test_a_failed_test_says_what_readers_see(tmp_path: Path) -> None:
