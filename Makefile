@@ -23,6 +23,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 .PHONY: advisor-eval demo demo-stream test test-fast test-long kills golden check format test-sources test-spark build contract-diff site
 .PHONY: airflow report
 .PHONY: coverage libraries adapters docs salt generated security workflows
+.PHONY: coverage libraries adapters docs salt wheel wheel-demo generated security workflows
 .PHONY: bench-history bench-load bench-gaps bench-monitor bench-day bench-web bench-many bench-spark constraints clean
 
 demo: .venv/base  ## both days of the demo company, from source to Gold
@@ -89,6 +90,12 @@ security: .venv/light  ## flaws that are known of the pinned packages, and secre
 workflows: .venv/bin/actionlint  ## the workflow files of GitHub, by actionlint
 	$(BIN)/actionlint
 
+wheel: .venv/uv  ## the package, in dist/
+	$(BIN)/uv build -q --wheel
+
+wheel-demo: wheel  ## the package alone: installed outside of the repository, the demo from an empty folder, and the page
+	.ci/wheel_demo
+
 build: .venv/base  ## one layer, or both: make build LAYER=silver
 	$(BIN)/lakehouse build $(or $(LAYER),all) $(if $(KEEP),--keep $(KEEP))
 
@@ -98,8 +105,9 @@ docs: .venv/base  ## dbt's documentation of the project in FOLDER: manifest, cat
 salt:  ## a new salt of masked values, in the environment of the workflow's later steps and in no log
 	@salt=$$(openssl rand -hex 32); echo "::add-mask::$$salt"; echo "LAKEHOUSE_MASK_SALT=$$salt" >> "$$GITHUB_ENV"
 
-contract-diff: .venv/base  ## contracts that changed since AGAINST: a breaking change needs a new major version
-	@LAKEHOUSE=$(BIN)/lakehouse .ci/contract_diff "$(AGAINST)"
+contract-diff: .venv/base  ## contracts that changed since AGAINST: a breaking change needs a new major version; REPORT=FILE keeps it
+	@$(BIN)/lakehouse dbt --quiet parse
+	@$(BIN)/lakehouse contract report "$(AGAINST)" --manifest dbt_project/target/manifest.json $(if $(REPORT),--output $(REPORT))
 
 format: .venv/light
 	$(BIN)/ruff check --fix

@@ -122,6 +122,39 @@ def diff(output: Output, ctx: click.Context, old: str, new: str, allow_announced
 
 
 @contract.command()
+@click.argument("against")
+@click.option("--manifest", type=click.Path(path_type=Path), help="dbt's manifest.json: who is built from the tables.")
+@click.option("--output", "file", type=click.Path(path_type=Path), help="Write the report into this file too.")
+@click.pass_context
+def report(ctx: click.Context, against: str, manifest: Path | None, file: Path | None) -> None:
+    """Report in Markdown what this branch does to contracts since it left AGAINST, for a pull request.
+
+    Ends with exit code 1 if a break is not announced: by the major version, of a removal by `status: deprecated` in
+    the version before.
+
+    \b
+    lakehouse contract report origin/main --manifest dbt_project/target/manifest.json
+    """
+    import json
+
+    from ingestion.contracts.change_report import markdown
+    from ingestion.contracts.changes import changes_since
+    from ingestion.contracts.writing.files import write_whole
+
+    if manifest is not None and not manifest.is_file():
+        raise ConfigurationError(
+            f"{manifest}: there is no such file. No contract was compared. Write it: lakehouse dbt parse"
+        )
+    base, changes = changes_since(against, settings().contracts)
+    text = markdown(base, changes, json.loads(manifest.read_text()) if manifest else None)
+    if file is not None:
+        write_whole(file, text)
+    click.echo(text, nl=False)
+    if any(change.breaks and not change.announced for change in changes):
+        ctx.exit(1)
+
+
+@contract.command()
 @click.option("--check", is_flag=True, help="Write nothing; end with 1 if a generated file is not up to date.")
 @click.pass_context
 @with_output

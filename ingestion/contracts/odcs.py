@@ -37,16 +37,19 @@ def read_contract(path: Path) -> Contract:
     return contract
 
 
-def read_version(name: str, other: str) -> Contract:
+def read_version(name: str, other: str, *, folder: Path = Path()) -> Contract:
     """
     Read one version of a contract: a file of any place and name, or a text in git.
 
-    `name` is a path; else `REVISION:PATH` as git reads it (from the top of the repository), or a REVISION alone, which
-    means the file `other` in that revision. Raises ConfigurationError if it is none of these, InvalidContractError.
+    `name` is a path; else `REVISION:PATH` as git reads it (from the top of the repository that holds `folder`), or a
+    REVISION alone, which means the file `other` in that revision. Raises ConfigurationError if it is none of these,
+    InvalidContractError.
     """
     path = Path(name)
     contract, faults = (
-        _examine(path, name, placed=False) if path.is_file() else _examine_text(text_of(name, other), name, path)
+        _examine(path, name, placed=False)
+        if path.is_file()
+        else _examine_text(text_of(name, other, folder=folder), name, path)
     )
     if contract is None:
         raise InvalidContractError([fault for fault in faults if fault.severity == "error"])

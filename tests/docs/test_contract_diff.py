@@ -1,11 +1,11 @@
-"""The script that a pull request runs over the contracts it changes, in a repository of its own."""
+"""The report of a pull request on the contracts that it changes, in a repository of its own."""
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -44,17 +44,11 @@ class Repository:
         (self.folder / name).write_text(text.replace(old, new, 1))
         self.commit()
 
-    def diff(self, *against: str) -> tuple[int, str]:
-        """Run the script; return its exit code and what it printed."""
-        done = subprocess.run(
-            [ROOT / ".ci" / "contract_diff", *against],
-            cwd=self.folder,
-            env={**os.environ, "LAKEHOUSE": str(Path(sys.executable).with_name("lakehouse")), "PYTHONPATH": str(ROOT)},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        return done.returncode, done.stdout + done.stderr
+    def diff(self, against: str, *options: str) -> tuple[int, str]:
+        """Write the report; return its exit code and what it printed."""
+        environ = {"LAKEHOUSE_PROJECT": str(self.folder)}
+        done = CliRunner().invoke(cli, ["contract", "report", against, *options], env=environ)
+        return done.exit_code, done.output
 
 
 @pytest.fixture
@@ -72,9 +66,11 @@ def test_a_break_must_be_announced_and_is_compared_with_where_the_branch_began(r
     announced = repository.diff("main")
 
     assert silent[0] == 1
-    assert "BREAKING            the Silver model changed from stg_customers to stg_clients" in silent[1]
-    assert PRODUCTS not in silent[1]
+    assert "| BREAKING | the Silver model changed from stg\\_customers to stg\\_clients |" in silent[1]
+    assert "NOT ANNOUNCED" in silent[1]
+    assert "products" not in silent[1]
     assert announced[0] == 0, announced[1]
+    assert "erp.customers 1.0.0 → 2.0.0: breaking, announced" in announced[1]
 
 
 def test_a_contract_that_is_removed_or_renamed_breaks_unless_its_status_announced_it(repository: Repository) -> None:
@@ -88,9 +84,10 @@ def test_a_contract_that_is_removed_or_renamed_breaks_unless_its_status_announce
     repository.commit()
 
     assert renamed[0] == 1
-    assert "BREAKING            the contract is removed or renamed" in renamed[1]
-    removed = "BREAKING            the contract is removed, as its status announced"
-    assert repository.diff("main") == (0, f"{PRODUCTS}\n{removed}\n")
+    assert "| BREAKING | the contract is removed or renamed |" in renamed[1]
+    assert "| visible to readers | the contract is new |" in renamed[1]
+    code, text = repository.diff("main")
+    assert (code, "## erp.products 1.0.0: breaking, announced" in text) == (0, True)
 
 
 def test_versions_are_named_as_files_or_by_a_revision(repository: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -128,9 +125,52 @@ def test_without_anything_to_compare_with_it_fails(repository: Repository) -> No
     repository.commit()
 
     for against, found in (
-        ([], "no branch"),
-        (["nowhere"], "no branch or commit nowhere"),
-        (["main"], "no commit in common"),
+        ("", "no branch"),
+        ("nowhere", "no branch or commit nowhere"),
+        ("main", "no commit in common"),
     ):
-        code, text = repository.diff(*against)
+        code, text = repository.diff(against)
         assert (code, found in text) == (10, True), text
+
+
+def dbt_manifest(folder: Path) -> str:
+    """Write what dbt knows of a table: two models, one behind the other, a test, and a dashboard of the second."""
+    source, silver, gold = "source.p.erp.customers", "model.p.stg_customers", "model.p.dim_customer"
+    owner = {"name": "sales", "email": "sales@retail.example"}
+    document = {
+        "sources": {source: {"source_name": "erp", "name": "customers"}},
+        "exposures": {"exposure.p.board": {"name": "board", "label": "Board | <b>sales</b>", "owner": owner}},
+        "child_map": {source: [silver, "test.p.one"], silver: [gold], gold: ["exposure.p.board"]},
+    }
+    (folder / "manifest.json").write_text(json.dumps(document))
+    return str(folder / "manifest.json")
+
+
+def test_the_report_names_what_changes_who_follows_and_which_columns_become_personal(
+    repository: Repository, tmp_path: Path
+) -> None:
+    repository.amend(CUSTOMERS, "silver: stg_customers", "silver: stg_clients")
+    repository.amend(PRODUCTS, "logicalType: string", "classification: pii\n        logicalType: string")
+
+    code, text = repository.diff("main", "--manifest", dbt_manifest(tmp_path), "--output", str(tmp_path / "report.md"))
+
+    base = subprocess.run(
+        ["git", "rev-parse", "--short=12", "main"], cwd=repository.folder, capture_output=True, text=True, check=True
+    )
+    golden = Path(__file__).with_name("contract_report.md")
+    told = text.replace(base.stdout.strip(), "0" * 12)
+    if os.environ.get("LAKEHOUSE_GOLDEN") == "write":
+        golden.write_text(told)
+    assert code == 1
+    assert told == golden.read_text()
+    assert (tmp_path / "report.md").read_text() == text
+
+
+def test_a_report_without_changes_says_so_and_a_missing_manifest_stops_it(
+    repository: Repository, tmp_path: Path
+) -> None:
+    code, text = repository.diff("main")
+    refused = repository.diff("main", "--manifest", str(tmp_path / "none.json"))
+
+    assert (code, "No contract differs" in text) == (0, True)
+    assert (refused[0], "No contract was compared" in refused[1]) == (10, True)
