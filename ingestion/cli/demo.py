@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
+from pathlib import Path
 
 import click
 
@@ -26,10 +28,16 @@ from ingestion.settings import ENGINES
 @click.option("--env", is_flag=True, help="Only print shell lines that set the environment for the demo.")
 @with_output
 def demo(output: Output, *, scale: float, seed: int, sources: str, engine: str | None, env: bool) -> None:
-    """Run the product on two days of a retail company, including typical faults."""
+    """Run the product on two days of a retail company, including typical faults.
+
+    In an empty folder outside of a project, the company's project (contracts, dbt models) is written first.
+    """
     from ingestion.cli.demo_tables import print_story
     from ingestion.demo import show
+    from ingestion.demo.project import write_example
 
+    if not env:
+        write_example(Path.cwd(), os.environ)
     here = settings()
     here = replace(here, engine=engine or here.engine)
     if env:

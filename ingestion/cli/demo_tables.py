@@ -13,6 +13,7 @@ from ingestion.cli.output.table import FittingTable
 from ingestion.demo.show import Story
 from ingestion.demo.streams import StreamStory
 from ingestion.reconcile.gap import GapReport
+from ingestion.shipped import COMMAND
 
 _LOADED = ("read", "good", "quarantined", "known bad", "appended", "deleted")
 _STREAMED = ("read", "merged", "superseded", "filtered", "dead", "seconds")
@@ -26,12 +27,12 @@ def print_story(console: Console, story: Story) -> None:
     console.print(f"The lake is {story.lake}, its two source systems are {story.world}.", soft_wrap=True)
     console.print(
         "Try next, in a shell that knows the demo's systems:\n"
-        '  eval "$(.venv/bin/lakehouse demo --env)"\n'
-        "  .venv/bin/lakehouse status\n"
-        '  .venv/bin/lakehouse sql "select * from gold.fact_sales limit 5"\n'
-        "  .venv/bin/lakehouse quarantine list\n"
-        "  .venv/bin/lakehouse run\n"
-        "  .venv/bin/lakehouse serve      (shows it all in a browser)",
+        f'  eval "$({COMMAND} demo --env)"\n'
+        f"  {COMMAND} status\n"
+        f'  {COMMAND} sql "select * from gold.fact_sales limit 5"\n'
+        f"  {COMMAND} quarantine list\n"
+        f"  {COMMAND} run\n"
+        f"  {COMMAND} serve      (shows it all in a browser)",
         soft_wrap=True,
     )
 

@@ -12,6 +12,8 @@ import yaml
 from ingestion import shipped
 from ingestion.admin import project_files
 from ingestion.admin.project_files import RECORD, State, apply_changes, find_changes, write_project
+from ingestion.contracts.odcs import list_contract_ids
+from ingestion.demo.project import write_example
 from ingestion.errors import ConfigurationError
 from ingestion.settings import Settings
 from ingestion.settings.registry import GROUPS
@@ -90,19 +92,42 @@ def test_the_ci_of_a_new_project_pins_the_actions_that_ours_uses() -> None:
     ]
 
 
-def test_the_wheel_holds_what_a_new_project_needs_and_nothing_of_the_example() -> None:
+def test_the_wheel_holds_what_a_new_project_needs_and_the_example_apart_from_it() -> None:
     wheel = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["hatch"]["build"]["targets"]["wheel"]
     included: dict[str, str] = wheel["force-include"]
+    example = {source for source, target in included.items() if target == f"ingestion/_shipped/example/{source}"}
+    shared = {source for source, target in included.items() if target == f"ingestion/_shipped/{source}"}
 
-    assert {source: target for source, target in included.items() if target != f"ingestion/_shipped/{source}"} == {
-        "dags/lakehouse_dags": "lakehouse_dags"
+    assert included.keys() - example - shared == {"dags/lakehouse_dags"}
+    assert {source for source in shared if source.startswith("dags/")} == {
+        f"dags/{path.name}" for path in (ROOT / "dags").glob("*.py")
     }
-    dags = {source for source in included if source.startswith("dags/")}
-    assert dags == {"dags/lakehouse_dags", *(f"dags/{path.name}" for path in (ROOT / "dags").glob("*.py"))}
-    parts = {source.removeprefix("dbt_project/") for source in included if source.startswith("dbt_project/")}
+    parts = {source.removeprefix("dbt_project/") for source in shared if source.startswith("dbt_project/")}
     assert parts == {"macros", "models/audit", "plugins", "profiles.yml", "tests/generic"}
     assert {"docs", "GLOSSARY.md"} <= {*included}  # the pages show runbooks, the advisor quotes all of it
     assert all((ROOT / source).exists() for source in included)
+    files = {path for source in included for path in ((ROOT / source), *(ROOT / source).rglob("*")) if path.is_file()}
+    ours = [path for folder in ("data_contracts", "dbt_project") for path in (ROOT / folder).rglob("*")]
+    of_a_run = {"target", "logs", "__pycache__"}
+    assert [path for path in ours if path.is_file() and not of_a_run & {*path.parts} and path not in files] == []
+
+
+def test_the_example_is_written_only_into_an_empty_folder_outside_of_a_project(tmp_path: Path) -> None:
+    new, taken, named = (tmp_path / name for name in ("new", "taken", "named"))
+    for folder in (new, taken, named):
+        folder.mkdir()
+    (taken / "a.txt").touch()
+
+    assert write_example(new, {})
+    assert not write_example(taken, {})
+    assert not write_example(named, {"LAKEHOUSE_PROJECT": str(new)})
+    (below := new / "below").mkdir()
+    assert not write_example(below, {})
+
+    assert [path.name for path in taken.iterdir()] == ["a.txt"]
+    assert list_contract_ids(new / "data_contracts") == list_contract_ids(ROOT / "data_contracts")
+    assert (new / "dbt_project" / "models" / "audit").is_dir()
+    assert not (new / "dbt_project" / "target").exists()
 
 
 def test_what_nobody_edited_is_renewed_and_only_when_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
