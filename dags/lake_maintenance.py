@@ -1,6 +1,6 @@
 """Ends history by the contracts' retention, compacts small files and deletes files that no recent version needs.
 
-Runs once a day, at noon UTC. Removes no row that a contract keeps. Safe to run during loads and builds: if another
+Runs once a day, at 12:30 UTC (`LAKEHOUSE_MAINTENANCE_SCHEDULE`). Removes no row that a contract keeps. Safe to run during loads and builds: if another
 writer commits to a table meanwhile, maintenance skips the table until the next day.
 
 **Parameter** `keep_days`: older versions of tables can no longer be read afterwards (Bronze's batches can).
@@ -15,7 +15,7 @@ from lakehouse_dags import wiring
 
 
 @dag(
-    schedule="30 12 * * *",  # UTC; not during the daily run, which writes to the tables
+    schedule=wiring.schedule("LAKEHOUSE_MAINTENANCE_SCHEDULE"),  # not during the daily run, which writes the tables
     start_date=wiring.START,
     catchup=False,
     max_active_runs=1,

@@ -1,4 +1,5 @@
-"""Loads every contract into Bronze, builds Silver and Gold, and compares each table with its source. Once a day.
+"""Loads every contract into Bronze, builds Silver and Gold, and compares each table with its source. Once a day
+(`LAKEHOUSE_DAILY_SCHEDULE`).
 
 **What you see**
 
@@ -38,7 +39,7 @@ from lakehouse_dags import assets, steps, wiring, work
 
 
 @dag(
-    schedule="@daily",
+    schedule=wiring.schedule("LAKEHOUSE_DAILY_SCHEDULE"),
     start_date=wiring.START,
     catchup=False,
     max_active_runs=1,

@@ -4,6 +4,7 @@ Airflow parses it often, so nothing heavy is imported at the top. Tasks pass JSO
 
 LAKEHOUSE_PROJECT          the folder with data_contracts/ and dbt_project/; default: that above Airflow's dags folder
 LAKEHOUSE_DOCS             where dbt's documentation is written; default: <project>/dbt_project/target
+LAKEHOUSE_DAILY_SCHEDULE, LAKEHOUSE_MAINTENANCE_SCHEDULE  when the DAGs start: cron in UTC, or off
 LAKEHOUSE_TASK_HOURS       how long one attempt of a task may take before it is stopped and tried again; default 6
 LAKEHOUSE_WAIT_MINUTES     how long Silver and Gold of the other tables wait for a table whose source does not answer,
                            beside the time that the attempts take; default 3
@@ -66,7 +67,25 @@ DEFAULT_ARGS = {
 WAIT = timedelta(minutes=float(value_of("LAKEHOUSE_WAIT_MINUTES", os.environ)))
 LOAD_ARGS = {"retries": 2, "retry_delay": WAIT / 2, "retry_exponential_backoff": 0}
 TABLES_PER_TASK, MOST_ALONE, GROUP_SIZE = "LAKEHOUSE_TABLES_PER_TASK", 50, 25
+_SCHEDULE = re.compile(r"@(hourly|daily|weekly|monthly|yearly)|[\d*/,A-Za-z-]+( +[\d*/,A-Za-z#-]+){4}")
 _TASK_NAME = re.compile(r"[\w-]+(\.[\w-]+)+", re.ASCII)
+
+
+def schedule(name: str) -> str | None:
+    """
+    Return the schedule that a variable sets; None for `off`: then the DAG is started by hand, or by Airflow's API.
+
+    Raises ConfigurationError for what is no cron expression, because Airflow would not name the variable.
+    """
+    value = value_of(name, os.environ).strip()
+    if value == "off":
+        return None
+    if not _SCHEDULE.fullmatch(value):
+        raise ConfigurationError(
+            f"{name} is {value!r}, which is no schedule. No DAG was made. "
+            "Set a cron expression in UTC of five fields, e.g. 30 12 * * *, or @daily, or off."
+        )
+    return value
 
 
 def contracts_by_system() -> dict[str, list[str]]:

@@ -81,6 +81,8 @@ GROUPS: Mapping[str, tuple[Setting, ...]] = {
     "Airflow": (
         Setting("LAKEHOUSE_RUNNER", "local, spark-submit or databricks: where loads and builds run", "local"),
         Setting("LAKEHOUSE_RUNNER_OPTIONS", "a JSON file with arguments for the provider's operator"),
+        Setting("LAKEHOUSE_DAILY_SCHEDULE", "when medallion_daily starts: a cron expression in UTC, or off", "@daily"),
+        Setting("LAKEHOUSE_MAINTENANCE_SCHEDULE", "when lake_maintenance starts, in the same form", "30 12 * * *"),
         Setting("LAKEHOUSE_TASK_HOURS", "how long one attempt of a task may take", "6"),
         Setting("LAKEHOUSE_WAIT_MINUTES", "how long builds wait for a source that does not answer", "3"),
         Setting(

@@ -104,6 +104,29 @@ def test_maintenance_does_not_start_with_the_daily_run(dags: dict[str, Any]) -> 
     assert starts == {"medallion_daily": "@daily", "lake_maintenance": "30 12 * * *"}
 
 
+def test_schedules_are_settings_and_off_leaves_the_start_to_somebody_else(
+    parse: Callable[[], Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LAKEHOUSE_DAILY_SCHEDULE", "15 2 * * 1-5")
+    monkeypatch.setenv("LAKEHOUSE_MAINTENANCE_SCHEDULE", "off")
+
+    dags = parse().dags
+
+    starts = {name: dags[name].schedule for name in ("medallion_daily", "lake_maintenance")}
+    assert starts == {"medallion_daily": "15 2 * * 1-5", "lake_maintenance": None}
+
+
+def test_a_schedule_that_is_none_makes_no_dag_and_is_named(
+    parse: Callable[[], Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LAKEHOUSE_DAILY_SCHEDULE", "at dawn")
+
+    bag = parse()
+
+    assert "medallion_daily" not in bag.dags
+    assert any("LAKEHOUSE_DAILY_SCHEDULE is 'at dawn', which is no schedule" in e for e in bag.import_errors.values())
+
+
 def test_nobody_is_asked_twice_for_one_approval(dags: dict[str, Any]) -> None:
     approve = dags["repair"].get_task("approve")
 
