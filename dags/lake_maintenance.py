@@ -1,7 +1,7 @@
 """Ends history by the contracts' retention, compacts small files and deletes files that no recent version needs.
 
-Runs once a day, at 12:30 UTC (`LAKEHOUSE_MAINTENANCE_SCHEDULE`). Removes no row that a contract keeps. Safe to run during loads and builds: if another
-writer commits to a table meanwhile, maintenance skips the table until the next day.
+Runs once a day, at 12:30 UTC (`LAKEHOUSE_MAINTENANCE_SCHEDULE`). Removes no row that a contract keeps. Safe to run
+during loads and builds: if another writer commits to a table meanwhile, maintenance skips the table until the next day.
 
 **Parameter** `keep_days`: older versions of tables can no longer be read afterwards (Bronze's batches can).
 """
