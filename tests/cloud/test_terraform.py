@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ from typing import Any
 import pytest
 
 from tests.cloud.servers import MOTO, ROOT, s3
+from tests.examples import LONG_FORM
 
 TERRAFORM = shutil.which("terraform")
 CACHED = any(name in os.environ for name in ("TF_PLUGIN_CACHE_DIR", "TF_CLI_CONFIG_FILE"))  # a test fetches nothing
@@ -98,6 +100,82 @@ def statements_of(policy: str) -> list[dict[str, Any]]:
         for keys in statement.get("Condition", {}).values():
             keys.update({key: [value] for key, value in keys.items() if isinstance(value, str)})
     return found
+
+
+ROOT_OF_A_TEST = """
+terraform {
+  backend "local" {}
+}
+
+provider "aws" {
+  region                      = "eu-central-1"
+  access_key                  = "owner"
+  secret_key                  = "owner"
+  s3_use_path_style           = true
+  skip_credentials_validation = true
+  skip_metadata_api_check     = true
+  endpoints {
+    s3             = "%(url)s"
+    iam            = "%(url)s"
+    sts            = "%(url)s"
+    secretsmanager = "%(url)s"
+  }
+}
+"""
+SITE = ("-var", "company=company", "-var", "region=eu-central-1", "-input=false", "-no-color")
+
+
+def refused(folder: Path, *arguments: str) -> str:
+    """Return what terraform says of a command that must fail, on one line."""
+    environ = {**os.environ, "CHECKPOINT_DISABLE": "1"}
+    done = subprocess.run(
+        [str(TERRAFORM), *arguments], cwd=folder, env=environ, capture_output=True, text=True, timeout=200, check=False
+    )
+    assert done.returncode == 1, done.stdout
+    return " ".join(re.sub(r"[│╷╵]", " ", done.stderr).split())
+
+
+@LONG_FORM
+def test_an_environment_is_planned_applied_read_back_guarded_and_destroyed(tmp_path: Path) -> None:
+    places = shutil.copytree(ROOT / "infra" / "terraform", tmp_path / "terraform")
+    root, dev, prod = places / "aws", "-var-file=../environments/dev.tfvars", "-var-file=../environments/prod.tfvars"
+    with pytest.MonkeyPatch.context() as patch, s3(patch, tmp_path / "moto.log") as server:
+        (root / "override.tf").write_text(ROOT_OF_A_TEST % {"url": server.url})
+        terraform(root, "init", "-input=false")
+        terraform(root, "apply", "-auto-approve", dev, *SITE)
+        terraform(root, "plan", "-detailed-exitcode", dev, *SITE)
+        document = json.loads(terraform(root, "show", "-json"))["values"]
+        lake = document["outputs"]["lake"]["value"]
+
+        assert (lake["lake_uri"], lake["secret_prefix"]) == ("s3://company-lake-dev", "dev")
+        assert {name: arn.rpartition("/")[2] for name, arn in lake["identity"].items()} == {
+            role: f"company-lake-dev-{role}" for role in ("runner", "reader", "steward")
+        }
+        reader = [
+            resource["values"]["role"]
+            for resource in document["root_module"]["child_modules"][0]["resources"]
+            if resource["type"] == "aws_iam_role_policy"
+        ]
+        assert sorted(reader) == ["company-lake-dev-runner", "company-lake-dev-steward"]  # a reader has no secret
+
+        assert "terraform_data.environment has lifecycle.prevent_destroy set" in refused(root, "plan", prod, *SITE)
+        assert "aws_s3_bucket.lake has lifecycle.prevent_destroy set" in refused(root, "plan", "-destroy", dev, *SITE)
+        for file in places.rglob("*.tf"):
+            file.write_text(file.read_text().replace("prevent_destroy = true", "prevent_destroy = false"))
+        terraform(root, "destroy", "-auto-approve", dev, *SITE)
+        assert "values" not in json.loads(terraform(root, "show", "-json"))
+
+
+@pytest.mark.parametrize(("name", "value"), [("company", "Company!"), ("retention_days", "1"), ("env", "test")])
+@LONG_FORM
+def test_a_value_that_cannot_be_is_refused_before_anything_is_planned(tmp_path: Path, name: str, value: str) -> None:
+    places = shutil.copytree(ROOT / "infra" / "terraform", tmp_path / "terraform")
+    (places / "aws" / "override.tf").write_text(ROOT_OF_A_TEST % {"url": "http://127.0.0.1:9"})
+    terraform(places / "aws", "init", "-input=false")
+
+    said = refused(places / "aws", "plan", "-var-file=../environments/dev.tfvars", *SITE, "-var", f"{name}={value}")
+
+    assert "Invalid value for variable" in said
 
 
 def test_every_configuration_is_formatted() -> None:

@@ -9,6 +9,10 @@ locals {
 resource "aws_s3_bucket" "lake" {
   bucket = var.name
   tags   = var.tags
+
+  lifecycle {
+    prevent_destroy = true
+  }
 }
 
 resource "aws_s3_bucket_ownership_controls" "lake" {

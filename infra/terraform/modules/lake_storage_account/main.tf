@@ -1,6 +1,21 @@
 # An ADLS Gen2 account with one container for a lake, and who may write and read there.
 # No rule deletes blobs: what a lake no longer needs, `lakehouse maintain` knows and nobody else.
 
+locals {
+  # readers see Gold and audit: Bronze, Silver and quarantine hold personal columns
+  reader_condition = <<-EOT
+    (
+      (!(ActionMatches{'Microsoft.Storage/storageAccounts/blobServices/containers/blobs/read'} AND NOT SubOperationMatches{'Blob.List'}))
+      OR
+      (
+        @Resource[Microsoft.Storage/storageAccounts/blobServices/containers/blobs:path] StringLike 'lake/gold/*'
+        OR @Resource[Microsoft.Storage/storageAccounts/blobServices/containers/blobs:path] StringLike 'lake/audit/*'
+        OR @Resource[Microsoft.Storage/storageAccounts/blobServices/containers/blobs:path] StringLike 'lake/_lakehouse.json'
+      )
+    )
+  EOT
+}
+
 resource "azurerm_storage_account" "lake" {
   name                            = var.name
   resource_group_name             = var.resource_group_name
@@ -23,12 +38,20 @@ resource "azurerm_storage_account" "lake" {
       days = var.undo_days
     }
   }
+
+  lifecycle {
+    prevent_destroy = true
+  }
 }
 
 resource "azurerm_storage_container" "lake" {
   name                  = var.container
   storage_account_id    = azurerm_storage_account.lake.id
   container_access_type = "private"
+
+  lifecycle {
+    prevent_destroy = true
+  }
 }
 
 resource "azurerm_role_assignment" "writer" {
@@ -38,22 +61,11 @@ resource "azurerm_role_assignment" "writer" {
   principal_id         = each.value
 }
 
-# Readers see Gold and audit: Bronze, Silver and quarantine hold personal columns.
 resource "azurerm_role_assignment" "reader" {
   for_each             = var.readers
   scope                = azurerm_storage_container.lake.id
   role_definition_name = "Storage Blob Data Reader"
   principal_id         = each.value
   condition_version    = "2.0"
-  condition            = <<-EOT
-    (
-      (!(ActionMatches{'Microsoft.Storage/storageAccounts/blobServices/containers/blobs/read'} AND NOT SubOperationMatches{'Blob.List'}))
-      OR
-      (
-        @Resource[Microsoft.Storage/storageAccounts/blobServices/containers/blobs:path] StringLike 'lake/gold/*'
-        OR @Resource[Microsoft.Storage/storageAccounts/blobServices/containers/blobs:path] StringLike 'lake/audit/*'
-        OR @Resource[Microsoft.Storage/storageAccounts/blobServices/containers/blobs:path] StringLike 'lake/_lakehouse.json'
-      )
-    )
-  EOT
+  condition            = local.reader_condition
 }

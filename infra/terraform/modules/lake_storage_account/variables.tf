@@ -38,7 +38,7 @@ variable "writers" {
 }
 
 variable "readers" {
-  description = "Object ids of the identities that read. They see every layer; limit them by access lists on folders."
+  description = "Object ids of the identities that read. They see Gold and audit."
   type        = set(string)
   default     = []
 }

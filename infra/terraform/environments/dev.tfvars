@@ -1,0 +1,2 @@
+env            = "dev"
+retention_days = 7

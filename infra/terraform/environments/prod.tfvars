@@ -1,0 +1,2 @@
+env            = "prod"
+retention_days = 30

@@ -1,0 +1,2 @@
+env            = "staging"
+retention_days = 7

@@ -1,0 +1,73 @@
+# A lake on Azure: its storage account, its vault, and a managed identity for each kind of user.
+# Secrets are written by hand or by a rotation, as <env>-...: a value in Terraform would be in its state.
+
+locals {
+  tags  = { system = "lakehouse", environment = var.env }
+  roles = toset(["runner", "reader", "steward"])
+  storage = {
+    runner  = "Storage Blob Data Contributor"
+    reader  = "Storage Blob Data Reader"
+    steward = "Storage Blob Data Contributor"
+  }
+}
+
+data "azurerm_client_config" "here" {}
+
+resource "azurerm_resource_group" "lake" {
+  name     = "${var.name}-lake-${var.env}"
+  location = var.region
+  tags     = local.tags
+}
+
+module "lake" {
+  source              = "../lake_storage_account"
+  name                = "${var.name}lake${var.env == "staging" ? "stg" : var.env}"
+  resource_group_name = azurerm_resource_group.lake.name
+  location            = azurerm_resource_group.lake.location
+  replication         = coalesce(var.replication, var.env == "prod" ? "ZRS" : "LRS")
+  undo_days           = var.retention_days
+  writers             = var.writers
+  readers             = var.readers
+  tags                = local.tags
+}
+
+resource "azurerm_key_vault" "lake" {
+  name                       = "${var.name}-${var.env}"
+  resource_group_name        = azurerm_resource_group.lake.name
+  location                   = azurerm_resource_group.lake.location
+  tenant_id                  = data.azurerm_client_config.here.tenant_id
+  sku_name                   = "standard"
+  rbac_authorization_enabled = true
+  purge_protection_enabled   = true
+  soft_delete_retention_days = var.retention_days
+  tags                       = local.tags
+
+  lifecycle {
+    prevent_destroy = true
+  }
+}
+
+resource "azurerm_user_assigned_identity" "access" {
+  for_each            = local.roles
+  name                = "${var.name}-lake-${var.env}-${each.value}"
+  resource_group_name = azurerm_resource_group.lake.name
+  location            = azurerm_resource_group.lake.location
+  tags                = local.tags
+}
+
+resource "azurerm_role_assignment" "lake" {
+  for_each             = local.storage
+  scope                = module.lake.container_id
+  role_definition_name = each.value
+  principal_id         = azurerm_user_assigned_identity.access[each.key].principal_id
+  condition_version    = each.key == "reader" ? "2.0" : null
+  condition            = each.key == "reader" ? module.lake.reader_condition : null
+}
+
+# A reader of Gold needs no secret: neither the sources' logins nor the salt.
+resource "azurerm_role_assignment" "secrets" {
+  for_each             = toset(["runner", "steward"])
+  scope                = azurerm_key_vault.lake.id
+  role_definition_name = "Key Vault Secrets User"
+  principal_id         = azurerm_user_assigned_identity.access[each.value].principal_id
+}

@@ -1,0 +1,153 @@
+"""
+The Terraform of the three clouds, read as text: one interface, arguments that the providers have, data that stays.
+
+provider_schemas.json has the arguments of the resources that the modules of Azure and Google use, as the providers'
+published types name them; AWS is applied (tests/cloud/test_terraform.py).
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import hcl2
+import pytest
+
+ROOT = Path(__file__).parents[2] / "infra" / "terraform"
+CLOUDS = ("aws", "azure", "gcp")
+INPUTS = {"name", "env", "region", "retention_days", "writers", "readers"}
+OUTPUTS = {"lake_uri", "secret_prefix", "identity"}
+SCHEMAS = json.loads(Path(__file__).with_name("provider_schemas.json").read_text())["schemas"]
+OF_TERRAFORM = {"__comments__", "for_each", "count", "depends_on", "provider", "lifecycle", "__is_block__"}
+HOLDS_DATA = {"aws_s3_bucket", "azurerm_storage_account", "azurerm_storage_container", "azurerm_key_vault",
+              "google_storage_bucket", "terraform_data"}  # fmt: skip
+
+
+def parsed(text: str) -> dict[str, Any]:
+    """Return a configuration without the quotes that the parser leaves around names and texts."""
+
+    def bare(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key.strip('"'): bare(each) for key, each in value.items()}
+        if isinstance(value, list):
+            return [bare(each) for each in value]
+        return value.strip('"') if isinstance(value, str) else value
+
+    found: dict[str, Any] = bare(hcl2.loads(text))
+    return found
+
+
+def text_of(folder: str) -> str:
+    return "\n".join(path.read_text() for path in sorted((ROOT / folder).glob("*.tf")))
+
+
+def blocks(folder: str, kind: str) -> dict[str, Any]:
+    return {name: value for block in parsed(text_of(folder)).get(kind, []) for name, value in block.items()}
+
+
+def resources(text: str) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """Yield the kind (resource.<type> or data.<type>), the address and the body of each resource."""
+    document = parsed(text)
+    for kind in ("resource", "data"):
+        for block in document.get(kind, []):
+            for type_, named in block.items():
+                for name, body in named.items():
+                    yield f"{kind}.{type_}", f"{type_}.{name}", body
+
+
+def faults(text: str) -> list[str]:
+    """Return what a provider would refuse: an argument that it does not have, or the lack of one that it needs."""
+    found = []
+    for kind, address, body in resources(text):
+        if kind.split(".")[1].startswith(("azurerm_", "google_")):
+            assert kind in SCHEMAS, f"{kind}: provider_schemas.json does not have it"
+            found += [f"{address}: {fault}" for fault in _faults_in(body, SCHEMAS[kind])]
+    return found
+
+
+def _faults_in(body: dict[str, Any], schema: dict[str, Any]) -> Iterator[str]:
+    needed = {name for name, how in schema.items() if name and (how == "required" or (how != "optional" and "" in how))}
+    yield from (f"{name} is missing" for name in sorted(needed - body.keys()))
+    for name, value in body.items():
+        if name in OF_TERRAFORM:
+            continue
+        if name not in schema:
+            yield f"{name} is unknown"
+        elif isinstance(schema[name], dict) and isinstance(value, list):
+            for each in value:
+                yield from (f"{name}.{fault}" for fault in _faults_in(each, schema[name]))
+
+
+def test_the_three_clouds_have_one_interface() -> None:
+    first = blocks("modules/aws", "variable")
+    for cloud in CLOUDS:
+        variables, outputs = blocks(f"modules/{cloud}", "variable"), blocks(f"modules/{cloud}", "output")
+        assert variables.keys() >= INPUTS, cloud
+        assert {name: variables[name] for name in INPUTS} == {name: first[name] for name in INPUTS}, cloud
+        assert [name for name in variables.keys() - INPUTS if "default" not in variables[name]] == [], cloud
+        assert outputs.keys() >= OUTPUTS, cloud
+        assert {name: outputs[name]["description"] for name in OUTPUTS} == {
+            name: blocks("modules/aws", "output")[name]["description"] for name in OUTPUTS
+        }, cloud
+
+
+@pytest.mark.parametrize("cloud", CLOUDS)
+def test_an_environment_is_a_file_of_values_that_every_cloud_takes(cloud: str) -> None:
+    variables = blocks(cloud, "variable")
+    files = sorted((ROOT / "environments").glob("*.tfvars"))
+
+    assert [file.stem for file in files] == ["dev", "prod", "staging"]
+    for file in files:
+        values = parsed(file.read_text())
+        assert values["env"] == file.stem
+        assert values.keys() <= variables.keys()
+        needed = {name for name, each in variables.items() if "default" not in each} - values.keys()
+        assert needed <= {"company", "region", "project"}  # the site's own: TF_VAR_…
+
+
+@pytest.mark.parametrize("module", ["azure", "lake_storage_account", "gcp"])
+def test_the_providers_of_azure_and_google_have_every_argument(module: str) -> None:
+    assert sum(1 for _ in resources(text_of(f"modules/{module}"))) >= 4
+    assert faults(text_of(f"modules/{module}")) == []
+
+
+@pytest.mark.parametrize(
+    ("module", "old", "new", "fault"),
+    [
+        ("gcp", "uniform_bucket_level_access", "unifrom_bucket_level_access", "unifrom_bucket_level_access is unknown"),
+        ("gcp", "  location                    = var.region\n", "", "google_storage_bucket.lake: location is missing"),
+        ("gcp", "days_since_noncurrent_time", "days_noncurrent", "lifecycle_rule.condition.days_noncurrent is unknown"),
+        ("azure", "rbac_authorization_enabled", "rbac_enabled", "azurerm_key_vault.lake: rbac_enabled is unknown"),
+        ("lake_storage_account", "scope                = ", "scopes = ", "scope is missing"),
+    ],
+)
+def test_a_planted_fault_is_found(module: str, old: str, new: str, fault: str) -> None:
+    text = text_of(f"modules/{module}")
+    assert old in text
+
+    assert any(fault in each for each in faults(text.replace(old, new, 1)))
+
+
+@pytest.mark.parametrize(
+    "folder", [*CLOUDS, *(f"modules/{path.name}" for path in sorted((ROOT / "modules").iterdir()))]
+)
+def test_data_cannot_be_destroyed_and_no_secret_is_in_a_state(folder: str) -> None:
+    for kind, address, body in resources(text_of(folder)):
+        type_ = kind.split(".")[1]
+        if type_ in HOLDS_DATA:
+            assert body["lifecycle"][0]["prevent_destroy"] is True, address
+        assert not re.search(r"secret_version|vault_secret$|password|access_key", type_), address
+    assert "force_destroy               = true" not in text_of(folder)
+
+
+@pytest.mark.parametrize("cloud", CLOUDS)
+def test_a_root_keeps_its_state_elsewhere_and_names_its_provider_within_a_major_version(cloud: str) -> None:
+    [terraform] = parsed(text_of(cloud))["terraform"]
+
+    assert [*terraform["backend"][0]] == [{"aws": "s3", "azure": "azurerm", "gcp": "gcs"}[cloud]]
+    assert all(
+        each["version"].startswith("~> ") for each in terraform["required_providers"][0].values() if each is not True
+    )
