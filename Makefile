@@ -28,6 +28,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 .PHONY: coverage libraries adapters docs salt generated security workflows
 .PHONY: coverage libraries adapters docs salt wheel wheel-demo generated security workflows
 .PHONY: coverage libraries adapters docs salt wheel wheel-demo image demo-image chart box generated security workflows
+.PHONY: coverage libraries adapters docs salt wheel wheel-demo image demo-image chart box terraform deploy generated security workflows
 .PHONY: bench-history bench-load bench-gaps bench-monitor bench-day bench-web bench-many bench-spark constraints clean
 
 demo: .venv/base  ## both days of the demo company, from source to Gold
@@ -115,6 +116,14 @@ chart:  ## Kubernetes manifests of the page and the jobs; needs helm
 box: .env  ## databases of the demo company, Airflow and the page on this machine; needs Docker
 	docker compose up -d --build --wait web airflow
 	@echo "The page: http://127.0.0.1:8642 (its token is in .env). Airflow: http://127.0.0.1:8080"
+
+terraform:  ## the configurations of the three clouds: their form, and what their providers say; needs terraform
+	terraform fmt -check -recursive infra/terraform
+	@set -e; for cloud in aws azure gcp; do echo "$$cloud:"; terraform -chdir=infra/terraform/$$cloud init -backend=false -input=false \
+		>/dev/null; terraform -chdir=infra/terraform/$$cloud validate; done
+
+deploy:  ## image, cloud and chart of ENV; see docs/deploy.md for the variables
+	.ci/deploy "$(ENV)"
 
 build: .venv/base  ## one layer, or both: make build LAYER=silver
 	$(BIN)/lakehouse build $(or $(LAYER),all) $(if $(KEEP),--keep $(KEEP))

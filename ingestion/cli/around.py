@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -36,10 +37,12 @@ def init(output: Output) -> None:
 
 @click.command()
 @click.option("--mend", is_flag=True, help="Repair torn Delta logs first; files taken out are kept in _set_aside.")
+@click.option("--deployment", is_flag=True, help="Also write and delete a small table, and look at the schedules.")
 @click.pass_context
 @with_output
-def doctor(output: Output, ctx: click.Context, *, mend: bool) -> None:
+def doctor(output: Output, ctx: click.Context, *, mend: bool, deployment: bool) -> None:
     """Check packages, contracts, lake, table files, connections and clocks; report what is missing or damaged."""
+    from ingestion.admin.deployment import examine_deployment
     from ingestion.admin.doctor import examine
     from ingestion.admin.mending import mend_lake
     from ingestion.cli.output.states import state
@@ -48,6 +51,7 @@ def doctor(output: Output, ctx: click.Context, *, mend: bool) -> None:
     with steps(output, "doctor"):
         mended = mend_lake(settings()) if mend else []
         findings = examine(settings())
+        findings += examine_deployment(settings(), os.environ) if deployment else []
 
     def render(console: Console) -> None:
         if mend:

@@ -126,7 +126,8 @@ def diff(output: Output, ctx: click.Context, old: str, new: str, allow_announced
 @click.option("--manifest", type=click.Path(path_type=Path), help="dbt's manifest.json: who is built from the tables.")
 @click.option("--output", "file", type=click.Path(path_type=Path), help="Write the report into this file too.")
 @click.pass_context
-def report(ctx: click.Context, against: str, manifest: Path | None, file: Path | None) -> None:
+@with_output
+def report(output: Output, ctx: click.Context, against: str, manifest: Path | None, file: Path | None) -> None:
     """Report in Markdown what this branch does to contracts since it left AGAINST, for a pull request.
 
     Ends with exit code 1 if a break is not announced: by the major version, of a removal by `status: deprecated` in
@@ -149,7 +150,17 @@ def report(ctx: click.Context, against: str, manifest: Path | None, file: Path |
     text = markdown(base, changes, json.loads(manifest.read_text()) if manifest else None)
     if file is not None:
         write_whole(file, text)
-    click.echo(text, nl=False)
+    document = [
+        {
+            "contract": each.contract.id,
+            "path": each.path,
+            "breaks": each.breaks,
+            "announced": each.announced,
+            "changes": [change.sentence for change in each.changes],
+        }
+        for each in changes
+    ]
+    output.result(document, lambda _: click.echo(text, nl=False))
     if any(change.breaks and not change.announced for change in changes):
         ctx.exit(1)
 
