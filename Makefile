@@ -29,6 +29,8 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 .PHONY: coverage libraries adapters docs salt wheel wheel-demo generated security workflows
 .PHONY: coverage libraries adapters docs salt wheel wheel-demo image demo-image chart box generated security workflows
 .PHONY: coverage libraries adapters docs salt wheel wheel-demo image demo-image chart box terraform deploy generated security workflows
+.PHONY: coverage libraries adapters generated security workflows wheel wheel-demo docs salt
+.PHONY: image demo-image chart box terraform deploy
 .PHONY: bench-history bench-load bench-gaps bench-monitor bench-day bench-web bench-many bench-spark constraints clean
 
 demo: .venv/base  ## both days of the demo company, from source to Gold
@@ -41,7 +43,7 @@ test: .venv/dev .venv/azurite .venv/kafka  ## every test; needs no network and n
 	@$(BIN)/python -m compileall -q ingestion monitoring  # once, and not in every process where PYTHONDONTWRITEBYTECODE is set
 	$(PYTEST) --durations 20 $(TESTS)
 
-coverage: .venv/dev .venv/azurite  ## every test, and the share of lines that they run: below the floor in pyproject.toml it fails
+coverage: .venv/dev .venv/azurite .venv/kafka  ## every test, and the share of lines that they run: below the floor in pyproject.toml it fails
 	$(PYTEST) --cov --cov-report=term:skip-covered --durations 20 $(TESTS)
 
 libraries:  ## what SQL Server's driver loads, on Debian and Ubuntu
@@ -85,7 +87,7 @@ adapters: .venv/dev  ## dbt reads and compiles the project for each engine, on a
 		echo "dbt $$step for the engine $$engine"; LAKEHOUSE_ENGINE=$$engine $(BIN)/lakehouse dbt --quiet $$step; done; done
 
 generated: golden  ## the generated files are those of the code: git finds no difference
-	git diff --exit-code -- tests/unit/cli/golden docs/reference/commands.md
+	git diff --exit-code -- tests/unit/cli/golden docs/reference/commands.md monitoring/advisor/commands.json
 
 security: .venv/light  ## flaws that are known of the pinned packages, and secrets of cloud providers in tracked files
 	$(AUDIT) --no-deps --disable-pip -r constraints.txt
@@ -113,9 +115,9 @@ chart:  ## Kubernetes manifests of the page and the jobs; needs helm
 	helm lint --strict $(CHART) --set image.registry=$(REGISTRY),image.tag=$(TAG),lake.root=/lake
 	helm template lakehouse $(CHART) --set image.registry=$(REGISTRY),image.tag=$(TAG),lake.root=/lake
 
-box: .env  ## databases of the demo company, Airflow and the page on this machine; needs Docker
-	docker compose up -d --build --wait web airflow
-	@echo "The page: http://127.0.0.1:8642 (its token is in .env). Airflow: http://127.0.0.1:8080"
+box: box.env  ## databases of the demo company, Airflow and the page on this machine; needs Docker
+	docker compose --env-file box.env up -d --build --wait web airflow
+	@echo "The page: http://127.0.0.1:8642 (its token is in box.env). Airflow: http://127.0.0.1:8080"
 
 terraform:  ## the configurations of the three clouds: their form, and what their providers say; needs terraform
 	terraform fmt -check -recursive infra/terraform
@@ -185,7 +187,7 @@ constraints: .venv/base  ## resolve all pins again from pyproject.toml
 clean:
 	rm -rf .venv .venv-bench site report lake lake-world lake-streams airflow dbt_project/target dbt_project/logs
 
-.env:
+box.env:
 	@umask 077; while IFS= read -r line; do case $$line in \
 		SOURCES_PASSWORD=) echo "$${line}Aa1$$(openssl rand -hex 12)";; [A-Z]*=) echo "$$line$$(openssl rand -hex 32)";; \
 		*) echo "$$line";; esac; done < .env.example > $@

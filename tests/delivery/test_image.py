@@ -124,9 +124,16 @@ def pods(documents: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
 
 @pytest.mark.skipif(HELM is None, reason="needs helm")
 def test_pods_of_the_chart_are_confined_and_take_secrets_by_reference() -> None:
-    found = pods(rendered("--set-json", 'jobs.daily={"schedule":"0 0 * * *","args":["run"]}'))
+    found = pods(
+        rendered(
+            "--set-json",
+            'jobs.daily={"schedule":"0 0 * * *","args":["run"]}',
+            "--set-json",
+            'streams.orders={"args":["stream"]}',
+        )
+    )
 
-    assert found.keys() == {"box-web", "box-monitor", "box-daily"}
+    assert found.keys() == {"box-web", "box-monitor", "box-daily", "box-stream-orders"}
     for name, pod in found.items():
         [container] = pod["containers"]
         assert pod["securityContext"]["runAsNonRoot"], name
@@ -156,5 +163,5 @@ def test_the_jobs_of_the_chart_are_commands_of_the_product() -> None:
     commented = re.findall(r"^  # \w+: \{.*args: \[(\w+)", (CHART / "values.yaml").read_text(), re.MULTILINE)
 
     named = [job["args"][0] for job in values["jobs"].values()] + commented
-    assert named == ["gaps", "run", "maintain"]
+    assert named == ["gaps", "run", "maintain", "stream"]
     assert {*named} <= {*cli.commands}
