@@ -31,7 +31,7 @@ WORKDIR /project
 COPY data_contracts data_contracts
 COPY dags dags
 COPY --chown=lakehouse dbt_project dbt_project
-ENV PATH=/opt/lakehouse/bin:$PATH LAKEHOUSE_PROJECT=/project LAKEHOUSE_ROOT=/lake PYTHONUNBUFFERED=1 LAKEHOUSE_LOG_FORMAT=json
+ENV PATH=/opt/lakehouse/bin:$PATH LAKEHOUSE_PROJECT=/project LAKEHOUSE_ROOT=/lake/data PYTHONUNBUFFERED=1 LAKEHOUSE_LOG_FORMAT=json
 USER 10001
 
 FROM base AS job

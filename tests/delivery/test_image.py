@@ -61,6 +61,13 @@ def test_a_target_runs_as_nobody_special_and_says_whether_it_is_well(target: str
     )
 
 
+def test_the_lake_of_the_image_and_the_demos_sources_beside_it_are_in_a_folder_that_its_user_owns() -> None:
+    [root] = re.findall(r"LAKEHOUSE_ROOT=(\S+)", DOCKERFILE)
+    [owned] = re.findall(r"chown lakehouse (.*)$", DOCKERFILE, re.MULTILINE)
+
+    assert str(Path(root).parent) in owned.split()
+
+
 def test_the_context_holds_what_is_copied_and_nothing_else() -> None:
     lines = (ROOT / ".dockerignore").read_text().splitlines()
     copied = {
