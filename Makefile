@@ -25,10 +25,6 @@ endif
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 .PHONY: advisor-eval demo demo-stream test test-fast test-long kills golden check format test-sources test-spark build contract-diff site
 .PHONY: airflow report
-.PHONY: coverage libraries adapters docs salt generated security workflows
-.PHONY: coverage libraries adapters docs salt wheel wheel-demo generated security workflows
-.PHONY: coverage libraries adapters docs salt wheel wheel-demo image demo-image chart box generated security workflows
-.PHONY: coverage libraries adapters docs salt wheel wheel-demo image demo-image chart box terraform deploy generated security workflows
 .PHONY: coverage libraries adapters generated security workflows wheel wheel-demo docs salt
 .PHONY: image demo-image chart box terraform deploy
 .PHONY: bench-history bench-load bench-gaps bench-monitor bench-day bench-web bench-many bench-spark constraints clean
