@@ -80,8 +80,9 @@ class Settings:
                 f"(in Airflow: add the connection {system}). To try the program without a database: lakehouse demo"
             )
         if found.type not in kinds:
+            kind = "stream" if kinds is STREAMS else "database"
             raise ConfigurationError(
-                f"{system}: {variable} begins with {found.type}://, which is no known kind of it. Nothing was "
+                f"{system}: {variable} begins with {found.type}://, which is no known kind of {kind}. Nothing was "
                 f"read. Write it as {_forms(dialect)}."
             )
         if not self.real_databases and found.type not in FILES:
