@@ -14,7 +14,7 @@ from monitoring.ledger_views import Row, read
 SILENT_AFTER = timedelta(minutes=5)
 """A run that is under way notes its state each minute; after so long without a note its process has ended."""
 AWAY_AFTER = timedelta(minutes=5)
-DAY = timedelta(days=1)
+DAY, HOUR = timedelta(days=1), timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,11 +96,11 @@ def find(streams: Sequence[StreamState], now: datetime) -> Iterator[Finding]:
             text = f"The stream stopped: {first_line(each.message) or 'the cause is not recorded'}"
             yield Finding(Kind.STREAM_FAILED, each.stream, Level.CRITICAL, each.since, text, run)
         elif each.state in ("running", "away") and now - each.noted_at > SILENT_AFTER:
-            silent = hours((now - each.noted_at).total_seconds() / 3600)
+            silent = hours((now - each.noted_at) / HOUR)
             text = f"The stream noted nothing for {silent}: its process has ended. Nothing is lost, nothing is read."
             yield Finding(Kind.STREAM_STUCK, each.stream, Level.CRITICAL, each.noted_at, text, run)
         elif each.state == "away" and now - each.since > AWAY_AFTER:
-            away = hours((now - each.since).total_seconds() / 3600)
+            away = hours((now - each.since) / HOUR)
             text = f"Source or target of the stream have not answered for {away}. It tries again by itself."
             yield Finding(Kind.STREAM_STUCK, each.stream, Level.CRITICAL, each.since, text, "lakehouse stream status")
         if each.dead and each.dead_at is not None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from typing import TypeVar
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
@@ -12,7 +13,10 @@ from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from monitoring.board import Board, TableState
 from monitoring.stream_views import StreamState
 
-_OF_TABLES: tuple[tuple[str, str, Callable[[TableState], float | None]], ...] = (
+_T = TypeVar("_T")
+_Gauges = tuple[tuple[str, str, Callable[[_T], float | None]], ...]
+"""Gauges of one kind of things: name, help, and the value of a thing, None if it was not measured."""
+_OF_TABLES: _Gauges[TableState] = (
     ("lakehouse_level", "Worst finding of the table: 0 OK, 1 UNKNOWN, 2 WARNING, 3 CRITICAL", lambda t: float(t.level)),
     (
         "lakehouse_source_rows",
@@ -57,7 +61,7 @@ _OF_TABLES: tuple[tuple[str, str, Callable[[TableState], float | None]], ...] = 
 )
 
 
-_OF_STREAMS: tuple[tuple[str, str, Callable[[StreamState], float | None]], ...] = (
+_OF_STREAMS: _Gauges[StreamState] = (
     ("lakehouse_stream_up", "1 if it runs or has caught up, else 0", lambda s: s.state in ("running", "caught up")),
     ("lakehouse_stream_lag_messages", "Messages that it has not read yet", lambda s: s.lag),
     ("lakehouse_stream_read_messages", "Messages that it read in 24 hours", lambda s: s.read),
@@ -78,27 +82,26 @@ class _Collector:
         self._board = board
 
     def collect(self) -> Iterator[Metric]:
-        for name, told, value_of in _OF_TABLES:
-            family = GaugeMetricFamily(name, told, labels=["table"])
-            for table in self._board.tables:
-                value = value_of(table)
-                if value is not None:
-                    family.add_metric([table.id], float(value))
-            yield family
+        yield from _gauges(_OF_TABLES, "table", {table.id: table for table in self._board.tables})
         findings = GaugeMetricFamily(
             "lakehouse_findings", "Faults that no other one explains", labels=["kind", "severity"]
         )
         for (kind, level), count in Counter((f.kind, f.level) for f in self._board.roots).items():
             findings.add_metric([kind, level.label], count)
         yield findings
-        for name, told, of in _OF_STREAMS:
-            family = GaugeMetricFamily(name, told, labels=["stream"])
-            for stream in self._board.streams:
-                value = of(stream)
-                if value is not None:
-                    family.add_metric([stream.stream], float(value))
-            yield family
+        yield from _gauges(_OF_STREAMS, "stream", {stream.stream: stream for stream in self._board.streams})
         ended = GaugeMetricFamily("lakehouse_last_step_timestamp_seconds", "When the newest step of any run ended")
         if self._board.last_step_at is not None:
             ended.add_metric([], self._board.last_step_at.timestamp())
         yield ended
+
+
+def _gauges(gauges: _Gauges[_T], label: str, things: Mapping[str, _T]) -> Iterator[Metric]:
+    """Yield each gauge with a sample of each thing, by its name."""
+    for name, told, value_of in gauges:
+        family = GaugeMetricFamily(name, told, labels=[label])
+        for of, thing in things.items():
+            value = value_of(thing)
+            if value is not None:
+                family.add_metric([of], float(value))
+        yield family

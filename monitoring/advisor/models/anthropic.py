@@ -6,7 +6,7 @@ from typing import Any
 
 import anthropic
 
-from monitoring.advisor.models.base import MOST_TOKENS, Completion, Failure, ModelError, Prompt, T, of_status, parsed
+from monitoring.advisor.models.base import MOST_TOKENS, Completion, Failure, ModelError, Prompt, T, parsed, translated
 
 
 class AnthropicModel:
@@ -20,7 +20,7 @@ class AnthropicModel:
         return f"anthropic:{self._model}"
 
     def complete(self, prompt: Prompt, schema: type[T], *, seconds: float) -> Completion[T]:
-        try:
+        with translated(anthropic, anthropic.AnthropicError):
             told: Any = self._client.messages.create(
                 model=self._model,
                 max_tokens=MOST_TOKENS,
@@ -29,14 +29,6 @@ class AnthropicModel:
                 output_config={"format": {"type": "json_schema", "schema": schema.model_json_schema()}},
                 timeout=seconds,
             )
-        except anthropic.APIStatusError as exc:
-            raise of_status(exc.status_code, exc.response.headers.get("retry-after")) from None
-        except anthropic.APITimeoutError:
-            raise ModelError(Failure.TIMED_OUT) from None
-        except anthropic.APIConnectionError:
-            raise ModelError(Failure.UNREACHABLE) from None
-        except (anthropic.AnthropicError, ValueError):
-            raise ModelError(Failure.WRONG_FORM) from None
         return _completion(told, schema)
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from pydantic import BaseModel
 
@@ -78,6 +80,25 @@ class Model(Protocol):
     def complete(self, prompt: Prompt, schema: type[T], *, seconds: float) -> Completion[T]:
         """Ask once, without a retry. Raises ModelError."""
         ...
+
+
+@contextmanager
+def translated(client: Any, whatever: type[Exception]) -> Iterator[None]:
+    """
+    Turn what a client raises into ModelError. `client` is its module, `whatever` the base of its errors.
+
+    Those of OpenAI and Anthropic are made by one generator and name their errors alike.
+    """
+    try:
+        yield
+    except client.APIStatusError as exc:
+        raise of_status(exc.status_code, exc.response.headers.get("retry-after")) from None
+    except client.APITimeoutError:
+        raise ModelError(Failure.TIMED_OUT) from None
+    except client.APIConnectionError:
+        raise ModelError(Failure.UNREACHABLE) from None
+    except (whatever, ValueError):  # an answer that is no JSON at all
+        raise ModelError(Failure.WRONG_FORM) from None
 
 
 def of_status(status: int, retry_after: str | None) -> ModelError:

@@ -7,11 +7,11 @@ from typing import Any
 
 import openai
 
-from monitoring.advisor.models.base import MOST_TOKENS, Completion, Failure, ModelError, Prompt, T, of_status, parsed
+from monitoring.advisor.models.base import MOST_TOKENS, Completion, Failure, ModelError, Prompt, T, parsed, translated
 
 
 class OpenAICompatible:
-    """A model behind `/chat/completions`. The client's own retries are off: `asking` retries, within one limit."""
+    """A model behind `/chat/completions`. The client's own retries are off: `ask.complete` retries."""
 
     def __init__(self, name: str, model: str, client: openai.OpenAI) -> None:
         self._name, self._model, self._client = name, model, client
@@ -21,7 +21,7 @@ class OpenAICompatible:
         return self._name
 
     def complete(self, prompt: Prompt, schema: type[T], *, seconds: float) -> Completion[T]:
-        try:
+        with translated(openai, openai.OpenAIError):
             told: Any = self._client.chat.completions.create(
                 model=self._model,
                 messages=[
@@ -35,14 +35,6 @@ class OpenAICompatible:
                 max_completion_tokens=MOST_TOKENS,
                 timeout=seconds,
             )
-        except openai.APIStatusError as exc:
-            raise of_status(exc.status_code, exc.response.headers.get("retry-after")) from None
-        except openai.APITimeoutError:
-            raise ModelError(Failure.TIMED_OUT) from None
-        except openai.APIConnectionError:
-            raise ModelError(Failure.UNREACHABLE) from None
-        except (openai.OpenAIError, ValueError):  # an answer that is no JSON at all
-            raise ModelError(Failure.WRONG_FORM) from None
         return _completion(told, schema)
 
 
