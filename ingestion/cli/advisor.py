@@ -18,6 +18,8 @@ from ingestion.errors import ConfigurationError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from rich.console import Console
+
     from ingestion.settings import Settings
     from monitoring.advisor.calls import Calls
     from monitoring.advisor.values import Advice
@@ -159,32 +161,39 @@ def _rate(output: Output, calls: Calls | None, call: str, feedback: str) -> None
 
 
 def _show(output: Output, advice: Advice | None, about: dict[str, object]) -> None:
-    told = "\n".join(_lines(advice)) if advice else "Nothing failed in this run."
     failed = about.get("failed")
     head = ", ".join([str(next(iter(about.values()))), *(failed if isinstance(failed, list) else [])])
-    output.result(
-        {**about, "advice": advice.as_dict() if advice else None},
-        lambda console: console.print(f"{head}\n\n{told}", soft_wrap=True, markup=False),
-    )
+
+    def render(console: Console) -> None:
+        from ingestion.cli.output.terminal import print_labelled
+
+        console.print(f"{head}\n", soft_wrap=True)
+        if advice is None:
+            console.print("Nothing failed in this run.")
+        for label, text in _lines(advice) if advice else ():
+            print_labelled(console, label, text, is_command=label == "Try")
+
+    output.result({**about, "advice": advice.as_dict() if advice else None}, render)
 
 
-def _lines(advice: Advice) -> Iterator[str]:
-    """Yield an advice in lines for people."""
-    yield f"{'Cause' if advice.cause else 'Answer':9} {advice.root_cause}"
-    yield f"Sure      {advice.confidence:.0%}, says {advice.advisor}"
+def _lines(advice: Advice) -> Iterator[tuple[str, str]]:
+    """Yield an advice for people: labels, and their texts."""
+    yield "Cause" if advice.cause else "Answer", advice.root_cause
+    yield "Sure", f"{advice.confidence:.0%}, says {advice.advisor}"
     for number, evidence in enumerate(advice.evidence, start=1):
-        yield f"{'Evidence' if number == 1 else '':9} [{number}] {evidence.source_id}: {evidence.quote}"
-    yield f"To do     {advice.recommended_action.text}"
+        yield "Evidence" if number == 1 else "", f"[{number}] {evidence.source_id}: {evidence.quote}"
+    yield "To do", advice.recommended_action.text
     if advice.recommended_action.command:
-        yield f"Try       {advice.recommended_action.command}"
+        yield "Try", advice.recommended_action.command
     if advice.runbook:
-        yield f"Runbook   {advice.runbook}"
+        yield "Runbook", advice.runbook
     for number, source in enumerate(advice.sources, start=len(advice.evidence) + 1):
-        yield f"{'Read' if number == len(advice.evidence) + 1 else '':9} [{number}] {source.source_id}: {source.quote}"
+        label = "Read" if number == len(advice.evidence) + 1 else ""
+        yield label, f"[{number}] {source.source_id}: {source.quote}"
     if advice.note:
-        yield f"Note      {advice.note}"
+        yield "Note", advice.note
     if advice.call_id:
-        yield f"Id        {advice.call_id} (did it help? lakehouse ask --rate {advice.call_id} --up, or --down)"
+        yield "Id", f"{advice.call_id} (did it help? lakehouse ask --rate {advice.call_id} --up, or --down)"
     for other in advice.also:
-        yield ""
+        yield "", ""
         yield from _lines(other)

@@ -8,6 +8,8 @@ from typing import IO
 from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
+from rich.table import Column, Table
+from rich.text import Text
 
 from ingestion.cli.output.streams import leave_stdout
 from ingestion.printable import shown
@@ -36,3 +38,13 @@ def print_step(console: Console, why: str, command: str) -> None:
     else:
         console.print(f"{why}:")
         console.print(f"  {command}", soft_wrap=True)
+
+
+def print_labelled(console: Console, label: str, text: str, *, is_command: bool = False) -> None:
+    """Print a label and its text beside it, wrapped on a terminal only; a command is never broken."""
+    if is_command or not console.is_terminal:
+        console.print(f"{label:9} {text}".rstrip(), soft_wrap=True)
+        return
+    beside = Table.grid(Column(width=9), Column(overflow="fold"), padding=(0, 1, 0, 0))
+    beside.add_row(Text(label), Text(text))
+    console.print(beside)

@@ -15,7 +15,7 @@ from ingestion.cli.base import cli
 from ingestion.cli.output import Output, span
 from ingestion.cli.output.states import state, urgency
 from ingestion.cli.output.table import FittingTable
-from ingestion.cli.output.terminal import Terminal
+from ingestion.cli.output.terminal import Terminal, print_labelled
 from ingestion.errors import ConfigurationError
 from ingestion.printable import shown
 
@@ -121,3 +121,15 @@ def test_of_many_tables_those_that_need_somebody_come_first() -> None:
     }
 
     assert sorted(tables, key=lambda name: urgency(*tables[name])) == ["c", "b", "d", "a", "e"]
+
+
+def test_a_text_beside_its_label_is_wrapped_on_a_terminal_only_and_a_command_never() -> None:
+    long, command = "[red]one two three four five six", "lakehouse quarantine list erp.customers"
+    for is_terminal in (True, False):
+        terminal, written = Terminal(), io.StringIO()
+        terminal.file, terminal._width, terminal._height, terminal._force_terminal = written, 30, 20, is_terminal
+        print_labelled(terminal, "Cause", long)
+        print_labelled(terminal, "Try", command, is_command=True)
+
+        cause = ["Cause     [red]one two three", "          four five six"] if is_terminal else [f"Cause     {long}"]
+        assert [line.rstrip() for line in written.getvalue().splitlines()] == [*cause, f"Try       {command}"]
