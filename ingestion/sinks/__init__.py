@@ -1,28 +1,27 @@
-"""Targets of streams behind one Protocol (`ingestion.streams.ports.Sink`); a driver is imported when one is opened."""
+"""Databases that rows are written to, and the targets of streams in them; a driver is imported when one is opened."""
 
 from __future__ import annotations
 
-from ingestion.contracts.streams import Stream
+from ingestion.contracts.model import Contract
 from ingestion.errors import ConfigurationError
 from ingestion.settings import Connection
+from ingestion.sinks.database import Database
 from ingestion.sources import needs_extra
-from ingestion.streams.ports import Sink
 
 
-def open_table(stream: Stream, connection: Connection) -> Sink:
-    """Return the target table of a stream behind its connection; connects when it is used."""
-    system, dialect = stream.target or "", stream.contract.dialect
+def open_database(contract: Contract, system: str, connection: Connection) -> Database:
+    """Return the database of a contract's table behind a connection; connects when it is used."""
     if connection.type == "duckdb":
-        from ingestion.sinks.duckdb import DuckDbSink
+        from ingestion.sinks.duckdb import DuckDbDatabase
 
-        return DuckDbSink(stream, connection)
-    if connection.type == "oracle" and dialect == "oracle":
+        return DuckDbDatabase(contract, system, connection)
+    if connection.type == "oracle" and contract.dialect == "oracle":
         with needs_extra(system, "oracle"):
-            from ingestion.sinks.oracle import OracleSink
+            from ingestion.sinks.oracle import OracleDatabase
 
-        return OracleSink(stream, connection)
+        return OracleDatabase(contract, system, connection)
     raise ConfigurationError(
-        f"{stream.contract.id}: its columns have types of {dialect}, and the connection {system} is of type "
+        f"{contract.id}: its columns have types of {contract.dialect}, and the connection {system} is of type "
         f"{connection.type}. Nothing was read or written. Write the target's kind under `servers` and its types at the "
         f"columns, or correct AIRFLOW_CONN_{system.upper()}."
     )

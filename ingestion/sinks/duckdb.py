@@ -11,22 +11,22 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from ingestion.contracts.streams import Stream
+from ingestion.contracts.model import Contract
 from ingestion.contracts.types import duckdb_type
 from ingestion.errors import ConfigurationError, LakehouseError, SourceUnavailableError
 from ingestion.settings import Connection
-from ingestion.sinks.base import Refused, RowsRefusedError, TableSink
+from ingestion.sinks.database import Database, Refused, RowsRefusedError
 from ingestion.sinks.tables import Table
 from ingestion.sql.quoting import quote_standard
 
 _BIND = re.compile(r":(\d+)\b")
 
 
-class DuckDbSink(TableSink):
+class DuckDbDatabase(Database):
     """Every row that the table refuses stops the stream: a statement that fails ends DuckDB's transaction."""
 
-    def __init__(self, stream: Stream, connection: Connection) -> None:
-        super().__init__(stream)
+    def __init__(self, contract: Contract, system: str, connection: Connection) -> None:
+        super().__init__(contract, system)
         self._path = f"{connection.host}/{connection.schema}"
 
     @cached_property
@@ -37,7 +37,7 @@ class DuckDbSink(TableSink):
 
     @contextmanager
     def committed(self) -> Iterator[None]:
-        name = self.stream.contract.id
+        name = self.contract.id
         try:
             self._connection.begin()
             try:
@@ -52,7 +52,7 @@ class DuckDbSink(TableSink):
             raise self.lost_race() from None
         except duckdb.IOException:
             raise SourceUnavailableError(
-                f"{name}: another process has the file of {self.stream.target} open. Nothing was written. Run it again "
+                f"{name}: another process has the file of {self.system} open. Nothing was written. Run it again "
                 "when that process has ended."
             ) from None
         except (duckdb.CatalogException, duckdb.BinderException, duckdb.ConversionException):
@@ -60,7 +60,7 @@ class DuckDbSink(TableSink):
 
     def _refused(self) -> LakehouseError:
         return ConfigurationError(
-            f"{self.stream.contract.id}: the target refused a statement: a table is missing or differs from the "
+            f"{self.contract.id}: the target refused a statement: a table is missing or differs from the "
             "contract. Nothing was written. Compare it with `lakehouse stream plan`; `lakehouse stream init` creates "
             "what is missing."
         )

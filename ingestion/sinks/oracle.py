@@ -14,11 +14,11 @@ from typing import Any
 
 import pyarrow as pa
 
-from ingestion.contracts.streams import Stream
+from ingestion.contracts.model import Contract
 from ingestion.contracts.types import INSTANT
 from ingestion.errors import LakehouseError, TransientError
 from ingestion.settings import Connection
-from ingestion.sinks.base import Refused, RowsRefusedError, TableSink
+from ingestion.sinks.database import Database, Refused, RowsRefusedError
 from ingestion.sinks.tables import FLAG, Table
 from ingestion.sources.oracle.errors import error_of
 from ingestion.sources.oracle.session import DRIVER_ERRORS, TIMESTAMP, code_of, connected
@@ -53,20 +53,20 @@ ROW_AT_FAULT = frozenset(
 _RACE = frozenset({"ORA-08177", "ORA-00060", "ORA-00054"})
 
 
-class OracleSink(TableSink):
-    """Implements `ingestion.streams.ports.Sink`. The session is opened at the first use, and anew after it was lost."""
+class OracleDatabase(Database):
+    """The session is opened at the first use, and anew after it was lost."""
 
     now = "LOCALTIMESTAMP"
 
-    def __init__(self, stream: Stream, connection: Connection) -> None:
-        super().__init__(stream)
+    def __init__(self, contract: Contract, system: str, connection: Connection) -> None:
+        super().__init__(contract, system)
         self._to = connection
         self._session: Any = None
 
     @contextmanager
     def committed(self) -> Iterator[None]:
         if self._session is None:
-            self._session = connected(self.stream.target or "", self._to.newest())
+            self._session = connected(self.system, self._to.newest())
         try:
             with self._translated():
                 yield
@@ -90,16 +90,16 @@ class OracleSink(TableSink):
             return self.lost_race()
         if code in ROW_AT_FAULT:
             return RowsRefusedError(
-                f"{self.stream.contract.id}: the target refuses a row or a statement ({code}). Nothing of this batch "
+                f"{self.contract.id}: the target refuses a row or a statement ({code}). Nothing of this batch "
                 "was written. Compare the table with `lakehouse stream plan`."
             )
-        contract = self.stream.contract if code in ("ORA-00942", "ORA-00904") else None
-        return error_of(code, self.stream.target or "", contract)
+        contract = self.contract if code in ("ORA-00942", "ORA-00904") else None
+        return error_of(code, self.system, contract)
 
-    def init(self) -> None:
-        """Create what is missing. A user who may not create tables can run a stream whose tables are there."""
+    def create(self, tables: Sequence[Table]) -> None:
+        """Create what is missing. A user who may not create tables can use tables that are there."""
         with self.transaction(), self._session.cursor() as cursor:
-            for table in self.tables.all:
+            for table in tables:
                 for name, statement in zip((table.name, table.stage), self.statements(table), strict=False):
                     try:
                         cursor.execute(f"SELECT 1 FROM {self.name_of(name)} WHERE 1 = 0")

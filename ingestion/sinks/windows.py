@@ -22,25 +22,25 @@ def replaced_rows(sink: TableSink, part: Part, rule: WindowRule) -> tuple[pa.Tab
     table, keys = sink.tables.target, part.contract.key_names
     names = list(dict.fromkeys(["lake_at", *rule.by, *(name for _, name in rule.measures)]))
     schema = pa.schema([table.columns.field(name) for name in names])
-    target, stage = sink.table_name(table), sink.name_of(table.stage)
-    same = " AND ".join(f"t.{sink.quote(name)} = s.{sink.quote(name)}" for name in keys)
-    gone, newer = sink.quote("lake_deleted"), sink.newer(part)
+    target, stage = sink.db.table_name(table), sink.db.name_of(table.stage)
+    same = " AND ".join(f"t.{sink.db.quote(name)} = s.{sink.db.quote(name)}" for name in keys)
+    gone, newer = sink.db.quote("lake_deleted"), sink.newer(part)
     added = (
-        f"SELECT {sink.listed(names, 's.')} FROM {stage} s LEFT JOIN {target} t ON {same} "
+        f"SELECT {sink.db.listed(names, 's.')} FROM {stage} s LEFT JOIN {target} t ON {same} "
         f"WHERE s.{gone} = 0 AND {newer}"
     )
     removed = (
-        f"SELECT {sink.listed(names, 't.')} FROM {stage} s JOIN {target} t ON {same} WHERE t.{gone} = 0 AND {newer}"
+        f"SELECT {sink.db.listed(names, 't.')} FROM {stage} s JOIN {target} t ON {same} WHERE t.{gone} = 0 AND {newer}"
     )
-    return sink.select(added, schema), sink.select(removed, schema)
+    return sink.db.select(added, schema), sink.db.select(removed, schema)
 
 
 def add_to_windows(sink: TableSink, table: Table, rule: WindowRule, deltas: pa.Table) -> None:
     """Add what changed to the windows; averages are computed again, and a final window says that it was revised."""
     if not deltas.num_rows:
         return
-    t = {name: f"t.{sink.quote(name)}" for name in table.columns.names}
-    s = {name: f"s.{sink.quote(name)}" for name in table.columns.names}
+    t = {name: f"t.{sink.db.quote(name)}" for name in table.columns.names}
+    s = {name: f"s.{sink.db.quote(name)}" for name in table.columns.names}
     sums = [COUNT, *(name for name in deltas.column_names if name.startswith(("sum_", "count_")))]
     sets = {name: f"COALESCE({t[name]}, 0) + COALESCE({s[name]}, 0)" for name in sums}
     for kind, word in (("min", "LEAST"), ("max", "GREATEST")):
@@ -53,12 +53,12 @@ def add_to_windows(sink: TableSink, table: Table, rule: WindowRule, deltas: pa.T
         deltas = deltas.append_column(f"avg_{column}", average)
     deltas = deltas.append_column("is_final", pa.repeat(pa.scalar(0, FLAG), deltas.num_rows))
     sets["is_final"] = t["is_final"]
-    sets["revised_at"] = f"CASE WHEN {t['is_final']} = 1 THEN {sink.now} ELSE {t['revised_at']} END"
-    sink.stage(table, deltas)
-    sink.run(sink.merge_into(table, deltas.column_names, "1 = 1", sets).format(sink.name_of(table.stage)))
-    same = " AND ".join(f"w.{sink.quote(name)} = {s[name]}" for name in table.key)
-    stage = f"SELECT 1 FROM {sink.name_of(table.stage)} s WHERE {same}"
-    sink.run(f"DELETE FROM {sink.table_name(table)} w WHERE {sink.quote(COUNT)} = 0 AND EXISTS ({stage})")
+    sets["revised_at"] = f"CASE WHEN {t['is_final']} = 1 THEN {sink.db.now} ELSE {t['revised_at']} END"
+    sink.db.stage(table, deltas)
+    sink.db.run(sink.db.merge_into(table, deltas.column_names, "1 = 1", sets).format(sink.db.name_of(table.stage)))
+    same = " AND ".join(f"w.{sink.db.quote(name)} = {s[name]}" for name in table.key)
+    stage = f"SELECT 1 FROM {sink.db.name_of(table.stage)} s WHERE {same}"
+    sink.db.run(f"DELETE FROM {sink.db.table_name(table)} w WHERE {sink.db.quote(COUNT)} = 0 AND EXISTS ({stage})")
 
 
 def end_windows(sink: TableSink, change: Change) -> None:
@@ -75,9 +75,9 @@ def end_windows(sink: TableSink, change: Change) -> None:
             is_idle = offset >= end and (moment is None or moment < max(known) - rule.idle)
             waited += [] if is_idle else [moment]
         if waited and None not in waited:
-            sink.run(
-                f"UPDATE {sink.table_name(table)} SET {sink.quote('is_final')} = 1 "
-                f"WHERE {sink.quote('is_final')} = 0 AND {sink.quote(START)} <= :1",
+            sink.db.run(
+                f"UPDATE {sink.db.table_name(table)} SET {sink.db.quote('is_final')} = 1 "
+                f"WHERE {sink.db.quote('is_final')} = 0 AND {sink.db.quote(START)} <= :1",
                 min(waited) - rule.lateness - rule.size,
             )
 

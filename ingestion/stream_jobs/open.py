@@ -17,7 +17,8 @@ from ingestion.contracts.streams import Lookup, Stream
 from ingestion.errors import ConfigurationError
 from ingestion.runs.context import Context
 from ingestion.settings.values import STREAMS
-from ingestion.sinks import open_table
+from ingestion.sinks import open_database
+from ingestion.sinks.base import TableSink
 from ingestion.sinks.bronze import BronzeSink
 from ingestion.sources import needs_extra
 from ingestion.sources.records import RecordSource
@@ -29,7 +30,8 @@ from ingestion.streams.ports import Sink
 def open_sink(context: Context, stream: Stream) -> Sink:
     if stream.target is None:
         return BronzeSink(stream, context.table(stream.contract))
-    return open_table(stream, context.settings.connection(stream.target, stream.contract.dialect))
+    connection = context.settings.connection(stream.target, stream.contract.dialect)
+    return TableSink(stream, open_database(stream.contract, stream.target, connection))
 
 
 def open_records(context: Context, stream: Stream) -> RecordSource:

@@ -20,7 +20,7 @@ from ingestion.errors import (
     SourceUnavailableError,
 )
 from ingestion.lake.embedded.engine import DeltaRs
-from ingestion.sinks.duckdb import DuckDbSink
+from ingestion.sinks.base import TableSink
 from ingestion.stream_jobs import run
 from ingestion.stream_jobs.open import open_loop
 from ingestion.stream_jobs.run import run_stream
@@ -299,15 +299,15 @@ def test_a_target_that_is_away_for_a_while_is_tried_again_with_longer_pauses(
 ) -> None:
     world.write(contract())
     world.send(order(1))
-    honest, calls, pauses = DuckDbSink.apply, [0], []
+    honest, calls, pauses = TableSink.apply, [0], []
 
-    def away(self: DuckDbSink, change: Change) -> Applied:
+    def away(self: TableSink, change: Change) -> Applied:
         calls[0] += 1
         if calls[0] <= 3:
             raise SourceUnavailableError("the target does not answer")
         return honest(self, change)
 
-    monkeypatch.setattr(DuckDbSink, "apply", away)
+    monkeypatch.setattr(TableSink, "apply", away)
     monkeypatch.setattr(run.StreamRun, "_rest", lambda self, seconds: pauses.append(seconds))
     assert world.counts() == (1, 1, 0, 0, 0)
     assert pauses == [1.0, 2.0, 4.0]
@@ -365,13 +365,13 @@ def test_a_signal_ends_a_run_after_its_open_batch(
 ) -> None:
     world.write(contract(budget={"rows": 1}))
     world.send(order(1), order(2))
-    honest = DuckDbSink.apply
+    honest = TableSink.apply
 
-    def signalled(self: DuckDbSink, change: Change) -> Applied:
+    def signalled(self: TableSink, change: Change) -> Applied:
         os.kill(os.getpid(), number)
         return honest(self, change)
 
-    monkeypatch.setattr(DuckDbSink, "apply", signalled)
+    monkeypatch.setattr(TableSink, "apply", signalled)
     done = run_stream(world.context(), "orders", until_caught_up=False)
     assert (done["state"], done["merged"], done["lag"]) == ("stopped", 1, 1)
 

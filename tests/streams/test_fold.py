@@ -21,7 +21,7 @@ from ingestion.contracts.reading.streams import examine_stream
 from ingestion.contracts.streams import Stream
 from ingestion.settings import Connection
 from ingestion.sinks.base import TableSink
-from ingestion.sinks.duckdb import DuckDbSink
+from ingestion.sinks.duckdb import DuckDbDatabase
 from ingestion.sources.message_files import MessageFiles
 from ingestion.streams.change import Functions
 from ingestion.streams.loop import Loop
@@ -73,10 +73,11 @@ def stream_of(text: str, name: str = "orders") -> Stream:
 
 @contextmanager
 def duckdb_sink(stream: Stream) -> Iterator[tuple[TableSink, Select]]:
-    sink = DuckDbSink(stream, Connection("duckdb"))
+    db = DuckDbDatabase(stream.contract, "warehouse", Connection("duckdb"))
     connection = duckdb.connect(":memory:")
     connection.execute("set timezone = 'UTC'")
-    sink.__dict__["_connection"] = connection
+    db.__dict__["_connection"] = connection
+    sink = TableSink(stream, db)
     yield sink, lambda query: connection.execute(query).fetchall()
     sink.close()
 

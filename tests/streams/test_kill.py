@@ -27,13 +27,13 @@ StreamWorld(Path(sys.argv[1]), {"AIRFLOW_CONN_WAREHOUSE": sys.argv[6]} if sys.ar
 """
 ACCOUNT = ("ingestion.streams.loop.Loop._account", 2, "before")  # committed, and nobody knows
 DEATHS = {
-    "duckdb": [("ingestion.sinks.duckdb.DuckDbSink.insert", 2, "after"), ACCOUNT],
+    "duckdb": [("ingestion.sinks.duckdb.DuckDbDatabase.insert", 2, "after"), ACCOUNT],
     "bronze": [
         ("ingestion.lake.embedded.engine.DeltaRs.append", 3, "after"),  # 1: ledger; 2, 3: dead letters of the batches
         ("ingestion.bronze.table.BronzeTable.adopt", 2, "after"),
         ACCOUNT,
     ],
-    "oracle": [("ingestion.sinks.oracle.OracleSink.insert", 2, "after"), ACCOUNT],
+    "oracle": [("ingestion.sinks.oracle.OracleDatabase.insert", 2, "after"), ACCOUNT],
 }
 MESSAGES = 400
 

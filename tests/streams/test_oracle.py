@@ -7,8 +7,8 @@ import json
 import pyarrow as pa
 import pytest
 
-from ingestion.sinks.base import Refused
-from ingestion.sinks.oracle import OracleSink
+from ingestion.sinks.database import Refused
+from ingestion.sinks.oracle import OracleDatabase
 from tests.sources.oracle_fixtures import oracle
 from tests.streams.oracle_world import COLUMNS, OracleWorld, oracle_world
 
@@ -171,13 +171,13 @@ def test_one_poison_row_among_many_costs_no_more_than_three_batches(
     world.write(world.contract(columns={name: COLUMNS[name] for name in ("id", "amount")}))
     world.send(*({"id": n, "amount": None if n == 777 else n} for n in range(1000)))
     rows: list[int] = []
-    honest = OracleSink._many
+    honest = OracleDatabase._many
 
-    def counted(self: OracleSink, sql: str, table: pa.Table) -> Refused:
+    def counted(self: OracleDatabase, sql: str, table: pa.Table) -> Refused:
         rows.append(table.num_rows)
         return honest(self, sql, table)
 
-    monkeypatch.setattr(OracleSink, "_many", counted)
+    monkeypatch.setattr(OracleDatabase, "_many", counted)
     assert world.counts() == (1000, 999, 0, 0, 1)
     assert world.letters() == [(777, "(row):ORA-01400")]
     assert sum(rows) <= 3 * 1000 + 1
@@ -204,7 +204,7 @@ def test_a_stream_whose_tables_are_there_creates_none(world: OracleWorld, monkey
     world.write(world.contract())
     world.send({"id": 1})
     world.run()
-    monkeypatch.setattr(OracleSink, "statements", lambda _, table: ["no statement"] * (2 if table.stage else 1))
+    monkeypatch.setattr(OracleDatabase, "statements", lambda _, table: ["no statement"] * (2 if table.stage else 1))
     world.send({"id": 2})
 
     assert world.counts() == (1, 1, 0, 0, 0)
