@@ -12,6 +12,7 @@ OLD_NAMES = {
     "ORACLE_DSN": _CONNECTION,
     "ORACLE_TABLE": "a contract (lakehouse add)",
     "ORACLE_MOCK_COUNT": "lakehouse demo --scale",
+    "SQS_QUEUE_URL": "AIRFLOW_CONN_CONVERSATIONS",
     "SLA_WARNING_GAP_PCT": "reconcile.warningGapPercent of a contract",
     "SLA_CRITICAL_GAP_PCT": "reconcile.criticalGapPercent of a contract",
     "USE_CLAUDE_API": "LAKEHOUSE_MODEL",

@@ -24,11 +24,14 @@ _FORMS = {
     "sqlserver": "mssql://user:password@host:1433/database",
     "duckdb": "duckdb:///folder/file.duckdb",
     "kafka": "kafka://user:password@host:9092",
+    "sqs": "sqs://key:secret@/?queue_url=https%3A%2F%2Fsqs.…&region=…",
 }
-FILES = ("duckdb", "files")
+FILES = ("duckdb", "files", "queue")
 """Types of connections that open files and no server."""
 STREAMS = ("kafka", "files")
 """Types of connections that messages are read from."""
+QUEUES = ("sqs", "queue")
+"""Types of connections that messages are sent to and received from, one by one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +83,7 @@ class Settings:
                 f"(in Airflow: add the connection {system}). To try the program without a database: lakehouse demo"
             )
         if found.type not in kinds:
-            kind = "stream" if kinds is STREAMS else "database"
+            kind = "stream" if kinds is STREAMS else "queue" if kinds is QUEUES else "database"
             raise ConfigurationError(
                 f"{system}: {variable} begins with {found.type}://, which is no known kind of {kind}. Nothing was "
                 f"read. Write it as {_forms(dialect)}."
