@@ -1,4 +1,6 @@
-"""Contract files: a folder holds `<system>/<entity>.odcs.yaml`, one per source table, and `streams/<name>.odcs.yaml`.
+"""Contract files: a folder holds `<system>/<entity>.odcs.yaml`, one per source table, and those of streams.
+
+Streams are in `streams/<name>.odcs.yaml` (id `streams.<name>`) or `streams/<system>.<entity>.odcs.yaml`.
 
 Importing this module is cheap: the YAML and ODCS libraries are imported when a file is read.
 """
@@ -15,6 +17,7 @@ from typing import TYPE_CHECKING
 from ingestion.errors import ConfigurationError, Fault, InvalidContractError
 
 if TYPE_CHECKING:
+    from ingestion.contracts.conversations import Conversation
     from ingestion.contracts.model import Contract
     from ingestion.contracts.streams import Stream
 from ingestion.contracts.revisions import text_of
@@ -157,13 +160,39 @@ def list_streams(folder: Path) -> list[str]:
 
 
 def find_stream(folder: Path, name: str) -> Stream:
+    """Read the stream contract of that name. Raises as `find_conversation` does."""
+    from ingestion.contracts.streams import Stream  # noqa: PLC0415 - listing names must not cost this import
+
+    found = _find_in_streams(folder, name)
+    if not isinstance(found, Stream):
+        raise ConfigurationError(
+            f"{name}: its contract has lake.conversation; it is no stream of messages. Nothing was read. Use: "
+            "lakehouse cdc"
+        )
+    return found
+
+
+def find_conversation(folder: Path) -> Conversation:
     """
-    Read the stream contract of that name.
+    Read the one contract with `lake.conversation`.
 
     Raises:
-        ConfigurationError: there is no file of that name.
-        InvalidContractError: with every fault of the file.
+        ConfigurationError: there is none, or more than one.
+        InvalidContractError: with every fault of a file.
     """
+    from ingestion.contracts.conversations import Conversation  # noqa: PLC0415 - as in `find_stream`
+
+    found = [each for name in list_streams(folder) if isinstance(each := _find_in_streams(folder, name), Conversation)]
+    if len(found) != 1:
+        names = ", ".join(each.name for each in found) or "no contract"
+        raise ConfigurationError(
+            f"{STREAMS}/: {names} has lake.conversation; one contract must have it. Nothing was read. Write it as "
+            "docs/conversations.md shows, or remove the others."
+        )
+    return found[0]
+
+
+def _find_in_streams(folder: Path, name: str) -> Stream | Conversation:
     known = list_streams(folder)
     if name not in known:
         near = difflib.get_close_matches(name, known, n=3)
@@ -186,13 +215,17 @@ def _examine(
     return (None, faults) if text is None else _examine_text(text, shown, path, placed=placed, strict=strict)
 
 
-def _examine_stream(path: Path, shown: str, *, strict: bool = False) -> tuple[Stream | None, list[Fault]]:
-    from ingestion.contracts.reading.streams import examine_stream  # noqa: PLC0415 - as in `_examine_text`
+def _examine_stream(
+    path: Path, shown: str, *, strict: bool = False
+) -> tuple[Stream | Conversation | None, list[Fault]]:
+    from ingestion.contracts.reading.streams import examine_any  # noqa: PLC0415 - as in `_examine_text`
 
     text, faults = _text(path, shown)
     if text is None:
         return None, faults
-    return examine_stream(text, shown, path=str(path), expected_id=_place_id(path), strict=strict)
+    name = path.name.removesuffix(SUFFIX)
+    expected_id = name if "." in name else f"{STREAMS}.{name}"
+    return examine_any(text, shown, path=str(path), expected_id=expected_id, strict=strict)
 
 
 def _text(path: Path, shown: str) -> tuple[str | None, list[Fault]]:

@@ -228,6 +228,7 @@ STREAMS = pa.schema(
         ("seconds_decode", pa.float64()),
         ("seconds_apply", pa.float64()),
         ("message", pa.string()),
+        ("numbers", pa.string()),  # of conversations: statistics by name, as JSON
     ]
 )
 ADVISOR_CALLS = pa.schema(

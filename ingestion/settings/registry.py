@@ -110,6 +110,15 @@ GROUPS: Mapping[str, tuple[Setting, ...]] = {
             "call=12000 day=200000 month=2000000",
         ),
     ),
+    "Conversations": (
+        Setting("LOG_DIR", "lakehouse cdc run: the folder of its five log files", without="no files"),
+        Setting("LOG_LEVEL", "debug, info, warning or error: what they hold", "info"),
+        Setting("LOG_MAX_BYTES", "how large one of them becomes", "10485760"),
+        Setting("LOG_BACKUP_COUNT", "how many older ones are kept of each", "5"),
+        Setting("ORACLE_HOST", "with ORACLE_USER, ORACLE_PASSWORD, ORACLE_PORT, ORACLE_SERVICE_NAME: the database"),
+        Setting("SQS_QUEUE_URL", "the queue of conversations, if its connection is not set"),
+        Setting("SQS_RESULTS_QUEUE_URL", "the queue of results, likewise"),
+    ),
     "Storage logins": (
         Setting("AWS_REGION", "S3 and Secrets Manager: the region"),
         _secret("AWS_ACCESS_KEY_ID", "S3: a key, with AWS_SECRET_ACCESS_KEY", "the machine's login"),

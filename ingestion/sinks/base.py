@@ -103,12 +103,9 @@ class TableSink:
             return self.db.select(f"SELECT {names} FROM {name}", schema)
 
     def count_dead(self) -> int:
-        query = (
-            f"SELECT COUNT(*) FROM {self.db.table_name(self.tables.dead)} "
-            f"WHERE {self.db.quote('stream')} = :1 AND {self.db.quote('replayed')} = 0"
-        )
+        is_open = f"{self.db.equal(('stream',))} AND {self.db.quote('replayed')} = 0"
         with self.db.transaction():
-            return int(self.db.select(query, pa.schema([("n", pa.int64())]), self.stream.name)["n"][0].as_py())
+            return self.db.counted(self.tables.dead, is_open, self.stream.name)
 
     # positions
 

@@ -8,11 +8,13 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from datetime import datetime
 from typing import Any
 
 import pyarrow as pa
 
 from ingestion.contracts.model import Contract
+from ingestion.contracts.types import INSTANT
 from ingestion.errors import ConcurrentWriteError, PermanentError
 from ingestion.sinks.tables import Table
 
@@ -28,7 +30,11 @@ class Database(ABC):
     """One session, opened at the first use. `contract` and `system` (the connection's name) are for messages."""
 
     now = "CURRENT_TIMESTAMP"
-    """The function of the database's clock."""
+    """The database's clock, UTC."""
+    wall_clock = "CURRENT_TIMESTAMP"
+    """The same in the time zone in which people read and compare the tables' own times, e.g. with SYSDATE."""
+    dual = ""
+    """What a SELECT without a table ends with."""
 
     def __init__(self, contract: Contract, system: str) -> None:
         self.contract = contract
@@ -86,6 +92,11 @@ class Database(ABC):
     def updating(self, sets: str, condition: str) -> str:
         """Return the clause of MERGE that updates matched rows for which the condition holds."""
 
+    def clock(self) -> datetime:
+        """Return the time of the database, UTC."""
+        found = self.select(f"SELECT {self.now} AS now{self.dual}", pa.schema([("now", INSTANT)]))
+        return found["now"][0].as_py()  # type: ignore[no-any-return]
+
     def create(self, tables: Sequence[Table]) -> None:
         """Create the tables that are missing. Idempotent."""
         for table in tables:
@@ -121,6 +132,11 @@ class Database(ABC):
 
     def name_of(self, name: Sequence[str]) -> str:
         return ".".join(f'"{part}"' for part in name)
+
+    def counted(self, table: Table, condition: str, *binds: Any) -> int:
+        """Return how many rows of a table fulfil a condition."""
+        query = f"SELECT COUNT(*) AS n FROM {self.table_name(table)} WHERE {condition}"
+        return int(self.select(query, pa.schema([("n", pa.int64())]), *binds)["n"][0].as_py())
 
     def listed(self, names: Sequence[str], of: str = "") -> str:
         return ", ".join(f"{of}{self.quote(name)}" for name in names)

@@ -57,6 +57,8 @@ class OracleDatabase(Database):
     """The session is opened at the first use, and anew after it was lost."""
 
     now = "LOCALTIMESTAMP"
+    wall_clock = "CAST(SYSTIMESTAMP AS TIMESTAMP(6))"
+    dual = " FROM DUAL"
 
     def __init__(self, contract: Contract, system: str, connection: Connection) -> None:
         super().__init__(contract, system)
@@ -100,13 +102,16 @@ class OracleDatabase(Database):
         """Create what is missing. A user who may not create tables can use tables that are there."""
         with self.transaction(), self._session.cursor() as cursor:
             for table in tables:
-                for name, statement in zip((table.name, table.stage), self.statements(table), strict=False):
+                made = self.statements(table)
+                parts = {table.name: made[:-1], table.stage: made[-1:]} if table.stage else {table.name: made}
+                for name, statements in parts.items():
                     try:
                         cursor.execute(f"SELECT 1 FROM {self.name_of(name)} WHERE 1 = 0")
                     except DRIVER_ERRORS as exc:
                         if code_of(exc) != "ORA-00942":
                             raise
-                        cursor.execute(statement)
+                        for statement in statements:
+                            cursor.execute(statement)
 
     def run(self, sql: str, *binds: Any) -> int:
         with self._translated(), self._session.cursor() as cursor:
@@ -157,6 +162,9 @@ class OracleDatabase(Database):
         columns = [f"{self.quote(field.name)} {self._type(table, field)}" for field in table.columns]
         key = f"PRIMARY KEY ({self.listed(table.key)})"
         made = [f"CREATE TABLE {self.table_name(table)} (\n  " + ",\n  ".join([*columns, key]) + "\n)"]
+        for column in table.indexes:
+            index = self.name_of((*table.name[:-1], f"{table.name[-1]}_{column.upper()}"))
+            made.append(f"CREATE INDEX {index} ON {self.table_name(table)} ({self.quote(column)})")
         if table.stage:
             listed = ",\n  ".join(columns)
             stage = self.name_of(table.stage)

@@ -26,13 +26,17 @@ LETTER = pa.schema(
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A table that a sink creates. `declared` are types as the contract writes them. `stage` is its staging table."""
+    """
+    A table that is created. `declared` are types as the contract writes them, `stage` is its staging table, `indexes`
+    are columns that are looked up beside the key.
+    """
 
     name: tuple[str, ...]
     columns: pa.Schema
     key: tuple[str, ...]
     declared: Mapping[str, str] = field(default_factory=dict)
     stage: tuple[str, ...] = ()
+    indexes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

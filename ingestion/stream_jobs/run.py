@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import threading
 import time
@@ -10,7 +11,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime
 from types import FrameType
-from typing import Any
+from typing import Any, Protocol
 
 from ingestion.contracts.odcs import find_stream, list_streams
 from ingestion.contracts.streams import Stream, TargetMode
@@ -31,13 +32,41 @@ LONGEST_PAUSE = 60.0
 RUNNING, AWAY, CAUGHT_UP, STOPPED, FAILED, STOP = "running", "away", "caught up", "stopped", "failed", "stop"
 
 
+class Steps(Protocol):
+    """
+    What a run repeats: the loop of a stream, or both directions of conversations.
+
+    A `step` that raised one of our errors can be repeated. `counts` are reset by the run, `pause` is how many seconds
+    to rest after a step that did nothing, `numbers` are further ones for the ledger, by name.
+    """
+
+    counts: Counts
+    lag: int
+    event_at: datetime | None
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def pause(self) -> float: ...
+    @property
+    def numbers(self) -> Mapping[str, float]: ...
+    @property
+    def is_caught_up(self) -> bool: ...
+    def step(self) -> bool: ...
+    def rest(self, seconds: float) -> None: ...
+    def take_others(self) -> Mapping[str, Counts]:
+        """Return the counts of further rows of the ledger since the last call, by name."""
+        ...
+
+
 @dataclass(slots=True)
 class StreamRun:
-    """One run of a stream. `ask_to_end` may be called from a signal handler: the open batch is finished."""
+    """One run. `ask_to_end` may be called from a signal handler: the open batch is finished."""
 
     context: Context
-    loop: Loop
+    loop: Steps
     until_caught_up: bool
+    is_overwriting: bool = False
     began: datetime = field(default_factory=lambda: datetime.now(UTC))
     total: Counts = field(default_factory=Counts)
     fenced: int = 0
@@ -47,10 +76,6 @@ class StreamRun:
     _asked: threading.Event = field(default_factory=threading.Event)
     _noted_at: float = field(default_factory=time.monotonic)
     _looked_at: float = field(default_factory=time.monotonic)
-
-    @property
-    def is_overwriting(self) -> bool:
-        return self.loop.stream.mode is TargetMode.OVERWRITE
 
     def ask_to_end(self) -> None:
         self._asked.set()
@@ -95,31 +120,36 @@ class StreamRun:
             return
         self._in_a_row, self.state = 0, RUNNING
         if not has_moved:
-            self._rest(min(1.0, self.loop.stream.budget.seconds / 10))
+            self._rest(self.loop.pause)
 
     def _rest(self, seconds: float) -> None:
         end = time.monotonic() + seconds
         while (left := end - time.monotonic()) > 0 and not self._is_asked():
-            self.loop.source.rest(min(left, 1.0))
+            self.loop.rest(min(left, 1.0))
 
     def _is_asked(self) -> bool:
         if not self._asked.is_set() and time.monotonic() - self._looked_at >= ASKED_EVERY:
             self._looked_at = time.monotonic()
-            if is_asked_to_stop(self.context, self.loop.stream.name, self.began):
+            if is_asked_to_stop(self.context, self.loop.name, self.began):
                 self._asked.set()
         return self._asked.is_set()
 
     def _note(self, message: str | None = None) -> None:
         counts, loop = self.loop.counts, self.loop
         row = {
-            "stream": loop.stream.name,
+            "stream": loop.name,
             "run_id": self.context.run_id,
             "noted_at": datetime.now(UTC),
             "state": self.state,
         }
         row |= asdict(counts) | {"fenced": self.fenced, "retries": self.retries, "lag": loop.lag, "message": message}
         row["event_at"] = loop.event_at
-        self.context.journal.append("streams", [row])
+        others = [
+            {**row, "stream": name, **asdict(other), "lag": None, "message": None}
+            for name, other in loop.take_others().items()
+        ]
+        row["numbers"] = json.dumps(loop.numbers) if loop.numbers else None
+        self.context.journal.append("streams", [row, *others])
         for each in fields(Counts):
             setattr(self.total, each.name, getattr(self.total, each.name) + getattr(counts, each.name))
         loop.counts, self.fenced, self.retries, self._noted_at = Counts(), 0, 0, time.monotonic()
@@ -133,8 +163,8 @@ def run_stream(context: Context, name: str, *, until_caught_up: bool) -> dict[st
     """
     with open_loop(context, name) as loop:
         loop.sink.init()
-        run = StreamRun(context, loop, until_caught_up)
-        with _ended_by_signals(run), _whole(loop, until_caught_up):
+        run = StreamRun(context, loop, until_caught_up, loop.stream.mode is TargetMode.OVERWRITE)
+        with ended_by_signals(run), _whole(loop, until_caught_up):
             run.run()
             if run.is_overwriting and run.state != CAUGHT_UP:
                 raise RunFailedError(
@@ -157,7 +187,7 @@ def _whole(loop: Loop, until_caught_up: bool) -> AbstractContextManager[None]:
 
 
 @contextmanager
-def _ended_by_signals(run: StreamRun) -> Iterator[None]:
+def ended_by_signals(run: StreamRun) -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return

@@ -62,6 +62,24 @@ class Loop:
     _goal: Mapping[Partition, int] = field(default_factory=dict)
 
     @property
+    def name(self) -> str:
+        return self.stream.name
+
+    @property
+    def pause(self) -> float:
+        return min(1.0, self.stream.budget.seconds / 10)
+
+    @property
+    def numbers(self) -> Mapping[str, float]:
+        return {}
+
+    def rest(self, seconds: float) -> None:
+        self.source.rest(seconds)
+
+    def take_others(self) -> Mapping[str, Counts]:
+        return {}
+
+    @property
     def is_caught_up(self) -> bool:
         """Whether everything is committed that the topics held at the first step."""
         positions = self._positions

@@ -72,7 +72,7 @@ def test_a_wrong_key_is_named_with_what_to_write(given: dict[str, Any], message:
 
 def test_a_stream_without_kafka_or_without_a_key_to_merge_by_is_refused() -> None:
     text = contract().replace("type: kafka", "type: duckdb")
-    assert any("servers names no kafka" in fault.message for fault in read(text)[1])
+    assert any("servers names neither kafka nor sqs" in fault.message for fault in read(text)[1])
     keyless = {"amount": COLUMNS["amount"]}
     assert any("needs a key unless its mode is append" in fault.message for fault in read(contract(columns=keyless))[1])
     assert read(contract("append", keyless))[1] == []

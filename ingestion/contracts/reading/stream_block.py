@@ -10,6 +10,8 @@ from ingestion.contracts.reading.lake_block import LakeModel, NonNegative, Perce
 from ingestion.contracts.streams import TargetMode, Tombstones
 
 _Count = Annotated[int, Field(strict=True, ge=1)]
+_Seconds = Annotated[float, Field(strict=True, gt=0, allow_inf_nan=False)]
+_BatchSize = Annotated[int, Field(strict=True, ge=1, le=1000)]  # Oracle compares with a list of 1,000 at most
 
 
 class TopicBlock(LakeModel):
@@ -85,6 +87,39 @@ class StreamBlock(LakeModel):
     on_drift: StreamDrift | None = None
 
 
+class EndBlock(LakeModel):
+    """A segment whose `column` has this value is the last one of its call."""
+
+    column: str
+    value: str
+
+
+class ConversationBlock(LakeModel):
+    """How segments become conversations; see docs/conversations.md. The settings of a mode are written with _."""
+
+    group: str | None = None
+    order: str | None = None
+    speaker: str | None = None
+    text: str | None = None
+    time: str | None = None
+    end: EndBlock | None = None
+    idle: StrictDuration | None = None
+    max_wait: StrictDuration | None = None
+    result_timeout: StrictDuration | None = None
+    queue: str | None = None
+    results: str | None = None
+    normal_mode_enabled: bool | None = Field(None, alias="normal_mode_enabled")
+    normal_mode_minutes: _Count | None = Field(None, alias="normal_mode_minutes")
+    normal_poll_interval_seconds: _Seconds | None = Field(None, alias="normal_poll_interval_seconds")
+    historical_mode_enabled: bool | None = Field(None, alias="historical_mode_enabled")
+    historical_start_date: str | None = Field(None, alias="historical_start_date")
+    historical_batch_size: _BatchSize | None = Field(None, alias="historical_batch_size")
+    max_batch_size: _BatchSize | None = Field(None, alias="max_batch_size")
+    max_concurrent_calls: _Count | None = Field(None, alias="max_concurrent_calls")
+    single_queue: bool | None = Field(None, alias="single_queue")
+
+
 class StreamLakeBlock(LakeModel):
     timezone: str | None = None
     stream: StreamBlock | None = None
+    conversation: ConversationBlock | None = None

@@ -1,4 +1,4 @@
-"""Turns the text of a stream contract into a stream, or into the list of all its faults."""
+"""Turns the text of a contract of streams into a stream or a conversation, or into the list of all its faults."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from ingestion.contracts.names import is_place
 from ingestion.contracts.reading.columns import SCHEMA, read_columns
 from ingestion.contracts.reading.compile import given, identity, read_table_name
 from ingestion.contracts.reading.completeness import incomplete, owner_of
+from ingestion.contracts.reading.conversations import check_conversation, conversation_of
 from ingestion.contracts.reading.document import DocumentFaults, Steps, parse
 from ingestion.contracts.reading.header import read_header, report_secrets
 from ingestion.contracts.reading.lake_rules import read_lake_block
@@ -37,15 +38,24 @@ from ingestion.errors import Fault
 if TYPE_CHECKING:
     from open_data_contract_standard.model import OpenDataContractStandard
 
-KINDS = frozenset({"kafka", "oracle", "duckdb"})
+    from ingestion.contracts.conversations import Conversation
+
+MESSAGES = frozenset({"kafka", "sqs"})
+KINDS = MESSAGES | {"oracle", "duckdb"}
 _FUNCTION = re.compile(r"[a-z_]\w*:[a-zA-Z_]\w*")
 _MEASURE = re.compile(r"(sum|min|max|avg|count)\((\w+)\)")
 
 
-def examine_stream(
+def examine_stream(text: str, shown: str, *, path: str, expected_id: str) -> tuple[Stream | None, list[Fault]]:
+    """Do the same as `examine_any` where only a stream is expected."""
+    found, faults = examine_any(text, shown, path=path, expected_id=expected_id)
+    return (found if isinstance(found, Stream) else None), faults
+
+
+def examine_any(
     text: str, shown: str, *, path: str, expected_id: str, strict: bool = False
-) -> tuple[Stream | None, list[Fault]]:
-    """Read one stream contract as `compile.examine` reads a table's: a stream only if no fault is an error."""
+) -> tuple[Stream | Conversation | None, list[Fault]]:
+    """Read one contract of streams as `compile.examine` reads a table's: a result only if no fault is an error."""
     document, faults = parse(text, shown)
     if document is None:
         return None, faults
@@ -53,7 +63,8 @@ def examine_stream(
     report_secrets(findings)
     contract = read_shape(findings)
     header = read_header(findings, contract, expected_id, KINDS)
-    dialect = _dialect(findings, contract)
+    lake, at = read_lake_block(findings, contract, StreamLakeBlock, least="stream")
+    dialect = _dialect(findings, contract, reads_messages=lake.conversation is None)
     table = read_table(findings, contract)
     quality = QualityReader(findings, [property_.name or "" for property_ in table.properties or []])
     name = read_table_name(findings, table, dialect)
@@ -61,9 +72,11 @@ def examine_stream(
     quality.read(table.quality, SCHEMA, None, pa.null())
     for check in quality.checks:
         findings.error(SCHEMA, f"the check {check.id} is about a whole load; a stream has only rules for single values")
-    lake, at = read_lake_block(findings, contract, StreamLakeBlock, least="stream")
-    block = lake.stream or StreamBlock()
-    _StreamCheck(findings, block, (*at, "stream"), columns).judge()
+    block, conversation = lake.stream or StreamBlock(), lake.conversation
+    if conversation is not None:
+        check_conversation(findings, conversation, (*at, "conversation"), columns)
+    else:
+        _StreamCheck(findings, block, (*at, "stream"), columns, has_topics=_has_topics(contract)).judge()
     told = sorted([*findings.faults, *(incomplete(document) if strict else ())], key=lambda fault: fault.line)
     if not findings.is_clean:
         return None, told
@@ -74,33 +87,45 @@ def examine_stream(
         columns=columns,
         timezone=lake.timezone or "UTC",
         mode=Mode.INCREMENTAL,
-        watermark=block.time,
+        watermark=block.time if conversation is None else conversation.time,
         null_watermark=NullWatermark.INCLUDE,
         silver_model=f"stg_{header.system}__{header.entity}",
         path=path,
     )
-    return _stream(compiled, block), told
+    return (_stream(compiled, block) if conversation is None else conversation_of(compiled, conversation)), told
 
 
-def _dialect(findings: DocumentFaults, contract: OpenDataContractStandard) -> str:
-    """Return the kind of the target, whose types the columns have: that of the server beside Kafka's, else duckdb."""
+def _dialect(findings: DocumentFaults, contract: OpenDataContractStandard, *, reads_messages: bool) -> str:
+    """Return the kind of the target, whose types the columns have: that of the server beside the messages'."""
     kinds = {str(server.type) for server in contract.servers or [] if server.type in KINDS}
-    if contract.servers and "kafka" not in kinds:
-        findings.error(("servers",), "servers names no kafka; a stream contract has one server of type kafka")
-    return next(iter(kinds - {"kafka"}), "duckdb")
+    if contract.servers and reads_messages and not kinds & MESSAGES:
+        findings.error(("servers",), "servers names neither kafka nor sqs; a stream contract has one of them")
+    return next(iter(kinds - MESSAGES), "duckdb")
+
+
+def _has_topics(contract: OpenDataContractStandard) -> bool:
+    return not any(server.type == "sqs" for server in contract.servers or [])
 
 
 class _StreamCheck:
     """Checks one stream block against the columns of its contract."""
 
-    def __init__(self, findings: DocumentFaults, block: StreamBlock, at: Steps, columns: tuple[Column, ...]) -> None:
-        self._findings, self._block, self._at = findings, block, at
+    def __init__(
+        self,
+        findings: DocumentFaults,
+        block: StreamBlock,
+        at: Steps,
+        columns: tuple[Column, ...],
+        *,
+        has_topics: bool,
+    ) -> None:
+        self._findings, self._block, self._at, self._has_topics = findings, block, at, has_topics
         self._columns = {column.name: column for column in columns}
         self._keys = [column for column in columns if column.key_position is not None]
 
     def judge(self) -> None:
         block = self._block
-        for key, value in (("source", block.source), ("topics", block.topics)):
+        for key, value in (("source", block.source), ("topics", block.topics or not self._has_topics)):
             if not value:
                 self._error(key, "is missing; write it, e.g. `source: events` and `topics: [orders]`")
         for key, system in (("source", block.source), ("target.system", block.target and block.target.system)):
@@ -256,7 +281,8 @@ def _stream(contract: Contract, block: StreamBlock) -> Stream:
 
 
 def _parts(contract: Contract, block: StreamBlock) -> tuple[Part, ...]:
-    topics = [TopicBlock(topic=topic) if isinstance(topic, str) else topic for topic in block.topics or ()]
+    given_topics = block.topics or (block.source or "",)  # a queue is its only topic
+    topics = [TopicBlock(topic=topic) if isinstance(topic, str) else topic for topic in given_topics]
     if not any(topic.columns for topic in topics):
         return (Part(tuple(topic.topic for topic in topics), contract),)
     return tuple(

@@ -1,0 +1,198 @@
+"""Receives results: each is written by its contract, its conversation marked done, and then deleted from the queue.
+
+Everything about a batch is one transaction of the database, so a batch that comes again changes nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ingestion.cdc.logs import log
+from ingestion.cdc.sending import KIND, add_errors, mark_done
+from ingestion.cdc.tables import RECEIVED_TOTAL, WRITTEN_TOTAL, CdcTables, add_total
+from ingestion.contracts.conversations import Conversation
+from ingestion.errors import ConfigurationError, PermanentError
+from ingestion.queues.base import Queue, Received, keeping_visible
+from ingestion.sinks.base import TableSink
+from ingestion.sinks.database import Database
+from ingestion.sources.records import RECORDS, Read
+from ingestion.streams.change import Functions, make_change
+from ingestion.streams.loop import Counts
+from ingestion.streams.ports import DEAD, Change, PartRows
+
+VISIBLE_AFTER = 60
+"""Seconds after which a delivery that nobody deleted comes again; extended while a batch is open."""
+MOST_DELIVERIES = 5
+FAULT = "(message):failed"
+
+
+@dataclass(slots=True)
+class Receiver:
+    """`counts` is what the ledger has not been told yet."""
+
+    rules: Conversation
+    db: Database
+    tables: CdcTables
+    sink: TableSink
+    queue: Queue
+    counts: Counts = field(default_factory=Counts)
+
+    def step(self, wait_seconds: float) -> int:
+        """Receive one batch, write it, delete it; return how many messages came. Waits for the first one."""
+        messages = self.queue.receive(wait_seconds=wait_seconds, visibility_seconds=VISIBLE_AFTER)
+        own = [message.receipt for message in messages if message.attributes.get("kind") == KIND]
+        messages = [message for message in messages if message.receipt not in own]
+        if own:
+            self.queue.extend(own, 0)
+            if not self.rules.is_single_queue:
+                raise ConfigurationError(
+                    f"{self.rules.results}: the queue of results holds conversations that were sent from here. Nothing "
+                    "was deleted. Give conversations and results a queue each, or write `single_queue: true`."
+                )
+        if not messages:
+            return 0
+        receipts = [message.receipt for message in messages]
+        with keeping_visible(self.queue, receipts, VISIBLE_AFTER):
+            self.take(messages)
+        self.queue.delete(receipts)
+        return len(messages)
+
+    def take(self, messages: Sequence[Received]) -> None:
+        """Write results. If the database refuses a batch they are written one by one, to find the one at fault."""
+        try:
+            self._write(list({message.id: message for message in messages}.values()))
+        except PermanentError:
+            for message in messages:
+                self._write_alone(message)
+
+    def _write_alone(self, message: Received) -> None:
+        try:
+            self._write([message])
+        except PermanentError:
+            if message.times < MOST_DELIVERIES:
+                raise
+            self._write([replace(message, fault=FAULT)])
+
+    def _write(self, messages: Sequence[Received]) -> None:
+        stream = self.sink.stream
+        with self.db.transaction():
+            now = self.db.clock()
+            messages = self._new(messages)
+            records = _records(stream.topics[0], messages, now)
+            is_bad = pa.array([bool(message.fault) for message in messages], pa.bool_())
+            read = Read(records.filter(pc.invert(is_bad)), {})
+            change = make_change(stream, Functions(), read, start={}, known=frozenset(), ends={})
+            change, orphans = self._without_orphans(change)
+            bad = pa.Table.from_batches([records.filter(is_bad)])
+            reasons = pa.array([message.fault for message in messages if message.fault], pa.string())
+            dead = pa.Table.from_arrays([*bad.columns, reasons], schema=DEAD)
+            change = replace(change, records=records, dead=pa.concat_tables([change.dead, dead]))
+            applied = self.sink.apply(change)
+            written = [part.rows.select(["call_id", "revision"]) for part in change.parts if part.rows.num_rows]
+            for rows in written:
+                mark_done(self.db, self.tables, rows.cast(self._key_schema))
+            add_errors(self.db, self.tables, [(None, "RESULT", breaks) for breaks in change.dead["breaks"].to_pylist()])
+            add_total(self.db, self.tables, RECEIVED_TOTAL, len(messages))
+            add_total(self.db, self.tables, WRITTEN_TOTAL, applied.merged)
+        log("sqs", received=len(messages), written=applied.merged, dead=change.dead.num_rows + applied.dead)
+        self.counts.read += len(messages)
+        self.counts.merged += applied.merged
+        self.counts.superseded += applied.superseded
+        self.counts.filtered += orphans
+        self.counts.dead += change.dead.num_rows + applied.dead
+        self.counts.batches += 1
+
+    @property
+    def _key_schema(self) -> pa.Schema:
+        return pa.schema([self.tables.outbox.columns.field(name) for name in self.tables.outbox.key])
+
+    def _new(self, messages: Sequence[Received]) -> list[Received]:
+        """Leave out messages that are dead letters already: they were committed, and not deleted from the queue."""
+        table = self.sink.tables.dead
+        offsets = {_offset(message.id): message for message in messages}
+        places = ", ".join(f":{at}" for at in range(2, len(offsets) + 2))
+        q = self.db.quote
+        query = (
+            f"SELECT {q('message_offset')} FROM {self.db.table_name(table)} "
+            f"WHERE {q('stream')} = :1 AND {q('message_offset')} IN ({places})"
+        )
+        found = self.db.select(query, pa.schema([("at", pa.int64())]), self.sink.stream.name, *offsets)
+        return [message for at, message in offsets.items() if at not in {*found["at"].to_pylist()}]
+
+    def _without_orphans(self, change: Change) -> tuple[Change, int]:
+        """Take out results of conversations that were never sent from here, and keep them in a table of their own."""
+        parts, count = [], 0
+        for part in change.parts:
+            rows = part.rows
+            if rows.num_rows:
+                revisions = self._known(rows)
+                is_known = pa.array(
+                    [
+                        1 <= row["revision"] <= revisions.get(row["call_id"], 0)
+                        for row in rows.select(self._key_schema.names).cast(self._key_schema).to_pylist()
+                    ]
+                )
+                count += self._keep(rows.filter(pc.invert(is_known)), change.records)
+                rows = rows.filter(is_known)
+            parts.append(PartRows(part.part, rows))
+        return replace(change, parts=tuple(parts), filtered=change.filtered + count), count
+
+    def _known(self, rows: pa.Table) -> dict[Any, int]:
+        """Return the newest revision of the calls that are known."""
+        calls = pc.unique(rows["call_id"].cast(self._key_schema.field("call_id").type)).to_pylist()
+        places = ", ".join(f":{at}" for at in range(1, len(calls) + 1))
+        query = (
+            f"SELECT {self.db.listed(self._key_schema.names)} FROM {self.db.table_name(self.tables.calls)} "
+            f"WHERE {self.db.quote('call_id')} IN ({places})"
+        )
+        found = self.db.select(query, self._key_schema, *calls).to_pylist()
+        return {row["call_id"]: row["revision"] for row in found}
+
+    def _keep(self, rows: pa.Table, records: pa.RecordBatch) -> int:
+        if not rows.num_rows:
+            return 0
+        orphans = self.tables.orphans
+        bodies = dict(zip(records["offset"].to_pylist(), records["value"].to_pylist(), strict=True))
+        kept = pa.table(
+            {
+                "message_id": [str(at) for at in rows["lake_offset"].to_pylist()],
+                "call_id": rows["call_id"].cast(orphans.columns.field("call_id").type),
+                "revision": rows["revision"].cast(pa.int32()),
+                "body": pa.array([bodies[at] for at in rows["lake_offset"].to_pylist()], pa.binary()),
+                "seen_at": rows["lake_at"],
+            },
+            schema=orphans.columns,
+        )
+        self.db.stage(orphans, kept)
+        merge = self.db.merge_into(orphans, orphans.columns.names, "1 = 1")
+        self.db.run(merge.format(self.db.name_of(orphans.stage)))
+        return int(rows.num_rows)
+
+
+def _records(queue: str, messages: Sequence[Received], now: datetime) -> pa.RecordBatch:
+    """Return messages as records of a topic. A queue has no offsets: a digest of the message's id stands for it."""
+    count = len(messages)
+    return pa.RecordBatch.from_arrays(
+        [
+            pa.repeat(pa.scalar(queue), count),
+            pa.repeat(pa.scalar(0, pa.int32()), count),
+            pa.array([_offset(message.id) for message in messages], pa.int64()),
+            pa.repeat(pa.scalar(now, RECORDS.field("timestamp").type), count),
+            pa.nulls(count, pa.binary()),
+            pa.array([message.body for message in messages], pa.binary()),
+            pa.array([json.dumps(dict(message.attributes)) for message in messages], pa.string()),
+        ],
+        schema=RECORDS,
+    )
+
+
+def _offset(message_id: str) -> int:
+    return int.from_bytes(hashlib.sha256(message_id.encode()).digest()[:8]) >> 1
