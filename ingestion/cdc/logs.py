@@ -48,6 +48,9 @@ def log_files(environ: Mapping[str, str]) -> Iterator[None]:
             logger.addHandler(handler)
             stack.callback(handler.close)
             stack.callback(logger.removeHandler, handler)
+        for other in logging.getLogger().handlers:  # what they show of ours stays the same
+            stack.callback(other.setLevel, other.level)
+            other.setLevel(max(other.level, logger.getEffectiveLevel()))
         logger.setLevel(level.upper())
         stack.callback(logger.setLevel, before)
         yield

@@ -96,7 +96,7 @@ class Reader:
                 self._set_bound(NORMAL, low)
             else:
                 low = progress.watermark - overlap
-            calls = self._due(now) | dict.fromkeys(self._touched(low, now))
+            calls = self._due(now) | dict.fromkeys(self.touched(low, now))
             log("oracle", mode=NORMAL, low=low.isoformat(), high=now.isoformat(), calls=len(calls))
             self._normal = Window(NORMAL, progress.watermark, now, iter(calls))
         return True
@@ -116,7 +116,7 @@ class Reader:
         if low >= bound or self._is_congested():
             return False
         high = min(bound, low + self._span)
-        calls = list(dict.fromkeys(self._touched(low, high)))
+        calls = list(dict.fromkeys(self.touched(low, high)))
         few = len(calls) < self.rules.history_batch
         many = len(calls) > 4 * self.rules.history_batch
         self._span = max(SHORTEST, min(LONGEST, self._span * 2 if few else self._span / 2 if many else self._span))
@@ -145,6 +145,17 @@ class Reader:
             return self.counts
         finally:
             self.counts = before
+
+    def forget(self, calls: Sequence[Any]) -> None:
+        """Forget what was sent of these calls, so that `again` enters their next revision."""
+        call, content, version = (self.db.quote(name) for name in ("call_id", "content_hash", "version"))
+        with self.db.transaction():
+            for each in calls:
+                self.db.run(
+                    f"UPDATE {self.db.table_name(self.tables.calls)} SET {content} = NULL, {version} = {version} + 1 "
+                    f"WHERE {call} = :1",
+                    each,
+                )
 
     def _drop(self, window: Window) -> None:
         if window is self._normal:
@@ -218,7 +229,7 @@ class Reader:
 
     # the source
 
-    def _touched(self, low: datetime, high: datetime) -> list[Any]:
+    def touched(self, low: datetime, high: datetime) -> list[Any]:
         """Return the calls with segments in a window that have more or fewer segments than was known, oldest first."""
         group, time = self._source(self.rules.group), self._source(self.rules.time)
         table, known = self._segments_table(), self.db.table_name(self.tables.calls)
@@ -230,7 +241,7 @@ class Reader:
         )
         schema = pa.schema([("found", self._group_type)])
         with self.db.transaction():
-            found = self.db.select(query, schema, *self._on_the_segments_clock(low, high))
+            found = self.db.select(query, schema, *self.on_the_segments_clock(low, high))
         return list(found["found"].to_pylist())
 
     def _due(self, now: datetime) -> dict[Any, None]:
@@ -262,7 +273,7 @@ class Reader:
         )
         return self.db.select(query, table.columns, *calls)
 
-    def _on_the_segments_clock(self, low: datetime, high: datetime) -> tuple[datetime, datetime]:
+    def on_the_segments_clock(self, low: datetime, high: datetime) -> tuple[datetime, datetime]:
         """Return a window as the segments' times are written; wider where clocks are changed within it."""
         if self.rules.contract.column(self.rules.time).arrow_type.tz is not None:
             return low, high
@@ -298,7 +309,7 @@ class Reader:
     def _move(self, window: Window) -> None:
         """Move a mode's progress, unless another process did."""
         db = self.db
-        wall = self._on_the_segments_clock(window.after, window.after)[0]
+        wall = self.on_the_segments_clock(window.after, window.after)[0]
         wall = wall if wall.tzinfo else wall.replace(tzinfo=UTC)  # as it is written there
         before = f"{db.quote('watermark_at')} = :4" if window.before else f"{db.quote('watermark_at')} IS NULL"
         count = db.run(

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
 from typing import Any
 
@@ -31,6 +31,7 @@ from ingestion.streams.ports import DEAD, Change, PartRows
 VISIBLE_AFTER = 60
 """Seconds after which a delivery that nobody deleted comes again; extended while a batch is open."""
 MOST_DELIVERIES = 5
+AT_ONCE = 500
 FAULT = "(message):failed"
 
 
@@ -82,33 +83,66 @@ class Receiver:
             self._write([replace(message, fault=FAULT)])
 
     def _write(self, messages: Sequence[Received]) -> None:
-        stream = self.sink.stream
         with self.db.transaction():
-            now = self.db.clock()
             messages = self._new(messages)
-            records = _records(stream.topics[0], messages, now)
-            is_bad = pa.array([bool(message.fault) for message in messages], pa.bool_())
-            read = Read(records.filter(pc.invert(is_bad)), {})
-            change = make_change(stream, Functions(), read, start={}, known=frozenset(), ends={})
-            change, orphans = self._without_orphans(change)
-            bad = pa.Table.from_batches([records.filter(is_bad)])
-            reasons = pa.array([message.fault for message in messages if message.fault], pa.string())
-            dead = pa.Table.from_arrays([*bad.columns, reasons], schema=DEAD)
-            change = replace(change, records=records, dead=pa.concat_tables([change.dead, dead]))
-            applied = self.sink.apply(change)
-            written = [part.rows.select(["call_id", "revision"]) for part in change.parts if part.rows.num_rows]
-            for rows in written:
-                mark_done(self.db, self.tables, rows.cast(self._key_schema))
-            add_errors(self.db, self.tables, [(None, "RESULT", breaks) for breaks in change.dead["breaks"].to_pylist()])
+            records = _records(self.sink.stream.topics[0], messages, self.db.clock())
+            applied = self._apply(records, [message.fault for message in messages])
             add_total(self.db, self.tables, RECEIVED_TOTAL, len(messages))
-            add_total(self.db, self.tables, WRITTEN_TOTAL, applied.merged)
-        log("sqs", received=len(messages), written=applied.merged, dead=change.dead.num_rows + applied.dead)
-        self.counts.read += len(messages)
-        self.counts.merged += applied.merged
-        self.counts.superseded += applied.superseded
-        self.counts.filtered += orphans
-        self.counts.dead += change.dead.num_rows + applied.dead
-        self.counts.batches += 1
+        log("sqs", received=len(messages), written=applied.merged, dead=applied.dead)
+
+    def _apply(self, records: pa.RecordBatch, faults: Sequence[str], *, is_replay: bool = False) -> Counts:
+        """Write records, those with a fault as dead letters; return what became of them. Within a transaction."""
+        stream = self.sink.stream
+        is_bad = pa.array([bool(fault) for fault in faults], pa.bool_())
+        read = Read(records.filter(pc.invert(is_bad)), {})
+        change = make_change(stream, Functions(), read, start={}, known=frozenset(), ends={})
+        change, orphans = self._without_orphans(change)
+        bad = pa.Table.from_batches([records.filter(is_bad)])
+        reasons = pa.array([fault for fault in faults if fault], pa.string())
+        dead = pa.concat_tables([change.dead, pa.Table.from_arrays([*bad.columns, reasons], schema=DEAD)])
+        applied = self.sink.apply(replace(change, records=records, dead=dead, is_replay=is_replay))
+        for part in change.parts:
+            mark_done(self.db, self.tables, part.rows.select(self._key_schema.names).cast(self._key_schema))
+        if not is_replay:
+            add_errors(self.db, self.tables, [(None, "RESULT", breaks) for breaks in dead["breaks"].to_pylist()])
+        add_total(self.db, self.tables, WRITTEN_TOTAL, applied.merged)
+        count = Counts(records.num_rows, applied.merged, applied.superseded, orphans, dead.num_rows + applied.dead, 1)
+        for each in fields(Counts):
+            setattr(self.counts, each.name, getattr(self.counts, each.name) + getattr(count, each.name))
+        return count
+
+    def replay(self) -> Counts:
+        """Write the dead letters and orphans that can be written now; the others stay. Returns what became of them."""
+        before, self.counts = self.counts, Counts()
+        try:
+            letters = self.sink.dead_letters(None, None, AT_ONCE)
+            while letters.num_rows:
+                records = letters.select(RECORDS.names).cast(RECORDS).combine_chunks().to_batches()[0]
+                with self.db.transaction():
+                    self._apply(records, [""] * records.num_rows, is_replay=True)
+                last = letters.slice(letters.num_rows - 1).to_pylist()[0]
+                letters = self.sink.dead_letters(None, (last["topic"], last["partition"], last["offset"]), AT_ONCE)
+            self._replay_orphans()
+            return self.counts
+        finally:
+            self.counts = before
+
+    def _replay_orphans(self) -> None:
+        """Orphans of conversations that are known now become rows."""
+        db, orphans, calls = self.db, self.tables.orphans, self.tables.calls
+        call, revision = db.quote("call_id"), db.quote("revision")
+        same = f"c.{call} = o.{call} AND o.{revision} <= c.{revision}"
+        with db.transaction():
+            query = (
+                f"SELECT {db.listed(orphans.columns.names, 'o.')} FROM {db.table_name(orphans)} o "
+                f"JOIN {db.table_name(calls)} c ON {same}"
+            )
+            rows = db.select(query, orphans.columns).to_pylist()
+            if rows:
+                messages = [Received(row["message_id"], "", row["body"], {}, 1) for row in rows]
+                self._apply(_records(self.sink.stream.topics[0], messages, db.clock()), [""] * len(rows))
+                for row in rows:
+                    db.run(f"DELETE FROM {db.table_name(orphans)} WHERE {db.equal(('message_id',))}", row["message_id"])
 
     @property
     def _key_schema(self) -> pa.Schema:

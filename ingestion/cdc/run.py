@@ -161,6 +161,40 @@ class Cdc:
         found = {key: totals.get(name, 0) for key, name in _TOTALS.items()}
         return {**found, "calls_processed": totals.get(NORMAL, 0) + totals.get(HISTORY, 0), "calls_failed": failed}
 
+    def status(self) -> dict[str, Any]:
+        """Return the modes, the statistics and the conversations by state, for people and programs."""
+        db, status, outbox = self.db, self.tables.status, self.tables.outbox
+        names = ["table_name", "is_enabled", "watermark_at", "last_updated"]
+        schema = pa.schema([status.columns.field(name) for name in names])
+        healthy = f"CASE WHEN {db.quote('last_updated')} > {db.wall_clock} - INTERVAL '5' MINUTE THEN 1 ELSE 0 END"
+        modes = f"{db.quote('table_name')} IN ('{NORMAL}', '{HISTORY}')"
+        state = db.quote("state")
+        with db.transaction():
+            rows = db.select(
+                f"SELECT {db.listed(names)}, {healthy} FROM {db.table_name(status)} WHERE {modes} "
+                f"ORDER BY {db.quote('table_name')} DESC",
+                schema.append(pa.field("healthy", pa.int64())),
+            ).to_pylist()
+            states = db.select(
+                f"SELECT {state}, COUNT(*) FROM {db.table_name(outbox)} GROUP BY {state} ORDER BY {state}",
+                pa.schema([("state", pa.string()), ("n", pa.int64())]),
+            ).to_pylist()
+        modes_told = [
+            {
+                "mode": row["table_name"],
+                "is_enabled": row["is_enabled"] == 1,
+                "watermark_at": row["watermark_at"],
+                "last_updated": row["last_updated"],
+                "health": "HEALTHY" if row["healthy"] else "UNHEALTHY",
+            }
+            for row in rows
+        ]
+        return {
+            "modes": modes_told,
+            "statistics": {**self.statistics(), "last_cycle": max(row["last_updated"] for row in rows)},
+            "states": {row["state"]: row["n"] for row in states},
+        }
+
     def _write_block(self) -> None:
         numbers = self.numbers
         told = ", ".join(f"{title} {numbers[key]:,}" for key, title in STATISTICS.items())

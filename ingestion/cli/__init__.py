@@ -5,6 +5,7 @@ from __future__ import annotations
 from ingestion.cli.advisor import ask, docs, explain
 from ingestion.cli.around import doctor, init, maintain, status
 from ingestion.cli.base import cli
+from ingestion.cli.cdc import cdc
 from ingestion.cli.contracts import contract
 from ingestion.cli.data import build, load, plan, run
 from ingestion.cli.demo import demo
@@ -48,6 +49,7 @@ for command in (
     contract,
     quarantine,
     stream,
+    cdc,
     erase,
     grants,
     demo,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -83,7 +83,7 @@ def stream_stop(output: Output, *, names: tuple[str, ...], everything: bool) -> 
     context = _context()
     chosen = chosen_streams(context, names, everything=everything)
     ask_to_stop(context, chosen)
-    _told(output, {"asked": chosen}, f"Asked to stop: {', '.join(chosen)}. `lakehouse stream wait` waits for it.")
+    output.told({"asked": chosen}, f"Asked to stop: {', '.join(chosen)}. `lakehouse stream wait` waits for it.")
 
 
 @stream.command("wait")
@@ -101,7 +101,7 @@ def stream_wait(output: Output, *, names: tuple[str, ...], seconds: float) -> No
             f"{', '.join(running)}: still running after {seconds:g} seconds by the ledger. Nothing was changed. Look "
             "at `lakehouse stream status`; a killed process leaves this state until the stream runs again."
         )
-    _told(output, {"running": []}, "No run is under way.")
+    output.told({"running": []}, "No run is under way.")
 
 
 @stream.command("replay")
@@ -114,7 +114,7 @@ def stream_replay(output: Output, *, name: str, rule: str | None) -> None:
 
     done = replay_stream(_context(), name, rule=rule)
     told = ", ".join(f"{count:,} {word}" for word, count in done.items())
-    _told(output, {"stream": name, **done}, f"{name}: {told}. Those that are dead stay dead letters.")
+    output.told({"stream": name, **done}, f"{name}: {told}. Those that are dead stay dead letters.")
 
 
 @stream.command("plan")
@@ -128,7 +128,7 @@ def stream_plan(output: Output, *, name: str) -> None:
     context = _context()
     sink = open_sink(context, find_stream(context.settings.contracts, name))
     statements = sink.plan()
-    _told(output, statements, ";\n".join(statements) + ";" if statements else f"{name}: Bronze needs no statements.")
+    output.told(statements, ";\n".join(statements) + ";" if statements else f"{name}: Bronze needs no statements.")
 
 
 @stream.command("init")
@@ -140,7 +140,7 @@ def stream_init(output: Output, *, name: str, restart: bool) -> None:
     from ingestion.stream_jobs.run import init_stream
 
     anew = init_stream(_context(), name, restart=restart)
-    _told(output, {"stream": name, "restarted": anew}, "\n".join([f"{name}: the target is ready.", *anew]))
+    output.told({"stream": name, "restarted": anew}, "\n".join([f"{name}: the target is ready.", *anew]))
 
 
 @stream.command("demo")
@@ -158,7 +158,3 @@ def stream_demo(output: Output, *, seed: int) -> None:
     with steps(output, "stream demo") as current:
         story = run_stream_demo(settings(), seed=seed, progress=current.begin)
     output.result(story.as_dict(), lambda console: print_streams(console, story))
-
-
-def _told(output: Output, document: Any, text: str) -> None:
-    output.result(document, lambda console: console.print(text, soft_wrap=True, highlight=False, markup=False))

@@ -67,6 +67,10 @@ class Database(ABC):
         """Return the rows of a query in the types of a schema."""
 
     @abstractmethod
+    def batches(self, sql: str, schema: pa.Schema) -> Iterator[pa.Table]:
+        """Yield the rows of a query of any size in the types of a schema, some thousand at a time."""
+
+    @abstractmethod
     def insert(self, name: tuple[str, ...], rows: pa.Table) -> Refused:
         """Insert rows into the columns of their names in a table. Refused rows are left out."""
 

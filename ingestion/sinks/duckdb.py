@@ -83,6 +83,10 @@ class DuckDbDatabase(Database):
         found = self._connection.execute(_BIND.sub(r"$\1", sql), list(binds)).to_arrow_table()
         return found.rename_columns(schema.names).cast(schema)
 
+    def batches(self, sql: str, schema: pa.Schema) -> Iterator[pa.Table]:
+        for batch in self._connection.execute(sql).to_arrow_reader():
+            yield pa.Table.from_batches([batch]).rename_columns(schema.names).cast(schema)
+
     def insert(self, name: tuple[str, ...], rows: pa.Table) -> Refused:
         self._connection.register("arrived", rows)
         with self._constrained():

@@ -24,6 +24,7 @@ from ingestion.sources.oracle.errors import error_of
 from ingestion.sources.oracle.session import DRIVER_ERRORS, TIMESTAMP, code_of, connected
 from ingestion.sql.quoting import quote_standard
 
+ROWS = 5_000
 _BIND = re.compile(r":(\d+)\b")
 _LONGEST = {"stream": 128, "topic": 249, "lake_topic": 249, "topic_id": 64, "value": 512}
 """Bytes of our own columns of texts; the others have 4,000, and `headers` is a CLOB."""
@@ -123,6 +124,11 @@ class OracleDatabase(Database):
             named = {f"b{at}": _bound(value) for at, value in enumerate(binds, 1)}
             frame = self._session.fetch_df_all(_BIND.sub(r":b\1", sql), named, requested_schema=_fetched(schema))
         return pa.table(frame).rename_columns(schema.names).cast(schema)
+
+    def batches(self, sql: str, schema: pa.Schema) -> Iterator[pa.Table]:
+        with self._translated():
+            for frame in self._session.fetch_df_batches(sql, size=ROWS, requested_schema=_fetched(schema)):
+                yield pa.table(frame).rename_columns(schema.names).cast(schema)
 
     def _execute(self, cursor: Any, sql: str, binds: Sequence[Any]) -> None:
         moments = {f"b{at}": TIMESTAMP for at, value in enumerate(binds, 1) if isinstance(value, datetime)}

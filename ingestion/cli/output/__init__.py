@@ -43,6 +43,10 @@ class Output:
             else:
                 render(self.console)
 
+    def told(self, document: Any, text: str) -> None:
+        """Print the result of a command: for programs the document, for people a text as it is."""
+        self.result(document, lambda console: console.print(text, soft_wrap=True, highlight=False, markup=False))
+
     def verdict(self, *done: str, failed: str = "") -> None:
         """Print for people how the command ended and what it took: `4 tables loaded, 1 failed, in 12 s`."""
         if not self.as_json:
