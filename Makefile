@@ -23,7 +23,7 @@ ifneq ($(findstring ://,$(LAKEHOUSE_ROOT)),)
 PACKAGE := .[cloud]
 endif
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
-.PHONY: advisor-eval demo demo-stream test test-fast test-long kills golden check format test-sources test-spark build contract-diff site
+.PHONY: advisor-eval demo demo-stream demo-cdc test test-fast test-long kills golden check format test-sources test-spark build contract-diff site
 .PHONY: airflow report
 .PHONY: coverage libraries adapters generated security workflows wheel wheel-demo docs salt
 .PHONY: image demo-image chart box terraform deploy
@@ -34,6 +34,9 @@ demo: .venv/base  ## both days of the demo company, from source to Gold
 
 demo-stream: .venv/base  ## ten example streams over the demo company's orders; needs no broker
 	$(BIN)/lakehouse stream demo
+
+demo-cdc: .venv/base  ## calls go out as conversations and results come back; needs no Oracle, no SQS, no Java
+	$(BIN)/lakehouse cdc demo
 
 test: .venv/dev .venv/azurite .venv/kafka  ## every test; needs no network and no server
 	@$(BIN)/python -m compileall -q ingestion monitoring  # once, and not in every process where PYTHONDONTWRITEBYTECODE is set

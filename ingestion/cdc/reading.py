@@ -141,7 +141,7 @@ class Reader:
         try:
             for at in range(0, len(calls), self.rules.batch):
                 with self.db.transaction():
-                    self._enter(calls[at : at + self.rules.batch], self.db.clock())
+                    self._enter(calls[at : at + self.rules.batch], NORMAL)
             return self.counts
         finally:
             self.counts = before
@@ -167,16 +167,17 @@ class Reader:
         size = self.rules.history_batch if window.mode == HISTORY else self.rules.batch
         calls = list(islice(window.calls, size))
         with self.db.transaction():
-            entered = self._enter(calls, self.db.clock()) if calls else 0
+            if calls:
+                self._enter(calls, window.mode)
             if len(calls) < size:
                 self._move(window)
-            add_total(self.db, self.tables, window.mode, entered)
         if len(calls) < size:
             self._drop(window)
         return len(calls)
 
-    def _enter(self, calls: Sequence[Any], now: datetime) -> int:
-        """Write what is known of calls, and conversations that are new; return how many these are."""
+    def _enter(self, calls: Sequence[Any], mode: str) -> None:
+        """Write what is known of calls, and conversations that are new. Within a transaction."""
+        now = self.db.clock()
         known = {row["call_id"]: row for row in self._known(calls).to_pylist()}
         segments = self.segments(calls)
         sizes = {r["call"]: r["n"] for r in _sizes(segments[self.rules.group])}
@@ -194,13 +195,13 @@ class Reader:
             if call not in sizes
         ]
         self._write([*rows, *gone], messages)
+        add_total(self.db, self.tables, mode, len(messages))
         waiting = sum(1 for row in rows if row["state"] == OPEN)
         self.counts.read += len(found)
         self.counts.merged += len(messages)
         self.counts.filtered += waiting
         self.counts.superseded += len(found) - len(messages) - waiting
         self.counts.batches += 1
-        return len(messages)
 
     def _write(self, rows: list[dict[str, Any]], messages: list[dict[str, Any]]) -> None:
         """Write rows whose version is the next one, else another process was faster."""

@@ -19,6 +19,7 @@ from ingestion.cdc.logs import log
 from ingestion.cdc.sending import KIND, add_errors, mark_done
 from ingestion.cdc.tables import RECEIVED_TOTAL, WRITTEN_TOTAL, CdcTables, add_total
 from ingestion.contracts.conversations import Conversation
+from ingestion.contracts.streams import Part
 from ingestion.errors import ConfigurationError, PermanentError
 from ingestion.queues.base import Queue, Received, keeping_visible
 from ingestion.sinks.base import TableSink
@@ -33,6 +34,14 @@ VISIBLE_AFTER = 60
 MOST_DELIVERIES = 5
 AT_ONCE = 500
 FAULT = "(message):failed"
+
+
+class ResultSink(TableSink):
+    """A result is written once per revision: the first one stays."""
+
+    def newer(self, part: Part) -> str:
+        seq = self.db.quote("lake_seq" + part.suffix)
+        return f"(t.{seq} IS NULL OR s.{seq} > t.{seq})"
 
 
 @dataclass(slots=True)

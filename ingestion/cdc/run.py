@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from ingestion.cdc.logs import log, log_files
 from ingestion.cdc.reading import Reader
-from ingestion.cdc.results import Receiver
+from ingestion.cdc.results import Receiver, ResultSink
 from ingestion.cdc.sending import Sender
 from ingestion.cdc.settings import with_given_names
 from ingestion.cdc.tables import EXPIRED, FAILED, HISTORY, NORMAL, CdcTables, cdc_tables
@@ -235,7 +235,7 @@ def open_cdc(context: Context) -> Iterator[Cdc]:
     out, back = (
         open_queue(name, settings.connection(name, "queue", kinds=QUEUES)) for name in (rules.queue, stream.source)
     )
-    tables, sink = cdc_tables(rules, stream), TableSink(stream, db)
+    tables, sink = cdc_tables(rules, stream), ResultSink(stream, db)
     cdc = Cdc(
         *(rules, db, tables, sink, Reader(rules, db, tables)),
         Sender(rules, db, tables, out),

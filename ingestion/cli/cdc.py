@@ -199,6 +199,38 @@ def cdc_backup(output: Output, *, folder: str) -> None:
     output.told(counts, f"{counted(sum(counts.values()), 'row')} of {counted(len(counts), 'table')} written.")
 
 
+@cdc.command("demo")
+@click.option("--seed", type=int, default=7, show_default=True, help="The seed of the generated data.")
+@with_output
+def cdc_demo(output: Output, *, seed: int) -> None:
+    """Send some hundred calls to a program that answers; needs no database, no queue server and no Java.
+
+    It writes a project of its own beside the lake, with the contracts, the calls and the queues.
+    """
+    from ingestion.cli.output.table import FittingTable
+    from ingestion.cli.progress import steps
+    from ingestion.demo.calls import run_call_demo
+
+    with steps(output, "cdc demo") as current:
+        story = run_call_demo(settings(), seed=seed, progress=current.begin)
+
+    def render(console: Console) -> None:
+        console.print(FittingTable(("what happened", "count"), story.steps, numbers=("count",)))
+        columns = [*story.results[0]]
+        rows = [tuple(row.values()) for row in story.results]
+        console.print(FittingTable(columns, rows, title="DICTA_CALL_SUMMARY", numbers=("calls", "newest_revision")))
+        _print_statistics(console, story.statistics)
+        console.print(
+            f"The project is {story.project}. Try next, there:\n  lakehouse cdc status\n"
+            "  lakehouse cdc check --explain\n  lakehouse cdc gaps --days 7",
+            soft_wrap=True,
+            markup=False,
+            highlight=False,
+        )
+
+    output.result(story.as_dict(), render)
+
+
 def _print_statistics(console: Console, numbers: dict[str, Any]) -> None:
     from ingestion.cdc.run import STATISTICS
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -86,7 +86,7 @@ def run_stream_demo(settings: Settings, *, seed: int = 7, progress: Callable[[st
     world = world_folder(settings)
     folder = world.with_name(f"{world.name.removesuffix('-world')}-streams")
     told("messages")
-    own = make_project(folder)
+    own = make_stream_project(folder)
     write_messages(folder / "messages", World(seed, SCALE))
     story = StreamStory(str(folder))
     context = open_context(own)
@@ -95,44 +95,60 @@ def run_stream_demo(settings: Settings, *, seed: int = 7, progress: Callable[[st
         began = time.monotonic()
         done = run_stream(context, name, until_caught_up=True)
         story.runs.append(done | {"seconds": round(time.monotonic() - began, 1)})
-    with _warehouse(folder) as connection:
+    with database_of(folder, "warehouse") as connection:
         story.letters = connection.sql(_LETTERS).to_arrow_table().to_pylist()
         story.hours = connection.sql(_HOURS).to_arrow_table().to_pylist()
     return story
 
 
-def make_project(folder: Path) -> Settings:
-    """Make a project of the examples with its `.env`, lake and target; return its settings."""
+def make_project(folder: Path, contracts: Mapping[str, str], variables: Mapping[str, str]) -> Settings:
+    """
+    Make a project of stream contracts (file name, text) with its `.env` and lake; return its settings.
+
+    Raises ConfigurationError for a folder of somebody else.
+    """
     if folder.exists():
         if not (folder / MARKER).exists():
             raise ConfigurationError(
-                f"{folder}: this folder is not of the demo of streams. Nothing was written. Move it away, or set "
+                f"{folder}: this folder is not of a demo of streams. Nothing was written. Move it away, or set "
                 "LAKEHOUSE_ROOT to another lake."
             )
         shutil.rmtree(folder)
-    shutil.copytree(EXAMPLES, folder / "data_contracts" / STREAMS, ignore=shutil.ignore_patterns("__pycache__"))
+    place = folder / "data_contracts" / STREAMS
+    place.mkdir(parents=True)
+    for name, text in contracts.items():
+        (place / name).write_text(text)
     (folder / MARKER).touch()
-    place = quote(str(folder))
-    variables = {
-        "LAKEHOUSE_ROOT": str(folder / "lake"),
-        "AIRFLOW_CONN_EVENTS": f"files://{place}/messages",
-        "AIRFLOW_CONN_WAREHOUSE": f"duckdb://{place}/warehouse.duckdb",
-    }
+    variables = {"LAKEHOUSE_ROOT": str(folder / "lake"), **variables}
     (folder / ".env").touch(mode=0o600)
     (folder / ".env").write_text("".join(f"{name}='{value}'\n" for name, value in variables.items()))
-    own = Settings.from_environ(variables | {"LAKEHOUSE_PROJECT": str(folder)})
+    own = Settings.from_environ({**variables, "LAKEHOUSE_PROJECT": str(folder)})
     create_lake(own.lake_root)
-    with _warehouse(folder) as connection:
+    return own
+
+
+def make_stream_project(folder: Path) -> Settings:
+    """Make a project of the ten examples with the target's reference table; return its settings."""
+    place = quote(str(folder))
+    own = make_project(
+        folder,
+        {path.name: path.read_text() for path in sorted(EXAMPLES.iterdir()) if path.is_file()},
+        {
+            "AIRFLOW_CONN_EVENTS": f"files://{place}/messages",
+            "AIRFLOW_CONN_WAREHOUSE": f"duckdb://{place}/warehouse.duckdb",
+        },
+    )
+    with database_of(folder, "warehouse") as connection:
         connection.execute(_RATES)
     return own
 
 
 @contextmanager
-def _warehouse(folder: Path) -> Iterator[duck.Connection]:
-    """Yield a connection (UTC) whose tables are those of the target's file."""
+def database_of(folder: Path, name: str) -> Iterator[duck.Connection]:
+    """Yield a connection (UTC) whose tables are those of the project's file `<name>.duckdb`."""
     with duck.connect() as connection:
-        connection.execute(f"attach {text_literal(str(folder / 'warehouse.duckdb'))} as warehouse")
-        connection.execute("use warehouse")
+        connection.execute(f"attach {text_literal(str(folder / f'{name}.duckdb'))} as target")
+        connection.execute("use target")
         yield connection
 
 

@@ -16,7 +16,7 @@ from rich.console import Console
 from ingestion.cli.demo_tables import print_streams
 from ingestion.contracts.odcs import find_stream, list_streams
 from ingestion.demo import pipelines
-from ingestion.demo.streams import EXAMPLES, StreamStory, make_project, run_stream_demo
+from ingestion.demo.streams import EXAMPLES, StreamStory, make_stream_project, run_stream_demo
 from ingestion.errors import ConfigurationError, InvalidContractError, QuarantineLimitError
 from ingestion.settings import Settings
 from ingestion.stream_jobs.builder import KafkaConfig, KafkaOracleStreamingPipeline, OracleConfig
@@ -28,7 +28,7 @@ NAMES = sorted(path.name.partition(".")[0] for path in EXAMPLES.glob("*.odcs.yam
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
-    make_project(tmp_path / "project")
+    make_stream_project(tmp_path / "project")
     return tmp_path / "project"
 
 
@@ -208,10 +208,10 @@ def test_what_the_demo_prints_fits_eighty_columns(story: StreamStory) -> None:
 
 
 def test_the_demo_replaces_only_its_own_project(story: StreamStory, tmp_path: Path) -> None:
-    assert list_streams(make_project(Path(story.project)).contracts) == NAMES
+    assert list_streams(make_stream_project(Path(story.project)).contracts) == NAMES
     (tmp_path / "mine").mkdir()
     with pytest.raises(ConfigurationError, match="not of the demo of streams"):
-        make_project(tmp_path / "mine")
+        make_stream_project(tmp_path / "mine")
 
 
 def test_a_pipeline_saves_its_contract_and_runs_as_the_command_does(project: Path) -> None:
