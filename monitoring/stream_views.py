@@ -23,7 +23,8 @@ class StreamState(Row):
     A stream at its newest note: `state` since `since`, messages that are not read yet (`lag`), newest event time.
 
     The counts are of the 24 hours before the moment that was asked about; read is the sum of the four after it.
-    `seconds_…` is the time that these took. `dead_at` is when dead letters were last written within them.
+    `seconds_…` is the time that these took. `dead_at` is when dead letters were last written within them. `numbers` are
+    the newest statistics of conversations, as JSON.
     """
 
     stream: str
@@ -44,6 +45,7 @@ class StreamState(Row):
     seconds_decode: float
     seconds_apply: float
     dead_at: datetime | None
+    numbers: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +74,8 @@ def states(journal: Journal, now: datetime) -> list[StreamState]:
             for names, kind in ((counts, "bigint"), (seconds, "double"))
             for name in names
         )
-        + ", max(noted_at) filter (where dead > 0 and noted_at > ?) as dead_at from noted group by stream) "
+        + ", max(noted_at) filter (where dead > 0 and noted_at > ?) as dead_at, "
+        "arg_max(numbers, noted_at) filter (where numbers is not null) as numbers from noted group by stream) "
         "order by stream"
     )
     return read(journal, StreamState, query, [now - DAY] * (len(counts) + len(seconds) + 1))

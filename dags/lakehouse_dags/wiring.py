@@ -4,7 +4,8 @@ Airflow parses it often, so nothing heavy is imported at the top. Tasks pass JSO
 
 LAKEHOUSE_PROJECT          the folder with data_contracts/ and dbt_project/; default: that above Airflow's dags folder
 LAKEHOUSE_DOCS             where dbt's documentation is written; default: <project>/dbt_project/target
-LAKEHOUSE_DAILY_SCHEDULE, LAKEHOUSE_MAINTENANCE_SCHEDULE  when the DAGs start: cron in UTC, or off
+LAKEHOUSE_DAILY_SCHEDULE, LAKEHOUSE_MAINTENANCE_SCHEDULE, LAKEHOUSE_STREAMS_SCHEDULE, LAKEHOUSE_CALLS_SCHEDULE
+                           when the DAGs start: cron in UTC, or off
 LAKEHOUSE_TASK_HOURS       how long one attempt of a task may take before it is stopped and tried again; default 6
 LAKEHOUSE_WAIT_MINUTES     how long Silver and Gold of the other tables wait for a table whose source does not answer,
                            beside the time that the attempts take; default 3

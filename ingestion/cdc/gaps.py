@@ -9,8 +9,10 @@ from typing import Any
 
 import pyarrow as pa
 
-from ingestion.cdc.run import Cdc
+from ingestion.cdc.run import Cdc, open_cdc
 from ingestion.cdc.tables import DONE, EXPIRED, FAILED, NORMAL
+from ingestion.errors import CriticalGapError
+from ingestion.runs.context import Context
 
 POLLS_BETWEEN = 3
 """A difference counts if it is still there after so many polls: what is under way is no gap."""
@@ -37,6 +39,22 @@ class CallGaps:
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self) | {"total": self.total}
+
+
+def compare_calls(context: Context, window: timedelta, *, repair: bool) -> CallGaps:
+    """Do the same as `check_calls` on the project's database. Raises CriticalGapError for what is left missing."""
+    with open_cdc(context) as cdc:
+        cdc.init()
+        found = check_calls(cdc, window=window, repair=repair)
+    if found.total and not repair:
+        raise missing(found)
+    return found
+
+
+def missing(found: CallGaps) -> CriticalGapError:
+    return CriticalGapError(
+        f"cdc: calls missing, found twice: {found.total:,}. Nothing was changed. Run: lakehouse cdc gaps --repair"
+    )
 
 
 def check_calls(cdc: Cdc, *, window: timedelta = timedelta(days=1), repair: bool = False) -> CallGaps:

@@ -11,7 +11,7 @@ import click
 
 from ingestion.cli.base import Group, settings, with_output
 from ingestion.cli.output import Output, counted
-from ingestion.errors import ConfigurationError, CriticalGapError
+from ingestion.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -133,7 +133,7 @@ def cdc_gaps(output: Output, *, days: int, repair: bool, exit_zero: bool) -> Non
 
     Ends with 30 if calls are missing and were not entered anew.
     """
-    from ingestion.cdc.gaps import check_calls
+    from ingestion.cdc.gaps import check_calls, missing
 
     with _opened() as opened:
         opened.init()
@@ -148,10 +148,7 @@ def cdc_gaps(output: Output, *, days: int, repair: bool, exit_zero: bool) -> Non
         lines.append("`lakehouse cdc gaps --repair` enters them anew.")
     output.told(found.as_dict(), "\n".join(lines))
     if found.total and not repair and not exit_zero:
-        raise CriticalGapError(
-            f"cdc: {counted(found.total, 'call')} missing, found twice. Nothing was changed. Run: lakehouse cdc gaps "
-            "--repair"
-        )
+        raise missing(found)
 
 
 @cdc.command("replay")

@@ -163,7 +163,7 @@ def find_stream(folder: Path, name: str) -> Stream:
     """Read the stream contract of that name. Raises as `find_conversation` does."""
     from ingestion.contracts.streams import Stream  # noqa: PLC0415 - listing names must not cost this import
 
-    found = _find_in_streams(folder, name)
+    found = find_any(folder, name)
     if not isinstance(found, Stream):
         raise ConfigurationError(
             f"{name}: its contract has lake.conversation; it is no stream of messages. Nothing was read. Use: "
@@ -182,7 +182,7 @@ def find_conversation(folder: Path) -> Conversation:
     """
     from ingestion.contracts.conversations import Conversation  # noqa: PLC0415 - as in `find_stream`
 
-    found = [each for name in list_streams(folder) if isinstance(each := _find_in_streams(folder, name), Conversation)]
+    found = [each for name in list_streams(folder) if isinstance(each := find_any(folder, name), Conversation)]
     if len(found) != 1:
         names = ", ".join(each.name for each in found) or "no contract"
         raise ConfigurationError(
@@ -192,7 +192,8 @@ def find_conversation(folder: Path) -> Conversation:
     return found[0]
 
 
-def _find_in_streams(folder: Path, name: str) -> Stream | Conversation:
+def find_any(folder: Path, name: str) -> Stream | Conversation:
+    """Read the contract of streams of that name. Raises ConfigurationError, InvalidContractError."""
     known = list_streams(folder)
     if name not in known:
         near = difflib.get_close_matches(name, known, n=3)

@@ -86,7 +86,8 @@ class Stream:
 
     `target` is the system of the target's connection, None for Bronze. `start` is earliest, latest, a moment (UTC), or
     an offset per partition. `sequence` and `time` are columns; None: the offset, the message's timestamp.
-    `transform` and `keep` are `module:function` in the project's folder of stream contracts.
+    `transform` and `keep` are `module:function` in the project's folder of stream contracts. `is_of_queue`: the
+    messages come from a queue, which `lakehouse cdc` reads.
     """
 
     contract: Contract
@@ -107,6 +108,7 @@ class Stream:
     budget: Budget = field(default_factory=Budget)
     max_dead_percent: float = MAX_DEAD_PERCENT
     refuses_new_fields: bool = False
+    is_of_queue: bool = False
 
     @property
     def name(self) -> str:

@@ -27,7 +27,7 @@ from ingestion.settings import Settings
 from ingestion.shipped import EXAMPLE
 from ingestion.sinks.database import Database
 
-CALLS = 400
+CALLS = 200
 _ZONE = ZoneInfo("Asia/Jerusalem")
 _TYPES = {
     r"type: oracle": "type: duckdb",

@@ -83,6 +83,8 @@ GROUPS: Mapping[str, tuple[Setting, ...]] = {
         Setting("LAKEHOUSE_RUNNER_OPTIONS", "a JSON file with arguments for the provider's operator"),
         Setting("LAKEHOUSE_DAILY_SCHEDULE", "when medallion_daily starts: a cron expression in UTC, or off", "@daily"),
         Setting("LAKEHOUSE_MAINTENANCE_SCHEDULE", "when lake_maintenance starts, in the same form", "30 12 * * *"),
+        Setting("LAKEHOUSE_STREAMS_SCHEDULE", "when streams_catch_up starts, in the same form", "0,15,30,45 * * * *"),
+        Setting("LAKEHOUSE_CALLS_SCHEDULE", "when cdc_gap_check starts, in the same form", "@hourly"),
         Setting("LAKEHOUSE_TASK_HOURS", "how long one attempt of a task may take", "6"),
         Setting("LAKEHOUSE_WAIT_MINUTES", "how long builds wait for a source that does not answer", "3"),
         Setting(

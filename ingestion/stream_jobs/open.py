@@ -35,6 +35,10 @@ def open_sink(context: Context, stream: Stream) -> Sink:
 
 
 def open_records(context: Context, stream: Stream) -> RecordSource:
+    if stream.is_of_queue:
+        raise ConfigurationError(
+            f"{stream.contract.id}: its messages come from a queue. Nothing was read. Use: lakehouse cdc run"
+        )
     connection = context.settings.connection(stream.source, "kafka", kinds=STREAMS)
     if connection.type == "files":
         from ingestion.sources.message_files import MessageFiles

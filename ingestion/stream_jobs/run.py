@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from types import FrameType
 from typing import Any, Protocol
 
-from ingestion.contracts.odcs import find_stream, list_streams
+from ingestion.contracts.odcs import find_any, find_stream, list_streams
 from ingestion.contracts.streams import Stream, TargetMode
 from ingestion.errors import ConcurrentWriteError, ConfigurationError, LakehouseError, RunFailedError, TransientError
 from ingestion.privacy.logs import logger
@@ -236,6 +236,13 @@ def chosen_streams(context: Context, names: tuple[str, ...], *, everything: bool
     """Return the streams of these names, or all. Raises ConfigurationError for an unknown one."""
     known = list_streams(context.settings.contracts)
     return known if everything or not names else [find_stream(context.settings.contracts, n).name for n in names]
+
+
+def streams_of_topics(context: Context) -> list[str]:
+    """Return the names of the streams that read topics: not conversations, nor their results."""
+    folder = context.settings.contracts
+    found = [(name, find_any(folder, name)) for name in list_streams(folder)]
+    return [name for name, each in found if isinstance(each, Stream) and not each.is_of_queue]
 
 
 def is_asked_to_stop(context: Context, name: str, since: datetime) -> bool:

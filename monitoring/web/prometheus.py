@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from typing import TypeVar
@@ -90,10 +91,21 @@ class _Collector:
             findings.add_metric([kind, level.label], count)
         yield findings
         yield from _gauges(_OF_STREAMS, "stream", {stream.stream: stream for stream in self._board.streams})
+        yield from self._statistics()
         ended = GaugeMetricFamily("lakehouse_last_step_timestamp_seconds", "When the newest step of any run ended")
         if self._board.last_step_at is not None:
             ended.add_metric([], self._board.last_step_at.timestamp())
         yield ended
+
+    def _statistics(self) -> Iterator[Metric]:
+        """Yield the newest statistics of conversations, each as `lakehouse_cdc_<name>`."""
+        families: dict[str, GaugeMetricFamily] = {}
+        for stream in self._board.streams:
+            for name, value in json.loads(stream.numbers or "{}").items():
+                told = f"Conversations: {name.replace('_', ' ')}"
+                family = families.setdefault(name, GaugeMetricFamily(f"lakehouse_cdc_{name}", told, labels=["stream"]))
+                family.add_metric([stream.stream], value)
+        yield from families.values()
 
 
 def _gauges(gauges: _Gauges[_T], label: str, things: Mapping[str, _T]) -> Iterator[Metric]:

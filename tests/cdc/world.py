@@ -129,8 +129,7 @@ class CdcWorld:
         (folder / "rtbi.call_segments.odcs.yaml").write_text(segments_contract(**self.rules))
         (folder / "dicta.call_summary.odcs.yaml").write_text(results_contract())
 
-    @cached_property
-    def settings(self) -> Settings:
+    def environment(self) -> dict[str, str]:
         usual = {
             "LAKEHOUSE_PROJECT": str(self.folder),
             "LAKEHOUSE_ROOT": str(self.folder / "lake"),
@@ -138,7 +137,11 @@ class CdcWorld:
             "AIRFLOW_CONN_CONVERSATIONS": f"queue://{self.folder}/out.db",
             "AIRFLOW_CONN_RESULTS": f"queue://{self.folder}/back.db",
         }
-        return Settings.from_environ(usual | self.environ)
+        return usual | self.environ
+
+    @cached_property
+    def settings(self) -> Settings:
+        return Settings.from_environ(self.environment())
 
     def context(self) -> Context:
         return open_context(self.settings)

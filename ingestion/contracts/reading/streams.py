@@ -92,7 +92,9 @@ def examine_any(
         silver_model=f"stg_{header.system}__{header.entity}",
         path=path,
     )
-    return (_stream(compiled, block) if conversation is None else conversation_of(compiled, conversation)), told
+    if conversation is not None:
+        return conversation_of(compiled, conversation), told
+    return _stream(compiled, block, has_topics=_has_topics(contract)), told
 
 
 def _dialect(findings: DocumentFaults, contract: OpenDataContractStandard, *, reads_messages: bool) -> str:
@@ -254,7 +256,7 @@ class _StreamCheck:
                 self._error("defaults", f"{name}: the value {exc}")
 
 
-def _stream(contract: Contract, block: StreamBlock) -> Stream:
+def _stream(contract: Contract, block: StreamBlock, *, has_topics: bool) -> Stream:
     start: str | datetime | Mapping[int, int] = block.start or "earliest"
     if isinstance(start, str) and start not in ("earliest", "latest"):
         start = datetime.fromisoformat(start).astimezone(UTC)
@@ -276,6 +278,7 @@ def _stream(contract: Contract, block: StreamBlock) -> Stream:
         lookups=tuple(Lookup(each.table, each.on, each.columns) for each in block.lookups or ()),
         budget=Budget(**given(block.budget)),
         max_dead_percent=given(block.dead_letters).get("max_percent", MAX_DEAD_PERCENT),
+        is_of_queue=not has_topics,
         refuses_new_fields=block.on_drift is not None and block.on_drift.new_field == "fail",
     )
 
