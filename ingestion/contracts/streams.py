@@ -87,7 +87,8 @@ class Stream:
     `target` is the system of the target's connection, None for Bronze. `start` is earliest, latest, a moment (UTC), or
     an offset per partition. `sequence` and `time` are columns; None: the offset, the message's timestamp.
     `transform` and `keep` are `module:function` in the project's folder of stream contracts. `is_of_queue`: the
-    messages come from a queue, which `lakehouse cdc` reads.
+    messages come from a queue, which `lakehouse cdc` reads. A moment in `sequence` may be later than the message's
+    timestamp by `future_tolerance`.
     """
 
     contract: Contract
@@ -109,6 +110,7 @@ class Stream:
     max_dead_percent: float = MAX_DEAD_PERCENT
     refuses_new_fields: bool = False
     is_of_queue: bool = False
+    future_tolerance: timedelta = timedelta(days=1)
 
     @property
     def name(self) -> str:

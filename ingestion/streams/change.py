@@ -79,13 +79,23 @@ class _Work:
         rows = self._computed(part.contract, _as_stored(self.stream, part.contract, rows))
         parts = split(part.contract, rows, Tally())
         self._bury(records.filter(pc.invert(parts.is_good)), parts.breaks)
-        table = _marked(self.stream, parts.good, records.filter(parts.is_good))
+        table = self._without_future(records.filter(parts.is_good), parts.good)
         if self.functions.keep is not None:
             kept = self.functions.keep(table.select(part.contract.arrow_schema.names))
             self.filtered += table.num_rows
             table = table.filter(kept)  # null counts as false
             self.filtered -= table.num_rows
         return table
+
+    def _without_future(self, records: pa.RecordBatch, rows: pa.RecordBatch) -> pa.Table:
+        """Leave out rows whose sequence would win over all later ones: a moment far beyond the message's own time."""
+        stream, name = self.stream, self.stream.sequence
+        if name is not None and pa.types.is_timestamp(rows[name].type):
+            latest = pc.add(records["timestamp"], pa.scalar(stream.future_tolerance))
+            is_future = pc.fill_null(pc.greater(as_instants(rows[name], stream.contract.timezone), latest), False)
+            self._bury(records.filter(is_future), pa.repeat(pa.scalar(f"{name}:future"), is_future.true_count))
+            records, rows = (each.filter(pc.invert(is_future)) for each in (records, rows))
+        return _marked(stream, rows, records)
 
     def _tombstones(self, part: Part, records: pa.RecordBatch) -> pa.Table:
         rule = self.stream.tombstones
@@ -154,13 +164,18 @@ def enriched(rows: pa.RecordBatch, lookup: Lookup, table: pa.Table) -> pa.Record
     return rows
 
 
+def as_instants(moments: pa.Array, timezone: str) -> pa.Array:
+    """Return moments with their offset; those without one are of this time zone."""
+    if moments.type.tz is None:
+        return pc.assume_timezone(moments, timezone, ambiguous="earliest", nonexistent="earliest")
+    return moments
+
+
 def _marked(stream: Stream, rows: pa.RecordBatch, records: pa.RecordBatch, *, deleted: bool = False) -> pa.Table:
     count = rows.num_rows
     at = records["timestamp"]
     if stream.time is not None and not deleted:
-        at = rows[stream.time]
-        if at.type.tz is None:
-            at = pc.assume_timezone(at, stream.contract.timezone, ambiguous="earliest", nonexistent="earliest")
+        at = as_instants(rows[stream.time], stream.contract.timezone)
     sequence = rows[stream.sequence] if stream.sequence else records["offset"]
     marks = [
         *(records[name] for name in ("topic", "partition", "offset")),

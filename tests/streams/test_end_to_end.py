@@ -385,6 +385,18 @@ def test_a_sequence_of_the_contract_decides_and_late_rows_are_superseded(world: 
     assert world.target("select amount, lake_seq from orders") == [(Decimal("4.00"), 6)]
 
 
+def test_a_message_of_a_wrong_clock_does_not_win_over_all_later_states_of_its_key(world: StreamWorld) -> None:
+    moment = {"logicalType": "timestamp", "physicalType": "TIMESTAMPTZ", "required": True}
+    columns = COLUMNS | {"changed_at": moment}
+    world.write(contract(columns=columns, sequence="changed_at", futureTolerance="PT1H"))
+    world.send(order(1, 1, changed_at="2026-01-01T00:59:59Z"), order(1, 2, changed_at="2099-01-01T00:00:00Z"))
+    world.send(order(1, 3, changed_at="2026-01-02T00:00:00Z"), at="2026-01-02T00:00:00Z")
+
+    assert world.counts() == (3, 1, 1, 0, 1)
+    assert world.target("select amount from orders") == [(Decimal("3.00"),)]
+    assert world.target("select breaks, message_offset from lake_dead_letter") == [("changed_at:future", 1)]
+
+
 def test_functions_beside_the_contract_transform_and_filter(world: StreamWorld) -> None:
     columns = COLUMNS | {
         "total": {"logicalType": "number", "physicalType": "DECIMAL(14,2)", "physicalName": "@computed"},

@@ -174,7 +174,7 @@ def test_the_demo_accounts_for_each_message_and_its_numbers_are_those_of_the_top
         assert run["read"] == run["merged"] + run["superseded"] + run["filtered"] + run["dead"], run
         assert run["lag"] == 0
     assert {letter["breaks"] for letter in story.letters} == {
-        *("(message):decode", "currency:enum", "items:minimum", "status:enum")
+        *("(message):decode", "changed_at:future", "currency:enum", "items:minimum", "status:enum")
     }
 
     statement = f"""
@@ -204,13 +204,13 @@ def test_what_the_demo_prints_fits_eighty_columns(story: StreamStory) -> None:
 
     assert max(map(len, text.getvalue().splitlines())) <= 80
     line = next(line for line in text.getvalue().splitlines() if "order_updates_stream" in line)
-    assert line.split()[1:6] == ["6,228", "6,043", "183", "0", "2"]
+    assert line.split()[1:6] == ["6,228", "6,042", "183", "0", "3"]
 
 
 def test_the_demo_replaces_only_its_own_project(story: StreamStory, tmp_path: Path) -> None:
     assert list_streams(make_stream_project(Path(story.project)).contracts) == NAMES
     (tmp_path / "mine").mkdir()
-    with pytest.raises(ConfigurationError, match="not of the demo of streams"):
+    with pytest.raises(ConfigurationError, match="not of a demo of streams"):
         make_stream_project(tmp_path / "mine")
 
 

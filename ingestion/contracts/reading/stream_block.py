@@ -85,6 +85,7 @@ class StreamBlock(LakeModel):
     budget: BudgetBlock | None = None
     dead_letters: DeadLettersBlock | None = None
     on_drift: StreamDrift | None = None
+    future_tolerance: StrictDuration | None = None
 
 
 class EndBlock(LakeModel):

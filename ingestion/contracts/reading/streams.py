@@ -173,6 +173,10 @@ class _StreamCheck:
             self._error("sequence", f"{sequence.name} is {sequence.arrow_type}; name a whole number or a moment")
         if sequence and not sequence.required:
             self._error("sequence", f"{sequence.name} may be null; write `required: true` at the column")
+        if self._block.future_tolerance is not None and not (sequence and pa.types.is_timestamp(sequence.arrow_type)):
+            self._error("futureTolerance", "is about a sequence of moments, and the stream has none; remove it")
+        if self._block.future_tolerance is not None and self._block.future_tolerance < timedelta(0):
+            self._error("futureTolerance", "is negative; write a duration of zero or more, e.g. PT1H")
         if time and not pa.types.is_timestamp(time.arrow_type):
             self._error("time", f"{time.name} is {time.arrow_type}; name a moment")
         if time and not time.required:
@@ -279,6 +283,7 @@ def _stream(contract: Contract, block: StreamBlock, *, has_topics: bool) -> Stre
         budget=Budget(**given(block.budget)),
         max_dead_percent=given(block.dead_letters).get("max_percent", MAX_DEAD_PERCENT),
         is_of_queue=not has_topics,
+        **{name: value for name, value in given(block).items() if name == "future_tolerance"},
         refuses_new_fields=block.on_drift is not None and block.on_drift.new_field == "fail",
     )
 
