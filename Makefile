@@ -27,7 +27,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 .PHONY: airflow report
 .PHONY: coverage libraries adapters generated security workflows wheel wheel-demo docs salt
 .PHONY: image demo-image chart box terraform deploy
-.PHONY: bench-history bench-load bench-gaps bench-monitor bench-day bench-web bench-many bench-cdc bench-spark constraints clean
+.PHONY: bench-history bench-load bench-gaps bench-monitor bench-day bench-web bench-many bench-stream bench-cdc bench-spark constraints clean
 
 demo: .venv/base  ## both days of the demo company, from source to Gold
 	$(BIN)/lakehouse demo $(DEMO)
@@ -175,6 +175,9 @@ bench-many: .venv/dev  ## CPU per table of each command, on 500 tables of which 
 
 advisor-eval: .venv/light  ## score the advisor on its golden set: the rules, or MODEL=openai:… behind them; WRITE=1 keeps the rules' precisions
 	$(BIN)/python -m tests.advisor.harness $(if $(MODEL),--model "$(MODEL)") $(if $(WRITE),--write)
+
+bench-stream: .venv/dev .venv/kafka  ## a topic of two million messages read, and written beside a plain insert; needs Java 17
+	$(BIN)/python -m tests.bench.stream $(BENCH)
 
 bench-cdc: .venv/dev  ## conversations: reading against one query per call, CPU, sending against a slow queue
 	$(BIN)/python -m tests.bench.cdc $(BENCH)

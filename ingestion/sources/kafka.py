@@ -61,7 +61,7 @@ class KafkaSource:
                 "auto.offset.reset": "error",
                 "isolation.level": "read_committed",
                 "enable.partition.eof": True,
-                "queued.max.messages.kbytes": 32 * 1024,
+                "queued.max.messages.kbytes": 8 * 1024,
                 "fetch.message.max.bytes": 4 * 1024 * 1024,
             },
             logger=logger,
