@@ -62,7 +62,7 @@ class KafkaSource:
                 "isolation.level": "read_committed",
                 "enable.partition.eof": True,
                 "queued.max.messages.kbytes": 8 * 1024,
-                "fetch.message.max.bytes": 4 * 1024 * 1024,
+                "fetch.message.max.bytes": 512 * 1024,  # compressed; in memory it is many times as much
             },
             logger=logger,
         )
