@@ -17,7 +17,9 @@ from ingestion.lake.mask_salt import FILE as SALT_FILE
 
 MARKERS = (MARKER, DEMO_MARKER)
 _READ, _WRITE = ["s3:GetObject"], ["s3:GetObject", "s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload"]
-_GCS_READ, _GCS_WRITE = "roles/storage.objectViewer", "roles/storage.objectUser"
+_GCS_LIST, _GCS_READ, _GCS_WRITE = (
+    f"roles/storage.{name}" for name in ("legacyBucketReader", "objectViewer", "objectUser")
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,17 +99,23 @@ def _adls_line(container: str, path: str, entry: str) -> str:
 
 
 def gcs(role: Role, bucket: str, prefix: str) -> str:
-    """Return commands that bind a role of Google's to a group, below the paths."""
-    lines = [f"# {role.name}: {role.does}", f'MEMBER="group:<address of the group {role.name}>"']
+    """
+    Return commands that bind roles of Google's to a group, below the paths.
+
+    The names of files are listed in the whole bucket: a condition on paths does not hold for a list.
+    """
+    bind = f"gcloud storage buckets add-iam-policy-binding gs://{bucket} --member=$MEMBER"
+    lines = [
+        f"# {role.name}: {role.does}",
+        f'MEMBER="group:<address of the group {role.name}>"',
+        f"{bind} --role={_GCS_LIST} --condition=None",
+    ]
     for given, paths in ((_GCS_READ, role.reads), (_GCS_WRITE, role.writes)):
         if paths:
             starts = " || ".join(
                 f"resource.name.startsWith('projects/_/buckets/{bucket}/objects/{prefix}{path}')" for path in paths
             )
-            lines.append(
-                f"gcloud storage buckets add-iam-policy-binding gs://{bucket} --member=$MEMBER --role={given} "
-                f'--condition="title=lakehouse-{role.name},expression={starts}"'
-            )
+            lines.append(f'{bind} --role={given} --condition="title=lakehouse-{role.name},expression={starts}"')
     return "\n".join(lines) + "\n"
 
 

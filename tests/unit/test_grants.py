@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,9 @@ from ingestion.cli import cli
 from ingestion.cli.grants import KINDS as NAMED_KINDS
 from ingestion.cli.grants import NAMES
 
-TEMPLATES = Path(__file__).parents[2] / "infra" / "terraform" / "modules" / "lake_bucket" / "policies"
+MODULES = Path(__file__).parents[2] / "infra" / "terraform" / "modules"
+TEMPLATES = MODULES / "lake_bucket" / "policies"
+GOOGLE = MODULES / "gcp" / "main.tf"
 
 
 def test_terraform_creates_the_policies_that_the_command_prints() -> None:
@@ -47,6 +50,25 @@ def test_a_loader_cannot_write_what_is_built_and_a_transformer_not_what_is_loade
     assert writes("loader") == {"bronze", "quarantine", "ops"}
     assert writes("transformer") == {"silver", "gold", "audit", "ops", "_mask_salt.json"}
     assert writes("steward") == {"*"}
+
+
+def test_on_google_each_role_lists_files_and_has_the_paths_that_terraform_gives() -> None:
+    def given(*roles: str) -> set[tuple[str, str]]:
+        lines = "".join(policies("gcs", place="lake", prefix="")[role] for role in roles).splitlines()
+        found = [(re.search(r"--role=(\S+)", line), re.findall(r"/objects/([^']*)'", line)) for line in lines]
+        return {(role[1], path) for role, paths in found if role for path in paths or ["(list)"]}
+
+    terraform = GOOGLE.read_text()
+    bound: dict[str, set[tuple[str, str]]] = {}
+    for role, grant, paths in re.findall(r'role = "(\w+)", grant = "([^"]+)", paths = (\[.*\])', terraform):
+        bound.setdefault(role, {(re.findall(r"roles/storage\.legacy\w+", terraform)[0], "(list)")}).update(
+            (grant, path) for path in json.loads(paths)
+        )
+
+    reads = {("roles/storage.objectViewer", path) for path in ("bronze/", "quarantine/")}  # of the transformer alone
+    assert given("loader", "transformer") - reads == bound["runner"]
+    assert given("reader") == bound["reader"]
+    assert given("steward") == bound["steward"]
 
 
 @pytest.mark.parametrize(
