@@ -38,8 +38,7 @@ def open_secrets(environ: Mapping[str, str], root: str, seconds: float) -> Secre
     """Return the door to the secrets; asks no store. Raises ConfigurationError for settings that contradict."""
     _check_root(cloud_of(environ), root)
     store, _ = secret_store(environ)
-    if flag("ENABLE_AZURE_INTEGRATION", environ) is False and uses_azure(environ):
-        what = f"secrets are in {store}" if store == "azure" else "LAKEHOUSE_ROOT is on abfss://"
+    if flag("ENABLE_AZURE_INTEGRATION", environ) is False and (what := on_azure(environ)):
         raise ConfigurationError(
             f"ENABLE_AZURE_INTEGRATION is false, but {what}. Nothing was done. Remove the flag, or the other setting."
         )
@@ -53,8 +52,13 @@ def open_secrets(environ: Mapping[str, str], root: str, seconds: float) -> Secre
     )
 
 
-def uses_azure(environ: Mapping[str, str]) -> bool:
-    return _scheme(environ.get("LAKEHOUSE_ROOT") or "") == "abfss" or secret_store(environ)[0] == "azure"
+def on_azure(environ: Mapping[str, str]) -> str:
+    """Return what the settings have on Azure, in words; empty if nothing."""
+    if secret_store(environ)[0] == "azure":
+        return "secrets are in azure"
+    if _scheme(environ.get("LAKEHOUSE_ROOT") or "") == "abfss":
+        return "LAKEHOUSE_ROOT is on abfss://"
+    return "LAKEHOUSE_MODEL is on Azure" if value_of("LAKEHOUSE_MODEL", environ).startswith("azure:") else ""
 
 
 def allows_servers(environ: Mapping[str, str], servers: Sequence[str]) -> bool:

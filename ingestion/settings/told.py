@@ -10,7 +10,7 @@ from ingestion.secrets.names import CONNECTION_PREFIX
 from ingestion.settings import clouds
 from ingestion.settings.old_names import OLD_NAMES
 from ingestion.settings.registry import ALIASES, GROUPS, Setting
-from ingestion.settings.values import Settings
+from ingestion.settings.values import FILES, Settings
 
 ANY_CONNECTION = f"{CONNECTION_PREFIX}<SYSTEM>"
 
@@ -74,11 +74,11 @@ def _derived(name: str, settings: Settings, environ: Mapping[str, str]) -> tuple
     if name == "LAKEHOUSE_PROJECT":
         return str(settings.project), "derived"
     if name == "ENABLE_AZURE_INTEGRATION":
-        return _word(clouds.uses_azure(environ)), "derived"
+        return _word(bool(clouds.on_azure(environ))), "derived"
     if name == "ENABLE_LLM_OBSERVABILITY":
         return _word(bool(environ.get("LAKEHOUSE_MODEL"))), "derived"
     if name == "ENABLE_REAL_DATABASE_CONNECTIONS":
-        servers = any(each.type != "duckdb" for each in settings.connections.values())
+        servers = any(each.type not in FILES for each in settings.connections.values())
         return _word(servers or settings.secrets.reaches_out), "derived"
     return None
 

@@ -54,6 +54,10 @@ CONTRADICTIONS: list[tuple[dict[str, str], str]] = [
         "ENABLE_AZURE_INTEGRATION is false, but secrets are in azure",
     ),
     (
+        {"ENABLE_AZURE_INTEGRATION": "false", "LAKEHOUSE_MODEL": "azure:m"},
+        "ENABLE_AZURE_INTEGRATION is false, but LAKEHOUSE_MODEL is on Azure",
+    ),
+    (
         {"ENABLE_REAL_DATABASE_CONNECTIONS": "False", "AIRFLOW_CONN_ERP": SECRET},
         "ENABLE_REAL_DATABASE_CONNECTIONS is false, but erp has a connection to a database server",
     ),
@@ -102,6 +106,9 @@ def test_flags_that_are_not_set_follow_from_what_is_set(tmp_path: Path) -> None:
 
     for flag in ("ENABLE_REAL_DATABASE_CONNECTIONS", "ENABLE_AZURE_INTEGRATION", "ENABLE_LLM_OBSERVABILITY"):
         assert (nothing[flag], all_set[flag]) == (("false", "derived"), ("true", "derived"))
+    assert told(tmp_path, LAKEHOUSE_MODEL="azure:m")["ENABLE_AZURE_INTEGRATION"] == ("true", "derived")
+    files = told(tmp_path, AIRFLOW_CONN_TOPICS="files:///data/topics")
+    assert files["ENABLE_REAL_DATABASE_CONNECTIONS"] == ("false", "derived")
 
 
 def test_the_cloud_chooses_the_store_of_the_secrets_unless_that_is_set(tmp_path: Path) -> None:
