@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import re
 import shutil
 from collections.abc import Iterator
@@ -13,11 +14,16 @@ import duckdb
 import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
+from fastapi.testclient import TestClient
 
 from ingestion.cli import cli
 from ingestion.demo.clock import DAY_1, DAY_2
 from ingestion.demo.files import SYSTEMS, SourceFiles
 from ingestion.demo.world import World, apply_day_2, create_day_1
+from ingestion.settings import Settings
+from monitoring.web.api import ROUTES
+from monitoring.web.app import create_app
+from monitoring.web.site import Site
 from tests.dbt.data_tests import without_data_tests
 from tests.dbt.warm import run_dbt
 from tests.examples import LONG
@@ -59,6 +65,15 @@ COMMANDS = (
     ("quarantine", "replay", "erp.customers"),
 )
 
+LAST = (
+    ("status", "--json"),
+    ("explain", "--last"),
+    ("ask", "Why did the load of erp.customers fail?"),
+    ("incidents", "check"),
+    ("incidents", "list", "--json"),
+    ("report", "--html", "report"),
+)
+
 
 @dataclass
 class Cage:
@@ -83,6 +98,17 @@ class Cage:
             connection.execute(f"attach '{self.folder / 'erp.duckdb'}' as erp")
             for statement in statements:
                 connection.execute(statement)
+
+    def show(self) -> None:
+        """Ask the page's API and its metrics for all they tell of this lake."""
+        site = Site(Settings.from_environ(os.environ))
+        with TestClient(create_app(site)) as client:
+            paths = ("/metrics", *(f"/api/v1{path}" for path, *_ in ROUTES if "{" not in path))
+            for path in (*paths, "/api/v1/metrics/erp.customers"):
+                answer = client.get(path)
+                self.printed[f"{len(self.printed)} {path}"] = answer.text
+                self.codes[path] = answer.status_code
+        site.close()
 
     def dbt(self, *arguments: str) -> int | None:
         """Run dbt as a person would who keeps its artifacts and its whole log."""
@@ -132,7 +158,9 @@ def cage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cage]:
             made.run(*command)
         made.change(*BREAK)
         made.run("load", "erp.customers", "--full")
-        made.run("status", "--json")
+        for command in LAST:
+            made.run(*command)
+        made.show()
         if LONG:
             assert made.dbt("run", "--full-refresh") == 0
         cast = "select cast(email as integer) as number from {{ ref('stg_customers') }}"
@@ -171,7 +199,10 @@ def leaving(cage: Cage) -> list[Path]:
     lake = [path for path in cage.lake.rglob("*") if path.is_file()]
     kept = {"bronze", "silver", "quarantine"}
     told = [p for p in lake if p.relative_to(cage.lake).parts[0] not in kept or "_delta_log" in p.parts]
-    others = [*(cage.folder / "target").rglob("*"), *(cage.folder / "logs").rglob("*"), *cage.folder.glob("*")]
+    others = [
+        *cage.folder.glob("*"),
+        *(p for name in ("target", "logs", "report") for p in (cage.folder / name).rglob("*")),
+    ]
     return [*told, *(path for path in others if path.is_file() and path.suffix != ".duckdb")]
 
 
@@ -184,6 +215,8 @@ def test_the_canaries_are_in_the_lake_and_met_every_fault(cage: Cage) -> None:
     assert b"kanarie is no address" in bad
     assert b"duplicate_key" in bad
     assert cage.codes["load erp.customers --full"] == 16
+    assert {cage.codes[" ".join(command)] for command in LAST} == {0}
+    assert {code for path, code in cage.codes.items() if path.startswith("/")} == {200}
     assert "Could not convert string '***' to INT32" in log
 
 
@@ -191,7 +224,7 @@ def test_no_canary_leaves_the_lake(cage: Cage) -> None:
     files = leaving(cage)
     kinds = {path.suffix for path in files} | {path.name for path in files}
 
-    assert kinds >= {".json", ".parquet", "dbt.log", "manifest.json", "quarantined.json", "keys.csv"}
+    assert kinds >= {".json", ".parquet", ".html", "dbt.log", "manifest.json", "quarantined.json", "keys.csv"}
     assert len(files) > 80
     assert len(cage.printed) > 20
     said = [name for name, text in cage.printed.items() if CANARY.search(text.encode())]
