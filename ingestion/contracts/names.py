@@ -21,13 +21,14 @@ _PERSONAL = re.compile(
     r"|cpf|ssn|(?:tax|national|personal|passport|social_security)_?(?:id|no|nr|num|number|code)|passport|iban"
     r"|(?:credit_?|debit_?|bank_?)?card_?(?:no|nr|num|number)|(?:bank_?)?account_?(?:no|nr|num|number)"
     r"|(?:first|last|middle|full|given|family|maiden|sur|fore|nick|birth|contact|holder)_?names?"
+    r"|(?:customer|client|cust|user|employee|emp|patient|person|reviewer|member|passenger|recipient|login)_?names?|login_?id"
     r"|dob|birth(?:s|_?day|_?date|_?place)?|nascimento"
     r"|street(?:_address)?|address_?(?:line)?_?[0-9]*|addr_?[0-9]*|endereco"
     r")(?:_|[0-9]|$)"
 )
 # a fact about such a value, or only its year, is not the value itself
 _ABOUT = re.compile(
-    r"(?:^|_)(?:year_of_birth|birth_year|year_born)(?:_|$)"
+    r"(?:^|_)(?:year_of_birth|birth_year|year_born|web_address)(?:_|$)"
     r"|(?:mail|phone|address|addr|name|mobile|fax|card|account)s?_"
     r"(?:(?:\w+_)?(?:id|type|kind|status|code|count|flag|promotion|style|format|verified|confirmed|opt_in|opt_out|at|on))$"
 )

@@ -47,8 +47,9 @@ def draft_contract(
     Return a contract of a table.
 
     Columns whose type no contract can use are left out, with a note. The watermark is a rowversion, or else the first
-    moment column whose name suggests a change time; columns that are not nullable come first. Without a watermark the
-    table is compared as a whole. If the watermark is nullable, rows without it are loaded. The table must have a key.
+    moment column whose name suggests a change time of the row; columns that are not nullable come first. Without a
+    watermark the table is compared as a whole. If the watermark is nullable, rows without it are loaded. The table must
+    have a key.
     `promise` decides the types of columns; without it only the declarations are used.
     """
     entity = entity or entity_name(facts.name)
@@ -149,5 +150,12 @@ def _watermark(columns: Sequence[ColumnFacts]) -> FoundColumn | None:
     found = sorted((column.found for column in columns), key=lambda column: column.nullable)
     versions = [c for c in found if c.physical_type.lower() == "rowversion"]
     moments = [c for c in found if c.arrow_type is not None and pa.types.is_timestamp(c.arrow_type)]
-    named = [c for c in moments if _CHANGED.search(our_name(c.name, ()))]
+    named = [c for c in moments if _tells_changes(our_name(c.name, ()), [our_name(each.name, ()) for each in found])]
     return next(iter([*versions, *named]), None)
+
+
+def _tells_changes(name: str, names: Sequence[str]) -> bool:
+    """Return whether a moment is named after changes of the row; `price_updated_at` beside `list_price` is not."""
+    match = _CHANGED.search(name)
+    of = match and name[: match.start()]
+    return match is not None and not (of and any(f"_{each}".endswith(f"_{of}") for each in names))

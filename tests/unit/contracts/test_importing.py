@@ -355,12 +355,29 @@ def test_a_moment_of_change_is_known_by_the_words_of_its_name(name: str, tmp_pat
 
 
 @pytest.mark.parametrize(
+    ("name", "mode"),
+    [
+        ("LOGO_LAST_UPDATED", Mode.FULL), ("PRICE_CHANGED_AT", Mode.FULL), ("MODIFIED", Mode.INCREMENTAL),
+        ("STORE_UPDATED_AT", Mode.INCREMENTAL), ("DT_LAST_UPDATE", Mode.INCREMENTAL),
+    ],
+)  # fmt: skip
+def test_a_moment_of_change_of_another_column_is_no_watermark(name: str, mode: Mode, tmp_path: Path) -> None:
+    others = [column("LOGO", "BLOB"), column("LIST_PRICE", "NUMBER(9,2)"), column("STORE_NAME", "VARCHAR2(9)")]
+    draft = draft_contract(table(column("ID", "NUMBER(12)"), *others, column(name, "DATE", nullable=False)),
+                           system="erp", timezone="UTC")  # fmt: skip
+
+    assert read(draft, tmp_path).mode is mode
+
+
+@pytest.mark.parametrize(
     ("name", "personal"),
     [
         *((name, True) for name in ("EmailAddress", "PhoneNumber", "NationalIDNumber", "CardNumber", "FirstName",
-                                    "CUST_LAST_NAME", "BirthDate", "date_of_birth", "AddressLine1", "tax_id", "cpf")),
+                                    "CUST_LAST_NAME", "BirthDate", "date_of_birth", "AddressLine1", "tax_id", "cpf",
+                                    "CUSTOMER_NAME", "UserName", "ReviewerName", "LoginID")),
         *((name, False) for name in ("cust_year_of_birth", "EmailPromotion", "PhoneNumberTypeID", "EmailAddressID",
-                                     "ProductName", "NameStyle", "email_verified_at", "customer_name_id", "City")),
+                                     "ProductName", "NameStyle", "email_verified_at", "customer_name_id", "City", "WEB_ADDRESS",
+                                     "last_login_at")),
     ],
 )  # fmt: skip
 def test_what_tells_a_person_from_others_is_marked_and_what_is_said_about_it_is_not(name: str, personal: bool) -> None:
