@@ -143,7 +143,7 @@ class InvalidContractError(PermanentError):
         count = len(self.faults)
         lines = [f"{count} fault{'s' if count != 1 else ''} in the contracts."]
         lines += [f"  {fault}" for fault in self.faults]
-        lines.append("Nothing was read or written. Correct the files and run `lakehouse contract lint`.")
+        lines.append("Nothing was done by these contracts. Correct the files and run `lakehouse contract lint`.")
         return "\n".join(lines)
 
 

@@ -8,6 +8,7 @@ not compacted, because its builds rewrite the files whose rows change.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -16,6 +17,8 @@ from ingestion.admin.retention import Expired, expired
 from ingestion.bronze.checkpoint import stale_checkpoints
 from ingestion.bronze.rows import POSITION
 from ingestion.contracts.model import Contract
+from ingestion.contracts.odcs import find_contract
+from ingestion.contracts.silver_models import silver_models, with_model
 from ingestion.errors import ConcurrentWriteError, ConfigurationError
 from ingestion.lake.layout import LakeTable
 from ingestion.lake.storage.filesystem import listed
@@ -54,7 +57,7 @@ def maintain(context: Context, names: tuple[str, ...] = (), *, keep: timedelta =
     nobody needs. What a contract no longer keeps leaves all of its tables if one of them is chosen.
 
     Files of table versions of the last `keep` stay, and so do the chunks of a load that was interrupted within it. May
-    run during loads and builds. If a table fails, the others are maintained, and its error is raised at the end.
+    run during loads and builds. If a table or contract fails, the others are maintained; its error is raised last.
     Raises ConfigurationError for a `keep` under an hour or an unknown table.
     """
     if keep < timedelta(hours=1):
@@ -69,44 +72,50 @@ def maintain(context: Context, names: tuple[str, ...] = (), *, keep: timedelta =
             f"maintain: the lake has no table {', '.join(unknown)}. Nothing was done. It has: {', '.join(known)}"
         )
     with context.recorded("maintain", "lake") as row:
-        orders = {f"silver.{c.silver_model}": ("valid_to", *c.key_names) for c in context.contracts()}
+        contracts, unread = _contracts(context)
+        orders = {f"silver.{c.silver_model}": ("valid_to", *c.key_names) for c in contracts}
         orders |= {name: _ORDER[table.schema] for name, table in known.items() if table.schema in _ORDER}
         chosen = names or tuple(known)
-        gone, unexpired = _expire(context, chosen)
+        gone, unexpired = _expired(context, contracts, chosen, now=datetime.now(UTC), removes=True)
         done, failed = each(chosen, lambda name: _maintain(context, known[name], name, orders.get(name), keep))
-        raise_failed([*unexpired, *failed], of=len(chosen))
-        done = [replace(one, expired=gone.get(one.table, 0)) for one in done]
+        raise_failed([*unread, *unexpired, *failed], of=len(chosen))
+        done = [replace(one, expired=sum(t.rows for t in gone if t.table == one.table)) for one in done]
         busy = [each.table for each in done if each.busy]
         row["status"] = "warning" if busy else "ok"
         row["message"] = f"busy: {', '.join(busy)}" if busy else None
         return done
 
 
-def plan_expiry(context: Context, names: tuple[str, ...] = (), *, now: datetime | None = None) -> list[Expired]:
-    """Return what `maintain` would remove because contracts no longer keep it. Writes nothing."""
-    moment = now or datetime.now(UTC)
-    return [table for contract in _with_retention(context, names) for table in expired(context, contract, now=moment)]
+def plan_expiry(context: Context, names: tuple[str, ...] = ()) -> tuple[list[Expired], list[Failed]]:
+    """Return what `maintain` would remove because contracts no longer keep it, and what failed. Writes nothing."""
+    contracts, unread = _contracts(context)
+    found, failed = _expired(context, contracts, names, now=datetime.now(UTC), removes=False)
+    return found, [*unread, *failed]
 
 
-def _with_retention(context: Context, names: tuple[str, ...]) -> list[Contract]:
-    return [
-        contract
-        for contract in context.contracts()
+def _contracts(context: Context) -> tuple[list[Contract], list[Failed]]:
+    """Return the contracts with their Silver models, and those that cannot be read."""
+    models = silver_models(context.settings.dbt_project)
+    folder = context.settings.contracts
+    return each(context.contract_ids(), lambda name: with_model(find_contract(folder, name), models))
+
+
+def _expired(
+    context: Context, contracts: Sequence[Contract], names: tuple[str, ...], *, now: datetime, removes: bool
+) -> tuple[list[Expired], list[Failed]]:
+    """Do as `expired` for each contract with a retention of which a table is named; no name means all."""
+    chosen = {
+        contract.id: contract
+        for contract in contracts
         if contract.retention is not None and (not names or not {*names}.isdisjoint(_tables_of(contract)))
-    ]
+    }
+    found, failed = each(chosen, lambda name: expired(context, chosen[name], now=now, removes=removes))
+    return [table for tables in found for table in tables], failed
 
 
 def _tables_of(contract: Contract) -> tuple[str, ...]:
     view = contract.bronze_view
     return f"bronze.{view}", f"quarantine.{view}", f"silver.{contract.silver_model}"
-
-
-def _expire(context: Context, names: tuple[str, ...]) -> tuple[dict[str, int], list[Failed]]:
-    """Remove what contracts no longer keep; return how many rows left which table, and what failed."""
-    contracts = {contract.id: contract for contract in _with_retention(context, names)}
-    now = datetime.now(UTC)
-    found, failed = each(contracts, lambda name: expired(context, contracts[name], now=now, removes=True))
-    return {table.table: table.rows for tables in found for table in tables}, failed
 
 
 def _maintain(

@@ -138,10 +138,12 @@ def maintain(output: Output, tables: tuple[str, ...], keep_days: float, dry_run:
     from ingestion.admin.maintenance import plan_expiry
     from ingestion.cli.output.table import FittingTable
     from ingestion.runs.context import open_context
+    from ingestion.runs.each import as_list, raise_failed
 
     if dry_run:
-        plan = plan_expiry(open_context(settings()), tables)
-        output.result([table.as_dict() for table in plan], lambda console: _print_expiry(console, plan))
+        plan, failed = plan_expiry(open_context(settings()), tables)
+        output.result(as_list(plan, failed), lambda console: _print_expiry(console, plan))
+        raise_failed(failed, of=len(plan) + len(failed))
         return
     with steps(output, "maintain"):
         done = maintain_tables(open_context(settings()), tables, keep=timedelta(days=keep_days))

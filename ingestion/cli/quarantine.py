@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from getpass import getuser
+from typing import Any
 
 import click
 
@@ -35,23 +36,29 @@ def quarantine_list(output: Output, tables: tuple[str, ...]) -> None:
     from ingestion.cli.output.table import FittingTable
     from ingestion.lake import duck
     from ingestion.runs.context import open_context
+    from ingestion.runs.each import each, raise_failed
 
     context = open_context(settings())
     names = ("table", "state", "column", "rule", "rows", "first batch", "last batch")
-    rows = []
-    for contract_id in chosen_tables(context, tables):
+
+    def entries(contract_id: str) -> list[tuple[Any, ...]]:
         bronze = context.table(context.contract(contract_id))
         with duck.session(bronze.uri) as connection:
             found = connection.execute(bronze.entries_by_rule(connection, bronze.state())).fetchall()
-        rows += [(contract_id, *row) for row in found]
+        return [(contract_id, *row) for row in found]
+
+    chosen = chosen_tables(context, tables)
+    done, failed = each(chosen, entries)
+    rows = [row for of_table in done for row in of_table]
     output.result(
-        [dict(zip(names, row, strict=True)) for row in rows],
+        [*(dict(zip(names, row, strict=True)) for row in rows), *(each.as_dict() for each in failed)],
         lambda console: console.print(
             FittingTable(
                 names, [(table, state(word), *rest) for table, word, *rest in rows], numbers=("rows", *names[5:])
             )
         ),
     )
+    raise_failed(failed, of=len(chosen))
 
 
 @quarantine.command("show")

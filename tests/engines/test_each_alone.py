@@ -16,7 +16,7 @@ from ingestion import daily
 from ingestion.admin.status import table_statuses
 from ingestion.bronze.table import BronzeTable
 from ingestion.cli import cli
-from ingestion.errors import ConfigurationError, UnexpectedError
+from ingestion.errors import ConfigurationError, InvalidContractError, UnexpectedError
 from ingestion.gaps.record import record_sync_gap
 from ingestion.load.load_table import load_table
 from ingestion.runs.each import each
@@ -131,6 +131,27 @@ def test_a_contract_that_is_broken_hides_no_other_table_from_status(company: Com
 
     assert "logicalType" in str(cities.fault)
     assert (people.batch, people.fault) == (1, None)
+
+
+@pytest.mark.parametrize("command", ["maintain", "maintain --dry-run", "quarantine list"])
+def test_a_contract_that_is_broken_stops_neither_maintenance_nor_the_list_of_the_quarantine(
+    company: Company, command: str
+) -> None:
+    company.sql("insert into people values (4, 'a name too long', 1, '2026-03-01 10:30:00')")
+    load_table(company.context(), "crm.people")
+    company.amend("people", "domain: test", "domain: test\nslaProperties: [{property: retention, value: 5, unit: y}]")
+    company.amend("cities", "logicalType: string", "logicalType: sing")
+    litter = company.folder / "lake/bronze/crm/people/part-0.parquet#1"
+    litter.write_text("Ada")
+    os.utime(litter, (0, 0))
+
+    done = CliRunner().invoke(cli, command.split(), env=company.environ)
+
+    assert done.exit_code == InvalidContractError.exit_code
+    assert "crm/cities.odcs.yaml" in done.stderr
+    assert litter.exists() is (command != "maintain")
+    if command != "maintain":
+        assert "crm__people" in done.stdout or "crm.people" in done.stdout
 
 
 PROCESS = """

@@ -338,7 +338,7 @@ ANSWERS: dict[str, Any] = {
     "ingestion.admin.doctor.examine": lambda _: FINDINGS,
     "ingestion.admin.mending.mend_lake": lambda _: MENDED,
     "ingestion.admin.maintenance.maintain": lambda *_, **__: MAINTAINED,
-    "ingestion.admin.maintenance.plan_expiry": lambda *_, **__: EXPIRY,
+    "ingestion.admin.maintenance.plan_expiry": lambda *_, **__: (EXPIRY, []),
     "ingestion.erasure.keys.keys_of": lambda *_: None,
     "ingestion.erasure.keys.merged": lambda *_: None,
     "ingestion.erasure.plan.plan_erasure": lambda *_: ERASURE,
