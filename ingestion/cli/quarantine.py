@@ -79,7 +79,7 @@ def quarantine_show(_: Output, form: Form, *, table_id: str, batch: int | None, 
     bronze = context.table(context.contract(table_id))
     with duck.session(bronze.uri, memory_limit=context.settings.memory_limit) as connection:
         query = bronze.entries(connection, bronze.state(), batch=batch, is_all=is_all, masked=not raw)
-        print_rows(duck.query(connection, query), form)
+        print_rows(duck.query(connection, query, bronze.quarantine_uri), form)
 
 
 @quarantine.command("replay")

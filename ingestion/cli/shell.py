@@ -48,8 +48,8 @@ _WORDS = (
 class Shell:
     """Reads queries from the terminal and prints their rows, until the input ends. Errors do not end it."""
 
-    def __init__(self, connection: duck.Connection, form: Form, console: Console) -> None:
-        self._connection, self._form, self._console = connection, form, console
+    def __init__(self, connection: duck.Connection, form: Form, console: Console, root: str) -> None:
+        self._connection, self._form, self._console, self._root = connection, form, console, root
         self._words: list[str] = []
         self._matches: list[str] = []
 
@@ -90,7 +90,7 @@ class Shell:
         command, _, argument = text.partition(" ")
         argument = argument.strip()
         if not text.startswith("."):
-            print_rows(duck.query(self._connection, text), self._form)
+            print_rows(duck.query(self._connection, text, self._root), self._form)
         elif command == ".tables":
             self._show(_TABLES.format(_is(argument, "schema_name")))
         elif command == ".columns" and argument:
@@ -102,7 +102,7 @@ class Shell:
             self._console.print(HELP)
 
     def _show(self, text: str) -> None:
-        print_rows(duck.query(self._connection, text), Form(limit=0))
+        print_rows(duck.query(self._connection, text, self._root), Form(limit=0))
 
     def _prepare_input(self) -> None:
         import readline

@@ -39,11 +39,11 @@ def sql(output: Output, form: Form, *, query: str | None, script: TextIO | None)
     context = open_context(settings())
     with duck.connect(context.lake, memory_limit=context.settings.memory_limit) as connection:
         if text is not None:
-            print_rows(duck.query(connection, text), form)
+            print_rows(duck.query(connection, text, context.lake.root), form)
             return
         from ingestion.cli.shell import Shell
 
-        Shell(connection, form, output.console).run()
+        Shell(connection, form, output.console, context.lake.root).run()
 
 
 def _text(query: str | None, script: TextIO | None) -> str | None:

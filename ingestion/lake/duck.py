@@ -22,7 +22,7 @@ from ingestion import scratch
 from ingestion.errors import ConfigurationError, LakeError
 from ingestion.lake.layout import Lake
 from ingestion.lake.names import LAYERS
-from ingestion.lake.storage.errors import reaching
+from ingestion.lake.storage.errors import reaching, told_apart
 from ingestion.lake.storage.provider import is_remote, location, redacted, secret
 from ingestion.privacy.foreign import foreign_text
 from ingestion.privacy.logs import logger
@@ -158,10 +158,11 @@ class Query:
     _connection: Connection
     _statement: duckdb.Statement
     _relation: duckdb.DuckDBPyRelation
+    _root: str
 
     def blocks(self, limit: int | None = None, *, size: int = 10_000) -> Iterator[list[tuple[object, ...]]]:
         """Yield the rows in lists of at most `size`, not more than `limit` in total."""
-        with _answered():
+        with _answered(self._root):
             if limit is not None:
                 yield self._relation.limit(limit).fetchall()
                 return
@@ -177,27 +178,32 @@ class Query:
 
         `spelt` gets the id of a column's type and returns SQL for its values, with `{}` for the column, or None.
         """
-        with _answered():
+        with _answered(self._root):
             rows = self._relation if limit is None else self._relation.limit(limit)
             spellings = [
                 (spelt(str(type_.id)) or "{}").format(f"#{at}") for at, type_ in enumerate(self.types, start=1)
             ]
             named = [f"{s} as {quote_standard(name)}" for s, name in zip(spellings, self.columns, strict=True)]
             reader = rows.project(", ".join(named)).to_arrow_reader(size)
-        return reader.schema, _read(reader)
+        return reader.schema, _read(reader, self._root)
 
 
-def _read(reader: pa.RecordBatchReader) -> Iterator[pa.RecordBatch]:
-    with _answered():
+def _read(reader: pa.RecordBatchReader, root: str) -> Iterator[pa.RecordBatch]:
+    with _answered(root):
         yield from reader
 
 
 @contextmanager
-def _answered() -> Iterator[None]:
-    """Turn DuckDB's errors, which Arrow may pass on as its own, into a ConfigurationError without secrets."""
+def _answered(root: str) -> Iterator[None]:
+    """
+    Turn DuckDB's errors, which Arrow may pass on as its own, into ours without secrets: those of files below `root`
+    into what `reaching` raises, others into a ConfigurationError.
+    """
     try:
         yield
     except (duckdb.Error, pa.ArrowException, OSError) as exc:
+        if root and (damage := told_apart(root, exc)) is not None:
+            raise damage from None
         told = foreign_text(redacted(str(exc), os.environ))
         raise ConfigurationError(f"sql: the query cannot be answered. {told}\nNothing was changed.") from None
     except RuntimeError as exc:
@@ -206,14 +212,18 @@ def _answered() -> Iterator[None]:
         raise
 
 
-def query(connection: Connection, text: str) -> Query:
-    """Return the one query of a text. Raises ConfigurationError for anything that is not one query that only reads."""
-    with _answered():
+def query(connection: Connection, text: str, root: str = "") -> Query:
+    """
+    Return the one query of a text; `root` is the lake or table that it reads.
+
+    Raises ConfigurationError for anything that is not one query that only reads.
+    """
+    with _answered(root):
         statements = connection.extract_statements(text)
         if [statement.type for statement in statements] != [duckdb.StatementType.SELECT]:
             raise ConfigurationError("sql: this is no single query (SELECT). Nothing was changed.")
         relation = connection.query(text)
-        return Query(relation.columns, relation.types, connection, statements[0], relation)
+        return Query(relation.columns, relation.types, connection, statements[0], relation, root)
 
 
 def select(connection: Connection, text: str) -> tuple[Sequence[str], list[tuple[object, ...]]]:

@@ -15,7 +15,7 @@ from click.testing import CliRunner
 from ingestion.admin.mending import damages, mend_lake
 from ingestion.admin.status import table_statuses
 from ingestion.cli import cli
-from ingestion.errors import LakeError, SourceUnavailableError
+from ingestion.errors import ConfigurationError, LakeError, SourceUnavailableError
 from ingestion.gaps.record import record_sync_gap
 from ingestion.ledger.journal import Journal
 from ingestion.load.load_table import load_table
@@ -179,6 +179,18 @@ def test_one_damaged_table_is_named_with_what_is_safe_and_ends_nothing_for_the_o
     assert company.lake("select distinct error from ops.runs where run_id = 'run-2' and status = 'failed'") == [
         ("LakeError",)
     ]
+
+
+@pytest.mark.parametrize("how", DAMAGES[2:])
+def test_a_query_of_a_damaged_table_names_it_with_what_is_safe(company: Company, how: str) -> None:
+    damaged(company, how)
+
+    told = CliRunner().invoke(cli, ["sql", "select * from bronze.crm__people"], env=company.environ)
+    wrong = CliRunner().invoke(cli, ["sql", "select * from read_parquet('nowhere.parquet')"], env=company.environ)
+
+    assert (told.exit_code, wrong.exit_code) == (LakeError.exit_code, ConfigurationError.exit_code)
+    assert "error: bronze.crm__people: a data file is missing, cut off or damaged: part-" in told.stderr
+    assert "Restore the file from a backup" in told.stderr
 
 
 class _Full:

@@ -261,7 +261,7 @@ def load_table(_: object, contract_id: str, **__: object) -> LoadResult:
 class FixedContext:
     run_id: str = "run-1"
     journal: None = None
-    lake: SimpleNamespace = field(default_factory=lambda: SimpleNamespace(is_demo=False))
+    lake: SimpleNamespace = field(default_factory=lambda: SimpleNamespace(is_demo=False, root=""))
     settings: SimpleNamespace = field(
         default_factory=lambda: SimpleNamespace(memory_limit=None, contracts=Path("data_contracts"), dbt_project=None)
     )
@@ -286,7 +286,7 @@ class FixedContext:
 
 
 class Table:
-    uri = ""
+    uri = quarantine_uri = ""
 
     def __init__(self, contract_id: str) -> None:
         self.id = contract_id
