@@ -90,7 +90,7 @@ def parse_connection(name: str, value: str) -> Connection:
     """Read a connection in Airflow's URI or JSON form. The error never repeats the value."""
     try:
         return _from_json(value) if value.lstrip().startswith("{") else _from_uri(value)
-    except (ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         raise ConfigurationError(
             f"{name} is neither a URI (type://user:password@host:port/name?extra=…) nor a JSON object with conn_type. "
             "Nothing was done. Correct it (its value is not shown here); in a URI, write / ? # and @ of a password as "

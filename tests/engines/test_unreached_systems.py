@@ -205,8 +205,13 @@ def test_a_part_of_a_password_is_never_taken_for_a_host(two: Company, uri: str) 
     assert not {"hun", "ter", "12"} & {*message.replace("/", " ").replace(":", " ").split()}
 
 
-def test_a_connection_that_cannot_be_read_stops_its_own_system_only(two: Company) -> None:
-    done = run(two, "load", erp="{hunter2")
+@pytest.mark.parametrize(
+    "text",
+    ["{hunter2", '{"hunter2":' * 10_000, '{"conn_type": "oracle", "extra": ["hunter2"]}', '{"conn_type": ["hunter2"]}'],
+    ids=["no JSON", "deep JSON", "extra that is a list", "type that is a list"],
+)
+def test_a_connection_that_cannot_be_read_stops_its_own_system_only(two: Company, text: str) -> None:
+    done = run(two, "load", erp=text)
 
     assert (done.exit_code, "hunter2" in done.output) == (10, False)
     assert {subject for _, subject, _ in ledger(two)} == {"crm.cities", "crm.people"}
