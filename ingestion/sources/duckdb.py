@@ -270,9 +270,9 @@ def _projection(contract: Contract, found: tuple[FoundColumn, ...]) -> tuple[str
 
 
 def _needs_guard(column: Column, source: FoundColumn) -> bool:
-    # DuckDB has infinite dates; Arrow and Delta have none
+    # DuckDB has infinite dates, Arrow and Delta have none; HUGEINT has numbers of 39 digits, a decimal at most 38
     has_infinity = pa.types.is_timestamp(column.arrow_type) or pa.types.is_date(column.arrow_type)
-    return bool(has_infinity or source.arrow_type != column.arrow_type)
+    return bool(has_infinity or source.arrow_type != column.arrow_type or source.physical_type == "HUGEINT")
 
 
 def _exactly(column: Column, source: FoundColumn) -> str:

@@ -104,6 +104,24 @@ def test_whole_numbers_that_a_promised_double_cannot_hold_are_quarantined_and_ne
     assert not any(str(value) in caplog.text for value in TOO_LONG_FOR_A_DOUBLE)
 
 
+def test_a_number_of_39_digits_is_quarantined_and_stops_no_other_row(company: Company) -> None:
+    text = CONTRACT.replace("mode: incr", "quarantine: {failPercent: 100}, mode: incr")
+    company.contract("measures", text.replace("physicalType: DOUBLE", "physicalType: HUGEINT"))
+    company.sql(
+        "create table measures as select 'k' || i as id, unhex('80') as code, "
+        f"['1', '{10**38}', '-{10**38 - 1}'][i + 1]::hugeint as value, "
+        "1.0::float as ratio, timestamp '2026-03-01 10:00:00' as changed_at from range(3) rows_(i)"
+    )
+    initialise(company.settings)
+
+    loaded = load_table(company.context(), MEASURES)
+    gap = record_sync_gap(company.context(), MEASURES)
+
+    assert (loaded.good, loaded.quarantined) == (2, 1)
+    assert company.lake("select value from quarantine.crm__measures") == [(str(10**38),)]
+    assert (gap.sync_gap, gap.differing_keys, gap.quarantined_count) == (0, 0, 1)
+
+
 ENDS = ("0001-01-01 00:00:00", "0044-03-15 (BC) 00:00:00", "290309-12-22 (BC) 00:00:00", "-infinity", "infinity",
         "9999-12-31 23:59:59.999999", "20000-01-01", "294247-01-10 04:00:54.775806")  # fmt: skip
 
