@@ -20,7 +20,7 @@ import pyarrow as pa
 import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 
-from ingestion.lake.layout import Lake
+from ingestion.lake.layout import MARKS, Lake
 from ingestion.lake.storage.filesystem import make_folder, move
 from ingestion.reconcile.states import Difference
 
@@ -83,7 +83,7 @@ def write_fingerprints(
     seen = {d.difference_id: [d.last_seen_at.isoformat(), d.source_moment.isoformat()] for d in kept}
     meta = {_META: json.dumps({"salt": fingerprints.salt.hex(), "seen": seen}).encode()}
     columns = [pa.array([row[at] for row in rows], field.type) for at, field in enumerate(_SCHEMA)]
-    make_folder(filesystem, lake.path("ops", "_marks"))
+    make_folder(filesystem, lake.path("ops", MARKS))
     new = f"{path}.{uuid.uuid4().hex[:8]}"
     with filesystem.open_output_stream(new) as stream:
         pq.write_table(pa.Table.from_arrays(columns, schema=_SCHEMA.with_metadata(meta)), stream)
@@ -92,4 +92,4 @@ def write_fingerprints(
 
 def marks_path(lake: Lake, contract_id: str) -> str:
     """Return the path (on the lake's file system) of a table's fingerprints."""
-    return lake.path("ops", "_marks", f"{contract_id}.parquet")
+    return lake.path("ops", MARKS, f"{contract_id}.parquet")

@@ -26,6 +26,8 @@ from ingestion.lake.storage.provider import forget_empty, is_remote, location, s
 MARKER = "_lakehouse.json"
 DEMO_MARKER = "_demo"
 """An empty file: all data of the lake is made up."""
+MARKS = "_marks"
+"""The folder in `ops` with the fingerprints of open differences, which is no table."""
 FORMAT_VERSION = 1
 _UNUSABLE = "%\\[]*?|^"
 
@@ -93,7 +95,7 @@ class Lake:
                     found.append(LakeTable(layer, f"{system}__{entity}", self.uri(layer, system, entity)))
         for layer in ONE_LEVEL_LAYERS:
             found += [LakeTable(layer, name, self.uri(layer, name)) for name in self._folders(layer)]
-        return found
+        return [table for table in found if (table.schema, table.name) != ("ops", MARKS)]
 
     def _folders(self, *parts: str) -> Iterator[str]:
         inside = listed(self.filesystem, self.path(*parts))
