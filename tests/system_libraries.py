@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 
 PACKAGES = "unixodbc libltdl7 libkrb5-3 libgssapi-krb5-2"
-_LACKING = re.compile(r"\b(lib(?:odbc|ltdl|krb5|gssapi)[\w.-]*): cannot open shared|the system lacks (lib[\w.-]+)")
+_LACKING = re.compile(
+    r"\b(lib(?:odbc|ltdl|krb5|gssapi)[\w.-]*): cannot open shared|needs (lib[\w.-]+), which this machine lacks"
+)
 
 
 def reason(error: str) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -44,7 +45,8 @@ def needs_extra(system: str, extra: str) -> Iterator[None]:
             f"Run: {pip_install(extra)}"
         ) from None
     except OSError as exc:  # a system library that the driver is linked with
-        library = str(exc).split(":", 1)[0]
+        lacking = re.search(r"([\w.+-]+): cannot open shared", str(exc))  # not the library that needs it
+        library = lacking[1] if lacking else "a library"
         raise ConfigurationError(
             f"{system}: the driver for {extra} needs {library}, which this machine lacks. Nothing was read. "
             "Run: apt-get install unixodbc libltdl7 libkrb5-3 libgssapi-krb5-2"
