@@ -17,6 +17,11 @@ PROJECT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(PROJECT.parent))  # where the package is not installed, it lies beside the project
 gc.set_threshold(100_000, 50, 100)  # dbt creates many objects that live as long as the process: a tenth of its time
 
+from ingestion.build.dbt_process import end_with_parent  # noqa: E402
+
+if __name__ == "__main__":
+    end_with_parent()  # before dbt is imported, which takes a second
+
 from dbt.artifacts.schemas.run import RunExecutionResult  # noqa: E402
 from dbt.cli.exceptions import DbtUsageException  # noqa: E402
 from dbt.cli.main import dbtRunner  # noqa: E402

@@ -25,6 +25,11 @@ from urllib.parse import unquote
 PROJECT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(PROJECT.parent))  # where the package is not installed, it lies beside the project
 
+from ingestion.build.dbt_process import end_with_parent  # noqa: E402
+
+if __name__ == "__main__":
+    end_with_parent()  # before dbt is imported, which takes a second
+
 import pyarrow as pa  # noqa: E402
 from dbt.adapters.spark import session as dbt_spark  # noqa: E402
 from dbt.cli.main import dbtRunner  # noqa: E402

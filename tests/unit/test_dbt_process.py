@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -25,6 +26,14 @@ def is_running(pid: int) -> bool:
         return "Z" not in Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
     except OSError:
         return False
+
+
+def left_of(pids: list[int]) -> list[int]:
+    """Return those that still run after some seconds."""
+    deadline = time.monotonic() + 5
+    while any(map(is_running, pids)) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return [pid for pid in pids if is_running(pid)]
 
 
 def test_what_ends_in_time_returns_its_code_and_both_outputs(tmp_path: Path) -> None:
@@ -59,7 +68,34 @@ def test_what_takes_too_long_is_stopped_with_all_that_it_started(tmp_path: Path)
 
     pids = [int(pid) for pid in (tmp_path / "pids").read_text().split()]
     assert len(pids) == 2
-    deadline = time.monotonic() + 5
-    while any(map(is_running, pids)) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert [pid for pid in pids if is_running(pid)] == []
+    assert left_of(pids) == []
+
+
+PARENT = """
+import os, sys
+from pathlib import Path
+from ingestion.build.dbt_process import output_of
+output_of([sys.executable, "-c", sys.argv[1]], folder=Path.cwd(), environment=dict(os.environ), seconds=60)
+"""
+CHILD = """
+import os, time
+from ingestion.build.dbt_process import end_with_parent
+end_with_parent()
+open("new", "w").write(str(os.getpid()))
+os.rename("new", "pid")
+time.sleep(60)
+"""
+
+
+def test_dbt_ends_with_a_build_that_is_killed(tmp_path: Path) -> None:
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
+    with subprocess.Popen([sys.executable, "-c", PARENT, CHILD], cwd=tmp_path, env=environment) as parent:
+        deadline = time.monotonic() + 30
+        while not (tmp_path / "pid").exists() and time.monotonic() < deadline:
+            time.sleep(0.05)
+        parent.kill()
+
+    assert left_of([int((tmp_path / "pid").read_text())]) == []
+    for name in ("on_duckdb", "on_spark"):
+        plugin = (Path(__file__).parents[2] / "dbt_project" / "plugins" / f"{name}.py").read_text()
+        assert 'if __name__ == "__main__":\n    end_with_parent()' in plugin
