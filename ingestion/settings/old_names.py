@@ -12,7 +12,6 @@ OLD_NAMES = {
     "ORACLE_DSN": _CONNECTION,
     "ORACLE_TABLE": "a contract (lakehouse add)",
     "ORACLE_MOCK_COUNT": "lakehouse demo --scale",
-    "SQS_QUEUE_URL": "AIRFLOW_CONN_CONVERSATIONS",
     "SLA_WARNING_GAP_PCT": "reconcile.warningGapPercent of a contract",
     "SLA_CRITICAL_GAP_PCT": "reconcile.criticalGapPercent of a contract",
     "USE_CLAUDE_API": "LAKEHOUSE_MODEL",
@@ -21,11 +20,14 @@ OLD_NAMES = {
 }
 _TOO_COMMON = {"PORT"}
 """Set on many machines for other programs: told only beside another old name."""
+_OF_CONVERSATIONS = {"ORACLE_USER", "ORACLE_PASSWORD"}
+"""In use beside ORACLE_HOST (`ingestion.cdc.settings`)."""
 
 
 def old_names_line(environ: Mapping[str, str]) -> str:
     """Return one line that names the old variables that are set, with today's settings; empty if there is none."""
-    found = [name for name in OLD_NAMES if environ.get(name)]
+    in_use = _OF_CONVERSATIONS if environ.get("ORACLE_HOST") else set[str]()
+    found = [name for name in OLD_NAMES if environ.get(name) and name not in in_use]
     if not {*found} - _TOO_COMMON:
         found = []
     by_setting: dict[str, list[str]] = {}

@@ -193,6 +193,14 @@ def test_a_port_alone_is_no_old_name(tmp_path: Path) -> None:
     assert command(folder=tmp_path, PORT="8080").stderr == ""
 
 
+def test_variables_of_conversations_are_no_old_names(tmp_path: Path) -> None:
+    given = {"ORACLE_HOST": "db", "ORACLE_USER": "lake", "ORACLE_PASSWORD": "geheim", "SQS_QUEUE_URL": "https://queue"}
+
+    result = command(folder=tmp_path, **given)
+
+    assert (result.stderr, "geheim" in result.output) == ("", False)
+
+
 def test_a_misspelt_setting_is_named(tmp_path: Path) -> None:
     result = command(folder=tmp_path, LAKEHOUSE_ROOOT="lake")
 
