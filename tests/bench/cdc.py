@@ -88,7 +88,7 @@ def main() -> None:
 def _settings(folder: Path, kind: str, oracle: str | None) -> Settings:
     contracts = folder / "data_contracts" / "streams"
     contracts.mkdir(parents=True)
-    rules = {"max_concurrent_calls": 10**9, "historical_batch_size": 1000, "max_batch_size": 1000}
+    rules: dict[str, Any] = {"max_concurrent_calls": 10**9, "historical_batch_size": 1000, "max_batch_size": 1000}
     rules |= {"historical_mode_enabled": True, "historical_start_date": (_now() - timedelta(days=3)).isoformat()}
     text = segments_contract(kind, table="BENCH_SEGMENTS", **rules)
     (contracts / "rtbi.call_segments.odcs.yaml").write_text(text)

@@ -18,6 +18,7 @@ import os
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 
@@ -83,7 +84,7 @@ def _world(folder: Path, address: str) -> StreamWorld:
     kind = "oracle" if target else "duckdb"
     names = ("order_id", "amount", "status", "note")
     logical = ("integer", "number", "string", "string")
-    columns = {
+    columns: dict[str, dict[str, Any]] = {
         name: {"logicalType": type_, "physicalType": physical}
         for name, type_, physical in zip(names, logical, TYPES[kind], strict=True)
     }
