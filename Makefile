@@ -4,7 +4,7 @@ BIN := .venv/bin
 WORKERS ?= auto
 PYTEST = $(BIN)/pytest -n $(WORKERS) --dist loadgroup
 LIGHT := kafka,oracle,web,alerts,advisor,dev
-EXTRAS := airflow,aws-secrets,azure-secrets,cloud,databricks,gcp-secrets,sqlserver,dev-cloud,dev-web,$(LIGHT)
+EXTRAS := airflow,aws-secrets,azure-secrets,cloud,databricks,gcp-secrets,sqlserver,sqs,dev-cloud,dev-web,$(LIGHT)
 ifneq ($(shell command -v java),)
 EXTRAS := $(EXTRAS),spark,spark-submit
 endif
@@ -38,11 +38,11 @@ demo-stream: .venv/base  ## ten example streams over the demo company's orders; 
 demo-cdc: .venv/base  ## calls go out as conversations and results come back; needs no Oracle, no SQS, no Java
 	$(BIN)/lakehouse cdc demo
 
-test: .venv/dev .venv/azurite .venv/kafka  ## every test; needs no network and no server
+test: .venv/dev .venv/azurite .venv/kafka .venv/elasticmq  ## every test; needs no network and no server
 	@$(BIN)/python -m compileall -q ingestion monitoring  # once, and not in every process where PYTHONDONTWRITEBYTECODE is set
 	$(PYTEST) --durations 20 $(TESTS)
 
-coverage: .venv/dev .venv/azurite .venv/kafka  ## every test, and the share of lines that they run: below the floor in pyproject.toml it fails
+coverage: .venv/dev .venv/azurite .venv/kafka .venv/elasticmq  ## every test, and the share of lines that they run: below the floor in pyproject.toml it fails
 	$(PYTEST) --cov --cov-report=term:skip-covered --durations 20 $(TESTS)
 
 libraries:  ## what SQL Server's driver loads, on Debian and Ubuntu
@@ -51,7 +51,7 @@ libraries:  ## what SQL Server's driver loads, on Debian and Ubuntu
 test-fast: .venv/light  ## unit tests, contracts and documents
 	$(PYTEST) tests/unit tests/contracts tests/docs
 
-test-long: .venv/dev .venv/azurite .venv/kafka  ## every test in its long form, with 20 times as many random examples
+test-long: .venv/dev .venv/azurite .venv/kafka .venv/elasticmq  ## every test in its long form, with 20 times as many random examples
 	LAKEHOUSE_TEST_LONG=true $(PYTEST) --hypothesis-profile nightly --durations 20 $(TESTS)
 
 kills: .venv/dev .venv/kafka  ## processes that are killed at hundreds of moments; with AIRFLOW_CONN_ORACLE_TEST also into Oracle
@@ -222,10 +222,12 @@ box.env:
 	$(BIN)/uv pip install -q -p .venv -c constraints.txt -e ".[docs]"
 	touch $@
 
-.venv/kafka:  # the jars of one broker; without Maven, or if they cannot be fetched, its tests are skipped
-	@if command -v mvn >/dev/null; then mvn -q -B -f tests/streams/broker.pom.xml \
+.venv/kafka: POM := tests/streams/broker.pom.xml
+.venv/elasticmq: POM := tests/queues/server.pom.xml
+.venv/kafka .venv/elasticmq:  # the jars of one server; without Maven, or if they cannot be fetched, its tests are skipped
+	@if command -v mvn >/dev/null; then mvn -q -B -f $(POM) \
 		org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies -DoutputDirectory=$(CURDIR)/$@ \
-		|| { rm -rf $@; echo "Maven cannot fetch the broker of the tests of streams: they are skipped."; }; fi
+		|| { rm -rf $@; echo "Maven cannot fetch the server in $(POM): its tests are skipped."; }; fi
 
 .venv/bin/actionlint: .venv/uv  # needs Go
 	GOBIN=$(CURDIR)/.venv/bin go install github.com/rhysd/actionlint/cmd/actionlint@v1.7.12

@@ -5,6 +5,7 @@ from __future__ import annotations
 from ingestion.errors import ConfigurationError
 from ingestion.queues.base import Queue
 from ingestion.settings import Connection
+from ingestion.sources import needs_extra
 
 
 def open_queue(name: str, connection: Connection) -> Queue:
@@ -13,7 +14,12 @@ def open_queue(name: str, connection: Connection) -> Queue:
         from ingestion.queues.local import LocalQueue
 
         return LocalQueue(name, connection)
+    if connection.type == "sqs":
+        with needs_extra(name, "sqs"):
+            from ingestion.queues.sqs import SqsQueue
+
+        return SqsQueue(name, connection)
     raise ConfigurationError(
-        f"{name}: a connection of type {connection.type} is no known kind of queue; known is queue. Nothing "
+        f"{name}: a connection of type {connection.type} is no known kind of queue; known are sqs and queue. Nothing "
         f"was sent or received. Correct AIRFLOW_CONN_{name.upper()}."
     )

@@ -208,6 +208,17 @@ def test_the_extras_of_a_server_are_those_that_its_session_reads(heading: str) -
     assert set(re.findall(r"extra(?:\.get\(|\[)\"(\w+)\"", code)) <= described
 
 
+@pytest.mark.parametrize(("heading", "module"), [("Amazon SQS", "sqs.py"), ("A queue in a file", "local.py")])
+def test_the_extras_of_a_queue_are_those_that_its_module_reads(heading: str, module: str) -> None:
+    queues = ROOT / "ingestion" / "queues"
+    own = (queues / module).read_text()
+    told = (ast.get_docstring(ast.parse(own)) or "").partition("Its extras:\n")[2]
+    code = own + (queues / "claims.py").read_text()
+    read = re.findall(r"extra(?:\.get\(|\[)\"(\w+)\"|connection, \"(\w+)\"", code)
+
+    assert extras(heading) == set(re.findall(r"^    (\w+)  ", told, re.MULTILINE)) == {one or two for one, two in read}
+
+
 def test_every_connection_that_the_reference_shows_can_be_read() -> None:
     text = CONNECTIONS.read_text()
     forms = re.findall(r"`(\w+://\S+)`", text)

@@ -62,7 +62,7 @@ def size(packed: Packed) -> int:
 @example("", {}, 200, 1)
 @example("\ufffe", {"call_id": ""}, 200, 1)
 @example('{"said": "\\ufffe"}', {"call_id": "\x00,json"}, 200, 1)
-@examples(300)
+@examples(150)
 def test_a_text_is_the_same_after_packing_and_sqs_takes_what_was_packed(
     text: str, attributes: dict[str, str], max_bytes: int, times: int
 ) -> None:
