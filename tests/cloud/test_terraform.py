@@ -1,4 +1,4 @@
-"""The bucket that infra/terraform makes: applied to moto's server, and read back."""
+"""The bucket and the queues that infra/terraform makes: applied to moto's server, and read back."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -38,10 +39,12 @@ provider "aws" {
   endpoints {
     s3  = "%(url)s"
     iam = "%(url)s"
+    sqs = "%(url)s"
     sts = "%(url)s"
   }
 }
-
+"""
+LAKE = """
 module "lake" {
   source      = "%(module)s"
   name        = "company-lake-test"
@@ -52,6 +55,23 @@ module "lake" {
 
 output "lake" {
   value = module.lake
+}
+"""
+
+
+QUEUES = """
+module "queues" {
+  source             = "%(module)s"
+  name               = "calls"
+  fifo               = true
+  visibility_seconds = 600
+  max_receives       = 7
+  kms_key_arn        = "arn:aws:kms:eu-central-1:123456789012:key/of-the-company"
+  claims             = { bucket_arn = "arn:aws:s3:::company-claims", prefix = "claims/" }
+}
+
+output "queues" {
+  value = module.queues
 }
 """
 
@@ -70,11 +90,23 @@ def terraform(folder: Path, *arguments: str) -> str:
 
 @pytest.fixture(scope="module")
 def applied(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
-    """Every resource by address, as the provider reads it back, and the outputs."""
-    folder = tmp_path_factory.mktemp("terraform")
+    """Every resource of the lake by address, as the provider reads it back, and the outputs."""
+    with _applied(tmp_path_factory.mktemp("terraform"), "lake_bucket", LAKE) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def queues(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
+    """The same of the queues."""
+    with _applied(tmp_path_factory.mktemp("terraform"), "conversation_queues", QUEUES) as found:
+        yield found
+
+
+@contextmanager
+def _applied(folder: Path, module: str, configuration: str) -> Iterator[dict[str, Any]]:
     with pytest.MonkeyPatch.context() as patch, s3(patch, folder / "moto.log") as server:
-        module = shutil.copytree(MODULES / "lake_bucket", folder / "module")
-        (folder / "main.tf").write_text(PLACE % {"url": server.url, "module": f"./{module.name}"})
+        copy = shutil.copytree(MODULES / module, folder / "module")
+        (folder / "main.tf").write_text((PLACE + configuration) % {"url": server.url, "module": f"./{copy.name}"})
         terraform(folder, "init", "-input=false")
         terraform(folder, "apply", "-auto-approve", "-input=false")
         terraform(folder, "plan", "-detailed-exitcode", "-input=false")  # 2 where a second apply would change something
@@ -83,7 +115,8 @@ def applied(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]
             resource["address"]: resource["values"]
             for resource in values["root_module"]["child_modules"][0]["resources"]
         }
-        yield {"outputs": values["outputs"]["lake"]["value"], **found}
+        [outputs] = values["outputs"].values()
+        yield {"outputs": outputs["value"], **found}
 
 
 def resource(applied: dict[str, Any], name: str) -> Any:
@@ -222,3 +255,32 @@ def test_each_role_stays_below_its_paths_and_a_reader_writes_nothing(applied: di
 
 def test_its_root_is_what_the_lake_is_called(applied: dict[str, Any]) -> None:
     assert applied["outputs"]["root"] == "s3://company-lake-test/retail"
+
+
+def test_each_queue_keeps_what_was_received_too_often_and_each_side_has_its_rights(queues: dict[str, Any]) -> None:
+    live = {side: queues[f'module.queues.aws_sqs_queue.live["{side}"]'] for side in ("conversations", "results")}
+    dead = {side: queues[f'module.queues.aws_sqs_queue.dead["{side}"]'] for side in live}
+    granted = {
+        who: {s["Sid"]: s for s in statements_of(queues[f'module.queues.aws_iam_policy.access["{who}"]']["policy"])}
+        for who in ("service", "worker")
+    }
+
+    for side, queue in live.items():
+        assert (queue["name"], queue["visibility_timeout_seconds"]) == (f"calls-{side}.fifo", 600)
+        redrive = {"deadLetterTargetArn": dead[side]["arn"], "maxReceiveCount": 7}
+        assert json.loads(queue["redrive_policy"]) == redrive
+        assert dead[side]["message_retention_seconds"] == 1_209_600
+        for each in (queue, dead[side]):
+            assert (each["fifo_queue"], each["kms_master_key_id"].endswith("of-the-company")) == (True, True)
+        assert queues["outputs"]["queue_urls"][side].endswith(f"/calls-{side}.fifo")
+    service, worker = granted["service"], granted["worker"]
+    assert (
+        service["SendConversations"]["Resource"]
+        == worker["ReceiveResults"]["Resource"]
+        == [live["conversations"]["arn"]]
+    )
+    assert service["ReceiveResults"]["Resource"] == worker["SendConversations"]["Resource"] == [live["results"]["arn"]]
+    for each in granted.values():
+        assert each.keys() == {"SendConversations", "ReceiveResults", "UseTheKey", "FindClaims", "ReadAndWriteClaims"}
+        assert each["ReadAndWriteClaims"]["Resource"] == ["arn:aws:s3:::company-claims/claims/*"]
+        assert each["FindClaims"]["Condition"] == {"StringLike": {"s3:prefix": ["claims/*"]}}

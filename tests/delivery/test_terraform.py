@@ -22,7 +22,7 @@ INPUTS = {"name", "env", "region", "retention_days", "writers", "readers"}
 OUTPUTS = {"lake_uri", "secret_prefix", "identity"}
 SCHEMAS = json.loads(Path(__file__).with_name("provider_schemas.json").read_text())["schemas"]
 OF_TERRAFORM = {"__comments__", "for_each", "count", "depends_on", "provider", "lifecycle", "__is_block__"}
-HOLDS_DATA = {"aws_s3_bucket", "azurerm_storage_account", "azurerm_storage_container", "azurerm_key_vault",
+HOLDS_DATA = {"aws_s3_bucket", "aws_sqs_queue", "azurerm_storage_account", "azurerm_storage_container", "azurerm_key_vault",
               "google_storage_bucket", "terraform_data"}  # fmt: skip
 
 

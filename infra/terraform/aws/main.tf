@@ -39,6 +39,18 @@ variable "readers" {
   default = []
 }
 
+variable "conversations" {
+  description = "Whether to make the two queues of conversations and results, which the runner may use."
+  type        = bool
+  default     = false
+}
+
+variable "claims" {
+  description = "Where bodies lie that are too large for a message; see modules/conversation_queues."
+  type        = object({ bucket_arn = string, prefix = string })
+  default     = null
+}
+
 provider "aws" {
   region = var.region
 }
@@ -61,6 +73,24 @@ module "lake" {
   retention_days = var.retention_days
   writers        = var.writers
   readers        = var.readers
+}
+
+module "queues" {
+  count  = var.conversations ? 1 : 0
+  source = "../modules/conversation_queues"
+  name   = "${var.company}-${var.env}"
+  claims = var.claims
+  tags   = { system = "lakehouse", environment = var.env }
+}
+
+resource "aws_iam_role_policy_attachment" "queues" {
+  count      = var.conversations ? 1 : 0
+  role       = reverse(split("/", module.lake.identity["runner"]))[0]
+  policy_arn = module.queues[0].policy_arns["service"]
+}
+
+output "queues" {
+  value = var.conversations ? module.queues[0] : null
 }
 
 output "lake" {
