@@ -105,6 +105,15 @@ def test_what_compression_does_not_make_small_enough_becomes_a_claim_and_is_refu
         pack(body, {}, 1_024)
 
 
+def test_a_claim_is_sent_up_to_the_last_byte_that_fits() -> None:
+    attributes = {"call_id": "x" * 700}
+    fitting = pack(noise(5_000), attributes, 1_024, Drawer().write).size
+
+    assert pack(noise(5_000), attributes, fitting, Drawer().write).size == fitting
+    with pytest.raises(RefusedError, match="TooLarge"):
+        pack(noise(5_000), attributes, fitting - 1, Drawer().write)
+
+
 def test_a_body_beyond_the_limit_of_the_receiver_is_refused_by_the_sender() -> None:
     drawer = Drawer()
 
