@@ -15,7 +15,7 @@ import pyarrow.fs as pafs
 from ingestion.errors import ConfigurationError, LakehouseError, LakeUnavailableError, SourceUnavailableError
 from ingestion.lake.storage.errors import reaching
 from ingestion.lake.storage.filesystem import make_folder, move, open_files
-from ingestion.lake.storage.provider import PROVIDERS, is_remote
+from ingestion.lake.storage.provider import PROVIDERS, is_remote, provider_of
 from ingestion.queues.packing import MOST_UNPACKED, UnpackableError
 from ingestion.settings import Connection
 from ingestion.sources.driver_errors import wrong_extra
@@ -39,9 +39,13 @@ class Claims:
         place = connection.extra.get("claim_check")
         if not place:
             return None
-        if not (place.startswith("/") or (is_remote(place) and place.split("://")[0] in PROVIDERS)):
+        try:
+            is_place = bool(provider_of(place)) if is_remote(place) else place.startswith("/")
+        except ConfigurationError:
+            is_place = False
+        if not is_place:
             forms = ", ".join(each.FORM for each in PROVIDERS.values())
-            raise wrong_extra(system, "claim_check", f"an absolute folder or one of {forms}")
+            raise wrong_extra(system, "claim_check", f"an absolute folder or one of {forms}, without a login")
         return cls(system, place)
 
     def check(self) -> None:
@@ -83,6 +87,8 @@ class Claims:
         try:
             with reaching(self._place) if is_remote(self._place) else nullcontext():
                 yield open_files(self._place)
+        except ConfigurationError:  # a variable of the storage's login
+            raise
         except LakeUnavailableError:
             raise SourceUnavailableError(
                 f"{self._system}: the place of its claims ({self._place}) does not answer. The messages stay in the "

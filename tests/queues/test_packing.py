@@ -6,14 +6,11 @@ import base64
 import gzip
 import json
 import re
-from pathlib import Path
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from ingestion.errors import ConfigurationError
-from ingestion.queues.claims import Claims
 from ingestion.queues.packing import (
     CLAIM,
     ENCODING,
@@ -26,7 +23,6 @@ from ingestion.queues.packing import (
     plain_id,
     unpack,
 )
-from ingestion.settings import Connection
 from tests.examples import examples
 from tests.queues.world import noise
 
@@ -182,48 +178,3 @@ def test_what_cannot_be_unpacked_says_why_without_a_word_of_it(body: str, attrib
 
 def test_an_encoding_of_another_sender_is_left_to_who_reads_it() -> None:
     assert unpack("{}", {ENCODING: "utf-8"}) == (b"{}", {ENCODING: "utf-8"})
-
-
-def claims(place: Path | str) -> Claims:
-    found = Claims.of("results", Connection("sqs", extra={"claim_check": str(place)}))
-    assert found is not None
-    return found
-
-
-def test_a_claim_is_read_from_its_place_alone(tmp_path: Path) -> None:
-    place, secret = claims(tmp_path / "claims"), tmp_path / "secret.json"
-    secret.write_bytes(b"geheim")
-    url = place.write(b"{}")
-
-    assert place.write(b"{}") == url
-    assert [path.name for path in (tmp_path / "claims").iterdir()] == [url.rpartition("/")[2]]
-    assert place.read(url) == b"{}"
-    for other in (str(secret), f"{tmp_path}/claims/../secret.json", "http://169.254.169.254/x", url + "/", ""):
-        with pytest.raises(UnpackableError, match="names no file"):
-            place.read(other)
-
-
-def test_a_claim_that_is_gone_or_was_changed_is_no_body(tmp_path: Path) -> None:
-    place = claims(tmp_path)
-    packed = pack(noise(3_000), {}, 1_024, place.write)
-    [path] = tmp_path.iterdir()
-
-    path.write_bytes(b"x" * 3_000)
-    with pytest.raises(UnpackableError, match="other bytes"):
-        unpack(packed.body, packed.attributes, place.read)
-    path.unlink()
-    with pytest.raises(UnpackableError, match="is gone"):
-        unpack(packed.body, packed.attributes, place.read)
-
-
-@pytest.mark.parametrize("place", ["claims", "http://host/x", "s4://bucket"])
-def test_a_place_of_claims_that_is_none_is_named(place: str) -> None:
-    with pytest.raises(ConfigurationError, match="claim_check must be an absolute folder"):
-        claims(place)
-
-
-def test_a_place_of_claims_that_cannot_be_written_is_told_with_the_next_step(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("")
-
-    with pytest.raises(ConfigurationError, match=r"results: claims cannot be read or written below .*/file .*stay"):
-        claims(tmp_path / "file").write(b"{}")

@@ -117,6 +117,9 @@ def test_a_message_that_is_not_deleted_comes_again_and_says_how_often(make: Make
 
     assert (second.id, second.body, second.times) == (first.id, first.body, 2)
     assert second.receipt != first.receipt
+    queue.extend([second.receipt], 0)
+    [third] = queue.receive(wait_seconds=5)
+    assert third.times == 3
 
 
 @THAT_WAITS

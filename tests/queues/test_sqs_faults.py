@@ -57,6 +57,7 @@ def silent(entries: list[dict[str, Any]]) -> dict[str, Any]:
         ("AccessDenied", True, False),
         ("AWS.SimpleQueueService.OverLimit", True, False),
         ("ServiceUnavailable", False, False),
+        ("NobodyKnowsThis", False, False),
     ],
 )
 def test_a_failed_entry_is_refused_alone_and_whether_for_good_depends_on_its_code(
@@ -137,6 +138,17 @@ def test_requests_keep_to_the_limits_of_the_queue_and_to_the_order(lengths: list
         sum(map(size_of, [*one, other[0]])) for one, other in zip(server.requests, server.requests[1:], strict=False)
     ]
     assert all(total > limit or len(one) == 10 for one, total in zip(server.requests, together, strict=False))
+
+
+def test_a_request_is_filled_to_its_last_byte() -> None:
+    server = StrictClient()
+    messages = [message(0), message(1)]
+    queue_on(server).send(messages)
+    server.limit = sum(map(size_of, server.kept))
+
+    queue_on(server).send(messages)
+
+    assert [len(batch) for batch in server.requests] == [2, 2]
 
 
 def test_the_limit_of_a_queue_is_read_once_and_again_when_something_is_refused_for_good() -> None:
