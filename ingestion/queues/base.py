@@ -15,6 +15,8 @@ from typing import Protocol
 from ingestion.errors import LakehouseError
 from ingestion.privacy.logs import logger
 
+UNAVAILABLE = "Unavailable"
+"""The code of what is not the message's fault: throttling, an outage, a queue or a right that is missing."""
 UNACCOUNTED = "Unaccounted"
 """The code of a message that the queue's answer does not mention."""
 DEDUPE_ID = "dedupe_id"
@@ -39,7 +41,11 @@ class Outgoing:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Why a message was not sent; `is_permanent`: it never succeeds as it is."""
+    """
+    Why a message was not sent; `is_permanent`: it never succeeds as it is.
+
+    Of the others those with the code UNAVAILABLE say nothing about the message.
+    """
 
     code: str
     is_permanent: bool

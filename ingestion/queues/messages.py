@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from ingestion.errors import LakehouseError, TransientError
 from ingestion.privacy.logs import logger
-from ingestion.queues.base import DEDUPE_ID, Outgoing, Received, Refusal
+from ingestion.queues.base import DEDUPE_ID, UNAVAILABLE, Outgoing, Received, Refusal
 from ingestion.queues.claims import Claims
 from ingestion.queues.packing import Packed, RefusedError, UnpackableError, pack, unpack
 
@@ -26,7 +26,7 @@ def packed_all(
             refused[message.id] = Refusal(str(exc), is_permanent=True)
         except LakehouseError as exc:  # the place of the claims: other messages need none
             logger.warning("%s", exc)
-            code = "ClaimUnavailable" if isinstance(exc, TransientError) else "ClaimRefused"
+            code = UNAVAILABLE if isinstance(exc, TransientError) else "ClaimRefused"
             refused[message.id] = Refusal(code, is_permanent=False)
     return packed, refused
 

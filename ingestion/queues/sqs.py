@@ -28,7 +28,8 @@ from botocore.credentials import AssumeRoleCredentialFetcher, DeferredRefreshabl
 from botocore.exceptions import BotoCoreError, ClientError, ConnectionError, HTTPClientError, NoCredentialsError
 
 from ingestion.errors import ConfigurationError, LakehouseError, LoginRefusedError, SourceUnavailableError
-from ingestion.queues.base import UNACCOUNTED, Outgoing, QueueFacts, Received, Refusal, Sent
+from ingestion.privacy.logs import logger
+from ingestion.queues.base import UNACCOUNTED, UNAVAILABLE, Outgoing, QueueFacts, Received, Refusal, Sent
 from ingestion.queues.claims import Claims
 from ingestion.queues.messages import packed_all, unpacked
 from ingestion.queues.packing import MOST_BYTES, STRING, Packed, plain_id
@@ -201,14 +202,21 @@ class SqsQueue:
             errors.append(exc)
             answer = {}
         if errors and not answer:
-            return {}, dict.fromkeys(ids, Refusal(type(errors[0]).__name__, is_permanent=False))
-        failed = {each["Id"]: _refusal(each) for each in answer.get("Failed") or ()}
+            return {}, dict.fromkeys(ids, Refusal(UNAVAILABLE, is_permanent=False))
+        failed = {each["Id"]: self._refusal(each) for each in answer.get("Failed") or ()}
         done = {each["Id"]: each for each in answer.get("Successful") or () if each["Id"] not in failed}
         unnamed = Refusal(UNACCOUNTED, is_permanent=False)
         return (
             {id_: done[id_] for id_ in ids if id_ in done},
             {id_: failed.get(id_, unnamed) for id_ in ids if id_ not in done},
         )
+
+    def _refusal(self, failed: Mapping[str, Any]) -> Refusal:
+        code = str(failed.get("Code", "")).rpartition(".")[2] or UNACCOUNTED
+        if _BUSY.search(code) or code in _MISSING | _DENIED | _LOGIN or code.startswith("Kms"):
+            logger.warning("%s: SQS did not take a message now (%s)", self._name, code)
+            return Refusal(UNAVAILABLE, is_permanent=False)
+        return Refusal(code, is_permanent=bool(failed.get("SenderFault")))
 
     def _call(self, method: str, **given: Any) -> Mapping[str, Any]:
         """Send one request; AWS's client repeats it, with growing random pauses, while SQS is busy or silent."""
@@ -291,12 +299,6 @@ def _requests(
         total += size
     if batch:
         yield batch
-
-
-def _refusal(failed: Mapping[str, Any]) -> Refusal:
-    code = str(failed.get("Code", "")).rpartition(".")[2] or UNACCOUNTED
-    may_pass = _BUSY.search(code) or code in _MISSING | _DENIED | _LOGIN or code.startswith("Kms")
-    return Refusal(code, is_permanent=bool(failed.get("SenderFault")) and not may_pass)
 
 
 def _code(error: ClientError) -> str:

@@ -24,7 +24,7 @@ _FORMS = {
     "sqlserver": "mssql://user:password@host:1433/database",
     "duckdb": "duckdb:///folder/file.duckdb",
     "kafka": "kafka://user:password@host:9092",
-    "sqs": "sqs://key:secret@/?queue_url=https%3A%2F%2Fsqs.…&region=…",
+    "queue": "sqs://key:secret@/?queue_url=https%3A%2F%2Fsqs.… or queue:///folder/name.db",
 }
 FILES = ("duckdb", "files", "queue")
 """Types of connections that open files and no server."""

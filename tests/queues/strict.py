@@ -119,6 +119,8 @@ class StrictClient:
         assert all(re.fullmatch(r"[\w-]{1,80}", each, re.ASCII) for each in ids), "InvalidBatchEntryId"
         for each in entries:
             assert 0 < len(each["MessageAttributes"]) <= 10
+            ordered = [each[name] for name in ("MessageGroupId", "MessageDeduplicationId") if name in each]
+            assert all(re.fullmatch("[!-~]{1,128}", text) for text in ordered)
             texts = [each["MessageBody"], *(a["StringValue"] for a in each["MessageAttributes"].values())]
             assert all(re.fullmatch("[\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]+", text) for text in texts)
         if sum(map(size_of, entries)) > self.limit:

@@ -106,7 +106,7 @@ def test_while_the_place_is_away_large_messages_wait_and_those_received_stay_in_
     with monkeypatch.context() as patch:
         patch.setattr("ingestion.queues.claims.open_files", away)
         sent = queue.send([message(1, noise(8_000)), message(2)])
-        assert sent.refused == {"id 1": Refusal("ClaimUnavailable", is_permanent=False)}
+        assert sent.refused == {"id 1": Refusal("Unavailable", is_permanent=False)}
         with pytest.raises(SourceUnavailableError, match=r"results: the place of its claims \(s3://bucket/claims\)"):
             queue.receive(wait_seconds=0)
         with pytest.raises(SourceUnavailableError):

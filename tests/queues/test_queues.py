@@ -18,7 +18,8 @@ import pytest
 from ingestion.errors import ConfigurationError
 from ingestion.queues import open_queue
 from ingestion.queues.base import DEDUPE_ID, Queue, Received, keeping_visible
-from ingestion.settings import Connection
+from ingestion.settings import Connection, Settings
+from ingestion.settings.values import QUEUES
 from tests.examples import LONG_FORM
 from tests.queues.servers import client, connection, elasticmq, needs_elasticmq, new_queue
 from tests.queues.world import local, message, noise
@@ -271,7 +272,8 @@ WORKER = """
 import sys
 from ingestion.queues import open_queue
 from ingestion.settings import parse_connection
-from ingestion.settings import Connection
+from ingestion.settings import Connection, Settings
+from ingestion.settings.values import QUEUES
 from tests.queues.servers import client, connection, elasticmq, needs_elasticmq, new_queue
 from tests.queues.world import message
 queue = open_queue("conversations", parse_connection("AIRFLOW_CONN_CONVERSATIONS", sys.argv[1]))
@@ -316,3 +318,19 @@ def test_a_local_queue_whose_file_is_gone_is_not_made_anew(tmp_path: Path) -> No
 def test_an_extra_of_a_local_queue_that_is_wrong_is_named(tmp_path: Path, extra: dict[str, str]) -> None:
     with pytest.raises(ConfigurationError, match=f"extra {next(iter(extra))} must be"):
         open_queue("conversations", local(tmp_path, **extra))
+
+
+@pytest.mark.parametrize("connections", [{}, {"conversations": Connection("oracle", host="db")}])
+def test_who_sets_no_queue_is_told_how_a_queue_is_written(tmp_path: Path, connections: dict[str, Connection]) -> None:
+    settings = Settings(project=tmp_path, lake_root=str(tmp_path), connections=connections)
+
+    with pytest.raises(ConfigurationError, match=r"sqs://key:secret@/\?queue_url=\S+ or queue:///folder/name\.db"):
+        settings.connection("conversations", "queue", kinds=QUEUES)
+
+
+def test_a_queue_in_a_file_is_no_server_and_sqs_is_one(tmp_path: Path) -> None:
+    forbidden = {"LAKEHOUSE_PROJECT": str(tmp_path), "ENABLE_REAL_DATABASE_CONNECTIONS": "false"}
+
+    Settings.from_environ({**forbidden, "AIRFLOW_CONN_CONVERSATIONS": f"queue://{tmp_path}/calls.db"})
+    with pytest.raises(ConfigurationError, match="conversations has a connection to a database server"):
+        Settings.from_environ({**forbidden, "AIRFLOW_CONN_CONVERSATIONS": "sqs:///?queue_url=x"})

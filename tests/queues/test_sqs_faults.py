@@ -19,20 +19,22 @@ from hypothesis import strategies as st
 
 pytest.importorskip("boto3", reason="needs boto3: pip install '.[sqs]'")
 
-from botocore.exceptions import EndpointConnectionError, NoCredentialsError
+from botocore.exceptions import EndpointConnectionError
 
 from ingestion.errors import ConfigurationError, LoginRefusedError, SourceUnavailableError
 from ingestion.queues import open_queue
-from ingestion.queues.base import Refusal, keeping_visible
+from ingestion.queues.base import UNAVAILABLE, Refusal, keeping_visible
 from ingestion.queues.sqs import SqsQueue
 from ingestion.secrets import Secret, Secrets
 from ingestion.settings import Connection, parse_connection
+from tests.cloud.servers import clear
 from tests.examples import examples
 from tests.queues.servers import client, connection, new_queue
 from tests.queues.strict import URL, Fault, StrictClient, error, failing, fine, raising, size_of
 from tests.queues.world import message, noise
 
 CONNECTION = Connection("sqs", extra={"queue_url": URL})
+AWAY = Refusal(UNAVAILABLE, is_permanent=False)
 FIFO = Connection("sqs", extra={"queue_url": f"{URL}.fifo"})
 
 
@@ -45,23 +47,15 @@ def silent(entries: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    ("code", "sender", "is_permanent"),
+    ("code", "sender", "refusal"),
     [
-        ("InvalidMessageContents", True, True),
-        ("InvalidParameterValue", True, True),
-        ("InternalError", False, False),
-        ("RequestThrottled", True, False),
-        ("ThrottlingException", True, False),
-        ("KmsThrottled", True, False),
-        ("KmsAccessDenied", True, False),
-        ("AccessDenied", True, False),
-        ("AWS.SimpleQueueService.OverLimit", True, False),
-        ("ServiceUnavailable", False, False),
-        ("NobodyKnowsThis", False, False),
+        ("InvalidMessageContents", True, Refusal("InvalidMessageContents", is_permanent=True)),
+        ("AWS.SimpleQueueService.InvalidParameterValue", True, Refusal("InvalidParameterValue", is_permanent=True)),
+        ("NobodyKnowsThis", False, Refusal("NobodyKnowsThis", is_permanent=False)),
     ],
 )
-def test_a_failed_entry_is_refused_alone_and_whether_for_good_depends_on_its_code(
-    code: str, sender: bool, is_permanent: bool
+def test_a_failed_entry_is_refused_alone_and_for_good_if_the_sender_is_at_fault(
+    code: str, sender: bool, refusal: Refusal
 ) -> None:
     server = StrictClient()
     server.faults = [failing(1, code, sender=sender)]
@@ -69,7 +63,25 @@ def test_a_failed_entry_is_refused_alone_and_whether_for_good_depends_on_its_cod
     sent = queue_on(server).send([message(number) for number in range(3)])
 
     assert sorted(sent.accepted) == ["id 0", "id 2"]
-    assert sent.refused == {"id 1": Refusal(code.rpartition(".")[2], is_permanent)}
+    assert sent.refused == {"id 1": refusal}
+
+
+@pytest.mark.parametrize("sender", [True, False])
+@pytest.mark.parametrize(
+    "code",
+    [
+        *("InternalError", "RequestThrottled", "ThrottlingException", "AWS.SimpleQueueService.OverLimit"),
+        *("ServiceUnavailable", "KmsThrottled", "KmsAccessDenied", "AccessDenied", "ExpiredToken", "QueueDoesNotExist"),
+    ],
+)
+def test_a_failed_entry_that_is_not_at_fault_may_be_sent_again(
+    code: str, sender: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    server = StrictClient()
+    server.faults = [failing(1, code, sender=sender)]
+
+    assert queue_on(server).send([message(0), message(1)]).refused == {"id 1": AWAY}
+    assert f"conversations: SQS did not take a message now ({code.rpartition('.')[2]})" in caplog.text
 
 
 def test_an_id_that_the_answer_leaves_out_or_names_twice_is_refused_and_may_be_sent_again() -> None:
@@ -87,7 +99,7 @@ def test_an_id_that_the_answer_leaves_out_or_names_twice_is_refused_and_may_be_s
 
     assert queue.send([message(0), message(1)]).refused == {"id 1": Refusal("Unaccounted", is_permanent=False)}
     sent = queue.send([message(0), message(1)])
-    assert (sorted(sent.accepted), sent.refused) == (["id 1"], {"id 0": Refusal("InternalError", is_permanent=False)})
+    assert (sorted(sent.accepted), sent.refused) == (["id 1"], {"id 0": AWAY})
 
 
 FAULTS: Sequence[Fault] = (
@@ -138,6 +150,20 @@ def test_requests_keep_to_the_limits_of_the_queue_and_to_the_order(lengths: list
         sum(map(size_of, [*one, other[0]])) for one, other in zip(server.requests, server.requests[1:], strict=False)
     ]
     assert all(total > limit or len(one) == 10 for one, total in zip(server.requests, together, strict=False))
+
+
+def test_calls_of_any_name_are_groups_of_a_fifo_queue_and_their_duplicates_are_told_by_what_the_caller_says() -> None:
+    server = StrictClient()
+    one, other = message(0, call="שיחה 1"), message(1, call="c" * 200)
+    again = replace(message(2, call="שיחה 1"), dedupe=one.dedupe)
+
+    assert queue_on(server, FIFO).send([one, other, again]).refused == {}
+
+    groups = [each["MessageGroupId"] for each in server.kept]
+    duplicates = [each["MessageDeduplicationId"] for each in server.kept]
+    assert (groups[0] == groups[2], groups[0] == groups[1]) == (True, False)
+    assert (duplicates[0] == duplicates[2], duplicates[0] == duplicates[1]) == (True, False)
+    assert all("dedupe_id" not in each["MessageAttributes"] for each in server.kept)
 
 
 def test_a_request_is_filled_to_its_last_byte() -> None:
@@ -195,7 +221,7 @@ def test_after_an_error_no_further_request_is_begun_and_what_was_accepted_is_tol
         each["MessageAttributes"]["call_id"]["StringValue"] for each in server.kept
     }
     assert len(sent.accepted) == 10
-    assert set(sent.refused.values()) == {Refusal("SourceUnavailableError", is_permanent=False)}
+    assert set(sent.refused.values()) == {AWAY}
     assert len(sent.refused) == 190
     assert server.calls.count("send_message_batch") <= (2 if told is FIFO else 8)
     assert server.most_at_once == (1 if told is FIFO else 4)
@@ -210,7 +236,7 @@ def test_a_queue_that_is_deleted_in_the_middle_is_named_and_nothing_accepted_is_
     sent = queue.send([message(number) for number in range(15)])
 
     assert len(sent.accepted) == 10
-    assert set(sent.refused.values()) == {Refusal("ConfigurationError", is_permanent=False)}
+    assert set(sent.refused.values()) == {AWAY}
     with pytest.raises(
         ConfigurationError, match=r"conversations: there is no queue https.*calls\.fifo \(NonExistentQueue\)"
     ):
@@ -281,6 +307,52 @@ def received(*messages: dict[str, Any]) -> Any:
             }
 
     return Giving()
+
+
+@pytest.mark.parametrize(
+    ("asked", "given"),
+    [
+        ({}, (10, 20, None)),
+        ({"most": 3, "wait_seconds": 0, "visibility_seconds": 90}, (3, 0, 90)),
+        ({"most": 50, "wait_seconds": 0.1, "visibility_seconds": 0}, (10, 1, 0)),
+        ({"wait_seconds": 60}, (10, 20, None)),
+    ],
+)
+def test_a_request_to_receive_waits_as_it_is_asked_to_within_the_limits(
+    asked: dict[str, Any], given: tuple[int, int, int | None]
+) -> None:
+    class Asked(StrictClient):
+        def _receive_message(self, **found: Any) -> dict[str, Any]:
+            names = ("MaxNumberOfMessages", "WaitTimeSeconds", "VisibilityTimeout")
+            assert tuple(found.get(name) for name in names) == given
+            assert found["MessageAttributeNames"] == ["All"]
+            return {}
+
+    assert queue_on(Asked()).receive(**asked) == []
+
+
+@pytest.mark.parametrize(
+    ("extra", "region", "endpoint"),
+    [
+        ({"queue_url": URL}, "eu-central-1", "https://sqs.eu-central-1.amazonaws.com"),
+        ({"queue_url": URL, "region": "eu-west-1"}, "eu-west-1", "https://sqs.eu-west-1.amazonaws.com"),
+        ({"queue_url": "http://127.0.0.1:9/1/calls", "region": "x"}, "x", "http://127.0.0.1:9"),
+        ({"queue_url": URL, "endpoint_url": "https://vpce.example"}, "eu-central-1", "https://vpce.example"),
+        (
+            {"queue_url": "https://sqs.cn-north-1.amazonaws.com.cn/1/c"},
+            "cn-north-1",
+            "https://sqs.cn-north-1.amazonaws.com.cn",
+        ),
+    ],
+)
+def test_region_and_server_are_those_of_the_url_unless_they_are_set(
+    extra: dict[str, str], region: str, endpoint: str
+) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        clear(patch)
+        made = SqsQueue("conversations", Connection("sqs", login="k", password="s", extra=extra))._opened()
+
+    assert (made.meta.region_name, made.meta.endpoint_url) == (region, endpoint)
 
 
 def test_a_body_that_cannot_be_unpacked_comes_raw_with_its_fault_beside_good_ones(tmp_path: Path) -> None:
@@ -436,14 +508,14 @@ def test_keys_that_were_renewed_since_they_were_read_are_looked_up_again() -> No
     assert ["Credential=old" in server.keys[0], "Credential=new" in server.keys[1]] == [True, True]
 
 
-def test_a_machine_without_a_login_is_told_where_to_write_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    def nobody(self: object) -> None:
-        raise NoCredentialsError
-
-    monkeypatch.setattr("botocore.session.Session.get_credentials", nobody)
+@pytest.mark.parametrize("role", [{}, {"role_arn": "arn:aws:iam::123456789012:role/conversations"}])
+def test_a_machine_without_a_login_is_told_where_to_write_one(
+    monkeypatch: pytest.MonkeyPatch, role: dict[str, str]
+) -> None:
+    monkeypatch.setattr("botocore.session.Session.get_credentials", lambda self: None)
 
     with pytest.raises(LoginRefusedError, match=r"no login for AWS .*NoCredentialsError.*AIRFLOW_CONN_CONVERSATIONS"):
-        open_queue("conversations", replace(CONNECTION, login="")).describe()
+        open_queue("conversations", Connection("sqs", extra={"queue_url": URL, **role})).describe()
 
 
 @pytest.mark.parametrize("url", ["", "calls", "arn:aws:sqs:eu-central-1:123456789012:calls"])
