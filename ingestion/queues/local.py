@@ -113,10 +113,7 @@ class LocalQueue:
     def extend(self, receipts: Sequence[str], seconds: int) -> None:
         until = time.time() + seconds
         with self._open() as db:
-            db.executemany(
-                "update messages set visible_at = ? where receipt = ? and visible_at > ?",
-                [(until, receipt, time.time()) for receipt in receipts],
-            )
+            db.executemany("update messages set visible_at = ? where receipt = ?", [(until, each) for each in receipts])
 
     def delete(self, receipts: Sequence[str]) -> int:
         with self._open() as db:

@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -301,6 +302,17 @@ def test_processes_share_a_local_queue_and_killed_ones_lose_nothing_that_was_acc
     assert len(found) == len(set(found))
     assert told <= set(found)
     assert {100 + n for n in range(10)} <= told
+
+
+def test_several_receivers_of_a_local_queue_get_each_message_once(tmp_path: Path) -> None:
+    queue = open_queue("conversations", local(tmp_path))
+    queue.send([message(number) for number in range(120)])
+
+    with ThreadPoolExecutor(4) as pool:
+        found = [each for part in pool.map(lambda _: drained(queue), range(4)) for each in part]
+
+    assert sorted(json.loads(each.body)["call"] for each in found) == list(range(120))
+    assert {each.times for each in found} == {1}
 
 
 def test_a_local_queue_whose_file_is_gone_is_not_made_anew(tmp_path: Path) -> None:
