@@ -443,9 +443,8 @@ FACTS = json.dumps(
     "fault",
     [
         (400, "RequestThrottled"),
-        (400, "ThrottlingException"),
         (503, "ServiceUnavailable"),
-        (500, "InternalFailure"),
+        (502, "BadGateway"),
         (0, ""),
     ],
 )
