@@ -511,7 +511,9 @@ def test_keys_that_were_renewed_since_they_were_read_are_looked_up_again() -> No
 def test_a_machine_without_a_login_is_told_where_to_write_one(
     monkeypatch: pytest.MonkeyPatch, role: dict[str, str]
 ) -> None:
-    monkeypatch.setattr("botocore.session.Session.get_credentials", lambda self: None)
+    clear(monkeypatch)
+    for name in ("AWS_SHARED_CREDENTIALS_FILE", "AWS_CONFIG_FILE"):
+        monkeypatch.setenv(name, "/nowhere")
 
     with pytest.raises(LoginRefusedError, match=r"no login for AWS .*NoCredentialsError.*AIRFLOW_CONN_CONVERSATIONS"):
         open_queue("conversations", Connection("sqs", extra={"queue_url": URL, **role})).describe()
