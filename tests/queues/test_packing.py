@@ -170,6 +170,7 @@ TWO = base64.b64encode(gzip.compress(b"{}") + b"more").decode()
         ("{}", {"json": "call_id"}, "no JSON text"),
         ("{}", {"json": "call_id", "call_id": "x"}, "no JSON text"),
     ],
+    ids=range(12),
 )
 def test_what_cannot_be_unpacked_says_why_without_a_word_of_it(body: str, attributes: dict[str, str], why: str) -> None:
     with pytest.raises(UnpackableError, match=why):

@@ -139,7 +139,7 @@ def test_an_extended_delivery_stays_invisible_and_one_given_back_comes_at_once(m
 
 
 @THAT_WAITS
-def test_a_batch_stays_invisible_while_it_is_open_and_comes_again_after_it(make: Make) -> None:
+def test_a_batch_stays_invisible_while_it_is_open_however_long_that_takes(make: Make) -> None:
     queue = make()
     queue.send([message(number) for number in range(12)])
     batch = drained(queue, visibility_seconds=2)
@@ -151,9 +151,7 @@ def test_a_batch_stays_invisible_while_it_is_open_and_comes_again_after_it(make:
             time.sleep(0.1)
 
     assert [thread for thread in threading.enumerate() if thread.name == "visibility"] == []
-    again = queue.receive(wait_seconds=5)
-    assert again
-    assert {each.id for each in again} <= {each.id for each in batch}
+    assert queue.delete([each.receipt for each in batch]) == len(batch) == 12
 
 
 def test_stale_and_unknown_receipts_are_passed_over(make: Make) -> None:
