@@ -246,6 +246,22 @@ def test_the_lineage_shows_two_steps_around_a_node(world: Find, browse: Browse) 
     }
 
 
+def test_the_statistics_of_conversations_are_gauges_of_their_names(world: Find, browse: Browse) -> None:
+    green = world("green")
+    row = {"stream": "rtbi.call_segments", "run_id": "r", "state": "running", "fenced": 0, "retries": 0}
+    for minute, sent in ((3, 5), (2, 7)):
+        numbers = {
+            "noted_at": NOW - timedelta(minutes=minute),
+            "numbers": f'{{"sqs_sent": {sent}, "cycles_completed": 2}}',
+        }
+        green.journal.append("streams", [row | numbers])
+
+    gauges = browse(green).get("/metrics", headers={"accept": "text/plain"}).text
+
+    assert 'lakehouse_cdc_sqs_sent{stream="rtbi.call_segments"} 7.0' in gauges
+    assert 'lakehouse_cdc_cycles_completed{stream="rtbi.call_segments"} 2.0' in gauges
+
+
 def test_streams_are_shown_with_what_became_of_their_messages(world: Find, browse: Browse) -> None:
     green = world("green")
     for minute in range(3):
