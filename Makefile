@@ -23,6 +23,7 @@ ifneq ($(findstring ://,$(LAKEHOUSE_ROOT)),)
 PACKAGE := .[cloud]
 endif
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
+unexport PYTHONDONTWRITEBYTECODE  # else each process compiles the code, and each worker rewrites the tests, anew
 .PHONY: advisor-eval demo demo-stream demo-cdc test test-fast test-long kills golden check format test-sources test-spark build contract-diff site
 .PHONY: airflow report
 .PHONY: coverage libraries adapters generated security workflows wheel wheel-demo docs salt
@@ -39,7 +40,6 @@ demo-cdc: .venv/base  ## calls go out as conversations and results come back; ne
 	$(BIN)/lakehouse cdc demo
 
 test: .venv/dev .venv/azurite .venv/kafka .venv/elasticmq  ## every test; needs no network and no server
-	@$(BIN)/python -m compileall -q ingestion monitoring  # once, and not in every process where PYTHONDONTWRITEBYTECODE is set
 	$(PYTEST) --durations 20 $(TESTS)
 
 coverage: .venv/dev .venv/azurite .venv/kafka .venv/elasticmq  ## every test, and the share of lines that they run: below the floor in pyproject.toml it fails
