@@ -112,7 +112,15 @@ class OracleDatabase(Database):
                         if code_of(exc) != "ORA-00942":
                             raise
                         for statement in statements:
-                            cursor.execute(statement)
+                            self._make(cursor, statement)
+
+    @staticmethod
+    def _make(cursor: Any, statement: str) -> None:
+        try:
+            cursor.execute(statement)
+        except DRIVER_ERRORS as exc:
+            if code_of(exc) != "ORA-00955":  # a rival made it just now
+                raise
 
     def run(self, sql: str, *binds: Any) -> int:
         with self._translated(), self._session.cursor() as cursor:
@@ -121,7 +129,7 @@ class OracleDatabase(Database):
 
     def select(self, sql: str, schema: pa.Schema, *binds: Any) -> pa.Table:
         with self._translated():
-            named = {f"b{at}": _bound(value) for at, value in enumerate(binds, 1)}
+            named = {f"b{at}": self._typed(_bound(value)) for at, value in enumerate(binds, 1)}
             frame = self._session.fetch_df_all(_BIND.sub(r":b\1", sql), named, requested_schema=_fetched(schema))
         return pa.table(frame).rename_columns(schema.names).cast(schema)
 
@@ -130,9 +138,17 @@ class OracleDatabase(Database):
             for frame in self._session.fetch_df_batches(sql, size=ROWS, requested_schema=_fetched(schema)):
                 yield pa.table(frame).rename_columns(schema.names).cast(schema)
 
+    def _typed(self, value: Any) -> Any:
+        """Return a bind of a query: a moment is else bound as DATE, without its fraction."""
+        if not isinstance(value, datetime):
+            return value
+        variable = self._session.cursor().var(TIMESTAMP)
+        variable.setvalue(0, value)
+        return variable
+
     def _execute(self, cursor: Any, sql: str, binds: Sequence[Any]) -> None:
         moments = {f"b{at}": TIMESTAMP for at, value in enumerate(binds, 1) if isinstance(value, datetime)}
-        if moments:  # else a moment is bound as DATE, without its fraction
+        if moments:  # as in `_typed`
             cursor.setinputsizes(**moments)
         cursor.execute(_BIND.sub(r":b\1", sql), {f"b{at}": _bound(value) for at, value in enumerate(binds, 1)})
 
@@ -215,8 +231,8 @@ def _fetched(schema: pa.Schema) -> pa.Schema:
 
 
 def _bound(value: Any) -> Any:
-    """Return a value that the driver binds: moments as wall clock in UTC."""
-    return value.astimezone(UTC).replace(tzinfo=None) if isinstance(value, datetime) else value
+    """Return a value that the driver binds: moments as wall clock in UTC. One without a time zone is a wall clock."""
+    return value.astimezone(UTC).replace(tzinfo=None) if isinstance(value, datetime) and value.tzinfo else value
 
 
 def _storable(rows: pa.Table) -> pa.Table:
