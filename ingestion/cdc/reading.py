@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import gzip
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import islice
@@ -20,6 +20,7 @@ import pyarrow as pa
 from ingestion.cdc.logs import log
 from ingestion.cdc.tables import CLOSED, CYCLES, HISTORY, NORMAL, OPEN, PENDING, TOTALS, CdcTables, add_total
 from ingestion.contracts.conversations import Conversation
+from ingestion.errors import ConcurrentWriteError
 from ingestion.sinks.database import Database, RowsRefusedError
 from ingestion.sql.quoting import quote_standard
 from ingestion.streams.conversations import Assembled, assemble
@@ -68,10 +69,10 @@ class Reader:
 
     def init(self) -> None:
         """Create the rows of progress that are missing."""
-        with self.db.transaction():
-            for name in TOTALS:
+        columns = self.db.listed(["table_name", "total_processed", "is_enabled", "last_updated"])
+        for name in TOTALS:
+            with suppress(RowsRefusedError, ConcurrentWriteError), self.db.transaction():  # a rival was faster
                 if not self.db.counted(self.tables.status, self.db.equal(("table_name",)), name):
-                    columns = self.db.listed(["table_name", "total_processed", "is_enabled", "last_updated"])
                     self.db.run(
                         f"INSERT INTO {self.db.table_name(self.tables.status)} ({columns}) "
                         f"VALUES (:1, 0, 1, {self.db.wall_clock})",
@@ -81,9 +82,15 @@ class Reader:
     # windows
 
     def poll(self) -> bool:
-        """Open the window of the newest segments, unless one is open; return whether the mode is enabled."""
+        """
+        Open the window of the newest segments, unless one is open; return whether the mode is enabled.
+
+        The window of a mode that is off now is dropped: its progress did not move, so its calls are found again.
+        """
         self.cycles += 1
         self._touch()
+        if not self.progress(HISTORY).is_enabled:
+            self._history = None
         progress = self.progress(NORMAL)
         if not (self.rules.is_normal_enabled and progress.is_enabled):
             self._normal = None
@@ -92,8 +99,7 @@ class Reader:
             now = self._now()
             overlap = timedelta(minutes=self.rules.minutes)
             if progress.watermark is None:  # history ends where this mode begins, even if it dies before it moves
-                low = progress.bound or (self.progress(HISTORY).bound or now) - overlap
-                self._set_bound(NORMAL, low)
+                low = self._bound(NORMAL, (self.progress(HISTORY).bound or now) - overlap)
             else:
                 low = progress.watermark - overlap
             calls = self._due(now) | dict.fromkeys(self.touched(low, now))
@@ -108,10 +114,7 @@ class Reader:
         progress = self.progress(HISTORY)
         if not (self.rules.is_history_enabled and progress.is_enabled and self.rules.since):
             return False
-        bound = progress.bound
-        if bound is None:
-            bound = self.progress(NORMAL).bound or self._now()
-            self._set_bound(HISTORY, bound)
+        bound = progress.bound or self._bound(HISTORY, self.progress(NORMAL).bound or self._now())
         low = progress.watermark or self.rules.since
         if low >= bound or self._is_congested():
             return False
@@ -321,7 +324,8 @@ class Reader:
         if count != 1:
             raise db.lost_race()
 
-    def _set_bound(self, mode: str, at: datetime) -> None:
+    def _bound(self, mode: str, at: datetime) -> datetime:
+        """Return the bound of a mode, which is set now if there is none."""
         db = self.db
         bound = db.quote("bound_at")
         with db.transaction():
@@ -330,6 +334,7 @@ class Reader:
                 f"WHERE {db.quote('table_name')} = :2 AND {bound} IS NULL",
                 *(at, mode),
             )
+            return self.progress(mode).bound or at
 
     def _touch(self) -> None:
         """Say that this process lives, and count the cycle."""

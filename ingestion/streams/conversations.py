@@ -128,7 +128,7 @@ def _judged(
 ) -> Assembled:
     least, most = fact["number_min"], fact["number_max"]
     has_hole = least > 1 or most - least + 1 != fact["number_count_distinct"]
-    quiet_since = fact["time_max"] if seen is None else min(fact["time_max"], seen)
+    quiet_since = min(fact["time_max"], now if seen is None else seen)  # the source's times may be in the future
     has_ended = bool(fact["ended_any"]) and not has_hole
     due = quiet_since + (rules.max_wait if has_hole else rules.idle)
     document = {

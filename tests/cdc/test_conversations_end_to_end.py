@@ -3,16 +3,8 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from pathlib import Path
-
-import pytest
 
 from tests.cdc.world import CdcWorld
-
-
-@pytest.fixture
-def world(tmp_path: Path) -> CdcWorld:
-    return CdcWorld(tmp_path, {"normal_mode_minutes": 600})
 
 
 def test_a_complete_call_is_sent_and_its_result_written_and_an_open_one_is_waited_for(world: CdcWorld) -> None:
