@@ -28,7 +28,7 @@ from ingestion.cdc.tables import (
     add_total,
 )
 from ingestion.contracts.conversations import Conversation
-from ingestion.errors import TransientError
+from ingestion.errors import LakehouseError
 from ingestion.privacy.logs import logger
 from ingestion.queues.base import Outgoing, Queue, Refusal
 from ingestion.sinks.database import Database
@@ -58,7 +58,7 @@ class Sender:
         """
         Send what may be sent now; return how many conversations were tried.
 
-        Raises SourceUnavailableError while the queue is away; what was claimed is then free again.
+        Raises what the queue raises, e.g. SourceUnavailableError while it is away; what was claimed is then free again.
         """
         rows = self._claimed()
         if not rows:
@@ -66,7 +66,7 @@ class Sender:
         messages = [_message(row, f"{at}") for at, row in enumerate(rows)]
         try:
             answer = self.queue.send(messages)
-        except TransientError:
+        except LakehouseError:
             self._note({}, {message.id: Refusal(AWAY, is_permanent=False) for message in messages}, rows)
             raise
         self._note(answer.accepted, answer.refused, rows)
@@ -111,7 +111,8 @@ class Sender:
             errors, noted = [], []
             for at, row in enumerate(rows):
                 reason = refused.get(str(at))
-                attempts = row["attempts"] + (reason is not None)
+                is_away = reason is not None and reason.code == AWAY
+                attempts = row["attempts"] + (reason is not None and not is_away)
                 is_lost = reason is not None and _is_lost(reason, attempts)
                 if reason is not None and is_lost:
                     told = f"revision {row['revision']}: {reason.code}, attempt {attempts}"
@@ -123,7 +124,7 @@ class Sender:
                         "state": SENT if reason is None else FAILED if is_lost else PENDING,
                         "sqs_message_id": accepted.get(str(at)),
                         "sent_at": now if reason is None else None,
-                        "not_before": None if reason is None else now + _pause(attempts),
+                        "not_before": None if reason is None or is_away else now + _pause(attempts),
                         "attempts": attempts,
                     }
                 )
@@ -165,7 +166,8 @@ class Sender:
                 self.tables,
                 [(row["call_id"], "EXPIRED", f"revision {row['revision']}: no result, twice") for row in gone],
             )
-            db.run(f"UPDATE {table} SET {q('state')} = '{EXPIRED}' WHERE {late} > 0", before)
+            if db.run(f"UPDATE {table} SET {q('state')} = '{EXPIRED}' WHERE {late} > 0", before) != len(gone):
+                raise db.lost_race()
             db.run(
                 f"UPDATE {table} SET {q('state')} = '{PENDING}', {q('resends')} = 1, {q('not_before')} = NULL "
                 f"WHERE {late} = 0",

@@ -214,13 +214,22 @@ class CdcWorld:
 
     @contextmanager
     def cdc(self) -> Iterator[Cdc]:
-        with open_cdc(self.context()) as cdc:
-            seconds = self.shift.total_seconds()
-            if seconds:
-                unit = "NUMTODSINTERVAL({}, 'SECOND')" if self.oracle else "INTERVAL ({}) SECOND"
-                cdc.db.now = f"({cdc.db.now} + {unit.format(seconds)})"
+        with self.cdc_unmade() as cdc:
             cdc.init()
             yield cdc
+
+    @contextmanager
+    def cdc_unmade(self) -> Iterator[Cdc]:
+        """Yield both directions before their tables exist."""
+        with open_cdc(self.context()) as cdc:
+            self.set_clock(cdc)
+            yield cdc
+
+    def set_clock(self, cdc: Cdc) -> None:
+        """Let the database's clock be what `later` says."""
+        if self.shift:
+            unit = "NUMTODSINTERVAL({}, 'SECOND')" if self.oracle else "INTERVAL ({}) SECOND"
+            cdc.db.now = f"({type(cdc.db).now} + {unit.format(self.shift.total_seconds())})"
 
     def work(self, steps: int = 200) -> None:
         """Step until nothing is to be done: conversations are in the queue, and all results that came are written."""
