@@ -20,10 +20,10 @@ from ingestion.cdc.sending import KIND, add_errors, mark_done
 from ingestion.cdc.tables import RECEIVED_TOTAL, WRITTEN_TOTAL, CdcTables, add_total
 from ingestion.contracts.conversations import Conversation
 from ingestion.contracts.streams import Part
-from ingestion.errors import ConfigurationError, PermanentError
+from ingestion.errors import ConfigurationError, LakehouseError, TransientError
 from ingestion.queues.base import Queue, Received, keeping_visible
 from ingestion.sinks.base import TableSink
-from ingestion.sinks.database import Database
+from ingestion.sinks.database import Database, RowsRefusedError
 from ingestion.sources.records import RECORDS, Read
 from ingestion.streams.change import Functions, make_change
 from ingestion.streams.loop import Counts
@@ -33,7 +33,7 @@ VISIBLE_AFTER = 60
 """Seconds after which a delivery that nobody deleted comes again; extended while a batch is open."""
 MOST_DELIVERIES = 5
 AT_ONCE = 500
-FAULT = "(message):failed"
+FAULT, REFUSED = "(message):failed", "(row):refused"
 
 
 class ResultSink(TableSink):
@@ -76,24 +76,34 @@ class Receiver:
         return len(messages)
 
     def take(self, messages: Sequence[Received]) -> None:
-        """Write results. If the database refuses a batch they are written one by one, to find the one at fault."""
+        """Write results. If a batch fails they are written one by one, to find the one at fault."""
         try:
-            self._write(list({message.id: message for message in messages}.values()))
-        except PermanentError:
+            self._write(messages)
+        except TransientError:
+            raise
+        except Exception:
             for message in messages:
                 self._write_alone(message)
 
     def _write_alone(self, message: Received) -> None:
+        """Write a result; bury one that the database refuses, or for which this program failed too often."""
         try:
             self._write([message])
-        except PermanentError:
+        except RowsRefusedError:
+            self._write([replace(message, fault=REFUSED)])
+        except LakehouseError:  # says what is to be mended: no result is at fault
+            raise
+        except Exception:
             if message.times < MOST_DELIVERIES:
                 raise
             self._write([replace(message, fault=FAULT)])
 
     def _write(self, messages: Sequence[Received]) -> None:
         with self.db.transaction():
-            messages = self._new(messages)
+            known = self._letters([_offset(message.id) for message in messages])  # committed, and not deleted
+            messages = [
+                message for at, message in {_offset(each.id): each for each in messages}.items() if at not in known
+            ]
             records = _records(self.sink.stream.topics[0], messages, self.db.clock())
             applied = self._apply(records, [message.fault for message in messages])
             add_total(self.db, self.tables, RECEIVED_TOTAL, len(messages))
@@ -110,10 +120,17 @@ class Receiver:
         reasons = pa.array([fault for fault in faults if fault], pa.string())
         dead = pa.concat_tables([change.dead, pa.Table.from_arrays([*bad.columns, reasons], schema=DEAD)])
         applied = self.sink.apply(replace(change, records=records, dead=dead, is_replay=is_replay))
+        refused = self._letters(records["offset"].to_pylist()) if applied.dead else {}
+        errors = [(None, "RESULT", breaks) for breaks in dead["breaks"].to_pylist()]
         for part in change.parts:
-            mark_done(self.db, self.tables, part.rows.select(self._key_schema.names).cast(self._key_schema))
+            is_refused = pc.is_in(part.rows["lake_offset"], value_set=pa.array(refused, pa.int64()))
+            keys = part.rows.select(self._key_schema.names).cast(self._key_schema)
+            mark_done(self.db, self.tables, keys.filter(pc.invert(is_refused)))
+            places = part.rows["lake_offset"].filter(is_refused).to_pylist()
+            calls = keys["call_id"].filter(is_refused).to_pylist()
+            errors += [(call, "RESULT", refused[at]) for call, at in zip(calls, places, strict=True)]
         if not is_replay:
-            add_errors(self.db, self.tables, [(None, "RESULT", breaks) for breaks in dead["breaks"].to_pylist()])
+            add_errors(self.db, self.tables, errors)
         add_total(self.db, self.tables, WRITTEN_TOTAL, applied.merged)
         count = Counts(records.num_rows, applied.merged, applied.superseded, orphans, dead.num_rows + applied.dead, 1)
         for each in fields(Counts):
@@ -127,14 +144,24 @@ class Receiver:
             letters = self.sink.dead_letters(None, None, AT_ONCE)
             while letters.num_rows:
                 records = letters.select(RECORDS.names).cast(RECORDS).combine_chunks().to_batches()[0]
-                with self.db.transaction():
-                    self._apply(records, [""] * records.num_rows, is_replay=True)
+                self._replay(records)
                 last = letters.slice(letters.num_rows - 1).to_pylist()[0]
                 letters = self.sink.dead_letters(None, (last["topic"], last["partition"], last["offset"]), AT_ONCE)
             self._replay_orphans()
             return self.counts
         finally:
             self.counts = before
+
+    def _replay(self, records: pa.RecordBatch) -> None:
+        try:
+            with self.db.transaction():
+                self._apply(records, [""] * records.num_rows, is_replay=True)
+        except RowsRefusedError:
+            if records.num_rows == 1:  # it stays
+                self.counts.read, self.counts.dead = self.counts.read + 1, self.counts.dead + 1
+                return
+            for at in range(records.num_rows):
+                self._replay(records.slice(at, 1))
 
     def _replay_orphans(self) -> None:
         """Orphans of conversations that are known now become rows."""
@@ -157,18 +184,20 @@ class Receiver:
     def _key_schema(self) -> pa.Schema:
         return pa.schema([self.tables.outbox.columns.field(name) for name in self.tables.outbox.key])
 
-    def _new(self, messages: Sequence[Received]) -> list[Received]:
-        """Leave out messages that are dead letters already: they were committed, and not deleted from the queue."""
+    def _letters(self, offsets: Sequence[int]) -> dict[int, str]:
+        """Return what the dead letters among these messages break."""
+        if not offsets:
+            return {}
         table = self.sink.tables.dead
-        offsets = {_offset(message.id): message for message in messages}
         places = ", ".join(f":{at}" for at in range(2, len(offsets) + 2))
         q = self.db.quote
         query = (
-            f"SELECT {q('message_offset')} FROM {self.db.table_name(table)} "
+            f"SELECT {self.db.listed(['message_offset', 'breaks'])} FROM {self.db.table_name(table)} "
             f"WHERE {q('stream')} = :1 AND {q('message_offset')} IN ({places})"
         )
-        found = self.db.select(query, pa.schema([("at", pa.int64())]), self.sink.stream.name, *offsets)
-        return [message for at, message in offsets.items() if at not in {*found["at"].to_pylist()}]
+        schema = pa.schema([("at", pa.int64()), ("breaks", pa.string())])
+        found = self.db.select(query, schema, self.sink.stream.name, *offsets)
+        return dict(zip(found["at"].to_pylist(), found["breaks"].to_pylist(), strict=True))
 
     def _without_orphans(self, change: Change) -> tuple[Change, int]:
         """Take out results of conversations that were never sent from here, and keep them in a table of their own."""
@@ -180,7 +209,7 @@ class Receiver:
                 is_known = pa.array(
                     [
                         1 <= row["revision"] <= revisions.get(row["call_id"], 0)
-                        for row in rows.select(self._key_schema.names).cast(self._key_schema).to_pylist()
+                        for row in rows.select(self._key_schema.names).to_pylist()
                     ]
                 )
                 count += self._keep(rows.filter(pc.invert(is_known)), change.records)
@@ -208,7 +237,7 @@ class Receiver:
             {
                 "message_id": [str(at) for at in rows["lake_offset"].to_pylist()],
                 "call_id": rows["call_id"].cast(orphans.columns.field("call_id").type),
-                "revision": rows["revision"].cast(pa.int32()),
+                "revision": rows["revision"].cast(pa.int64()),
                 "body": pa.array([bodies[at] for at in rows["lake_offset"].to_pylist()], pa.binary()),
                 "seen_at": rows["lake_at"],
             },

@@ -111,7 +111,7 @@ def cdc_tables(rules: Conversation, results: Stream) -> CdcTables:
         Table(
             own("cdc_orphan_results"),
             pa.schema(
-                [("message_id", text), call, ("revision", pa.int32()), ("body", pa.binary()), ("seen_at", INSTANT)]
+                [("message_id", text), call, ("revision", pa.int64()), ("body", pa.binary()), ("seen_at", INSTANT)]
             ),
             ("message_id",),
             {"message_id": "VARCHAR2(128)", "call_id": group.physical_type},
