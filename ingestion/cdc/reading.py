@@ -281,10 +281,17 @@ class Reader:
         """Return a window as the segments' times are written; wider where clocks are changed within it."""
         if self.rules.contract.column(self.rules.time).arrow_type.tz is not None:
             return low, high
-        zone = ZoneInfo(self.rules.contract.timezone)
-        first, last = low.astimezone(zone), high.astimezone(zone)
-        change = abs((last.utcoffset() or timedelta(0)) - (first.utcoffset() or timedelta(0)))
-        walls = first.replace(tzinfo=None), last.replace(tzinfo=None)
+        zone, day = ZoneInfo(self.rules.contract.timezone), timedelta(days=1)
+        near = (
+            low,
+            min(high, low + day),
+            max(low, high - day),
+            high,
+        )  # what is changed far from both ends does not count
+        moments = [moment.astimezone(zone) for moment in near]
+        offsets = [moment.utcoffset() or timedelta(0) for moment in moments]
+        change = max(offsets) - min(offsets)
+        walls = moments[0].replace(tzinfo=None), moments[-1].replace(tzinfo=None)
         return min(walls) - change, max(walls) + change
 
     @property

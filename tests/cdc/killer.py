@@ -2,7 +2,7 @@
 
     python -m tests.cdc.killer WORLD KILLS SEED
 
-WORLD has the fields of a `CdcWorld` as JSON. KILLS is how many die at a random moment, or a list of
+WORLD has the fields of a `CdcWorld` as JSON. KILLS is how many die at a random moment of a random phase, or a list of
 `[function, call, when]` of which each is the death of one child. Between two children a new process at the other end
 answers what was sent, some of it twice; leases and visibilities end. A child that rests before its moment does not
 count; more calls come then. Prints how many calls there were, and how many children died in each phase.
@@ -29,8 +29,8 @@ from tests.cdc.world import CdcWorld, rest, result_of
 from tests.engines.deadly import die_at
 
 AT_ONCE = 12
-LONGEST = 0.35
-"""Seconds after its first step began at which a child is killed at the latest."""
+LONGEST = 0.02
+"""Seconds after a phase began at which a child is killed at the latest."""
 PHASES = {
     "read": "ingestion.cdc.reading.Reader.poll",
     "enter": "ingestion.cdc.reading.Reader._judge",
@@ -107,6 +107,19 @@ def talk(world: CdcWorld, calls: int) -> int:
     return calls + AT_ONCE
 
 
+def kill(child: int, phases: mmap.mmap, moments: random.Random) -> int:
+    """Kill a child at a random moment of a random phase, if it comes to it; return its status."""
+    phase = moments.randrange(len(PHASES) + 1)
+    while phases[0] != phase:
+        ended, status = os.waitpid(child, os.WNOHANG)
+        if ended:
+            return status
+        time.sleep(0.0002)
+    time.sleep(moments.uniform(0, LONGEST))
+    os.kill(child, signal.SIGKILL)
+    return os.waitpid(child, 0)[1]
+
+
 def main(arguments: Sequence[str]) -> None:
     given = json.loads(arguments[0])
     world, deaths = CdcWorld(Path(given.pop("folder")), **given), json.loads(arguments[1])
@@ -123,10 +136,7 @@ def main(arguments: Sequence[str]) -> None:
         os.close(begins)
         os.read(begun, 1)
         os.close(begun)
-        if isinstance(deaths, int):
-            time.sleep(moments.uniform(0, LONGEST))
-            os.kill(child, signal.SIGKILL)
-        _, status = os.waitpid(child, 0)
+        status = kill(child, phases, moments) if isinstance(deaths, int) else os.waitpid(child, 0)[1]
         if os.WIFSIGNALED(status):
             table[[OTHER, *PHASES][phases[0]]] += 1
         elif os.WEXITSTATUS(status):

@@ -315,3 +315,17 @@ def test_moments_are_bound_with_their_fractions_and_without_a_zone_as_they_are_w
             query = f"SELECT CAST(:1 AS TIMESTAMP) AS found{cdc.db.dual}"
             found = cdc.db.select(query, pa.schema([("found", pa.timestamp("us"))]), moment)
             assert found["found"].to_pylist() == [written]
+
+
+@pytest.mark.parametrize("change", [datetime(2026, 3, 27, tzinfo=UTC), datetime(2026, 10, 24, 23, tzinfo=UTC)])
+def test_a_call_within_an_hour_that_the_clock_has_twice_or_never_is_sent_once(
+    make_world: MakeWorld, change: datetime
+) -> None:
+    world = make_world(normal_mode_minutes=1)
+    calls = range(-80, 81, 10)
+    for minutes in calls:
+        world.say(f"call {minutes}", "a", "b", at=change + timedelta(minutes=minutes))
+    for minutes in range(-85, 160, 15):
+        world.shift = change + timedelta(minutes=minutes) - datetime.now(UTC)
+        world.work()
+    assert revisions(world.sent()) == {f"call {minutes}": [1] for minutes in calls}

@@ -25,7 +25,7 @@ DEATHS = (
     (f"{SENDER}._claimed", 1, "after"),
     (f"{QUEUE}.send", 1, "after"),  # sent, not marked
     (f"{SENDER}._note", 1, "after"),
-    (f"{RECEIVER}._apply", 1, "after"),  # results are written, not committed
+    ("ingestion.sinks.base.TableSink.apply", 1, "after"),  # results are written, not committed
     (f"{RECEIVER}.take", 1, "after"),  # committed, not deleted
     (f"{QUEUE}.delete", 1, "after"),
 )

@@ -141,6 +141,8 @@ class CdcWorld:
     def __post_init__(self) -> None:
         self.write()
         create_lake(self.settings.lake_root)
+        if not self.oracle:
+            self.create()
 
     @property
     def kind(self) -> str:
@@ -174,7 +176,7 @@ class CdcWorld:
         types = TYPES[self.kind]
         with self.sql() as sql:
             sql(
-                f"create table {self.segments} (call_id {types['id']}, segment_no {types['number']}, "
+                f"create table if not exists {self.segments} (call_id {types['id']}, segment_no {types['number']}, "
                 f"speaker {types['id']}, text {types['text']}, text_time {types['time']})"
             )
         return self
