@@ -282,12 +282,8 @@ class Reader:
         if self.rules.contract.column(self.rules.time).arrow_type.tz is not None:
             return low, high
         zone, day = ZoneInfo(self.rules.contract.timezone), timedelta(days=1)
-        near = (
-            low,
-            min(high, low + day),
-            max(low, high - day),
-            high,
-        )  # what is changed far from both ends does not count
+        # a change of the clock far from both ends does not count
+        near = (low, min(high, low + day), max(low, high - day), high)
         moments = [moment.astimezone(zone) for moment in near]
         offsets = [moment.utcoffset() or timedelta(0) for moment in moments]
         change = max(offsets) - min(offsets)

@@ -12,7 +12,7 @@ from ingestion.cdc.run import Cdc
 from ingestion.cdc.tables import DONE
 from ingestion.errors import ConfigurationError
 
-_TEXTS = {"payload", "body", "message", "message_key"}
+_TEXTS = {"payload", "body", "message", "message_key", "headers"}
 """Columns that may hold what was said; a backup leaves them out."""
 
 
