@@ -55,7 +55,7 @@ test-long: .venv/dev .venv/azurite .venv/kafka .venv/elasticmq  ## every test in
 	LAKEHOUSE_TEST_LONG=true $(PYTEST) --hypothesis-profile nightly --durations 20 $(TESTS)
 
 kills: .venv/dev .venv/kafka  ## processes that are killed at hundreds of moments; with AIRFLOW_CONN_ORACLE_TEST also into Oracle
-	LAKEHOUSE_TEST_LONG=true $(PYTEST) tests/streams/test_kill.py tests/engines/test_kill.py tests/dbt -k "kill" $(TESTS)
+	LAKEHOUSE_TEST_LONG=true $(PYTEST) tests/streams/test_kill.py tests/cdc/test_kill.py tests/engines/test_kill.py tests/dbt -k "kill" $(TESTS)
 
 test-sources: .venv/dev  ## the source tests against real Oracle and SQL Server; needs Docker
 	@set -e; export TEST_PASSWORD="Aa1$$($(PYTHON) -c 'import secrets; print(secrets.token_hex(12))')"; \
@@ -63,7 +63,7 @@ test-sources: .venv/dev  ## the source tests against real Oracle and SQL Server;
 	export LAKEHOUSE_TEST_SERVERS=true; \
 	export AIRFLOW_CONN_ORACLE_TEST="oracle://lake:$$TEST_PASSWORD@127.0.0.1:15210/FREEPDB1"; \
 	export AIRFLOW_CONN_SQLSERVER_TEST="mssql://sa:$$TEST_PASSWORD@127.0.0.1:14330/lake?TrustServerCertificate=yes"; \
-	$(BIN)/python -m tests.sources.prepare_sqlserver; $(BIN)/pytest tests/sources tests/streams/test_oracle.py tests/streams/test_kill.py $(TESTS)
+	$(BIN)/python -m tests.sources.prepare_sqlserver; $(BIN)/pytest tests/sources tests/streams/test_oracle.py tests/streams/test_kill.py tests/cdc $(TESTS)
 
 test-spark: .venv/dev  ## the tests on Spark alone, whole builds and the demo included; needs Java 17+
 	LAKEHOUSE_TEST_SPARK_BUILDS=true $(BIN)/pytest tests/spark tests/dags/test_spark_submit.py $(TESTS)

@@ -30,15 +30,13 @@ from ingestion.cdc.tables import (
 from ingestion.contracts.conversations import Conversation
 from ingestion.errors import LakehouseError
 from ingestion.privacy.logs import logger
-from ingestion.queues.base import Outgoing, Queue, Refusal
+from ingestion.queues.base import UNAVAILABLE, Outgoing, Queue, Refusal
 from ingestion.sinks.database import Database
 
 LEASE = timedelta(minutes=5)
 """How long a claim counts; sending a batch must not take longer."""
 MOST_ATTEMPTS = 5
 LONGEST_PAUSE = timedelta(minutes=5)
-AWAY = "Unavailable"
-"""The code of a conversation that was not sent because the queue did not answer: it is tried again for ever."""
 KIND = "conversation"
 """The attribute `kind` of what is sent: a program that reads one queue for both directions needs it."""
 
@@ -67,7 +65,8 @@ class Sender:
         try:
             answer = self.queue.send(messages)
         except LakehouseError:
-            self._note({}, {message.id: Refusal(AWAY, is_permanent=False) for message in messages}, rows)
+            away = Refusal(UNAVAILABLE, is_permanent=False)
+            self._note({}, {message.id: away for message in messages}, rows, is_free=True)
             raise
         self._note(answer.accepted, answer.refused, rows)
         return len(rows)
@@ -104,14 +103,25 @@ class Sender:
             ours = f"{q('state')} = '{PENDING}' AND {db.equal(('claim',))}"
             return db.select(f"SELECT {db.listed(names)} FROM {table} WHERE {ours}", schema, self.claim).to_pylist()  # type: ignore[no-any-return]
 
-    def _note(self, accepted: Mapping[str, str], refused: Mapping[str, Refusal], rows: list[dict[str, Any]]) -> None:
-        """Write what became of claimed conversations. One whose result is there already stays done."""
+    def _note(
+        self,
+        accepted: Mapping[str, str],
+        refused: Mapping[str, Refusal],
+        rows: list[dict[str, Any]],
+        *,
+        is_free: bool = False,
+    ) -> None:
+        """
+        Write what became of claimed conversations. One whose result is there already stays done.
+
+        Refused ones wait before they are tried again, unless `is_free`. That the queue was away is no attempt.
+        """
         with self.db.transaction():
             now = self.db.clock()
             errors, noted = [], []
             for at, row in enumerate(rows):
                 reason = refused.get(str(at))
-                is_away = reason is not None and reason.code == AWAY
+                is_away = reason is not None and reason.code == UNAVAILABLE
                 attempts = row["attempts"] + (reason is not None and not is_away)
                 is_lost = reason is not None and _is_lost(reason, attempts)
                 if reason is not None and is_lost:
@@ -124,7 +134,7 @@ class Sender:
                         "state": SENT if reason is None else FAILED if is_lost else PENDING,
                         "sqs_message_id": accepted.get(str(at)),
                         "sent_at": now if reason is None else None,
-                        "not_before": None if reason is None or is_away else now + _pause(attempts),
+                        "not_before": None if reason is None or is_free else now + _pause(attempts),
                         "attempts": attempts,
                     }
                 )
@@ -227,8 +237,8 @@ def _message(row: Mapping[str, Any], id_: str) -> Outgoing:
 
 
 def _is_lost(reason: Refusal, attempts: int) -> bool:
-    return reason.code != AWAY and (reason.is_permanent or attempts >= MOST_ATTEMPTS)
+    return reason.code != UNAVAILABLE and (reason.is_permanent or attempts >= MOST_ATTEMPTS)
 
 
 def _pause(attempts: int) -> timedelta:
-    return min(LONGEST_PAUSE, timedelta(seconds=2.0 ** min(attempts, 10)))
+    return min(LONGEST_PAUSE, timedelta(seconds=2.0 ** max(1, min(attempts, 10))))

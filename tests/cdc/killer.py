@@ -21,11 +21,11 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from datetime import UTC, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, NoReturn
 
-from tests.cdc.world import CdcWorld, rest, result_of
+from tests.cdc.world import ZONE, CdcWorld, rest, result_of
 from tests.engines.deadly import die_at
 
 AT_ONCE = 12
@@ -101,7 +101,7 @@ def talk(world: CdcWorld, calls: int) -> int:
         for number in range(calls, calls + AT_ONCE):
             begin = world.now - timedelta(minutes=50 if calls else 50 + 60 * number)
             for at in (1, 2):
-                when = (begin + timedelta(seconds=at)).astimezone(UTC).replace(tzinfo=None)
+                when = (begin + timedelta(seconds=at)).astimezone(ZONE).replace(tzinfo=None)
                 statement = f"insert into {world.segments} values (:1, :2, :3, :4, :5)"
                 sql(statement, f"call {number}", at, "AB"[at % 2], f"text {at}", when)
     return calls + AT_ONCE

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 import pyarrow as pa
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from ingestion.cdc.reading import Reader
@@ -175,9 +175,16 @@ def test_the_clock_is_changed_at_these_moments() -> None:
 
 @given(
     st.sampled_from(CHANGES),
-    st.lists(st.integers(-240, 240) | st.sampled_from([-300_000, 300_000]), min_size=2, max_size=8, unique=True),
+    st.lists(
+        st.integers(-240, 240) | st.sampled_from([-400_000, -300_000, 300_000, 400_000]),
+        min_size=2,
+        max_size=8,
+        unique=True,
+    ),
     st.integers(0, 10**6),
 )
+@example(CHANGES[1], [-30, 300_000], 151_515)  # the clocks of both ends agree, and those near one of them do not
+@example(CHANGES[1], [-400_000, 20], 875_000)
 @examples(300)
 def test_windows_that_follow_each_other_cover_every_segment_around_a_change_of_the_clock(
     rules: Conversation, change: datetime, minutes: list[int], place: int

@@ -11,10 +11,10 @@ from itertools import pairwise
 import pytest
 
 from ingestion.cdc.run import Cdc
-from ingestion.cdc.sending import AWAY, MOST_ATTEMPTS, Sender
+from ingestion.cdc.sending import MOST_ATTEMPTS, Sender
 from ingestion.contracts.conversations import Conversation
 from ingestion.errors import ConfigurationError, SourceUnavailableError
-from ingestion.queues.base import UNACCOUNTED, Outgoing, Queue, QueueFacts, Received, Refusal, Sent
+from ingestion.queues.base import UNACCOUNTED, UNAVAILABLE, Outgoing, Queue, QueueFacts, Received, Refusal, Sent
 from ingestion.streams.conversations import assemble
 from tests.cdc.conftest import MakeWorld
 from tests.cdc.world import CdcWorld, rest, result_of
@@ -268,8 +268,10 @@ def test_a_refusal_because_the_queue_was_away_is_no_attempt(world: CdcWorld) -> 
     say(world, "a", "b")
     with world.cdc() as cdc:
         queue = strict(cdc)
-        queue.judge = lambda message: Refusal(AWAY, is_permanent=False) if message.group == "a" else None
+        queue.judge = lambda message: Refusal(UNAVAILABLE, is_permanent=False) if message.group == "a" else None
         for _ in range(MOST_ATTEMPTS + 1):
-            cdc.step()
+            rest(cdc)  # it waits, although nothing was raised
+            move(cdc, world, seconds=3)
+        assert len(queue.sizes) == MOST_ATTEMPTS + 1
         assert outbox(world) == {"a": "PENDING", "b": "SENT"}
         assert world.rows("select attempts from cdc_processed_calls order by call_id") == [(0,), (0,)]

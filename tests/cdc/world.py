@@ -42,7 +42,7 @@ OWN = (
 """Tables whose names no contract chooses."""
 Sql = Callable[..., list[tuple[Any, ...]]]
 Column = dict[str, Any]
-_ZONE = ZoneInfo("Asia/Jerusalem")
+ZONE = ZoneInfo("Asia/Jerusalem")
 _BIND = re.compile(r":(\d+)\b")
 
 
@@ -280,7 +280,7 @@ class CdcWorld:
         begin = at or self.now - ago
         with self.sql() as sql:
             for number, text in enumerate(texts, start=first):
-                when = (begin + timedelta(seconds=step * (number - first))).astimezone(_ZONE).replace(tzinfo=None)
+                when = (begin + timedelta(seconds=step * (number - first))).astimezone(ZONE).replace(tzinfo=None)
                 sql(
                     f"insert into {self.segments} values (:1, :2, :3, :4, :5)",
                     *(call, number, "AB"[number % 2], text, when),
