@@ -14,7 +14,7 @@ import pytest
 
 from tests.cdc.conftest import MakeWorld
 from tests.cdc.killer import answer
-from tests.cdc.world import CdcWorld
+from tests.cdc.world import LETTERS, CdcWorld
 from tests.examples import LONG_FORM
 
 READER, SENDER = "ingestion.cdc.reading.Reader", "ingestion.cdc.sending.Sender"
@@ -55,7 +55,7 @@ def look(world: CdcWorld, calls: int) -> None:
     assert sorted(world.results()) == expected
     assert world.states() == {"DONE": calls}
     assert world.rows("select count(*) from error_log") == [(0,)]
-    assert world.rows("select count(*) from lake_dead_letter") == [(0,)]
+    assert world.rows(f"select count(*) from {LETTERS}") == [(0,)]
     [(marked,)] = world.rows("select count(*) from cdc_processed_calls where sqs_message_id is not null")
     with world.cdc() as cdc:
         found = cdc.statistics()

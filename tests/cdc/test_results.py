@@ -18,7 +18,7 @@ from ingestion.queues.local import LocalQueue
 from ingestion.sinks.base import TableSink
 from ingestion.streams.ports import Applied, Change
 from tests.cdc.conftest import MakeWorld
-from tests.cdc.world import CdcWorld, rest, result_of
+from tests.cdc.world import LETTERS, CdcWorld, rest, result_of
 
 HOUR = timedelta(hours=1)
 
@@ -40,7 +40,7 @@ def statistics_are_those_of_the_tables(world: CdcWorld) -> None:
     [(outbox, sent, written, dead, orphans)] = world.rows(
         "select (select count(*) from cdc_processed_calls), "
         "(select count(*) from cdc_processed_calls where sqs_message_id is not null), "
-        f"(select count(*) from {world.summaries}), (select count(*) from lake_dead_letter), "
+        f"(select count(*) from {world.summaries}), (select count(*) from {LETTERS}), "
         f"(select count(*) from cdc_orphan_results){' from dual' if world.oracle else ''}"
     )
     with world.cdc() as cdc:  # as after a restart
