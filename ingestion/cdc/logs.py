@@ -8,7 +8,7 @@ from contextlib import ExitStack, contextmanager
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 
-from ingestion.errors import ConfigurationError
+from ingestion.errors import ConfigurationError, LakehouseError
 from ingestion.privacy.logs import ForeignRecords, logger
 from ingestion.settings.logs import LEVELS, JsonLines
 from ingestion.settings.registry import value_of
@@ -53,7 +53,13 @@ def log_files(environ: Mapping[str, str]) -> Iterator[None]:
             other.setLevel(max(other.level, logger.getEffectiveLevel()))
         logger.setLevel(level.upper())
         stack.callback(logger.setLevel, before)
-        yield
+        try:
+            yield
+        except LakehouseError as exc:
+            record = logger.makeRecord(logger.name, logging.ERROR, __file__, 0, "%s", (exc,), None)
+            for handler in handlers:  # the command prints it itself
+                handler.handle(record)
+            raise
 
 
 def _handler(path: Path, name: str, size: int, backups: int) -> logging.Handler:

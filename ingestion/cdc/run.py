@@ -231,6 +231,13 @@ def open_cdc(context: Context) -> Iterator[Cdc]:
             f"{rules.results}: results need the columns call_id and revision, and `sequence: revision`. Nothing was "
             "read. Correct the contract as docs/conversations.md shows."
         )
+    columns = {column.name: column.arrow_type for column in stream.contract.columns}
+    group = rules.contract.column(rules.group).arrow_type
+    if columns["call_id"] != group or not pa.types.is_integer(columns["revision"]):
+        raise ConfigurationError(
+            f"{rules.results}: call_id must be {group}, as in {rules.name}, and revision a whole number. Nothing was "
+            "read. Correct their types in the contract."
+        )
     db = open_database(stream.contract, system, settings.connection(system, stream.contract.dialect))
     out, back = (
         open_queue(name, settings.connection(name, "queue", kinds=QUEUES)) for name in (rules.queue, stream.source)

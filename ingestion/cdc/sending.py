@@ -35,7 +35,7 @@ from ingestion.sinks.database import Database
 
 LEASE = timedelta(minutes=5)
 """How long a claim counts; sending a batch must not take longer."""
-MOST_ATTEMPTS = 5
+MOST_ATTEMPTS = 8
 LONGEST_PAUSE = timedelta(minutes=5)
 KIND = "conversation"
 """The attribute `kind` of what is sent: a program that reads one queue for both directions needs it."""

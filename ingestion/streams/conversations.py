@@ -91,8 +91,12 @@ def _ordered(rules: Conversation, segments: pa.Table) -> pa.Table:
             "ended": ended,
         }
     )
-    rows = rows.sort_by([(name, "ascending") for name in rows.column_names]).combine_chunks()
-    return rows.filter(_differs(rows, rows.column_names)) if rows.num_rows else rows
+    repeated = [name for name in rows.column_names if name != "time"]  # one that comes again may have another time
+    rows = rows.group_by(repeated, use_threads=False).aggregate([("time", "min")])
+    rows = rows.rename_columns([*repeated, "time"])
+    return rows.sort_by(
+        [(name, "ascending") for name in ("call", "number", "time", "speaker", "text")]
+    ).combine_chunks()
 
 
 def _differs(rows: pa.Table, names: list[str]) -> pa.Array:

@@ -98,7 +98,12 @@ def _call_of(body: bytes) -> str:
 def test_turns_are_those_that_a_person_would_write_down(rules: Conversation, rows: list[Row]) -> None:
     found = assemble(rules, table(rows), NOON)
     for each in found:
-        said = sorted({(n, at, speaker or "", text or "") for call, n, speaker, text, at in rows if call == each.call})
+        first: dict[tuple[int, str, str], datetime] = {}
+        for call, n, speaker, text, at in rows:
+            if call == each.call:
+                key = (n, speaker or "", text or "")
+                first[key] = min(at, first.get(key, at))
+        said = sorted((n, at, speaker, text) for (n, speaker, text), at in first.items())
         turns = [(speaker, [*turn]) for speaker, turn in groupby(said, key=lambda row: row[2])]
         expected = [
             {

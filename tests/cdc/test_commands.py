@@ -173,6 +173,27 @@ def test_log_files_tell_numbers_and_no_word_of_a_call(world: CdcWorld, tmp_path:
     assert "secret" not in "".join(written.values())
 
 
+def test_the_error_that_ends_a_run_is_in_the_log_of_errors(world: CdcWorld, tmp_path: Path) -> None:
+    world.environ["LOG_DIR"] = str(tmp_path / "logs")
+    world.environ["AIRFLOW_CONN_RESULTS"] = f"queue://{tmp_path}/nowhere/back.db"
+
+    assert call(world, "run", "--until-idle")[0] == 10
+
+    assert "error" in (tmp_path / "logs" / "errors.log").read_text()
+
+
+def test_results_whose_call_has_another_type_are_refused_before_anything_is_read(world: CdcWorld) -> None:
+    path = world.settings.contracts / STREAMS / "dicta.call_summary.odcs.yaml"
+    path.write_text(
+        path.read_text().replace("logicalType: string", "logicalType: integer", 1).replace("VARCHAR", "BIGINT", 1)
+    )
+
+    code, output = call(world, "run", "--until-idle")
+
+    assert code == 10
+    assert "call_id must be string" in str(output)
+
+
 def test_the_demo_ends_with_one_result_per_call(world: CdcWorld, tmp_path: Path) -> None:
     world.environ |= {"LAKEHOUSE_PROJECT": str(EXAMPLE), "LAKEHOUSE_ROOT": str(tmp_path / "demo")}
 

@@ -20,6 +20,7 @@ from ingestion.errors import ConcurrentWriteError
 from ingestion.streams import conversations
 from tests.cdc.conftest import MakeWorld
 from tests.cdc.world import CdcWorld, rest
+from tests.examples import LONG_FORM
 
 HISTORY_RULES: dict[str, Any] = {"historical_mode_enabled": True, "historical_batch_size": 3}
 
@@ -317,7 +318,9 @@ def test_moments_are_bound_with_their_fractions_and_without_a_zone_as_they_are_w
             assert found["found"].to_pylist() == [written]
 
 
-@pytest.mark.parametrize("change", [datetime(2026, 3, 27, tzinfo=UTC), datetime(2026, 10, 24, 23, tzinfo=UTC)])
+@pytest.mark.parametrize(
+    "change", [pytest.param(datetime(2026, 3, 27, tzinfo=UTC), marks=LONG_FORM), datetime(2026, 10, 24, 23, tzinfo=UTC)]
+)
 def test_a_call_within_an_hour_that_the_clock_has_twice_or_never_is_sent_once(
     make_world: MakeWorld, change: datetime
 ) -> None:

@@ -112,7 +112,7 @@ def test_a_refusal_that_may_pass_is_tried_again_after_longer_and_longer_pauses(w
         queue.judge = judge
         for _ in range(1000):
             rest(cdc)
-            move(cdc, world, seconds=2)
+            move(cdc, world, seconds=8)
             if outbox(world)["a"] != "PENDING":
                 break
         assert outbox(world) == {"a": "FAILED", "b": "SENT"}
