@@ -190,7 +190,7 @@ constraints: .venv/base  ## resolve all pins again from pyproject.toml
 		pyproject.toml -o constraints.txt
 
 clean:
-	rm -rf .venv .venv-bench site report lake lake-world lake-streams airflow dbt_project/target dbt_project/logs
+	rm -rf .venv .venv-bench site report lake lake-world lake-streams lake-calls airflow dbt_project/target dbt_project/logs
 
 box.env:
 	@umask 077; while IFS= read -r line; do case $$line in \

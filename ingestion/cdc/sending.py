@@ -208,7 +208,7 @@ def add_errors(db: Database, tables: CdcTables, errors: list[tuple[Any, str, str
             f"INSERT INTO {db.table_name(tables.errors)} ({columns}) VALUES (:1, :2, :3, :4, {db.wall_clock})",
             *(uuid.uuid4().hex, call, kind, message),
         )
-        logger.warning("%s: %s", kind, message)
+        logger.warning("ERROR_LOG: %s: %s", kind, message)
 
 
 def mark_done(db: Database, tables: CdcTables, calls: pa.Table) -> int:
