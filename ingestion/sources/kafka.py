@@ -61,8 +61,10 @@ class KafkaSource:
                 "auto.offset.reset": "error",
                 "isolation.level": "read_committed",
                 "enable.partition.eof": True,
-                "queued.max.messages.kbytes": 8 * 1024,
-                "fetch.message.max.bytes": 512 * 1024,  # compressed; in memory it is many times as much
+                # small pieces, fetched again at once: compressed ones take many times their size in memory
+                "queued.max.messages.kbytes": 2 * 1024,
+                "fetch.message.max.bytes": 128 * 1024,
+                "fetch.queue.backoff.ms": 2,
             },
             logger=logger,
         )
