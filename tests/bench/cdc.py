@@ -3,7 +3,7 @@
     python -m tests.bench.cdc [--calls N]
 
 With AIRFLOW_CONN_ORACLE_TEST in that database, else in a DuckDB file. Calls have 20 segments, 5 kB in all.
-- read: calls per second, read 50 at a time and with one query per call, and how many times faster that is
+- read: calls per second, read 200 at a time and with one query per call, and how many times faster that is
 - cpu_ms: CPU per conversation from the source into the outbox
 - send: conversations per second through a queue whose requests take 20 ms, as a share of what that queue takes at most
 - peak_mb: of a process that enters and sends all of them
@@ -88,7 +88,7 @@ def main() -> None:
 def _settings(folder: Path, kind: str, oracle: str | None) -> Settings:
     contracts = folder / "data_contracts" / "streams"
     contracts.mkdir(parents=True)
-    rules: dict[str, Any] = {"max_concurrent_calls": 10**9, "historical_batch_size": 1000, "max_batch_size": 1000}
+    rules: dict[str, Any] = {"max_concurrent_calls": 10**9, "historical_batch_size": 200, "max_batch_size": 1000}
     rules |= {"historical_mode_enabled": True, "historical_start_date": (_now() - timedelta(days=3)).isoformat()}
     text = segments_contract(kind, table="BENCH_SEGMENTS", **rules)
     (contracts / "rtbi.call_segments.odcs.yaml").write_text(text)
@@ -112,7 +112,7 @@ def _measure(cdc: Cdc, calls: int) -> dict[str, float]:
     names = [f"call-{number:06}" for number in range(calls)]
     cdc.rules = replace(cdc.rules, batch=50)
     some = names[: min(calls, 10 * SINGLE)]
-    together = _rate(cdc, [some[at : at + 50] for at in range(0, len(some), 50)])
+    together = _rate(cdc, [some[at : at + 200] for at in range(0, len(some), 200)])
     alone = _rate(cdc, [[name] for name in some[:SINGLE]])
     queue = SlowQueue()
     cdc.sender.queue = cdc.receiver.queue = queue
