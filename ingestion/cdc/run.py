@@ -68,6 +68,7 @@ class Cdc:
     lag: int = 0
     event_at: datetime | None = None
     began: float = field(default_factory=time.monotonic)
+    _statistics: Mapping[str, float] = field(default_factory=dict)
     _next_poll: float = 0.0
     _next_expiry: float = 0.0
     _is_reading: bool = True
@@ -104,6 +105,7 @@ class Cdc:
         if began >= self._next_poll:
             self._next_poll = began + self.rules.poll
             self.reader.poll()
+            self._statistics = self.statistics()
             if self.reader.cycles % CYCLES_PER_BLOCK == 0:
                 self._write_block()
         if began >= self._next_expiry:
@@ -144,7 +146,8 @@ class Cdc:
 
     @property
     def numbers(self) -> Mapping[str, float]:
-        return {**self.statistics(), "uptime_seconds": round(time.monotonic() - self.began)}
+        """The statistics of the newest poll: a run notes them also while the database is away."""
+        return {**self._statistics, "uptime_seconds": round(time.monotonic() - self.began)}
 
     def statistics(self) -> dict[str, float]:
         """Return the statistics since the tables exist, by the keys of `STATISTICS`, without the uptime."""
@@ -276,4 +279,4 @@ def run_cdc(context: Context, *, until_idle: bool) -> dict[str, Any]:
         run = StreamRun(context, cdc, until_idle)
         with ended_by_signals(run):
             run.run()
-        return {"stream": cdc.name, "state": run.state, **asdict(run.total), **cdc.numbers}
+        return {"stream": cdc.name, "state": run.state, **asdict(run.total), **cdc.numbers, **cdc.statistics()}

@@ -91,7 +91,7 @@ def run_call_demo(settings: Settings, *, seed: int = 7, progress: Callable[[str]
         check_calls(cdc, window=timedelta(days=7), repair=True)
         _work(cdc, worker)
         story.steps.append(("segments a day late, found by `cdc gaps`: sent as revision 2", worker.answered - before))
-        story.statistics = {**cdc.numbers}
+        story.statistics = {**cdc.numbers, **cdc.statistics()}
     with database_of(folder, "calls") as connection:
         for sentence, query in (
             ("calls that are not complete yet", "select count(*) from cdc_calls where state = 'OPEN'"),

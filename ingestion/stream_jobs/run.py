@@ -37,7 +37,7 @@ class Steps(Protocol):
     What a run repeats: the loop of a stream, or both directions of conversations.
 
     A `step` that raised one of our errors can be repeated. `counts` are reset by the run, `pause` is how many seconds
-    to rest after a step that did nothing, `numbers` are further ones for the ledger, by name.
+    to rest after a step that did nothing, `numbers` are further ones for the ledger. Only `step` asks a server.
     """
 
     counts: Counts

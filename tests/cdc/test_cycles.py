@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta, tzinfo
+from itertools import count
 from typing import Any
 
 import pyarrow as pa
@@ -14,9 +15,10 @@ import pytest
 
 from ingestion.cdc import reading, results, run, sending
 from ingestion.cdc.reading import Reader
-from ingestion.cdc.run import open_cdc
+from ingestion.cdc.run import Cdc, open_cdc
 from ingestion.cdc.tables import HISTORY, NORMAL
-from ingestion.errors import ConcurrentWriteError
+from ingestion.errors import ConcurrentWriteError, SourceUnavailableError
+from ingestion.stream_jobs import run as runs
 from ingestion.streams import conversations
 from tests.cdc.conftest import MakeWorld
 from tests.cdc.world import CdcWorld, rest
@@ -300,6 +302,37 @@ def test_a_rival_that_begins_at_the_same_moment_moves_no_beginning(
 
 def _plain(at: datetime) -> datetime:
     return at.astimezone(UTC).replace(tzinfo=None)
+
+
+def test_a_database_that_is_away_while_a_run_notes_its_state_ends_no_run(
+    world: CdcWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.say("call", "a", "b")
+    monkeypatch.setattr(runs, "NOTED_EVERY", 0.0)
+    monkeypatch.setattr(runs, "LONGEST_PAUSE", 0.01)
+    with world.cdc() as cdc:
+        honest, transactions = cdc.db.committed, count()
+
+        @contextmanager
+        def committed() -> Iterator[None]:
+            if next(transactions) < 4:
+                raise SourceUnavailableError("rtbi: away")
+            with honest():
+                yield
+
+        step, runner = Cdc.step, runs.StreamRun(world.context(), cdc, until_caught_up=False)
+
+        def step_until_sent(self: Cdc) -> bool:
+            was_busy = step(self)
+            if not self.sender.is_idle():
+                runner.ask_to_end()
+            return was_busy
+
+        monkeypatch.setattr(cdc.db, "committed", committed)
+        monkeypatch.setattr(Cdc, "step", step_until_sent)
+        runner.run()
+        assert (runner.state, cdc.statistics()["sqs_sent"]) == ("stopped", 1)
+    assert world.states() == {"SENT": 1}
 
 
 def test_calls_that_are_judged_again_count_in_the_statistics(world: CdcWorld) -> None:
