@@ -140,14 +140,12 @@ class Reader:
 
     def again(self, calls: Sequence[Any]) -> Counts:
         """Judge these calls whatever is known of them, and move no progress; return what became of them."""
-        before, self.counts = self.counts, Counts()
-        try:
-            for at in range(0, len(calls), self.rules.batch):
-                with self.db.transaction():
-                    self._enter(calls[at : at + self.rules.batch], NORMAL)
-            return self.counts
-        finally:
-            self.counts = before
+        total = Counts()
+        for at in range(0, len(calls), self.rules.batch):
+            with self.db.transaction():
+                entered = self._enter(calls[at : at + self.rules.batch], NORMAL)
+            total.add(entered)
+        return total
 
     def forget(self, calls: Sequence[Any]) -> None:
         """Forget what was sent of these calls, so that `again` enters their next revision."""
@@ -170,16 +168,16 @@ class Reader:
         size = self.rules.history_batch if window.mode == HISTORY else self.rules.batch
         calls = list(islice(window.calls, size))
         with self.db.transaction():
-            if calls:
-                self._enter(calls, window.mode)
+            entered = self._enter(calls, window.mode) if calls else Counts()
             if len(calls) < size:
                 self._move(window)
+        self.counts.add(entered)
         if len(calls) < size:
             self._drop(window)
         return len(calls)
 
-    def _enter(self, calls: Sequence[Any], mode: str) -> None:
-        """Write what is known of calls, and conversations that are new. Within a transaction."""
+    def _enter(self, calls: Sequence[Any], mode: str) -> Counts:
+        """Write what is known of calls, and new conversations; return what became of them. Within a transaction."""
         now = self.db.clock()
         known = {row["call_id"]: row for row in self._known(calls).to_pylist()}
         segments = self.segments(calls)
@@ -200,11 +198,7 @@ class Reader:
         self._write([*rows, *gone], messages)
         add_total(self.db, self.tables, mode, len(messages))
         waiting = sum(1 for row in rows if row["state"] == OPEN)
-        self.counts.read += len(found)
-        self.counts.merged += len(messages)
-        self.counts.filtered += waiting
-        self.counts.superseded += len(found) - len(messages) - waiting
-        self.counts.batches += 1
+        return Counts(len(found), len(messages), len(found) - len(messages) - waiting, waiting, batches=1)
 
     def _write(self, rows: list[dict[str, Any]], messages: list[dict[str, Any]]) -> None:
         """Write rows whose version is the next one, else another process was faster."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -107,6 +107,7 @@ class Receiver:
             records = _records(self.sink.stream.topics[0], messages, self.db.clock())
             applied = self._apply(records, [message.fault for message in messages])
             add_total(self.db, self.tables, RECEIVED_TOTAL, len(messages))
+        self.counts.add(applied)
         log("sqs", received=len(messages), written=applied.merged, dead=applied.dead)
 
     def _apply(self, records: pa.RecordBatch, faults: Sequence[str], *, is_replay: bool = False) -> Counts:
@@ -132,38 +133,33 @@ class Receiver:
         if not is_replay:
             add_errors(self.db, self.tables, errors)
         add_total(self.db, self.tables, WRITTEN_TOTAL, applied.merged)
-        count = Counts(records.num_rows, applied.merged, applied.superseded, orphans, dead.num_rows + applied.dead, 1)
-        for each in fields(Counts):
-            setattr(self.counts, each.name, getattr(self.counts, each.name) + getattr(count, each.name))
-        return count
+        return Counts(records.num_rows, applied.merged, applied.superseded, orphans, dead.num_rows + applied.dead, 1)
 
     def replay(self) -> Counts:
         """Write the dead letters and orphans that can be written now; the others stay. Returns what became of them."""
-        before, self.counts = self.counts, Counts()
-        try:
-            letters = self.sink.dead_letters(None, None, AT_ONCE)
-            while letters.num_rows:
-                records = letters.select(RECORDS.names).cast(RECORDS).combine_chunks().to_batches()[0]
-                self._replay(records)
-                last = letters.slice(letters.num_rows - 1).to_pylist()[0]
-                letters = self.sink.dead_letters(None, (last["topic"], last["partition"], last["offset"]), AT_ONCE)
-            self._replay_orphans()
-            return self.counts
-        finally:
-            self.counts = before
+        total = Counts()
+        letters = self.sink.dead_letters(None, None, AT_ONCE)
+        while letters.num_rows:
+            records = letters.select(RECORDS.names).cast(RECORDS).combine_chunks().to_batches()[0]
+            total.add(self._replay(records))
+            last = letters.slice(letters.num_rows - 1).to_pylist()[0]
+            letters = self.sink.dead_letters(None, (last["topic"], last["partition"], last["offset"]), AT_ONCE)
+        total.add(self._replay_orphans())
+        return total
 
-    def _replay(self, records: pa.RecordBatch) -> None:
+    def _replay(self, records: pa.RecordBatch) -> Counts:
         try:
             with self.db.transaction():
-                self._apply(records, [""] * records.num_rows, is_replay=True)
+                return self._apply(records, [""] * records.num_rows, is_replay=True)
         except RowsRefusedError:
             if records.num_rows == 1:  # it stays
-                self.counts.read, self.counts.dead = self.counts.read + 1, self.counts.dead + 1
-                return
-            for at in range(records.num_rows):
-                self._replay(records.slice(at, 1))
+                return Counts(read=1, dead=1)
+        total = Counts()
+        for at in range(records.num_rows):
+            total.add(self._replay(records.slice(at, 1)))
+        return total
 
-    def _replay_orphans(self) -> None:
+    def _replay_orphans(self) -> Counts:
         """Orphans of conversations that are known now become rows."""
         db, orphans, calls = self.db, self.tables.orphans, self.tables.calls
         call, revision = db.quote("call_id"), db.quote("revision")
@@ -174,11 +170,13 @@ class Receiver:
                 f"JOIN {db.table_name(calls)} c ON {same}"
             )
             rows = db.select(query, orphans.columns).to_pylist()
-            if rows:
-                messages = [Received(row["message_id"], "", row["body"], {}, 1) for row in rows]
-                self._apply(_records(self.sink.stream.topics[0], messages, db.clock()), [""] * len(rows))
-                for row in rows:
-                    db.run(f"DELETE FROM {db.table_name(orphans)} WHERE {db.equal(('message_id',))}", row["message_id"])
+            if not rows:
+                return Counts()
+            messages = [Received(row["message_id"], "", row["body"], {}, 1) for row in rows]
+            applied = self._apply(_records(self.sink.stream.topics[0], messages, db.clock()), [""] * len(rows))
+            for row in rows:
+                db.run(f"DELETE FROM {db.table_name(orphans)} WHERE {db.equal(('message_id',))}", row["message_id"])
+            return applied
 
     @property
     def _key_schema(self) -> pa.Schema:

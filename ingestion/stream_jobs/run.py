@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from types import FrameType
 from typing import Any, Protocol
@@ -150,8 +150,7 @@ class StreamRun:
         ]
         row["numbers"] = json.dumps(loop.numbers) if loop.numbers else None
         self.context.journal.append("streams", [row, *others])
-        for each in fields(Counts):
-            setattr(self.total, each.name, getattr(self.total, each.name) + getattr(counts, each.name))
+        self.total.add(counts)
         loop.counts, self.fenced, self.retries, self._noted_at = Counts(), 0, 0, time.monotonic()
 
 
