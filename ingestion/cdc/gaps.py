@@ -85,9 +85,8 @@ def _look(cdc: Cdc, window: timedelta) -> CallGaps:
         since = (at or db.clock()) - window
         unsent = cdc.reader.touched(since, at) if at else []
         call, table = q("call_id"), db.table_name(outbox)
-        schema = pa.schema([outbox.columns.field("call_id")])
         calls = db.counted(cdc.tables.calls, f"{q('first_segment_at')} >= :1", since)
-        unanswered = f"SELECT {call} FROM {table} WHERE {q('state')} IN ('{FAILED}', '{EXPIRED}') ORDER BY {call}"
+        unanswered = f"{q('state')} IN ('{FAILED}', '{EXPIRED}') ORDER BY {call}"
         lost = (
             f"SELECT DISTINCT o.{call} FROM {table} o LEFT JOIN {db.table_name(cdc.sink.tables.target)} r "
             f"ON r.{call} = o.{call} WHERE o.{q('state')} = '{DONE}' AND o.{q('enqueued_at')} >= :1 "
@@ -96,6 +95,6 @@ def _look(cdc: Cdc, window: timedelta) -> CallGaps:
         return CallGaps(
             calls,
             unsent,
-            db.select(unanswered, schema)["call_id"].to_pylist(),
-            db.select(lost, schema, since)["call_id"].to_pylist(),
+            db.rows(outbox, ["call_id"], unanswered)["call_id"].to_pylist(),
+            db.select(lost, pa.schema([outbox.columns.field("call_id")]), since)["call_id"].to_pylist(),
         )

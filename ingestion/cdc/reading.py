@@ -243,13 +243,10 @@ class Reader:
         return list(found["found"].to_pylist())
 
     def _due(self, now: datetime) -> dict[Any, None]:
-        db, calls = self.db, self.tables.calls
-        query = (
-            f"SELECT {db.quote('call_id')} FROM {db.table_name(calls)} WHERE {db.quote('due_at')} <= :1 "
-            f"ORDER BY {db.quote('due_at')}, {db.quote('call_id')}"
-        )
+        db, due = self.db, self.db.quote("due_at")
         with db.transaction():
-            found = db.select(query, pa.schema([("call_id", self._group_type)]), now)
+            in_order = f"{due} <= :1 ORDER BY {due}, {db.quote('call_id')}"
+            found = db.rows(self.tables.calls, ["call_id"], in_order, now)
         return dict.fromkeys(found["call_id"].to_pylist())
 
     def segments(self, calls: Sequence[Any]) -> pa.Table:
@@ -258,18 +255,14 @@ class Reader:
         names += [self.rules.end[0]] if self.rules.end else []
         schema = pa.schema([(name, self.rules.contract.column(name).arrow_type) for name in dict.fromkeys(names)])
         listed = ", ".join(self._source(name) for name in schema.names)
-        places = ", ".join(f":{at}" for at in range(1, len(calls) + 1))
-        query = f"SELECT {listed} FROM {self._segments_table()} WHERE {self._source(self.rules.group)} IN ({places})"
+        chosen = self.db.among(self._source(self.rules.group), len(calls))
+        query = f"SELECT {listed} FROM {self._segments_table()} WHERE {chosen}"
         return self.db.select(query, schema, *calls)
 
     def _known(self, calls: Sequence[Any]) -> pa.Table:
         table = self.tables.calls
-        places = ", ".join(f":{at}" for at in range(1, len(calls) + 1))
-        query = (
-            f"SELECT {self.db.listed(table.columns.names)} FROM {self.db.table_name(table)} "
-            f"WHERE {self.db.quote('call_id')} IN ({places})"
-        )
-        return self.db.select(query, table.columns, *calls)
+        chosen = self.db.among(self.db.quote("call_id"), len(calls))
+        return self.db.rows(table, table.columns.names, chosen, *calls)
 
     def on_the_segments_clock(self, low: datetime, high: datetime) -> tuple[datetime, datetime]:
         """Return a window as the segments' times are written; wider where clocks are changed within it."""
@@ -297,14 +290,9 @@ class Reader:
     # progress
 
     def progress(self, mode: str) -> Progress:
-        status = self.tables.status
         names = ["watermark_at", "bound_at", "is_enabled"]
-        schema = pa.schema([status.columns.field(name) for name in names])
-        query = (
-            f"SELECT {self.db.listed(names)} FROM {self.db.table_name(status)} WHERE {self.db.equal(('table_name',))}"
-        )
         with self.db.transaction():
-            row = self.db.select(query, schema, mode).to_pylist()[0]
+            row = self.db.rows(self.tables.status, names, self.db.equal(("table_name",)), mode).to_pylist()[0]
         return Progress(row["watermark_at"], row["bound_at"], row["is_enabled"] == 1)
 
     def _move(self, window: Window) -> None:

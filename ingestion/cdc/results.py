@@ -186,16 +186,10 @@ class Receiver:
         """Return what the dead letters among these messages break."""
         if not offsets:
             return {}
-        table = self.sink.tables.dead
-        places = ", ".join(f":{at}" for at in range(2, len(offsets) + 2))
-        q = self.db.quote
-        query = (
-            f"SELECT {self.db.listed(['message_offset', 'breaks'])} FROM {self.db.table_name(table)} "
-            f"WHERE {q('stream')} = :1 AND {q('message_offset')} IN ({places})"
-        )
-        schema = pa.schema([("at", pa.int64()), ("breaks", pa.string())])
-        found = self.db.select(query, schema, self.sink.stream.name, *offsets)
-        return dict(zip(found["at"].to_pylist(), found["breaks"].to_pylist(), strict=True))
+        names, db = ["message_offset", "breaks"], self.db
+        these = f"{db.equal(('stream',))} AND {db.among(db.quote('message_offset'), len(offsets), 2)}"
+        found = db.rows(self.sink.tables.dead, names, these, self.sink.stream.name, *offsets)
+        return dict(zip(*(found[name].to_pylist() for name in names), strict=True))
 
     def _without_orphans(self, change: Change) -> tuple[Change, int]:
         """Take out results of conversations that were never sent from here, and keep them in a table of their own."""
@@ -218,12 +212,8 @@ class Receiver:
     def _known(self, rows: pa.Table) -> dict[Any, int]:
         """Return the newest revision of the calls that are known."""
         calls = pc.unique(rows["call_id"].cast(self._key_schema.field("call_id").type)).to_pylist()
-        places = ", ".join(f":{at}" for at in range(1, len(calls) + 1))
-        query = (
-            f"SELECT {self.db.listed(self._key_schema.names)} FROM {self.db.table_name(self.tables.calls)} "
-            f"WHERE {self.db.quote('call_id')} IN ({places})"
-        )
-        found = self.db.select(query, self._key_schema, *calls).to_pylist()
+        chosen = self.db.among(self.db.quote("call_id"), len(calls))
+        found = self.db.rows(self.tables.calls, self._key_schema.names, chosen, *calls).to_pylist()
         return {row["call_id"]: row["revision"] for row in found}
 
     def _keep(self, rows: pa.Table, records: pa.RecordBatch) -> int:

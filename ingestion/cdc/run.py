@@ -18,7 +18,19 @@ from ingestion.cdc.reading import Reader
 from ingestion.cdc.results import Receiver, ResultSink
 from ingestion.cdc.sending import Sender
 from ingestion.cdc.settings import with_given_names
-from ingestion.cdc.tables import EXPIRED, FAILED, HISTORY, NORMAL, CdcTables, cdc_tables
+from ingestion.cdc.tables import (
+    CYCLES,
+    EXPIRED,
+    FAILED,
+    HISTORY,
+    NORMAL,
+    RECEIVED_TOTAL,
+    REFUSED_TOTAL,
+    SENT_TOTAL,
+    WRITTEN_TOTAL,
+    CdcTables,
+    cdc_tables,
+)
 from ingestion.contracts.conversations import Conversation
 from ingestion.contracts.odcs import find_conversation, find_stream
 from ingestion.errors import ConfigurationError
@@ -46,11 +58,11 @@ STATISTICS = {
     "ml_results_written": "ML results written",
 }
 _TOTALS = {
-    "cycles_completed": "CDC_CYCLES",
-    "sqs_sent": "CDC_SQS_SENT",
-    "sqs_failed": "CDC_SQS_FAILED",
-    "ml_results_received": "CDC_ML_RESULTS_RECEIVED",
-    "ml_results_written": "CDC_ML_RESULTS_WRITTEN",
+    "cycles_completed": CYCLES,
+    "sqs_sent": SENT_TOTAL,
+    "sqs_failed": REFUSED_TOTAL,
+    "ml_results_received": RECEIVED_TOTAL,
+    "ml_results_written": WRITTEN_TOTAL,
 }
 
 
@@ -151,14 +163,9 @@ class Cdc:
 
     def statistics(self) -> dict[str, float]:
         """Return the statistics since the tables exist, by the keys of `STATISTICS`, without the uptime."""
-        status = self.tables.status
-        names = ["table_name", "total_processed"]
-        schema = pa.schema([status.columns.field(name) for name in names])
         state = self.db.quote("state")
         with self.db.transaction():
-            rows = self.db.select(
-                f"SELECT {self.db.listed(names)} FROM {self.db.table_name(status)}", schema
-            ).to_pylist()
+            rows = self.db.rows(self.tables.status, ["table_name", "total_processed"], "1 = 1").to_pylist()
             failed = self.db.counted(self.tables.outbox, f"{state} IN ('{FAILED}', '{EXPIRED}')")
         totals = {row["table_name"]: row["total_processed"] for row in rows}
         found = {key: totals.get(name, 0) for key, name in _TOTALS.items()}

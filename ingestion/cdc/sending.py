@@ -99,9 +99,8 @@ class Sender:
             if not db.run(f"{claim} AND ({key}) IN ({first})", now, self.claim, now + LEASE):
                 return []
             names = ["call_id", "revision", "payload", "attempts", "content_hash"]
-            schema = pa.schema([outbox.columns.field(name) for name in names])
             ours = f"{q('state')} = '{PENDING}' AND {db.equal(('claim',))}"
-            return db.select(f"SELECT {db.listed(names)} FROM {table} WHERE {ours}", schema, self.claim).to_pylist()  # type: ignore[no-any-return]
+            return db.rows(outbox, names, ours, self.claim).to_pylist()  # type: ignore[no-any-return]
 
     def _note(
         self,
@@ -167,10 +166,7 @@ class Sender:
         late = f"{q('state')} = '{SENT}' AND {q('sent_at')} < :1 AND {q('resends')}"
         with db.transaction():
             before = db.clock() - self.rules.result_timeout
-            schema = pa.schema([outbox.columns.field(name) for name in outbox.key])
-            gone = db.select(
-                f"SELECT {db.listed(outbox.key)} FROM {table} WHERE {late} > 0", schema, before
-            ).to_pylist()
+            gone = db.rows(outbox, outbox.key, f"{late} > 0", before).to_pylist()
             add_errors(
                 db,
                 self.tables,

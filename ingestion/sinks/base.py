@@ -110,9 +110,8 @@ class TableSink:
     # positions
 
     def position_rows(self) -> pa.Table:
-        table, db = self.tables.positions, self.db
-        names, ours = db.listed(table.columns.names), db.equal(("stream",))
-        return db.select(f"SELECT {names} FROM {db.table_name(table)} WHERE {ours}", table.columns, self.stream.name)
+        table = self.tables.positions
+        return self.db.rows(table, table.columns.names, self.db.equal(("stream",)), self.stream.name)
 
     def _move(self, change: Change) -> None:
         """Compare and set the positions, in one order for all writers. Raises ConcurrentWriteError."""

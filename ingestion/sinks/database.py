@@ -137,6 +137,12 @@ class Database(ABC):
     def name_of(self, name: Sequence[str]) -> str:
         return ".".join(f'"{part}"' for part in name)
 
+    def rows(self, table: Table, names: Sequence[str], condition: str, *binds: Any) -> pa.Table:
+        """Return columns of the rows of a table that fulfil a condition, in the types of the table."""
+        schema = pa.schema([table.columns.field(name) for name in names])
+        query = f"SELECT {self.listed(names)} FROM {self.table_name(table)} WHERE {condition}"
+        return self.select(query, schema, *binds)
+
     def counted(self, table: Table, condition: str, *binds: Any) -> int:
         """Return how many rows of a table fulfil a condition."""
         query = f"SELECT COUNT(*) AS n FROM {self.table_name(table)} WHERE {condition}"
@@ -148,3 +154,7 @@ class Database(ABC):
     def equal(self, names: Sequence[str], first: int = 1) -> str:
         """Return the condition that columns equal the binds from `first` on."""
         return " AND ".join(f"{self.quote(name)} = :{at}" for at, name in enumerate(names, first))
+
+    def among(self, column: str, count: int, first: int = 1) -> str:
+        """Return the condition that a column, quoted, is one of so many binds from `first` on."""
+        return f"{column} IN ({', '.join(f':{at}' for at in range(first, first + count))})"
