@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-
-import pyarrow as pa
+from datetime import timedelta
 
 from ingestion.cdc.run import Cdc, check_queues
 from ingestion.cdc.tables import DONE, EXPIRED, FAILED, HISTORY, NORMAL, OPEN, PENDING, SENT
@@ -111,7 +109,7 @@ def explain(cdc: Cdc) -> tuple[list[Stage], str]:
     with db.transaction():
         now = db.clock()
         since = now - DAY
-        calls = _calls_since(cdc, since)
+        calls = cdc.reader.count_since(since)
         unseen = len(cdc.reader.touched(since, now))
         recent = f"{db.quote('enqueued_at')} >= :1 AND {state} = :2"
         states = (PENDING, SENT, DONE, FAILED, EXPIRED)
@@ -152,11 +150,3 @@ def explain(cdc: Cdc) -> tuple[list[Stage], str]:
         (is_reading_history, "All newest calls are on their way; history is still read."),
     )
     return stages, next((told for holds, told in judged if holds), "All calls are on their way.")
-
-
-def _calls_since(cdc: Cdc, since: datetime) -> int:
-    contract = cdc.rules.contract
-    group, time = (quote_standard(contract.column(name).source_name) for name in (cdc.rules.group, cdc.rules.time))
-    query = f"SELECT COUNT(DISTINCT {group}) AS n FROM {cdc.db.name_of(contract.source_table)} WHERE {time} >= :1"
-    bind = cdc.reader.on_the_segments_clock(since, since)[0]
-    return int(cdc.db.select(query, pa.schema([("n", pa.int64())]), bind)["n"][0].as_py())

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ingestion.errors import ConfigurationError, LakehouseError
 from ingestion.privacy.logs import ForeignRecords, logger
-from ingestion.settings.logs import LEVELS, JsonLines
+from ingestion.settings.logs import LEVELS, JsonLines, chosen
 from ingestion.settings.registry import value_of
 
 NAMES = ("main", "oracle", "sqs", "errors", "performance")
@@ -25,14 +25,11 @@ def log(name: str, **fields: str | int | float | None) -> None:
 @contextmanager
 def log_files(environ: Mapping[str, str]) -> Iterator[None]:
     """Write log files while the block runs, if LOG_DIR is set. Raises ConfigurationError."""
-    folder, level = value_of("LOG_DIR", environ), value_of("LOG_LEVEL", environ).lower()
+    folder = value_of("LOG_DIR", environ)
     if not folder:
         yield
         return
-    if level not in LEVELS:
-        raise ConfigurationError(
-            f"LOG_LEVEL is {level!r}; it must be {', '.join(LEVELS)}. Nothing was read. Correct it."
-        )
+    level = chosen(environ, "LOG_LEVEL", LEVELS)
     try:
         size, backups = (int(value_of(name, environ)) for name in ("LOG_MAX_BYTES", "LOG_BACKUP_COUNT"))
         Path(folder).mkdir(parents=True, exist_ok=True)

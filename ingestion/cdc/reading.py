@@ -242,6 +242,13 @@ class Reader:
             found = self.db.select(query, schema, *self.on_the_segments_clock(low, high))
         return list(found["found"].to_pylist())
 
+    def count_since(self, since: datetime) -> int:
+        """Return how many calls have segments from a moment on. Within a transaction."""
+        group, time = self._source(self.rules.group), self._source(self.rules.time)
+        query = f"SELECT COUNT(DISTINCT {group}) AS n FROM {self._segments_table()} WHERE {time} >= :1"
+        first = self.on_the_segments_clock(since, since)[0]
+        return int(self.db.select(query, pa.schema([("n", pa.int64())]), first)["n"][0].as_py())
+
     def _due(self, now: datetime) -> dict[Any, None]:
         db, due = self.db, self.db.quote("due_at")
         with db.transaction():

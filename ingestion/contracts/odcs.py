@@ -219,14 +219,23 @@ def _examine(
 def _examine_stream(
     path: Path, shown: str, *, strict: bool = False
 ) -> tuple[Stream | Conversation | None, list[Fault]]:
-    from ingestion.contracts.reading.streams import examine_any  # noqa: PLC0415 - as in `_examine_text`
-
     text, faults = _text(path, shown)
     if text is None:
         return None, faults
     name = path.name.removesuffix(SUFFIX)
     expected_id = name if "." in name else f"{STREAMS}.{name}"
-    return examine_any(text, shown, path=str(path), expected_id=expected_id, strict=strict)
+    found, told = _examined_stream(text, shown, str(path), expected_id, strict)
+    return found, list(told)
+
+
+@lru_cache(maxsize=256)  # a command reads conversations for their connections and for their work
+def _examined_stream(
+    text: str, shown: str, path: str, expected_id: str, strict: bool
+) -> tuple[Stream | Conversation | None, tuple[Fault, ...]]:
+    from ingestion.contracts.reading.streams import examine_any  # noqa: PLC0415 - as in `_examined`
+
+    found, faults = examine_any(text, shown, path=path, expected_id=expected_id, strict=strict)
+    return found, tuple(faults)
 
 
 def _text(path: Path, shown: str) -> tuple[str | None, list[Fault]]:

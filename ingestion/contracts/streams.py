@@ -10,6 +10,7 @@ from enum import StrEnum
 from ingestion.contracts.model import Contract
 
 MAX_DEAD_PERCENT = 10.0
+FUTURE_TOLERANCE = timedelta(days=1)
 COMPUTED = "@computed"
 """In place of a path: the column is filled by a lookup or the transform. Several columns may say it."""
 
@@ -110,7 +111,7 @@ class Stream:
     max_dead_percent: float = MAX_DEAD_PERCENT
     refuses_new_fields: bool = False
     is_of_queue: bool = False
-    future_tolerance: timedelta = timedelta(days=1)
+    future_tolerance: timedelta = FUTURE_TOLERANCE
 
     @property
     def name(self) -> str:

@@ -22,7 +22,7 @@ def configure_logs(environ: Mapping[str, str]) -> None:
 
     LEVEL is that of our records; those of libraries are written from `warning` on. Raises ConfigurationError.
     """
-    form, level = _chosen(environ, FORMAT, FORMATS), _chosen(environ, LEVEL, LEVELS)
+    form, level = chosen(environ, FORMAT, FORMATS), chosen(environ, LEVEL, LEVELS)
     if logging.getLogger().handlers:
         return
     handler = _ToStderr()
@@ -62,7 +62,8 @@ class _ToStderr(logging.StreamHandler):  # type: ignore[type-arg]
             super().emit(record)
 
 
-def _chosen(environ: Mapping[str, str], name: str, allowed: tuple[str, ...]) -> str:
+def chosen(environ: Mapping[str, str], name: str, allowed: tuple[str, ...]) -> str:
+    """Return a variable's value in lower case. Raises ConfigurationError for one that is not allowed."""
     value = value_of(name, environ).strip().lower()
     if value not in allowed:
         raise ConfigurationError(f"{name}: is {value!r}. Nothing was done. Set one of {', '.join(allowed)}.")

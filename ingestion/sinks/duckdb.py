@@ -73,12 +73,11 @@ class DuckDbDatabase(Database):
     @contextmanager
     def _constrained(self) -> Iterator[None]:
         """Tell a key that a rival has just committed, which this transaction does not see yet, from a refused row."""
-        # a value that a column does not take, of a table that is narrower than the contract
         try:
             yield
         except duckdb.ConstraintException as exc:
             raise self.lost_race() if "Duplicate key" in str(exc) else RowsRefusedError(str(self._refused())) from None
-        except (duckdb.ConversionException, duckdb.OutOfRangeException):
+        except (duckdb.ConversionException, duckdb.OutOfRangeException):  # the table is narrower than the contract
             raise RowsRefusedError(str(self._refused())) from None
 
     def select(self, sql: str, schema: pa.Schema, *binds: Any) -> pa.Table:

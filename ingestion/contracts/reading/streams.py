@@ -24,6 +24,7 @@ from ingestion.contracts.reading.quality import QualityReader
 from ingestion.contracts.reading.shape import near, read_shape, read_table
 from ingestion.contracts.reading.stream_block import StreamBlock, StreamLakeBlock, TopicBlock, WindowBlock
 from ingestion.contracts.streams import (
+    FUTURE_TOLERANCE,
     MAX_DEAD_PERCENT,
     Budget,
     Lookup,
@@ -65,6 +66,7 @@ def examine_any(
     header = read_header(findings, contract, expected_id, KINDS)
     lake, at = read_lake_block(findings, contract, StreamLakeBlock, least="stream")
     dialect = _dialect(findings, contract, reads_messages=lake.conversation is None)
+    has_topics = not any(server.type == "sqs" for server in contract.servers or [])
     table = read_table(findings, contract)
     quality = QualityReader(findings, [property_.name or "" for property_ in table.properties or []])
     name = read_table_name(findings, table, dialect)
@@ -76,7 +78,7 @@ def examine_any(
     if conversation is not None:
         check_conversation(findings, conversation, (*at, "conversation"), columns)
     else:
-        _StreamCheck(findings, block, (*at, "stream"), columns, has_topics=_has_topics(contract)).judge()
+        _StreamCheck(findings, block, (*at, "stream"), columns, has_topics=has_topics).judge()
     told = sorted([*findings.faults, *(incomplete(document) if strict else ())], key=lambda fault: fault.line)
     if not findings.is_clean:
         return None, told
@@ -94,7 +96,7 @@ def examine_any(
     )
     if conversation is not None:
         return conversation_of(compiled, conversation), told
-    return _stream(compiled, block, has_topics=_has_topics(contract)), told
+    return _stream(compiled, block, has_topics=has_topics), told
 
 
 def _dialect(findings: DocumentFaults, contract: OpenDataContractStandard, *, reads_messages: bool) -> str:
@@ -103,10 +105,6 @@ def _dialect(findings: DocumentFaults, contract: OpenDataContractStandard, *, re
     if contract.servers and reads_messages and not kinds & MESSAGES:
         findings.error(("servers",), "servers names neither kafka nor sqs; a stream contract has one of them")
     return next(iter(kinds - MESSAGES), "duckdb")
-
-
-def _has_topics(contract: OpenDataContractStandard) -> bool:
-    return not any(server.type == "sqs" for server in contract.servers or [])
 
 
 class _StreamCheck:
@@ -283,7 +281,7 @@ def _stream(contract: Contract, block: StreamBlock, *, has_topics: bool) -> Stre
         budget=Budget(**given(block.budget)),
         max_dead_percent=given(block.dead_letters).get("max_percent", MAX_DEAD_PERCENT),
         is_of_queue=not has_topics,
-        **{name: value for name, value in given(block).items() if name == "future_tolerance"},
+        future_tolerance=given(block).get("future_tolerance", FUTURE_TOLERANCE),
         refuses_new_fields=block.on_drift is not None and block.on_drift.new_field == "fail",
     )
 
