@@ -51,14 +51,15 @@ def backup(cdc: Cdc, folder: Path) -> dict[str, int]:
     try:
         partial.mkdir(parents=True)
         for table in (*cdc.tables.all, cdc.sink.tables.dead, cdc.sink.tables.target):
-            names = [name for name in table.columns.names if name not in _TEXTS]
+            name, names = table.name[-1], [each for each in table.columns.names if each not in _TEXTS]
+            counts[name] = 0
             schema = pa.schema([table.columns.field(name) for name in names])
             query = f"SELECT {db.listed(names)} FROM {db.table_name(table)}"
-            file = partial / f"{table.name[-1].lower()}.parquet"
+            file = partial / f"{name.lower()}.parquet"
             with pq.ParquetWriter(file, schema) as writer, db.transaction():
                 for rows in db.batches(query, schema):
                     writer.write_table(rows)
-                    counts[table.name[-1]] = counts.get(table.name[-1], 0) + rows.num_rows
+                    counts[name] += rows.num_rows
         partial.rename(whole)
     except OSError as exc:
         raise ConfigurationError(

@@ -139,8 +139,10 @@ def cdc_gaps(output: Output, *, days: int, repair: bool, exit_zero: bool) -> Non
         opened.init()
         found = check_calls(opened, window=timedelta(days=days), repair=repair)
     lines = [
-        f"{counted(found.calls, 'call')} of {counted(days, 'day')}: {len(found.unsent):,} with segments that were not "
-        f"sent, {len(found.unanswered):,} without an answer, {len(found.lost):,} whose result is lost."
+        f"{counted(found.calls, 'call')} of {counted(days, 'day')}:",
+        f"  {len(found.unsent):,} with segments that were not sent",
+        f"  {len(found.unanswered):,} without an answer",
+        f"  {len(found.lost):,} whose result is lost",
     ]
     if found.repaired:
         lines.append(f"{counted(found.repaired, 'conversation')} entered anew.")
