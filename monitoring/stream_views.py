@@ -47,6 +47,18 @@ class StreamState(Row):
     dead_at: datetime | None
     numbers: str | None
 
+    @property
+    def of_calls(self) -> str:
+        """Which direction of `lakehouse cdc` this is, conversations or results; empty for a stream of topics."""
+        if "." not in self.stream:  # streams of topics are named by one word, those of calls by a contract
+            return ""
+        return "results" if self.numbers is None else "conversations"
+
+    def command(self, verb: str) -> str:
+        if self.of_calls:
+            return f"lakehouse cdc replay {self.of_calls}" if verb == "replay" else f"lakehouse cdc {verb}"
+        return f"lakehouse stream {verb}" + ("" if verb == "status" else f" {self.stream}")
+
 
 @dataclass(frozen=True, slots=True)
 class StreamMinute(Row):
@@ -94,8 +106,10 @@ def minutes(journal: Journal, since: datetime) -> list[StreamMinute]:
 def find(streams: Sequence[StreamState], now: datetime) -> Iterator[Finding]:
     """Yield what is wrong with each stream: it failed, it does not go on, or it wrote dead letters within 24 hours."""
     for each in streams:
-        run = f"lakehouse stream run {each.stream}"
-        if each.state == "failed":
+        run = each.command("run")
+        if each.of_calls == "results":  # one program runs both directions: its state is that of conversations
+            pass
+        elif each.state == "failed":
             text = f"The stream stopped: {first_line(each.message) or 'the cause is not recorded'}"
             yield Finding(Kind.STREAM_FAILED, each.stream, Level.CRITICAL, each.since, text, run)
         elif each.state in ("running", "away") and now - each.noted_at > SILENT_AFTER:
@@ -105,8 +119,9 @@ def find(streams: Sequence[StreamState], now: datetime) -> Iterator[Finding]:
         elif each.state == "away" and now - each.since > AWAY_AFTER:
             away = hours((now - each.since) / HOUR)
             text = f"Source or target of the stream have not answered for {away}. It tries again by itself."
-            yield Finding(Kind.STREAM_STUCK, each.stream, Level.CRITICAL, each.since, text, "lakehouse stream status")
+            yield Finding(Kind.STREAM_STUCK, each.stream, Level.CRITICAL, each.since, text, each.command("status"))
         if each.dead and each.dead_at is not None:
             text = f"{each.dead:,} of {each.read:,} messages of 24 hours are dead letters: they broke the contract."
-            replay = f"lakehouse stream replay {each.stream}"
-            yield Finding(Kind.DEAD_LETTERS, each.stream, Level.WARNING, each.dead_at, text, replay)
+            if each.of_calls == "conversations":
+                text = f"{each.dead:,} conversations of 24 hours cannot be sent, or got no result twice: see ERROR_LOG."
+            yield Finding(Kind.DEAD_LETTERS, each.stream, Level.WARNING, each.dead_at, text, each.command("replay"))

@@ -78,6 +78,21 @@ def test_a_stream_that_failed_or_does_not_go_on_is_critical(
     assert [(finding.kind, finding.level) for finding in found] == ([(kind, Level.CRITICAL)] if kind else [])
 
 
+def test_faults_of_calls_name_the_commands_of_calls_and_one_program_fails_once(world: World) -> None:
+    both = [
+        note(MINUTE, "failed", stream="rtbi.call_segments", numbers="{}", read=9, dead=1, message="It broke."),
+        note(MINUTE, "failed", stream="dicta.call_summary", read=8, dead=2),
+    ]
+
+    found = [(each.kind, each.subject, each.command) for each in faults(world, *both)]
+
+    assert sorted(found) == [
+        ("dead_letters", "dicta.call_summary", "lakehouse cdc replay results"),
+        ("dead_letters", "rtbi.call_segments", "lakehouse cdc replay conversations"),
+        ("stream_failed", "rtbi.call_segments", "lakehouse cdc run"),
+    ]
+
+
 def test_dead_letters_of_a_day_are_a_warning_with_the_command_that_replays_them(world: World) -> None:
     [found] = faults(
         world, note(timedelta(hours=30), read=9, dead=9), note(MINUTE, "caught up", read=20, merged=17, dead=3)
