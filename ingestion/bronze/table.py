@@ -166,19 +166,26 @@ class BronzeTable:
             f"cast(null as {duckdb_type(field.type)}) as {quote_standard(field.name)}"
             for field in quarantine_schema(self.contract)
         )
+        none = f"select {lacking} where false"
+        if self._has_no_entry(version):
+            return none
         return (
-            f"select * from (select {lacking} where false) union all by name "
+            f"select * from ({none}) union all by name "
             f"select * from {duck.attached(connection, self.quarantine_uri, version)}"
         )
 
     def count_in_quarantine(self, state: BronzeState) -> int:
         """Return the number of open entries, waived ones included: the source still had their rows when last read."""
-        if state.quarantine_version == 0:  # as it was created
+        if self._has_no_entry(state.quarantine_version):
             return 0
         with duck.session(self.uri) as connection:
             entries = self.quarantine_at(connection, state.quarantine_version)
             row = connection.execute(f"select count(*) from ({entries}) q where {OPEN}").fetchone()
         return int(row[0]) if row else 0
+
+    def _has_no_entry(self, version: int) -> bool:
+        """Return whether the quarantine is as it was created: attaching it would take as long as a small load."""
+        return version == 0 and not self.engine.newest(self.quarantine_uri)[1]
 
     def entries_by_rule(self, connection: duck.Connection, state: BronzeState) -> str:
         """Return a query of the entries: state, column, rule, rows, first and last batch."""

@@ -29,7 +29,7 @@ def record_sync_gap(context: Context, contract_id: str) -> GapReport:
 
     If the comparison fails, severity UNKNOWN is recorded before the error is raised again.
     """
-    with context.recorded("gaps", contract_id) as row:
+    with context.recorded("gaps", contract_id) as row, context.engine.kept_open():
         contract = _contract(context, contract_id)
         row["contract_version"] = contract.version
         try:

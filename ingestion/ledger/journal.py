@@ -201,7 +201,7 @@ class Gathered:
         self._connection = connection
         self.rows: dict[str, list[pa.Table]] = {}
         self._views: dict[str, int] = {}  # of tables of the ledger, with how many gathered batches each shows
-        connection.execute("create schema ops")
+        connection.execute("create schema ops; set session parquet_metadata_cache = true")  # of files that never change
         self.begin_again()
 
     def begin_again(self) -> None:

@@ -48,7 +48,7 @@ def load_table(
         QuarantineLimitError, DeleteBrakeError: more bad rows or vanished keys than the contract allows.
         SourceUnavailableError, ConcurrentWriteError: try again later.
     """
-    with context.recorded("load", contract_id) as row:
+    with context.recorded("load", contract_id) as row, context.engine.kept_open():
         contract = context.contract(contract_id)
         row["contract_version"], row["is_full"] = contract.version, full
         table = context.table(contract)
