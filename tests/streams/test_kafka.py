@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,16 +13,10 @@ from ingestion.errors import ConfigurationError, LakeError, SourceUnavailableErr
 from ingestion.stream_jobs.open import open_loop
 from ingestion.stream_jobs.run import ask_to_stop, run_stream
 from tests.examples import LONG_FORM
-from tests.streams.broker import Broker, broker, create_topic, delete_topic, needs_broker, produce
+from tests.streams.broker import Broker, create_topic, delete_topic, needs_broker, produce
 from tests.streams.world import StreamWorld, contract
 
-pytestmark = [needs_broker, pytest.mark.xdist_group("kafka")]
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
-    with broker(tmp_path_factory.mktemp("kafka")) as made:
-        yield made
+pytestmark = [needs_broker, pytest.mark.xdist_group("spark")]  # they share its broker
 
 
 @pytest.fixture
