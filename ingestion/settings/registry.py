@@ -67,6 +67,7 @@ GROUPS: Mapping[str, tuple[Setting, ...]] = {
         _secret("LAKEHOUSE_SPARK_CONF", "a JSON object of Spark settings that override all others"),
         Setting("LAKEHOUSE_SPARK_MEMORY", "the driver's heap, if this process starts Spark", "1g"),
         Setting("LAKEHOUSE_CACHE", "where Delta's jars are kept", "~/.cache/lakehouse"),
+        Setting("LAKEHOUSE_SPARK_JARS", "a folder of further jars, if this process starts Spark: those of Kafka"),
         Setting("LAKEHOUSE_DBT_TARGET", "with engine spark, where dbt's Spark runs", "spark"),
         Setting("LAKEHOUSE_SPARK_HOST", "target thrift: the server"),
         Setting("LAKEHOUSE_SPARK_PORT", "target thrift: its port", "10000"),

@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 from importlib.util import find_spec
+from pathlib import Path
 
 import pytest
 
@@ -28,4 +29,7 @@ _SMALL = {  # short tests, little memory: no time for compilers, nor to verify t
     "spark.sql.codegen.factoryMode": "NO_CODEGEN",
     "spark.databricks.delta.snapshotPartitions": "1",
 }
+KAFKA_JARS = Path(__file__).parents[2] / ".venv" / "spark-kafka"
 SETTINGS = {"LAKEHOUSE_SPARK_CONF": json.dumps(_SMALL)}
+if any(KAFKA_JARS.glob("*.jar")):
+    SETTINGS["LAKEHOUSE_SPARK_JARS"] = str(KAFKA_JARS)

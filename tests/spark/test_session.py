@@ -10,13 +10,14 @@ import sys
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from ingestion import spark_submit
 from ingestion.errors import ConfigurationError
-from ingestion.lake.spark.session import DELTA, is_local, spark_settings, write_defaults
+from ingestion.lake.spark.session import DELTA, _note_jars, is_local, spark_settings, write_defaults
 from ingestion.runs.context import open_context
 from ingestion.settings import Settings
 from tests.engines.conftest import Company, company
@@ -63,6 +64,29 @@ def test_an_override_wins_and_an_empty_one_takes_a_setting_away(tmp_path: Path) 
     assert "spark.jars.packages" not in settings
     assert settings["spark.ui.enabled"] == "true"
     assert settings["spark.driver.extraJavaOptions"].endswith(" -Xss4m")
+
+
+def test_further_jars_come_beside_deltas_whether_these_are_resolved_or_noted(tmp_path: Path) -> None:
+    own = tmp_path / "own"
+    environ = {"LAKEHOUSE_CACHE": str(tmp_path), "LAKEHOUSE_SPARK_JARS": str(own)}
+    with pytest.raises(ConfigurationError, match="LAKEHOUSE_SPARK_JARS: names no folder with jars"):
+        spark_settings(tmp_path, environ=environ)
+    own.mkdir()
+    (own / "kafka.jar").touch()
+
+    settings = spark_settings(tmp_path, environ=environ)
+    assert settings["spark.jars"] == str(own / "kafka.jar")
+    assert settings["spark.jars.packages"] == DELTA
+
+    delta = tmp_path / "ivy" / "jars" / "delta.jar"
+    delta.parent.mkdir(parents=True)
+    delta.touch()
+    session = SimpleNamespace(
+        conf=settings,
+        sparkContext=SimpleNamespace(getConf=lambda: {"spark.jars": f"file:{delta},file:{own}/kafka.jar"}),
+    )
+    _note_jars(session)
+    assert spark_settings(tmp_path, environ=environ)["spark.jars"] == f"{delta},{own / 'kafka.jar'}"
 
 
 def test_jars_that_an_earlier_start_noted_are_named_without_a_resolution(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ its command line. dbt-spark's session uses the same file (SPARK_CONF_DIR).
 LAKEHOUSE_SPARK_CONF    a JSON object of Spark settings that override all others, e.g. {"spark.master": "yarn"}
 LAKEHOUSE_SPARK_MEMORY  the driver's heap; default 1g
 LAKEHOUSE_CACHE         where Delta's jars are cached; default ~/.cache/lakehouse
+LAKEHOUSE_SPARK_JARS    a folder of further jars, e.g. those that read Kafka
 """
 
 from __future__ import annotations
@@ -206,6 +207,13 @@ def _local_settings(home: Path, packages: tuple[str, ...], environ: Mapping[str,
 
 def _jar_settings(packages: tuple[str, ...], environ: Mapping[str, str]) -> dict[str, str]:
     """Return the jars if an earlier start recorded them (faster, no network), else the packages to resolve."""
+    given = value_of("LAKEHOUSE_SPARK_JARS", environ)
+    further = sorted(str(jar) for jar in Path(given).expanduser().absolute().glob("*.jar")) if given else []
+    if given and not further:
+        raise ConfigurationError(
+            "LAKEHOUSE_SPARK_JARS: names no folder with jars. Nothing was done. Put the jars there (docs/streaming.md "
+            "says which), or correct the setting."
+        )
     cache = Path(value_of("LAKEHOUSE_CACHE", environ)).expanduser().absolute() / "ivy"
     note = cache / f"{hashlib.sha256(','.join(packages).encode()).hexdigest()[:16]}.json"
     try:
@@ -213,14 +221,17 @@ def _jar_settings(packages: tuple[str, ...], environ: Mapping[str, str]) -> dict
     except (OSError, ValueError):
         jars = []
     if jars and all(Path(jar).is_file() for jar in jars):
-        return {"spark.jars": ",".join(jars)}
-    return {"spark.jars.packages": ",".join(packages), "spark.jars.ivy": str(cache), JARS_NOTE: str(note)}
+        return {"spark.jars": ",".join(jars + further)}
+    to_resolve = {"spark.jars.packages": ",".join(packages), "spark.jars.ivy": str(cache), JARS_NOTE: str(note)}
+    return to_resolve | ({"spark.jars": ",".join(further)} if further else {})
 
 
 def _note_jars(session: Any) -> None:
     """Record which jars Spark resolved, for the next start."""
     note = session.conf.get(JARS_NOTE, "")
-    jars = [jar.rsplit("/", 1)[-1] for jar in session.sparkContext.getConf().get("spark.jars", "").split(",") if jar]
+    found = session.sparkContext.getConf().get("spark.jars", "").split(",")
+    folder = Path(note).parent / "jars"
+    jars = [name for name in (jar.rsplit("/", 1)[-1] for jar in found if jar) if (folder / name).is_file()]
     if note and jars:
         new = Path(f"{note}.{os.getpid()}")
         new.write_text(json.dumps(jars))
