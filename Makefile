@@ -39,10 +39,10 @@ demo-stream: .venv/base  ## ten example streams over the demo company's orders; 
 demo-cdc: .venv/base  ## calls go out as conversations and results come back; needs no Oracle, no SQS, no Java
 	$(BIN)/lakehouse cdc demo
 
-test: .venv/dev .venv/azurite .venv/kafka .venv/elasticmq  ## every test; needs no network and no server
+test: .venv/dev .venv/azurite .venv/kafka .venv/spark-kafka .venv/elasticmq  ## every test; needs no network and no server
 	$(PYTEST) --durations 20 $(TESTS)
 
-coverage: .venv/dev .venv/azurite .venv/kafka .venv/elasticmq  ## every test, and the share of lines that they run: below the floor in pyproject.toml it fails
+coverage: .venv/dev .venv/azurite .venv/kafka .venv/spark-kafka .venv/elasticmq  ## every test, and the share of lines that they run: below the floor in pyproject.toml it fails
 	$(PYTEST) --cov --cov-report=term:skip-covered --durations 20 $(TESTS)
 
 libraries:  ## what SQL Server's driver loads, on Debian and Ubuntu
@@ -51,11 +51,11 @@ libraries:  ## what SQL Server's driver loads, on Debian and Ubuntu
 test-fast: .venv/light  ## unit tests, contracts and documents
 	$(PYTEST) tests/unit tests/contracts tests/docs
 
-test-long: .venv/dev .venv/azurite .venv/kafka .venv/elasticmq  ## every test in its long form, with 20 times as many random examples
+test-long: .venv/dev .venv/azurite .venv/kafka .venv/spark-kafka .venv/elasticmq  ## every test in its long form, with 20 times as many random examples
 	LAKEHOUSE_TEST_LONG=true $(PYTEST) --hypothesis-profile nightly --durations 20 $(TESTS)
 
-kills: .venv/dev .venv/kafka  ## processes that are killed at hundreds of moments; with AIRFLOW_CONN_ORACLE_TEST also into Oracle
-	LAKEHOUSE_TEST_LONG=true $(PYTEST) tests/streams/test_kill.py tests/cdc/test_kill.py tests/engines/test_kill.py tests/dbt -k "kill" $(TESTS)
+kills: .venv/dev .venv/kafka .venv/spark-kafka  ## processes that are killed at hundreds of moments; with AIRFLOW_CONN_ORACLE_TEST also into Oracle
+	LAKEHOUSE_TEST_LONG=true $(PYTEST) tests/streams/test_kill.py tests/streams/test_spark.py tests/cdc/test_kill.py tests/engines/test_kill.py tests/dbt -k "kill" $(TESTS)
 
 test-sources: .venv/dev  ## the source tests against real Oracle and SQL Server; needs Docker
 	@set -e; export TEST_PASSWORD="Aa1$$($(PYTHON) -c 'import secrets; print(secrets.token_hex(12))')"; \
@@ -176,7 +176,7 @@ bench-many: .venv/dev  ## CPU per table of each command, on 500 tables of which 
 advisor-eval: .venv/light  ## score the advisor on its golden set: the rules, or MODEL=openai:… behind them; WRITE=1 keeps the rules' precisions
 	$(BIN)/python -m tests.advisor.harness $(if $(MODEL),--model "$(MODEL)") $(if $(WRITE),--write)
 
-bench-stream: .venv/dev .venv/kafka  ## a topic of two million messages read, and written beside a plain insert; needs Java 17
+bench-stream: .venv/dev .venv/kafka .venv/spark-kafka  ## a topic of two million messages read, and written beside a plain insert; needs Java 17
 	$(BIN)/python -m tests.bench.stream $(BENCH)
 
 bench-cdc: .venv/dev  ## conversations: reading against one query per call, CPU, sending against a slow queue
@@ -223,11 +223,12 @@ box.env:
 	touch $@
 
 .venv/kafka: POM := tests/streams/broker.pom.xml
+.venv/spark-kafka: POM := tests/streams/spark.pom.xml
 .venv/elasticmq: POM := tests/queues/server.pom.xml
-.venv/kafka .venv/elasticmq:  # the jars of one server; without Maven, or if they cannot be fetched, its tests are skipped
+.venv/kafka .venv/spark-kafka .venv/elasticmq:  # jars; without Maven, or if they cannot be fetched, their tests are skipped
 	@if command -v mvn >/dev/null; then mvn -q -B -f $(POM) \
 		org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies -DoutputDirectory=$(CURDIR)/$@ \
-		|| { rm -rf $@; echo "Maven cannot fetch the server in $(POM): its tests are skipped."; }; fi
+		|| { rm -rf $@; echo "Maven cannot fetch the jars of $(POM): their tests are skipped."; }; fi
 
 .venv/bin/actionlint: .venv/uv  # needs Go
 	GOBIN=$(CURDIR)/.venv/bin go install github.com/rhysd/actionlint/cmd/actionlint@v1.7.12

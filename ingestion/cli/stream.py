@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import click
@@ -9,6 +10,7 @@ import click
 from ingestion.cli.base import Group, settings, with_output
 from ingestion.cli.output import Output, counted
 from ingestion.errors import ConfigurationError, RunFailedError
+from ingestion.settings import ENGINES
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -21,24 +23,26 @@ def stream() -> None:
     """Kafka's topics into Oracle or Bronze, exactly once: run, status, stop, wait, replay, plan, init, demo."""
 
 
-def _context() -> Context:
+def _context(engine: str | None = None) -> Context:
     from ingestion.runs.context import open_context
 
-    return open_context(settings())
+    here = settings()
+    return open_context(replace(here, engine=engine or here.engine))
 
 
 @stream.command("run")
 @click.argument("name")
 @click.option("--until-caught-up", is_flag=True, help="End when all messages are read; without it, run until stopped.")
+@click.option("--engine", type=click.Choice(ENGINES), help="Reads Kafka; default: LAKEHOUSE_ENGINE, or embedded.")
 @with_output
-def stream_run(output: Output, *, name: str, until_caught_up: bool) -> None:
+def stream_run(output: Output, *, name: str, until_caught_up: bool, engine: str | None) -> None:
     """Read the messages of stream NAME and write them to its target.
 
     SIGTERM and Ctrl+C end it after the open batch.
     """
     from ingestion.stream_jobs.run import run_stream
 
-    done = run_stream(_context(), name, until_caught_up=until_caught_up)
+    done = run_stream(_context(engine), name, until_caught_up=until_caught_up)
     output.result(
         done,
         lambda console: console.print(

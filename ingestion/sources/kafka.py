@@ -18,7 +18,6 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime
-from typing import Any
 
 import confluent_kafka as ck
 import pyarrow as pa
@@ -48,10 +47,16 @@ _REFUSED = (
 class KafkaSource:
     """The topics of one stream. `group` is only the name under which offsets are shown to Kafka's tools."""
 
+    looked_every = LOOKED_EVERY
+
     def __init__(self, system: str, connection: Connection, topics: Sequence[str], *, group: str) -> None:
         self._system, self._topics = system, topics
         self._timeout = _timeout(system, connection)
-        common = _common(connection.newest(), self._timeout)
+        common = {
+            **reaching(connection.newest()),
+            "client.id": "lakehouse",
+            "socket.timeout.ms": int(self._timeout * 1000),
+        }
         self._consumer = ck.Consumer(
             {
                 **common,
@@ -74,9 +79,9 @@ class KafkaSource:
         self._looked_at = 0.0
 
     def logs(self) -> Mapping[Partition, Log]:
-        """Return the partitions with their ends as of now; partitions and ids are looked up every half minute."""
+        """Return the partitions with their ends as of now; partitions and ids are looked up every `looked_every`."""
         with self._translated():
-            if not self._logs or time.monotonic() - self._looked_at >= LOOKED_EVERY:
+            if not self._logs or time.monotonic() - self._looked_at >= self.looked_every:
                 self._logs, self._looked_at = self._looked_up(), time.monotonic()
             for partition, log in self._logs.items():
                 low, high = self._consumer.get_watermark_offsets(_assigned(partition), cached=True)
@@ -197,35 +202,34 @@ def _records(messages: Sequence[ck.Message]) -> pa.RecordBatch:
         [m.timestamp()[1] * 1000 for m in messages],
         [m.key() for m in messages],
         [m.value() for m in messages],
-        [_headers(m.headers()) for m in messages],
+        [headers_text(m.headers()) for m in messages],
     ]
     arrays = [pa.array(values, field.type) for values, field in zip(columns, RECORDS, strict=True)]
     records = pa.RecordBatch.from_arrays(arrays, schema=RECORDS)
     return records.sort_by([(name, "ascending") for name in RECORDS.names[:3]])
 
 
-def _headers(headers: list[tuple[str, bytes | None]] | None) -> str | None:
+def headers_text(headers: list[tuple[str, bytes | None]] | None) -> str | None:
     """Return headers as one JSON object; of a repeated one the last counts, bytes that are no text are replaced."""
     if not headers:
         return None
     return json.dumps({name: value if value is None else value.decode(errors="replace") for name, value in headers})
 
 
-def _common(connection: Connection, timeout: float) -> dict[str, Any]:
+def reaching(connection: Connection) -> dict[str, str]:
+    """Return a connection as the driver's options: the brokers, and how to log in."""
     extra = connection.extra
     usual = "SASL_SSL" if connection.login else "PLAINTEXT"
-    common = {
+    options = {
         "bootstrap.servers": extra.get("bootstrap_servers") or f"{connection.host}:{connection.port or 9092}",
         "security.protocol": extra.get("security_protocol") or usual,
-        "client.id": "lakehouse",
-        "socket.timeout.ms": int(timeout * 1000),
     }
     if connection.login:
-        common |= {"sasl.username": connection.login, "sasl.password": connection.password}
-        common["sasl.mechanism"] = extra.get("sasl_mechanism") or "PLAIN"
+        options |= {"sasl.username": connection.login, "sasl.password": connection.password}
+        options["sasl.mechanism"] = extra.get("sasl_mechanism") or "PLAIN"
     if extra.get("ssl_ca_location"):
-        common["ssl.ca.location"] = extra["ssl_ca_location"]
-    return common
+        options["ssl.ca.location"] = extra["ssl_ca_location"]
+    return options
 
 
 def _timeout(system: str, connection: Connection) -> float:

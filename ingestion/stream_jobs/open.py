@@ -47,7 +47,18 @@ def open_records(context: Context, stream: Stream) -> RecordSource:
     with needs_extra(stream.source, "kafka"):
         from ingestion.sources.kafka import KafkaSource
 
-    return KafkaSource(stream.source, connection, stream.topics, group=f"lakehouse-{stream.name}")
+    group = f"lakehouse-{stream.name}"
+    if context.settings.engine != "spark":
+        return KafkaSource(stream.source, connection, stream.topics, group=group)
+    from ingestion.lake.spark.session import open_session
+    from ingestion.sources.kafka_spark import SparkKafkaSource
+
+    lake = context.lake
+
+    def session() -> Any:
+        return open_session(root=lake.root, storage_options=lake.storage_options)
+
+    return SparkKafkaSource(stream.source, connection, stream.topics, group=group, open_session=session)
 
 
 def functions_of(context: Context, stream: Stream, sink: Sink) -> Functions:
