@@ -8,6 +8,12 @@ AIRFLOW_CONN_ORACLE_TEST, else a DuckDB file. Start-up is taken off the seconds 
 - sink_share: the rate into the target as a share of that of a plain array insert of the same rows
 - cpu_us: CPU of a message from the topic into the target, without the database's own (a DuckDB file's is in it)
 - peak_mb: resident memory of the process that runs the stream, whatever the backlog
+- read_times_spark: the rate of reading and decoding, over that of Spark's from_json without a target on the same
+  cores, in micro-batches of 50,000; read_times_spark_at_once: over that of Spark in one batch of the whole topic
+- stream_times_spark: the rate into the target, over that of the engine spark (foreachBatch) by the same contract into
+  the same target; stream_times_spark_large: over the same with batches of 50,000 on Spark, with which it is fastest
+Spark's start, what the same program takes for one message, is taken off (spark_start_seconds). These figures are left
+out where Spark or its jars are missing (`make .venv/spark-kafka`).
 """
 
 from __future__ import annotations
@@ -17,6 +23,8 @@ import json
 import os
 import sys
 import tempfile
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -30,11 +38,16 @@ from ingestion.stream_jobs.open import open_records
 from ingestion.streams.decode import decode
 from ingestion.streams.loop import first_positions
 from tests.bench.measure import Cost, measure
+from tests.spark.session import SETTINGS
 from tests.streams.broker import broker, create_topic
 from tests.streams.world import StreamWorld, contract
 
+Phase = Callable[[StreamWorld, argparse.Namespace], None]
+TOPICS = ("backlog", "written", "one")
 RESULT = Path(__file__).with_name("results") / "stream.json"
 LARGE = 20_000
+SPARK_ROWS = 50_000
+SPARK_BATCH = {"maxOffsetsPerTrigger": str(SPARK_ROWS)}
 NOTE = "x" * 90
 TYPES = {
     "oracle": ("NUMBER(18)", "NUMBER(12,2)", "VARCHAR2(20)", "CLOB"),
@@ -51,19 +64,19 @@ def main() -> None:
     parser.add_argument("--address")
     given = parser.parse_args()
     if given.phase:
-        PHASES[given.phase](_world(Path(given.folder), given.address), given)
+        {**PHASES, **SPARK_PHASES}[given.phase](_world(Path(given.folder), given.address), given)
         return
     oracle = "AIRFLOW_CONN_ORACLE_TEST" in os.environ
     with tempfile.TemporaryDirectory() as folder, broker(Path(folder)) as server:
-        for topic in ("backlog", "written"):
+        for topic in TOPICS:
             create_topic(server.address, topic, 2)
         arguments = ["--folder", folder, "--address", server.address]
         arguments += ["--messages", str(given.messages), "--written", str(given.written)]
         costs: dict[str, Cost] = {}
-        for phase in PHASES:
+        for phase in (*PHASES, *(SPARK_PHASES if "LAKEHOUSE_SPARK_JARS" in SETTINGS else {})):
             costs[phase] = measure([sys.executable, "-m", "tests.bench.stream", "--phase", phase, *arguments])
             cost = costs[phase]
-            sys.stdout.write(f"{phase:8} {cost.wall:7.1f} s {cost.cpu:7.1f} s of CPU {cost.peak / 1e6:6.0f} MB\n")
+            sys.stdout.write(f"{phase:18} {cost.wall:7.1f} s {cost.cpu:7.1f} s of CPU {cost.peak / 1e6:6.0f} MB\n")
     start = costs["start"]
     figures = {
         "target": "oracle" if oracle else "duckdb",
@@ -73,14 +86,28 @@ def main() -> None:
         "cpu_us": round(1e6 * (costs["stream"].cpu - start.cpu) / given.written, 1),
         "peak_mb": round(max(costs["read"].peak, costs["stream"].peak) / 1e6),
     }
+    if "spark_read" in costs:
+        for name in ("read", "read_at_once", "stream", "stream_large"):
+            kind = name.split("_")[0]
+            seconds = costs[f"spark_{name}"].net(costs[f"spark_{kind}_start"])
+            figures[f"{kind}_times_spark{name.removeprefix(kind)}"] = round(seconds / costs[kind].net(start), 1)
+        figures["spark_start_seconds"] = round(costs["spark_read_start"].wall - start.wall, 1)
     RESULT.write_text(json.dumps(figures, indent=2) + "\n")
     sys.stdout.write(" ".join(f"{name}={value}" for name, value in figures.items()) + "\n")
 
 
-def _world(folder: Path, address: str) -> StreamWorld:
+def _world(
+    folder: Path,
+    address: str,
+    topic: str = "written",
+    name: str = "orders",
+    engine: str = "embedded",
+    **stream: Any,
+) -> StreamWorld:
+    """Return a project with a stream of this name, that reads a topic into a table of this name."""
     target = os.environ.get("AIRFLOW_CONN_ORACLE_TEST")
-    connections = {"AIRFLOW_CONN_EVENTS": f"kafka://{address}"}
-    world = StreamWorld(folder, connections | ({"AIRFLOW_CONN_WAREHOUSE": target} if target else {}))
+    connections = {"AIRFLOW_CONN_EVENTS": f"kafka://{address}", "LAKEHOUSE_ENGINE": engine}
+    world = StreamWorld(folder, connections | ({"AIRFLOW_CONN_WAREHOUSE": target} if target else {}), name)
     kind = "oracle" if target else "duckdb"
     names = ("order_id", "amount", "status", "note")
     logical = ("integer", "number", "string", "string")
@@ -89,7 +116,7 @@ def _world(folder: Path, address: str) -> StreamWorld:
         for name, type_, physical in zip(names, logical, TYPES[kind], strict=True)
     }
     columns["order_id"] |= {"primaryKey": True, "required": True}
-    world.write(contract("append", columns, table="BENCH_STREAM", kind=kind, topics=["written"]))
+    world.write(contract("append", columns, table=f"BENCH_{name.upper()}", kind=kind, topics=[topic], **stream))
     return world
 
 
@@ -97,7 +124,8 @@ def _produce(world: StreamWorld, given: argparse.Namespace) -> None:
     from confluent_kafka import Producer
 
     producer = Producer({"bootstrap.servers": given.address, "linger.ms": 50, "compression.type": "lz4"})
-    for topic, count in (("backlog", given.messages), ("written", given.written)):
+    counts = {"backlog": given.messages, "written": given.written, "one": 1}
+    for topic, count in counts.items():
         for number in range(count):
             note = NOTE * (11_000 if number % LARGE == LARGE - 1 else 1)
             value = f'{{"order_id": {number}, "amount": "{number % 1000}.25", "status": "new", "note": "{note}"}}'
@@ -167,7 +195,45 @@ def _start(world: StreamWorld, given: argparse.Namespace) -> None:
     assert RECORDS.names
 
 
-PHASES = {"produce": _produce, "start": _start, "read": _read, "stream": _stream, "insert": _insert}
+def _spark_read(
+    world: StreamWorld, given: argparse.Namespace, topic: str = "backlog", options: Mapping[str, str] = SPARK_BATCH
+) -> None:
+    """Let Spark alone read a topic to its end and parse it, to a sink that keeps nothing."""
+    from pyspark.sql import functions as f
+
+    from ingestion.lake.spark.session import open_session
+
+    fields = "order_id BIGINT, amount DECIMAL(12,2), status STRING, note STRING"
+    source = {"kafka.bootstrap.servers": given.address, "subscribe": topic, "startingOffsets": "earliest", **options}
+    messages = open_session(environ=_with_spark()).readStream.format("kafka").options(**source).load()
+    rows = messages.select(f.from_json(f.col("value").cast("string"), fields).alias("row")).select("row.*")
+    checkpoint = str(world.folder / f"spark-{topic}-{len(options)}")
+    writer = rows.writeStream.format("noop").option("checkpointLocation", checkpoint)
+    assert writer.trigger(availableNow=True).start().awaitTermination(600)
+
+
+def _spark_stream(world: StreamWorld, given: argparse.Namespace, topic: str = "written", **budget: int) -> None:
+    """Do what `_stream` does, by the engine spark: the same contract but for the budget."""
+    os.environ |= _with_spark()
+    name = "_".join(["spark", topic, *budget])
+    on_spark = _world(world.folder, given.address, topic, name, "spark", budget=budget)
+    count = given.written if topic == "written" else 1
+    assert on_spark.counts() == (count, count, 0, 0, 0)
+
+
+def _with_spark() -> dict[str, str]:
+    return {**os.environ, **SETTINGS, "LAKEHOUSE_SPARK_CONF": '{"spark.master": "local[2]"}'}
+
+
+PHASES: dict[str, Phase] = {"produce": _produce, "start": _start, "read": _read, "stream": _stream, "insert": _insert}
+SPARK_PHASES: dict[str, Phase] = {
+    "spark_read_start": partial(_spark_read, topic="one"),
+    "spark_read": _spark_read,
+    "spark_read_at_once": partial(_spark_read, options={}),
+    "spark_stream_start": partial(_spark_stream, topic="one"),
+    "spark_stream": _spark_stream,
+    "spark_stream_large": partial(_spark_stream, rows=SPARK_ROWS),
+}
 
 if __name__ == "__main__":
     main()
