@@ -109,6 +109,10 @@ class Engine(Protocol):
         """Return the columns, with the table's description and comments (see `ingestion.lake.descriptions`)."""
         ...
 
+    def newest(self, uri: str) -> tuple[pa.Schema, list[LiveFile]]:
+        """Return the schema and the files of the newest version from a single read of the log."""
+        ...
+
     def tip(self, uri: str, app_id: str) -> Tip:
         """Return the newest version, batch and properties from a single read of the log."""
         ...
