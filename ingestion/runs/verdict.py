@@ -23,9 +23,10 @@ def verdict(context: Context, run_id: str, planned: Sequence[str]) -> list[str]:
     )
     last = {(row["step"], row["subject"]): row for row in rows}
     red = []
-    wanted = [*((step, i) for step in ("load", "gaps") for i in planned), ("silver", "dbt"), ("gold", "dbt")]
+    builds = ["all"] if ("all", "dbt") in last else ["silver", "gold"]
+    wanted = [*((step, i) for step in ("load", "gaps") for i in planned), *((step, "dbt") for step in builds)]
     for step, subject in wanted:
-        row = last.get((step, subject)) or (last.get(("all", "dbt")) if subject == "dbt" else None)
+        row = last.get((step, subject))
         if row is None:
             red.append(f"{step} {subject}: did not run")
         elif row["status"] == "failed":
@@ -103,7 +104,7 @@ def raise_if_red(run_id: str, red: Sequence[str]) -> None:
     if red:
         lines = "\n".join(f"  {line}" for line in red)
         raise RunFailedError(
-            f"{run_id}: {len(red)} steps are red.\n{lines}\n"
+            f"{run_id}: {_count(len(red), 'step is', 'steps are')} red.\n{lines}\n"
             "What the others wrote is in the lake. Correct the causes and run again: only what is missing is done."
         )
 

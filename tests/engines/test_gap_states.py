@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from ingestion.errors import BrokenContractError, ConfigurationError
+from ingestion.errors import BrokenContractError, ConfigurationError, PermanentError, RunFailedError
 from ingestion.gaps.record import record_sync_gap
 from ingestion.gaps.repair import repair_table
 from ingestion.gaps.waivers import waive
@@ -18,7 +18,7 @@ from ingestion.ledger import tables
 from ingestion.load.load_table import load_table
 from ingestion.reconcile.gap import GapReport
 from ingestion.runs.context import initialise
-from ingestion.runs.verdict import verdict
+from ingestion.runs.verdict import raise_if_red, verdict
 from tests.engines.conftest import Company
 
 PEOPLE, CITIES = "crm.people", "crm.cities"
@@ -249,6 +249,20 @@ def test_day_is_red_by_what_is_confirmed_and_not_by_what_may_be_in_flight(loaded
 
     assert (suspected.severity, quiet) == ("CRITICAL", [])
     assert [line.partition(". ")[0] for line in red] == ["gap crm.people: CRITICAL, -1 rows"]
+
+
+def test_a_build_of_both_layers_that_failed_is_one_step_that_is_red(loaded: Company) -> None:
+    context = loaded.context()
+    load_table(context, PEOPLE)
+    gap(loaded)
+    with pytest.raises(PermanentError), context.recorded("all", "dbt"):
+        raise PermanentError("dbt: a model failed")
+
+    red = verdict(context, context.run_id, [PEOPLE])
+
+    assert red == ["all dbt: dbt: a model failed"]
+    with pytest.raises(RunFailedError, match="1 step is red"):
+        raise_if_red(context.run_id, red)
 
 
 def test_stale_table_is_confirmed_at_once_and_healed_by_a_load(loaded: Company, at: Callable[[str], Company]) -> None:
