@@ -100,9 +100,8 @@ class Lakehouse:
 
     def _write_project(self) -> None:
         """Copy the shipped project without its models, and add the one of the bench's contract."""
-        shutil.copytree(
-            ROOT / "dbt_project", self._project, ignore=shutil.ignore_patterns("target", "logs", "models", "tests")
-        )
+        left_out = shutil.ignore_patterns("target", "logs", "models", "tests", "analyses")
+        shutil.copytree(ROOT / "dbt_project", self._project, ignore=left_out)
         (self._folder / "data_contracts" / "bench").mkdir(parents=True)
         shutil.copy(CONTRACT, self._folder / "data_contracts" / "bench")
         (self._project / "models" / "bronze").mkdir(parents=True)
