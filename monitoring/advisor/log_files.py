@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import os
+import stat
 from pathlib import Path
 from typing import BinaryIO
 
@@ -11,7 +12,13 @@ from ingestion.errors import ConfigurationError
 
 HEAD, TAIL = 32 * 1024, 128 * 1024
 """Bytes that are read of the two ends of a log. What failed stands at its end, what was begun at its head."""
-_BOMS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
+_BOMS = (
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF32_LE, "utf-32-le"),  # begins with the mark of UTF-16
+    (codecs.BOM_UTF32_BE, "utf-32-be"),
+    (codecs.BOM_UTF16_LE, "utf-16-le"),
+    (codecs.BOM_UTF16_BE, "utf-16-be"),
+)
 _CONTROL = bytes({*range(9), *range(14, 27), *range(28, 32), 127})
 
 
@@ -36,17 +43,30 @@ def read_log(path: Path) -> str:
 
 
 def _ends(file: BinaryIO) -> tuple[list[bytes], int]:
-    size = os.fstat(file.fileno()).st_size
-    if size <= HEAD + TAIL:
+    """Return the two ends of a file and how many bytes stand between them; of a short file all of it."""
+    about = os.fstat(file.fileno())
+    if not stat.S_ISREG(about.st_mode):
+        return _ends_of_pipe(file)
+    if about.st_size <= HEAD + TAIL:
         return [file.read(HEAD + TAIL)], 0
-    head = file.read(HEAD)
-    file.seek(size - TAIL)
-    return [head, file.read(TAIL)], size - HEAD - TAIL
+    head, begin = file.read(HEAD), (about.st_size - TAIL) // 4 * 4  # no character of UTF-16 or UTF-32 is cut
+    file.seek(begin)
+    return [head, file.read(TAIL + 4)], begin - HEAD
+
+
+def _ends_of_pipe(file: BinaryIO) -> tuple[list[bytes], int]:
+    """Do the same for what has no size, such as the output of another program."""
+    head, tail, left_out = file.read(HEAD), b"", 0
+    while part := file.read(TAIL):
+        tail += part
+        cut = max(len(tail) - TAIL, 0) // 4 * 4
+        tail, left_out = tail[cut:], left_out + cut
+    return ([head, tail], left_out) if left_out else ([head + tail], 0)
 
 
 def _text(path: Path, part: bytes, begin: bytes) -> str:
-    """Return a part of a file as text, by the mark at the file's begin, else as UTF-8, else as Latin-1."""
-    encoding = next((name for mark, name in _BOMS if begin.startswith(mark)), "")
+    """Return a part of a file as text, by the mark at the file's begin, else as UTF-16, UTF-8 or Latin-1."""
+    encoding = next((name for mark, name in _BOMS if begin.startswith(mark)), "") or _unmarked(part)
     if encoding:
         return part.decode(encoding, errors="replace").lstrip("\ufeff")
     if len(part.translate(None, delete=_CONTROL)) < 0.9 * len(part):
@@ -55,3 +75,11 @@ def _text(path: Path, part: bytes, begin: bytes) -> str:
         )
     text = part.decode("utf-8", errors="replace")
     return text if text.count("\ufffd") <= 2 else part.decode("latin-1")  # two: a cut character at each end
+
+
+def _unmarked(part: bytes) -> str:
+    """Return the form of UTF-16 that a part without a mark has: nearly every second byte is zero, no other is."""
+    half, zeros = len(part) // 2, (part[::2].count(0), part[1::2].count(0))
+    if min(zeros) <= 1 and max(zeros) > 0.8 * half:
+        return "utf-16-be" if zeros[0] else "utf-16-le"
+    return ""

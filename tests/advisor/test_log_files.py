@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -32,7 +34,7 @@ def test_of_a_log_of_200_mb_only_both_ends_are_read(log: Path) -> None:
     assert LogAnalyzer().analyze(text).cause == "login_refused"
 
 
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "latin-1"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "latin-1"])
 def test_a_log_is_read_in_its_encoding(log: Path, encoding: str) -> None:
     log.write_text(f"Verbindung zu Köln, conexão\n{FAILED}" * 3, encoding=encoding)
 
@@ -40,6 +42,33 @@ def test_a_log_is_read_in_its_encoding(log: Path, encoding: str) -> None:
 
     assert "Köln, conexão" in text
     assert LogAnalyzer().analyze(text).cause == "login_refused"
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-32"])
+def test_no_character_is_cut_in_two_where_the_end_of_a_long_log_begins(log: Path, encoding: str) -> None:
+    log.write_bytes((f"line\n{FAILED}" * 4_000).encode(encoding) + b"\0")
+
+    text = read_log(log)
+
+    assert "bytes are left out here" in text
+    assert text.count("error: erp.customers") > 200
+    assert LogAnalyzer().analyze(text).cause == "login_refused"
+
+
+@pytest.mark.parametrize("lines", [3, 10_000])
+def test_of_the_output_of_a_program_both_ends_are_read(tmp_path: Path, lines: int) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    content = "begun\n" + "a line of a long output\n" * lines + FAILED
+    with ThreadPoolExecutor(1) as pool:
+        written = pool.submit(pipe.write_text, content)
+        text = read_log(pipe)
+        written.result()
+
+    assert text.startswith("begun\n")
+    assert text.endswith(FAILED)
+    assert len(text) < HEAD + TAIL + 100
+    assert ("bytes are left out here" in text) == (lines > 3)
 
 
 @pytest.mark.parametrize(
