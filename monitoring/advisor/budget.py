@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +39,7 @@ def parse_budget(text: str) -> Budget:
         given = {name: float(value) for name, value in (part.split("=", 1) for part in text.split())}
         tokens = {name: int(given.pop(name)) for name in ("call", "day", "month")}
         found = Budget(**tokens, **given)  # type: ignore[arg-type] # an unknown name is a TypeError
-        is_limit = min(found.call, found.day, found.month, found.day_cost or 0, found.month_cost or 0) >= 0
+        is_limit = all(map(_is_amount, (found.call, found.day, found.month, found.day_cost, found.month_cost)))
     except (KeyError, ValueError, TypeError, OverflowError):
         is_limit = False
     if not is_limit:
@@ -46,6 +48,11 @@ def parse_budget(text: str) -> Budget:
             "and month_cost=. No model was asked. Correct it."
         )
     return found
+
+
+def _is_amount(value: float | None) -> bool:
+    """Tell whether a limit or price is one; nothing compares with a NaN, so it would limit nothing."""
+    return value is None or (math.isfinite(value) and value >= 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +81,12 @@ def read_prices(project: Path, today: date) -> Prices | None:
         written: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
         models = {str(name): (float(each["input"]), float(each["output"])) for name, each in written["models"].items()}
         found = Prices(date.fromisoformat(str(written["date"])), models)
+        is_read = found.day <= today + timedelta(days=1) and all(map(_is_amount, chain(*models.values())))
     except (OSError, ValueError, KeyError, TypeError, AttributeError, yaml.YAMLError):
+        is_read = False
+    if not is_read:
         raise ConfigurationError(
-            f"{path}: the prices cannot be read. No model was asked. Write `date: YYYY-MM-DD` and under `models:` for "
-            "each model `<provider>:<model>: {input: 0.0, output: 0.0}`, per million tokens."
-        ) from None
+            f"{path}: the prices cannot be read. No model was asked. Write `date: YYYY-MM-DD`, not in the future, and "
+            "under `models:` for each model `<provider>:<model>: {input: 0.0, output: 0.0}`, per million tokens."
+        )
     return found if today - found.day <= VALID_FOR else None

@@ -377,7 +377,17 @@ def test_old_prices_are_not_used(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["x", "date: 2026-01-01", "date: soon\nmodels: {}", "- 1", "date: 2026-01-01\nmodels: {m: 1}"]
+    "text",
+    [
+        "x",
+        "date: 2026-01-01",
+        "date: soon\nmodels: {}",
+        "- 1",
+        "date: 2026-01-01\nmodels: {m: 1}",
+        "date: 2062-01-01\nmodels: {}",
+        "date: 2026-01-01\nmodels: {m: {input: -1, output: 1}}",
+        "date: 2026-01-01\nmodels: {m: {input: 1, output: .nan}}",
+    ],
 )
 def test_prices_that_cannot_be_read_are_an_error(tmp_path: Path, text: str) -> None:
     (tmp_path / "advisor_prices.yaml").write_text(text)
@@ -387,7 +397,16 @@ def test_prices_that_cannot_be_read_are_an_error(tmp_path: Path, text: str) -> N
 
 
 @pytest.mark.parametrize(
-    "text", ["", "call=1", "call=a day=1 month=1", "call=1 day=1 month=1 year=1", "call=-1 day=1 month=1"]
+    "text",
+    [
+        "",
+        "call=1",
+        "call=a day=1 month=1",
+        "call=1 day=1 month=1 year=1",
+        "call=-1 day=1 month=1",
+        "call=1 day=1 month=1 day_cost=nan",
+        "call=1 day=1 month=1 month_cost=-1",
+    ],
 )
 def test_a_budget_that_cannot_be_read_is_an_error(text: str) -> None:
     with pytest.raises(Exception, match="must be call=, day= and month="):
