@@ -1,5 +1,5 @@
 """Keeps the lake's tables fast to read: few files, and none that nobody needs. Removes the history that a contract's
-retention no longer keeps (`ingestion.admin.retention`), and no other row.
+retention no longer keeps and kept prompts that have expired (`ingestion.admin.retention`), and no other row.
 
 Bronze, quarantine, the ledger and the closed versions of Silver grow by a file per commit and are compacted. Gold is
 not compacted, because its builds rewrite the files whose rows change.
@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from ingestion.admin.retention import Expired, expired
+from ingestion.admin.retention import TEXTS, Expired, expired, expired_texts
 from ingestion.bronze.checkpoint import stale_checkpoints
 from ingestion.bronze.rows import POSITION
 from ingestion.contracts.model import Contract
@@ -103,13 +103,16 @@ def _contracts(context: Context) -> tuple[list[Contract], list[Failed]]:
 def _expired(
     context: Context, contracts: Sequence[Contract], names: tuple[str, ...], *, now: datetime, removes: bool
 ) -> tuple[list[Expired], list[Failed]]:
-    """Do as `expired` for each contract with a retention of which a table is named; no name means all."""
+    """Do as `expired` for each contract with a retention of which a table is named, and kept prompts; no name: all."""
     chosen = {
         contract.id: contract
         for contract in contracts
         if contract.retention is not None and (not names or not {*names}.isdisjoint(_tables_of(contract)))
     }
     found, failed = each(chosen, lambda name: expired(context, chosen[name], now=now, removes=removes))
+    if not names or TEXTS in names:
+        texts, of_texts = each([TEXTS], lambda _: expired_texts(context, now=now, removes=removes))
+        found, failed = [*found, *texts], [*failed, *of_texts]
     return [table for tables in found for table in tables], failed
 
 

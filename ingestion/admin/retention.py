@@ -26,6 +26,8 @@ from ingestion.lake.duck import Connection
 from ingestion.runs.context import Context
 from ingestion.sql.quoting import quote_standard as quote
 
+TEXTS = "ops.advisor_texts"
+
 
 @dataclass(frozen=True, slots=True)
 class Expired:
@@ -93,15 +95,31 @@ def expired(context: Context, contract: Contract, *, now: datetime, removes: boo
     if contract.retention is None:
         return []
     cut = f"timestamptz '{contract.retention.before(now.astimezone(UTC)).isoformat(sep=' ')}'"
-    found = []
     with duck.session(context.lake.root, memory_limit=context.settings.memory_limit) as connection:
         parts = [*_history(context, contract, cut), *_quarantine(context, contract, connection, cut)]
-        for part in parts:
-            found.append(_expired(connection, part))
-            if removes and found[-1].rows:
-                rows = connection.execute("from leaving").to_arrow_table()
-                commit = Commit("retention", None)
-                context.engine.remove(part.uri, rows, key=part.key, commit=commit, expected_version=part.version)
+        return [_ended(context, connection, part, removes=removes) for part in parts]
+
+
+def expired_texts(context: Context, *, now: datetime, removes: bool = False) -> list[Expired]:
+    """Do the same for the prompts and answers of models in `ops`, which say themselves when they expire."""
+    uri = context.lake.uri("ops", "advisor_texts")
+    if not context.engine.exists(uri):
+        return []
+    at = context.engine.version(uri)
+    moment = f"timestamptz '{now.astimezone(UTC).isoformat(sep=' ')}'"
+    leaving = f"select call_id from {duck.scan(uri, at)} t where expires_at <= {moment}"
+    with duck.session(context.lake.root, memory_limit=context.settings.memory_limit) as connection:
+        part = _Part(TEXTS, uri, at, ("call_id",), leaving, "called_at")
+        return [_ended(context, connection, part, removes=removes)]
+
+
+def _ended(context: Context, connection: Connection, part: _Part, *, removes: bool) -> Expired:
+    """Return what leaves a table; with `removes` it is taken out in one commit."""
+    found = _expired(connection, part)
+    if removes and found.rows:
+        rows = connection.execute("from leaving").to_arrow_table()
+        commit = Commit("retention", None)
+        context.engine.remove(part.uri, rows, key=part.key, commit=commit, expected_version=part.version)
     return found
 
 

@@ -128,7 +128,7 @@ def status(output: Output) -> None:
 @click.option("--dry-run", is_flag=True, help="Only show the rows that contracts no longer keep.")
 @with_output
 def maintain(output: Output, tables: tuple[str, ...], keep_days: float, dry_run: bool) -> None:
-    """Remove history that contracts no longer keep, compact small files and delete unneeded ones.
+    """Remove history that contracts no longer keep and expired prompts, compact small files, delete unneeded ones.
 
     TABLES are named as e.g. bronze.erp__customers; default: all.
     """
@@ -163,5 +163,5 @@ def _print_expiry(console: Console, plan: Sequence[Expired]) -> None:
     rows = [(e.table, f"{e.rows:,}", e.files, e.oldest and f"{e.oldest:%Y-%m-%d}", e.note) for e in plan]
     console.print(FittingTable(names, rows, numbers=names[1:3]))
     if not plan:
-        console.print("No contract has a retention, or the lake has none of their tables.")
+        console.print("No contract has a retention, or the lake has none of their tables; no prompt is kept.")
     console.print("Nothing was removed. `lakehouse maintain` removes these rows.")

@@ -35,6 +35,7 @@ _MESSAGES = {
     "messages": ("body",),
     "streams": ("message",),
     "advisor_calls": ("why",),
+    "advisor_texts": ("answer",),
 }
 WITHHELD = "withheld: it looks as if it held a personal value (%s). Run the step again and read the message there."
 

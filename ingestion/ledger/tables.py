@@ -240,7 +240,7 @@ ADVISOR_CALLS = pa.schema(
         ("advisor", pa.string()),  # who answered in the end: the rules or the model, with its version
         ("model", pa.string()),  # null: none was asked
         ("prompt_version", pa.string()),
-        ("prompt_hash", pa.string()),  # SHA-256 of what was sent; the text itself is not kept
+        ("prompt_hash", pa.string()),  # SHA-256 of what was sent; the text is in advisor_texts, if it is kept
         ("tokens_in", pa.int64()),
         ("tokens_out", pa.int64()),
         ("reserved", pa.int64()),  # tokens that the call may take at most; counted until its end is known
@@ -250,10 +250,21 @@ ADVISOR_CALLS = pa.schema(
         ("cause", pa.string()),
         ("sources", pa.string()),  # ids of the passages that were found, separated by ", "
         ("redactions", pa.string()),  # how many personal values were masked, by class, as JSON
-        ("outcome", pa.string()),  # begun, answered, rejected, fell_back, error
+        ("outcome", pa.string()),  # begun, answered, repeated (an earlier answer), rejected, fell_back, error
         ("why", pa.string()),
         ("feedback", pa.string()),  # up, down
         ("by", pa.string()),  # who gave the feedback
+    ]
+)
+ADVISOR_TEXTS = pa.schema(
+    [
+        ("call_id", pa.string()),  # comes once
+        ("called_at", _MOMENT),
+        ("expires_at", _MOMENT),  # maintain removes the row then
+        ("model", pa.string()),
+        ("prompt_hash", pa.string()),
+        ("prompt", pa.string()),  # what was sent beside the role's instructions, as JSON; personal values are masked
+        ("answer", pa.string()),  # what was accepted of the model, as JSON, masked; null: nothing was
     ]
 )
 TABLES = {
@@ -270,4 +281,5 @@ TABLES = {
     "erasures": ERASURES,
     "streams": STREAMS,
     "advisor_calls": ADVISOR_CALLS,
+    "advisor_texts": ADVISOR_TEXTS,
 }

@@ -112,6 +112,7 @@ GROUPS: Mapping[str, tuple[Setting, ...]] = {
             "most tokens per call, day and month; day_cost= and month_cost= limit money",
             "call=12000 day=200000 month=2000000",
         ),
+        Setting("LAKEHOUSE_MODEL_KEEP", "for how many days masked prompts and answers are kept, 1 to 90", "0"),
     ),
     "Conversations": (
         Setting("LOG_DIR", "lakehouse cdc run: the folder of its five log files", without="no files"),

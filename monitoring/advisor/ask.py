@@ -7,6 +7,7 @@ exists. Otherwise the rules answer, and say why. Nothing here acts: commands are
 
 from __future__ import annotations
 
+import json
 import re
 import time
 from collections.abc import Callable, Sequence
@@ -14,14 +15,16 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import tenacity
+from pydantic import BaseModel
 
 from ingestion.errors import LakehouseError
+from ingestion.privacy.masker import PIIMasker
 from monitoring.advisor import rules
 from monitoring.advisor.calls import Call, Calls
 from monitoring.advisor.checking import ModelAnswer, checked
 from monitoring.advisor.doc_writer import MOST_COLUMNS, Descriptions, Proposal, Undescribed, from_model
 from monitoring.advisor.documents import Passage
-from monitoring.advisor.models.base import PASSING, Completion, Failure, Model, ModelError, Prompt, T
+from monitoring.advisor.models.base import PASSING, Completion, Failure, Model, ModelError, Prompt, T, parsed
 from monitoring.advisor.prompting import WithheldError, Written, write_prompt
 from monitoring.advisor.retrieval import Library, QueryType, excerpt, query_type
 from monitoring.advisor.signs import tables_in
@@ -135,6 +138,9 @@ class Advisor:
         except WithheldError as exc:
             return f"what was to be sent to {model} may hold personal values ({exc}), and nothing was sent"
         try:
+            repeated = _repeated(asked, written, by_rules, self._names)
+            if repeated is not None:
+                return repeated
             call = asked.calls.begin(written.prompt, model, written.redactions)
             if isinstance(call, str):
                 return call
@@ -143,11 +149,31 @@ class Advisor:
             return f"the call of {model} cannot be recorded ({type(exc).__name__}), and nothing more is sent"
 
 
+def _sources(by_rules: Advice) -> list[str]:
+    """Return the ids that a model may cite."""
+    of_passages = (each.source_id for each in by_rules.sources)
+    return ["rules", "untrusted", *of_passages, *(each.source_id for each in by_rules.evidence)]
+
+
+def _repeated(asked: Asked, written: Written, by_rules: Advice, names: Names) -> Advice | None:
+    """Return the answer that the model gave to the very same prompt, held to its form once more; None without one."""
+    model = asked.model.name
+    kept = asked.calls.earlier(written.prompt, model)
+    try:
+        told = None if kept is None else checked(parsed(ModelAnswer, kept, 0, 0).answer, _sources(by_rules), names, model)
+    except ModelError:  # the form has changed since
+        return None
+    if not isinstance(told, Advice):
+        return None
+    columns = {"advisor": model, "confidence": told.confidence, "cause": told.cause}
+    passages = ", ".join(each.source_id for each in by_rules.sources)
+    return replace(told, call_id=asked.calls.repeat(written.prompt, model, sources=passages, **columns))
+
+
 def _called(asked: Asked, call: Call, written: Written, by_rules: Advice, names: Names) -> Advice | str:
     """Make a call that is written already, and write how it ended."""
     begun, model = time.monotonic(), asked.model.name
     passages = [each.source_id for each in by_rules.sources]
-    sources = ["rules", "untrusted", *passages, *(each.source_id for each in by_rules.evidence)]
     known: dict[str, Any] = {"sources": ", ".join(passages), "cause": by_rules.cause}
     try:
         told = complete(asked.model, written.prompt, ModelAnswer, seconds=asked.seconds, sleep=asked.sleep)
@@ -156,12 +182,13 @@ def _called(asked: Asked, call: Call, written: Written, by_rules: Advice, names:
         known |= {"tokens_in": exc.tokens_in, "tokens_out": exc.tokens_out, "seconds": time.monotonic() - begun}
         asked.calls.end(call, advisor=by_rules.advisor, outcome=outcome, why=str(exc.failure), **known)
         return f"{model} gave no answer: {exc.failure}"
-    advice = checked(told.answer, sources, names, model)
+    advice = checked(told.answer, _sources(by_rules), names, model)
     known |= {"tokens_in": told.tokens_in, "tokens_out": told.tokens_out, "seconds": time.monotonic() - begun}
     if isinstance(advice, str):
         asked.calls.end(call, advisor=by_rules.advisor, outcome="rejected", why=advice, **known)
         return f"the answer of {model} is rejected: {advice}"
     known["cause"] = advice.cause
+    known["answer"] = _masked(told.answer)
     asked.calls.end(call, advisor=model, outcome="answered", confidence=advice.confidence, **known)
     return replace(advice, call_id=call.id)
 
@@ -175,8 +202,22 @@ def _completed(asked: Asked, call: Call, written: Written, schema: type[T]) -> T
         ended = (exc.tokens_in, exc.tokens_out)
         asked.calls.end(call, tokens_in=ended[0], tokens_out=ended[1], outcome="error", why=str(exc.failure))
         return f"{model} gave no answer: {exc.failure}"
-    asked.calls.end(call, tokens_in=told.tokens_in, tokens_out=told.tokens_out, outcome="answered", advisor=model)
+    tokens = {"tokens_in": told.tokens_in, "tokens_out": told.tokens_out}
+    asked.calls.end(call, **tokens, outcome="answered", advisor=model, answer=_masked(told.answer))
     return told.answer
+
+
+def _masked(answer: BaseModel) -> str:
+    """Return an answer as JSON in which no text holds a personal value that the mask knows."""
+
+    def told(value: Any) -> Any:
+        if isinstance(value, str):
+            return PIIMasker().mask(value)
+        if isinstance(value, dict):
+            return {name: told(each) for name, each in value.items()}
+        return [told(each) for each in value] if isinstance(value, list) else value
+
+    return json.dumps(told(answer.model_dump()), ensure_ascii=False)
 
 
 def complete(
@@ -216,14 +257,14 @@ def _columns(role: str, advice: Advice) -> dict[str, object]:
 
 
 def _beside(told: Advice, by_rules: Advice) -> Advice:
-    """Return the model's advice with the rules' beside it, and a note if the two disagree."""
+    """Return the model's advice with all that the rules found beside it, and a note if the two disagree."""
     told = replace(told, sources=by_rules.sources)
     if by_rules.cause is None:
         return told
     if told.cause == by_rules.cause:
-        return replace(told, sql=by_rules.sql)
+        return replace(told, sql=by_rules.sql, also=by_rules.also)
     note = f"The rules disagree ({by_rules.confidence:.0%} sure): {by_rules.root_cause}"
-    return replace(told, also=(replace(by_rules, sources=()),), note=note)
+    return replace(told, also=(replace(by_rules, sources=(), also=()), *by_rules.also), note=note)
 
 
 def _noted(advice: Advice, note: str) -> Advice:

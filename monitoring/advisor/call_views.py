@@ -61,7 +61,8 @@ def call_sums(journal: Journal) -> list[CallSum]:
     """Return the sums by version of a role and by advisor; a call whose end is unknown is one of its model."""
     rest = (
         "(select version, coalesce(advisor, model) as advisor, count(*) as calls, "
-        "count(*) filter (where outcome = 'answered') as answered, sum(tokens_in + tokens_out)::bigint as tokens, "
+        "count(*) filter (where outcome in ('answered', 'repeated')) as answered, "
+        "sum(tokens_in + tokens_out)::bigint as tokens, "
         "sum(cost) as cost, quantile_cont(seconds, 0.5) as p50, quantile_cont(seconds, 0.95) as p95, "
         "avg(confidence) as confidence, count(*) filter (where feedback = 'up') as up, "
         f"count(*) filter (where feedback = 'down') as down from {_NEWEST} group by all) order by calls desc, version"

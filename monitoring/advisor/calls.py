@@ -25,15 +25,16 @@ if TYPE_CHECKING:
 
 BROKEN_AFTER, BROKEN_FOR = 3, timedelta(minutes=10)
 """After so many failures in a row a model is not asked for so long."""
-TABLE = "advisor_calls"
+TABLE, TEXTS = "advisor_calls", "advisor_texts"
 _NEWEST = f"(select * from ops.{TABLE} qualify row_number() over (partition by call_id order by state_at desc) = 1)"
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One call with the columns that are known before it is made."""
+    """One call with the columns that are known before it is made, and what is sent."""
 
     columns: Mapping[str, Any]
+    input: str = ""
 
     @property
     def id(self) -> str:
@@ -41,7 +42,7 @@ class Call:
 
 
 class Calls:
-    """The calls of one ledger."""
+    """The calls of one ledger. `keep` is how long their prompts and answers are kept; zero: not at all."""
 
     def __init__(
         self,
@@ -49,9 +50,32 @@ class Calls:
         budget: Budget,
         prices: Prices | None = None,
         *,
+        keep: timedelta = timedelta(0),
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._journal, self._budget, self._prices, self._now = journal, budget, prices, now
+        self._keep = keep
+
+    def earlier(self, prompt: Prompt, model: str) -> str | None:
+        """
+        Return the answer that is kept of the same prompt to the same model, unless somebody said that it did not help.
+
+        The facts and passages of a question are part of its prompt, so the answer rests on nothing that has changed.
+        """
+        if not self._keep:
+            return None
+        rows = self._journal.select(
+            f"select answer from ops.{TEXTS} where model = ? and prompt_hash = ? and answer is not null "
+            f"and expires_at > ?::timestamptz and prompt_hash not in (select prompt_hash from {_NEWEST} "
+            "where prompt_hash is not null and feedback = 'down') order by called_at desc limit 1",
+            [model, _hash(prompt), self._now()],
+        )
+        return str(rows[0]["answer"]) if rows else None
+
+    def repeat(self, prompt: Prompt, model: str, **columns: Any) -> str:
+        """Write that an earlier answer was given again, which took nothing; return the id."""
+        sent = {"role": prompt.role, "model": model, "prompt_version": prompt.version, "prompt_hash": _hash(prompt)}
+        return self.note(**sent, outcome="repeated", tokens_in=0, tokens_out=0, cost=0.0, **columns)
 
     def begin(self, prompt: Prompt, model: str, redactions: Counter[str]) -> Call | str:
         """Write a call that is about to be made; return in words why it may not be made, if so."""
@@ -70,26 +94,44 @@ class Calls:
                 "role": prompt.role,
                 "model": model,
                 "prompt_version": prompt.version,
-                "prompt_hash": hashlib.sha256(f"{prompt.instructions}\n{prompt.input}".encode()).hexdigest(),
+                "prompt_hash": _hash(prompt),
                 "reserved": prompt.most_tokens,
                 "cost": reserved_cost,
                 "redactions": json.dumps(dict(sorted(redactions.items()))),
-            }
+            },
+            prompt.input,
         )
         self._write(call, outcome="begun")
         exceeded = self._exceeded(call)
         if exceeded:
-            self.end(call, outcome="fell_back", why=exceeded, tokens_in=0, tokens_out=0)
+            self._write(call, outcome="fell_back", why=exceeded, tokens_in=0, tokens_out=0, cost=0.0)
             return exceeded
         return call
 
-    def end(self, call: Call, *, tokens_in: int | None = None, tokens_out: int | None = None, **columns: Any) -> None:
-        """Write how a call ended. Without a number of tokens the most that it could take stays counted."""
+    def end(
+        self,
+        call: Call,
+        *,
+        tokens_in: int | None = None,
+        tokens_out: int | None = None,
+        answer: str | None = None,
+        **columns: Any,
+    ) -> None:
+        """
+        Write how a call ended. Without a number of tokens the most that it could take stays counted.
+
+        `answer` is what was accepted of the model, masked; it is kept only where the prompt is.
+        """
         known = tokens_in is not None and tokens_out is not None
         cost = (
             self._cost(str(call.columns["model"]), tokens_in or 0, tokens_out or 0) if known else call.columns["cost"]
         )
         self._write(call, **{"cost": cost, "tokens_in": tokens_in, "tokens_out": tokens_out, **columns})
+        if self._keep:
+            kept = {name: call.columns[name] for name in ("call_id", "called_at", "model", "prompt_hash")}
+            expires_at = call.columns["called_at"] + self._keep
+            row = {**kept, "expires_at": expires_at, "prompt": call.input, "answer": answer}
+            self._journal.append(TEXTS, [row])
 
     def note(self, **columns: Any) -> str:
         """Write a question that no model was asked, and return its id."""
@@ -140,3 +182,8 @@ class Calls:
             if cost is not None and row["cost"] > cost:
                 return f"the budget of the {name} ({cost:g} in money) is spent"
         return ""
+
+
+def _hash(prompt: Prompt) -> str:
+    """Return what names a prompt: all that a model is sent, instructions, facts and passages included."""
+    return hashlib.sha256(f"{prompt.instructions}\n{prompt.input}".encode()).hexdigest()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from ingestion.contracts.odcs import examine_folder
@@ -29,6 +29,8 @@ _INCIDENTS = (
     "select incident_id, kind, subject, text, why, command from ops.incidents where state = 'resolved' "
     "qualify row_number() over (partition by incident_id order by state_at desc) = 1 order by state_at desc limit 500"
 )
+LONGEST_KEPT = 90
+"""Days for which prompts and answers may be kept at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +63,17 @@ def open_advisor(settings: Settings, environ: Mapping[str, str]) -> Opened:
 
 def _calls(settings: Settings, environ: Mapping[str, str], journal: Journal) -> Calls:
     prices = read_prices(settings.project, datetime.now(UTC).date())
-    return Calls(journal, parse_budget(value_of(VARIABLE, environ)), prices)
+    return Calls(journal, parse_budget(value_of(VARIABLE, environ)), prices, keep=_keep(environ))
+
+
+def _keep(environ: Mapping[str, str]) -> timedelta:
+    text = value_of("LAKEHOUSE_MODEL_KEEP", environ)
+    if text.isdecimal() and text.isascii() and int(text) <= LONGEST_KEPT:
+        return timedelta(days=int(text))
+    raise ConfigurationError(
+        f"LAKEHOUSE_MODEL_KEEP is {text!r}; it must be a number of days, at most {LONGEST_KEPT}, or 0 to keep no "
+        "prompt. No model was asked. Correct it."
+    )
 
 
 def _asked(

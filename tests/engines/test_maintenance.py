@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import threading
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 
-from ingestion.admin.maintenance import maintain
+from ingestion.admin.maintenance import maintain, plan_expiry
 from ingestion.bronze import checkpoint
 from ingestion.errors import ConfigurationError
 from ingestion.lake.embedded import compaction
@@ -148,3 +149,21 @@ def test_what_a_killed_writer_did_not_finish_goes_with_the_next_maintenance(comp
 
     assert [path.exists() for path in (*old, young)] == [False, False, True]
     assert company.lake("select count(*) from bronze.crm__people") == [(3,)]
+
+
+def test_kept_prompts_leave_when_their_time_is_over_and_their_files_with_them(company: Company) -> None:
+    load_table(company.context(), PEOPLE)
+    now = datetime.now(UTC)
+    for call, expires_at in (("old", now - timedelta(minutes=1)), ("new", now + timedelta(days=1))):
+        row = {"call_id": call, "called_at": now, "expires_at": expires_at, "prompt": f"the prompt of the {call} call"}
+        company.context().journal.append("advisor_texts", [row])
+    [planned], _ = plan_expiry(company.context(), ("ops.advisor_texts",))
+    assert (planned.table, planned.rows) == ("ops.advisor_texts", 1)
+
+    done = {each.table: each for each in maintain(company.context())}
+    company.context().engine.vacuum(company.context().lake.uri("ops", "advisor_texts"), keep=timedelta(0))
+
+    assert done["ops.advisor_texts"].expired == 1
+    assert company.lake("select call_id from ops.advisor_texts") == [("new",)]
+    [file] = files(company, "ops/advisor_texts")
+    assert pq.read_table(file).column("call_id").to_pylist() == ["new"]
