@@ -36,8 +36,9 @@ def _make() -> Any:
     import os
     from pathlib import Path
 
-    from airflow.api_fastapi.core_api.security import requires_access_dag
+    from airflow.api_fastapi.core_api.security import get_user, requires_access_dag
     from airflow.configuration import conf
+    from fastapi import Depends
 
     from ingestion.settings import Settings
     from ingestion.settings.process import prepare_process
@@ -48,7 +49,11 @@ def _make() -> Any:
     project = Path(os.environ.get("LAKEHOUSE_PROJECT") or beside).expanduser().absolute()
     prepare_process(os.environ, project)
     settings = Settings.from_environ({**os.environ, "LAKEHOUSE_PROJECT": str(project)})
-    return create_app(Site(settings), guards=[requires_access_dag("GET")], in_airflow=True)
+
+    def who(user: Any = Depends(get_user)) -> str:  # noqa: B008 - how FastAPI is told
+        return str(user.get_name())
+
+    return create_app(Site(settings), guards=[requires_access_dag("GET")], who=who, in_airflow=True)
 
 
 _VIEW = {"icon": f"{PREFIX}/static/icon.svg", "icon_dark_mode": f"{PREFIX}/static/icon.svg", "name": "Lakehouse"}

@@ -81,7 +81,7 @@ class Advisor:
         if self._calls is None:
             return advice
         try:
-            return replace(advice, call_id=self._calls.note(**_columns(role, advice), outcome="answered"))
+            return replace(advice, call_id=self._calls.note(**columns_of(role, advice)))
         except LakehouseError as exc:
             return _noted(advice, f"The answer is not recorded ({type(exc).__name__}).")
 
@@ -160,7 +160,9 @@ def _repeated(asked: Asked, written: Written, by_rules: Advice, names: Names) ->
     model = asked.model.name
     kept = asked.calls.earlier(written.prompt, model)
     try:
-        told = None if kept is None else checked(parsed(ModelAnswer, kept, 0, 0).answer, _sources(by_rules), names, model)
+        told = (
+            None if kept is None else checked(parsed(ModelAnswer, kept, 0, 0).answer, _sources(by_rules), names, model)
+        )
     except ModelError:  # the form has changed since
         return None
     if not isinstance(told, Advice):
@@ -250,10 +252,11 @@ def complete(
     raise AssertionError("tenacity raises the last error")
 
 
-def _columns(role: str, advice: Advice) -> dict[str, object]:
+def columns_of(role: str, advice: Advice) -> dict[str, Any]:
+    """Return what is recorded of an answer of the rules."""
     sources = ", ".join(each.source_id for each in advice.sources)
     told = {"advisor": advice.advisor, "confidence": advice.confidence, "cause": advice.cause}
-    return {"role": role, "sources": sources, "why": advice.note or None, **told}
+    return {"role": role, "sources": sources, "why": advice.note or None, "outcome": "answered", **told}
 
 
 def _beside(told: Advice, by_rules: Advice) -> Advice:

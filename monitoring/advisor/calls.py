@@ -133,9 +133,9 @@ class Calls:
             row = {**kept, "expires_at": expires_at, "prompt": call.input, "answer": answer}
             self._journal.append(TEXTS, [row])
 
-    def note(self, **columns: Any) -> str:
-        """Write a question that no model was asked, and return its id."""
-        call = Call({"call_id": uuid.uuid4().hex[:12], "called_at": self._now()})
+    def note(self, call_id: str = "", **columns: Any) -> str:
+        """Write a question that no model was asked, and return its id; a given one is written anew."""
+        call = Call({"call_id": call_id or uuid.uuid4().hex[:12], "called_at": self._now()})
         self._write(call, **columns)
         return call.id
 

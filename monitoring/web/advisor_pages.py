@@ -1,24 +1,34 @@
-"""The pages of the advisor: a question with its answer, and the record of its answers. Here rules answer, no model."""
+"""
+The pages of the advisor: a question with its answer, and the record of its answers. Here rules answer, no model.
+
+A page is read without a trace. Only if a reader says whether an answer helped is it recorded, with that.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ingestion.errors import ConfigurationError
 from ingestion.ledger.journal import Journal
 from monitoring.advisor import call_views, rules
-from monitoring.advisor.ask import Advisor
+from monitoring.advisor.ask import Advisor, columns_of
+from monitoring.advisor.budget import Budget
+from monitoring.advisor.calls import Calls
 from monitoring.advisor.documents import passages
 from monitoring.advisor.of_table import advices_of
 from monitoring.advisor.project import read_names
 from monitoring.advisor.retrieval import Library
 from monitoring.advisor.runs import explain_run
-from monitoring.advisor.values import Advice, Question
+from monitoring.advisor.values import Advice, Names, Question
 from monitoring.board import Board
 from monitoring.facts import gather
+from monitoring.findings import Finding
 from monitoring.web.site import Site
 
+HELPED = ("up", "down")
 LONGEST = 1_000
 """Characters of a question that are looked at."""
 
@@ -30,10 +40,39 @@ def ask(site: Site, board: Board, query: Mapping[str, str]) -> dict[str, Any]:
     if text:
         about, advice = text, site.ask(("answer", text), lambda journal: _answer(site, journal, text)).value
     elif run:
-        about, advice = run, site.ask(("explained", run), lambda journal: _explained(site, journal, run)).value
+        about, advice = run, explained(site, run)
     elif query.get("subject"):
         about, advice = _of_finding(site, board, query)
-    return {"about": about, "question": text, "advice": advice, "advices": [advice, *advice.also] if advice else []}
+    return {
+        "about": about,
+        "question": text,
+        "advice": advice,
+        "advices": [advice, *advice.also] if advice else [],
+        "asked": {name: query[name] for name in ("q", "run", "kind", "subject") if query.get(name)},
+        "helped": query.get("helped") if query.get("helped") in HELPED else None,
+    }
+
+
+def rate(site: Site, query: Mapping[str, str], by: str) -> bool:
+    """
+    Record an answer of this page with whether it helped; return whether there is such an answer.
+
+    A reader who says it twice on a day about the same answer changes the one row.
+    """
+    feedback = query.get("helped", "")
+    shown = ask(site, site.board().value, query) if feedback in HELPED else {"advice": None}
+    advice: Advice | None = shown["advice"]
+    if advice is None:
+        return False
+    identity = [by, site.now().date().isoformat(), shown["about"], advice.as_dict()]
+    call_id = hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:12]
+    columns = columns_of("architect" if shown["question"] else "log_analyzer", advice)
+
+    def append(journal: Journal) -> None:
+        Calls(journal, Budget(0, 0, 0)).note(call_id, **columns, feedback=feedback, by=by)
+
+    site.write(append)
+    return True
 
 
 def _answer(site: Site, journal: Journal, text: str) -> Advice:
@@ -56,6 +95,12 @@ def _answer(site: Site, journal: Journal, text: str) -> Advice:
         library.close()
 
 
+def explained(site: Site, run: str) -> Advice | None:
+    """Return the advice on a run; None if nothing failed in it, or there is no such run."""
+    found: Advice | None = site.ask(("explained", run), lambda journal: _explained(site, journal, run)).value
+    return found
+
+
 def _explained(site: Site, journal: Journal, run: str) -> Advice | None:
     names = read_names(site.settings.contracts, site.settings.dbt_project)
     try:
@@ -67,12 +112,15 @@ def _explained(site: Site, journal: Journal, run: str) -> Advice | None:
 def _of_finding(site: Site, board: Board, query: Mapping[str, str]) -> tuple[str, Advice | None]:
     """Return what the rules say of the board's finding of a kind and subject; nothing if it is over."""
     kind, subject = query.get("kind", ""), query["subject"]
-    found = next((each for each in board.findings if (each.kind, each.subject) == (kind, subject)), None)
-    if found is None:
-        return subject, None
-    names = read_names(site.settings.contracts, site.settings.dbt_project)
-    text = f"{found.kind} {found.subject}: {found.text}"
-    return found.subject, rules.advise(Question(text, names, f"{found.kind} {found.subject}"))
+    found = [each for each in board.findings if (each.kind, each.subject) == (kind, subject)][:1]
+    return subject, next(iter(of_findings(site, found).values()), None)
+
+
+def of_findings(site: Site, findings: Sequence[Finding]) -> dict[tuple[str, str], Advice]:
+    """Return what the rules say of each finding, by its key."""
+    names = read_names(site.settings.contracts, site.settings.dbt_project) if findings else Names()
+    told = {each.key: (f"{each.kind} {each.subject}: {each.text}", f"{each.kind} {each.subject}") for each in findings}
+    return {key: rules.advise(Question(text, names, source)) for key, (text, source) in told.items()}
 
 
 def log(site: Site, board: Board, query: Mapping[str, str]) -> dict[str, Any]:

@@ -1,4 +1,5 @@
-"""The application: pages and API on one site. It changes nothing, and fetches nothing from elsewhere."""
+"""The application: pages and API on one site. It fetches nothing from elsewhere, and writes only what a reader thinks
+of an answer (decision 0043)."""
 
 from __future__ import annotations
 
@@ -10,12 +11,13 @@ from typing import Any
 from urllib.parse import urlencode
 
 from fastapi import Depends, FastAPI, Request, Response
-from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse
+from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse, RedirectResponse
 from fastapi.staticfiles import StaticFiles
 from starlette.middleware.gzip import GZipMiddleware
 
 from ingestion.errors import LakehouseError
-from monitoring.web import api
+from monitoring.web import advisor_pages, api
+from monitoring.web.origins import may_write
 from monitoring.web.pages import PAGES, Page
 from monitoring.web.render import STATIC, Renderer
 from monitoring.web.site import Site
@@ -29,13 +31,23 @@ OPEN_TO_ALL = ("/healthz", "/readyz")
 """Probes of an orchestrator, which has no token; they tell no name of a table."""
 
 
+def anybody() -> str:
+    """Return who reads the page, where no login tells it."""
+    return "page"
+
+
 def create_app(
-    site: Site, *, token: str = "", guards: Sequence[Callable[..., Any]] = (), in_airflow: bool = False
+    site: Site,
+    *,
+    token: str = "",
+    guards: Sequence[Callable[..., Any]] = (),
+    who: Callable[..., str] = anybody,
+    in_airflow: bool = False,
 ) -> FastAPI:
     """
     Return the application. With a `token` every request but the probes needs it, as `Authorization: Bearer …` or as the
-    password of HTTP Basic. `guards` are dependencies of every route, e.g. another application's login. `in_airflow`:
-    the pages are shown in Airflow's UI and link to its runs.
+    password of HTTP Basic. `guards` are dependencies of every route, e.g. another application's login; `who` is one
+    that returns the reader's name. `in_airflow`: the pages are shown in Airflow's UI and link to its runs.
     """
     app = FastAPI(
         title="Lakehouse",
@@ -56,6 +68,15 @@ def create_app(
             response_class=HTMLResponse,
             include_in_schema=False,
         )
+
+    @app.post("/rate", include_in_schema=False)
+    def rate(request: Request, by: str = Depends(who)) -> Response:
+        if not may_write(request.headers, is_guarded=bool(token or guards)):
+            return PlainTextResponse("An answer is rated on the page itself. Nothing was recorded.\n", 403)
+        query = dict(request.query_params)
+        if not advisor_pages.rate(site, query, by):
+            return PlainTextResponse("There is no such answer now. Nothing was recorded.\n", 404)
+        return RedirectResponse(live_url("ask", query), 303)
 
     @app.middleware("http")
     async def protect(request: Request, proceed: Callable[..., Any]) -> Response:

@@ -200,7 +200,11 @@ def pipeline(site: Site, board: Board, query: Query) -> dict[str, Any]:
     chosen = next((run for run in runs if run.run_id == query.get("run")), runs[0] if runs else None)
     since = board.read_at - timedelta(days=1)
     minutes = site.ask("minutes", lambda journal: run_views.minutes(journal, since, board.read_at)).value
-    return {"runs": runs, "chosen": chosen, "models": board.models, "minutes": minutes[-20:][::-1]}
+    advice = None
+    if chosen is not None and chosen.level is Level.CRITICAL:
+        advice = advisor_pages.explained(site, chosen.run_id)
+    shown = {"runs": runs, "chosen": chosen, "advice": advice}
+    return {**shown, "models": board.models, "minutes": minutes[-20:][::-1]}
 
 
 def run_lines(steps: Sequence[Step]) -> list[RunLine]:
@@ -338,6 +342,7 @@ def incidents(site: Site, board: Board, query: Query) -> dict[str, Any]:
     ended = sorted((one for one in known if one.is_ended), key=lambda one: one.state_at, reverse=True)
     return {
         "findings": board.findings,
+        "advices": advisor_pages.of_findings(site, [each for each in board.findings if not each.behind]),
         "states": {one.key: one for one in known if not one.is_ended},
         "ended": [one for one in ended if one.told_level is not None][:50],
         "sent": sent,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import threading
 from contextlib import suppress
 
@@ -12,6 +11,7 @@ from ingestion.errors import ConfigurationError
 from ingestion.privacy.logs import logger
 from ingestion.settings import Settings
 from monitoring.web.app import create_app
+from monitoring.web.origins import is_loopback
 from monitoring.web.site import Site
 
 TOKEN = "LAKEHOUSE_WEB_TOKEN"  # noqa: S105 - the name of a variable
@@ -42,20 +42,11 @@ def check(host: str, token: str) -> None:
             f"{TOKEN}: must have {LEAST_LENGTH} characters or more; it has {len(token)}. Nothing was served. "
             "Make one: python3 -c 'import secrets; print(secrets.token_urlsafe(32))'"
         )
-    if not token and not _is_loopback(host):
+    if not token and not is_loopback(host):
         raise ConfigurationError(
             f"serve: anybody who reaches {host} could read the page, because no token is set. Nothing was served. "
             f"Set {TOKEN}, or listen on 127.0.0.1."
         )
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _warm_up(site: Site) -> None:

@@ -92,6 +92,12 @@ class Site:
         finally:
             self.reading -= 1
 
+    def write(self, append: Callable[[Journal], None]) -> None:
+        """Append to the ledger. Raises a LakehouseError if that fails."""
+        lake, engine = self._open()
+        with reaching(lake.root):
+            append(Journal(lake, engine))
+
     def promises(self) -> Promises:
         """Return the contracts, read again when a file of them changed."""
         state = (_state_of(self.settings.contracts), _state_of(self.settings.dbt_project / "models"))

@@ -55,4 +55,5 @@ def test_every_page_and_answer_asks_for_airflows_login(
 
     for path in ("", "gaps", "api/v1/metrics", "metrics", "healthz"):
         assert client.get(f"/lakehouse/{path}").status_code == 401, path
+    assert client.post("/lakehouse/rate?helped=up&q=x", headers={"sec-fetch-site": "same-origin"}).status_code == 401
     assert client.get("/lakehouse/static/page.css").status_code == 200

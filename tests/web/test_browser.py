@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 import uvicorn
@@ -163,3 +164,16 @@ def test_the_first_number_is_there_with_the_first_answer(tab: Callable[..., Tab]
 
     assert page.locator("h1").inner_text() == "1 of 3 tables needs you."
     assert page.locator(".tile .value").count() >= 4
+
+
+def test_a_thumb_is_accepted_from_our_page_and_not_from_a_form_elsewhere(tab: Callable[..., Tab]) -> None:
+    shown = tab("stale")
+    page = shown.open("ask?q=crm.people: ORA-12541")
+    page.get_by_role("button", name="Yes").click()
+
+    assert page.get_by_role("status").inner_text() == "Noted: it helped."
+    forged = f'<form method="post" action="{shown.base}rate?q=ORA-12541&helped=down"><button>Win</button></form>'
+    page.goto(f"data:text/html,{quote(forged)}")
+    with page.expect_response(lambda answer: "/rate" in answer.url) as answered:
+        page.get_by_role("button", name="Win").click()
+    assert answered.value.status == 403
