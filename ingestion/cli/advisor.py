@@ -35,8 +35,8 @@ _LONGEST_QUESTION = 4_000
 def explain(output: Output, *, run_id: str | None, last: bool, log: Path | None) -> None:
     """Say why RUN failed: the likely cause, the evidence, a command to try, and how sure that is.
 
-    Reads the ledger or a log, no source, and changes nothing. Rules answer; where they know no cause, they say so. If
-    LAKEHOUSE_MODEL is set, the model is asked too.
+    Reads the ledger or a log and no source, and writes nothing but the record of the answer. Rules answer; where they
+    know no cause, they say so. If LAKEHOUSE_MODEL is set, the model is asked too.
     """
     if sum((run_id is not None, last, log is not None)) != 1:
         raise click.UsageError("Name one of RUN, --last and --file.")
@@ -46,7 +46,10 @@ def explain(output: Output, *, run_id: str | None, last: bool, log: Path | None)
         return
     from ingestion.contracts.odcs import examine_folder
     from ingestion.runs.context import open_context
+    from monitoring.advisor.budget import Budget
+    from monitoring.advisor.calls import Calls, recorded
     from monitoring.advisor.project import read_names
+    from monitoring.advisor.roles import role_of
     from monitoring.advisor.runs import explain_run
 
     context = open_context(here)
@@ -56,14 +59,16 @@ def explain(output: Output, *, run_id: str | None, last: bool, log: Path | None)
     if advice is not None and _has_model():
         from monitoring.advisor.opening import open_advisor
 
-        advice = open_advisor(here, os.environ).advisor.answer(found.question, "log_analyzer", advice)
+        advice = open_advisor(here, os.environ).advisor.answer(found.question, role_of(advice), advice)
+    elif advice is not None:
+        advice = recorded(Calls(context.journal, Budget(0, 0, 0)), role_of(advice), advice)
     _show(output, advice, {"run_id": found.run_id, "failed": list(found.failed)})
 
 
 def _of_log(here: Settings, log: Path) -> Advice:
     from monitoring.advisor.log_files import read_log
     from monitoring.advisor.project import read_names
-    from monitoring.advisor.roles import LogAnalyzer
+    from monitoring.advisor.roles import LogAnalyzer, role_of
 
     text, names = read_log(log), read_names(here.contracts, here.dbt_project)
     advice = LogAnalyzer(names).analyze(text)
@@ -72,7 +77,7 @@ def _of_log(here: Settings, log: Path) -> Advice:
     from monitoring.advisor.opening import open_advisor
     from monitoring.advisor.values import Question
 
-    return open_advisor(here, os.environ).advisor.answer(Question(text, names), "log_analyzer", advice)
+    return open_advisor(here, os.environ).advisor.answer(Question(text, names), role_of(advice), advice)
 
 
 def _has_model() -> bool:
@@ -171,7 +176,7 @@ def _show(output: Output, advice: Advice | None, about: dict[str, object]) -> No
         if advice is None:
             console.print("Nothing failed in this run.")
         for label, text in _lines(advice) if advice else ():
-            print_labelled(console, label, text, is_command=label == "Try")
+            print_labelled(console, label, text, is_command=label in ("Try", "SQL"))
 
     output.result({**about, "advice": advice.as_dict() if advice else None}, render)
 
@@ -187,6 +192,8 @@ def _lines(advice: Advice) -> Iterator[tuple[str, str]]:
         yield "Try", advice.recommended_action.command
     if advice.runbook:
         yield "Runbook", advice.runbook
+    for number, line in enumerate(advice.sql.splitlines()):
+        yield "" if number else "SQL", line
     for number, source in enumerate(advice.sources, start=len(advice.evidence) + 1):
         label = "Read" if number == len(advice.evidence) + 1 else ""
         yield label, f"[{number}] {source.source_id}: {source.quote}"

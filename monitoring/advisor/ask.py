@@ -20,7 +20,7 @@ from pydantic import BaseModel
 from ingestion.errors import LakehouseError
 from ingestion.privacy.masker import PIIMasker
 from monitoring.advisor import rules
-from monitoring.advisor.calls import Call, Calls
+from monitoring.advisor.calls import Call, Calls, noted, recorded
 from monitoring.advisor.checking import ModelAnswer, checked
 from monitoring.advisor.doc_writer import MOST_COLUMNS, Descriptions, Proposal, Undescribed, from_model
 from monitoring.advisor.documents import Passage
@@ -72,18 +72,9 @@ class Advisor:
         found = self._library.find(question.text, self._names, by_rules)
         by_rules = replace(by_rules, sources=tuple(Evidence(p.id, excerpt(p)) for p in found))
         if self._asked is None:
-            return self._recorded(role, _noted(by_rules, self._why_not))
+            return recorded(self._calls, role, noted(by_rules, self._why_not))
         told = self._by_model(self._asked, role, question, by_rules, found)
-        return _noted(by_rules, f"The rules answer: {told}.") if isinstance(told, str) else _beside(told, by_rules)
-
-    def _recorded(self, role: str, advice: Advice) -> Advice:
-        """Return the rules' advice with the id under which it is recorded; without one if that failed."""
-        if self._calls is None:
-            return advice
-        try:
-            return replace(advice, call_id=self._calls.note(**columns_of(role, advice)))
-        except LakehouseError as exc:
-            return _noted(advice, f"The answer is not recorded ({type(exc).__name__}).")
+        return noted(by_rules, f"The rules answer: {told}.") if isinstance(told, str) else _beside(told, by_rules)
 
     def _by_name(self, question: Question) -> Advice | None:
         """Return what a named column, table or model means, if that is asked; None if something else is."""
@@ -120,7 +111,7 @@ class Advisor:
         if states:
             advice = replace(states[0], also=(*states[1:], *((advice,) if advice.cause else ())))
         missing = self._missing(question.text)
-        return _noted(advice, f"The project has no table {', '.join(missing)}.") if missing else advice
+        return noted(advice, f"The project has no table {', '.join(missing)}.") if missing else advice
 
     def _missing(self, text: str) -> list[str]:
         """Return the tables that a text names of the project's systems and that no contract has."""
@@ -252,13 +243,6 @@ def complete(
     raise AssertionError("tenacity raises the last error")
 
 
-def columns_of(role: str, advice: Advice) -> dict[str, Any]:
-    """Return what is recorded of an answer of the rules."""
-    sources = ", ".join(each.source_id for each in advice.sources)
-    told = {"advisor": advice.advisor, "confidence": advice.confidence, "cause": advice.cause}
-    return {"role": role, "sources": sources, "why": advice.note or None, "outcome": "answered", **told}
-
-
 def _beside(told: Advice, by_rules: Advice) -> Advice:
     """Return the model's advice with all that the rules found beside it, and a note if the two disagree."""
     told = replace(told, sources=by_rules.sources)
@@ -268,7 +252,3 @@ def _beside(told: Advice, by_rules: Advice) -> Advice:
         return replace(told, sql=by_rules.sql, also=by_rules.also)
     note = f"The rules disagree ({by_rules.confidence:.0%} sure): {by_rules.root_cause}"
     return replace(told, also=(replace(by_rules, sources=(), also=()), *by_rules.also), note=note)
-
-
-def _noted(advice: Advice, note: str) -> Advice:
-    return replace(advice, note=f"{advice.note} {note}".strip())

@@ -12,13 +12,14 @@ import json
 import uuid
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from ingestion.errors import ConfigurationError
+from ingestion.errors import ConfigurationError, LakehouseError
 from monitoring.advisor.budget import Budget, Prices
 from monitoring.advisor.models.base import MOST_TOKENS, Prompt
+from monitoring.advisor.values import Advice
 
 if TYPE_CHECKING:
     from ingestion.ledger.journal import Journal
@@ -187,3 +188,25 @@ class Calls:
 def _hash(prompt: Prompt) -> str:
     """Return what names a prompt: all that a model is sent, instructions, facts and passages included."""
     return hashlib.sha256(f"{prompt.instructions}\n{prompt.input}".encode()).hexdigest()
+
+
+def recorded(calls: Calls | None, role: str, advice: Advice) -> Advice:
+    """Return the rules' advice with the id under which it is recorded; without one if that failed."""
+    if calls is None:
+        return advice
+    try:
+        return replace(advice, call_id=calls.note(**columns_of(role, advice)))
+    except LakehouseError as exc:
+        return noted(advice, f"The answer is not recorded ({type(exc).__name__}).")
+
+
+def columns_of(role: str, advice: Advice) -> dict[str, Any]:
+    """Return what is recorded of an answer of the rules."""
+    sources = ", ".join(each.source_id for each in advice.sources)
+    told = {"advisor": advice.advisor, "confidence": advice.confidence, "cause": advice.cause}
+    return {"role": role, "sources": sources, "why": advice.note or None, "outcome": "answered", **told}
+
+
+def noted(advice: Advice, note: str) -> Advice:
+    """Return an advice with one more note."""
+    return replace(advice, note=f"{advice.note} {note}".strip())

@@ -16,6 +16,14 @@ if TYPE_CHECKING:
     from monitoring.advisor.opening import Opened
 
 
+LOG, DRIFT = "log_analyzer", "drift_assessor"
+
+
+def role_of(advice: Advice | None) -> str:
+    """Return who explains a failure of which the rules say this: differences of a contract have a role of their own."""
+    return DRIFT if advice is not None and advice.runbook == "docs/runbooks/drift.md" else LOG
+
+
 class LogAnalyzer:
     """Says what a log shows. `names` are those of the project, without which no table is named in a command."""
 
@@ -28,10 +36,14 @@ class LogAnalyzer:
 
 
 class SchemaDriftDetector:
-    """Finds differences between a contract and its source's columns, and says what they mean for a load."""
+    """
+    Finds differences between a contract and its source's columns, and says what they mean for a load: by rules, and by
+    the model behind them if the project is `opened` and has one.
+    """
 
-    def __init__(self, names: Names | None = None) -> None:
-        self._names = names or Names()
+    def __init__(self, names: Names | None = None, opened: Opened | None = None) -> None:
+        self._names = names or (opened.names if opened is not None else Names())
+        self._opened = opened
 
     def detect(self, contract: Contract, found: Sequence[FoundColumn]) -> tuple[Drift, ...]:
         """Return the differences as a load finds them."""
@@ -42,8 +54,13 @@ class SchemaDriftDetector:
     def assess(self, contract: Contract, drifts: Sequence[Drift]) -> Advice | None:
         """Return the advice on differences; None without any."""
         lines = [f"{contract.id}: {d.kind} {d.column}: expected {d.promised}, found {d.found}" for d in drifts]
+        if not lines:
+            return None
         names = self._names if contract.id in self._names.tables else Names({contract.id: ()})
-        return rules.advise(Question("\n".join(lines), names, f"drift {contract.id}")) if lines else None
+        facts = {"contract": contract.id, "contract_version": contract.version}
+        question = Question("\n".join(lines), names, f"drift {contract.id}", facts=facts)
+        advice = rules.advise(question)
+        return advice if self._opened is None else self._opened.advisor.answer(question, DRIFT, advice)
 
 
 class DocGenerator:

@@ -14,9 +14,9 @@ from typing import Any
 from ingestion.errors import ConfigurationError
 from ingestion.ledger.journal import Journal
 from monitoring.advisor import call_views, rules
-from monitoring.advisor.ask import Advisor, columns_of
+from monitoring.advisor.ask import Advisor
 from monitoring.advisor.budget import Budget
-from monitoring.advisor.calls import Calls
+from monitoring.advisor.calls import Calls, columns_of
 from monitoring.advisor.documents import passages
 from monitoring.advisor.of_table import advices_of
 from monitoring.advisor.project import read_names

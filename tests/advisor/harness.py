@@ -2,7 +2,8 @@
 Scores an advisor on the golden set: cause, command, sources, abstention, hidden values, invented names.
 
 `make advisor-eval` prints the table for the rules, with WRITE=1 also writes their precisions; with MODEL=openai:… it scores
-that model, which answers behind the rules as it does in use.
+that model, which answers behind the rules as it does in use. Where it gives no answer that can be used the rules do, so
+the table of a model counts its own answers apart: a model that never answers has the rules' score and 0 of them.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from datetime import date
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -25,14 +27,16 @@ from monitoring.advisor.ask import BY_NAME, Advisor
 from monitoring.advisor.documents import passages
 from monitoring.advisor.gap_rules import advise
 from monitoring.advisor.project import read_names
+from monitoring.advisor.prompting import write_prompt
 from monitoring.advisor.retrieval import Library
-from monitoring.advisor.values import Advice, Names, Question
+from monitoring.advisor.values import RULES, Advice, Names, Question
 from tests.advisor.raised import ROOT, raised
 from tests.runbooks import contract_of, difference, gap, known, part, run
 
 GOLDEN = Path(__file__).parent / "golden"
 PRECISION = ROOT / "monitoring" / "advisor" / "precision.json"
 HELD_OUT, GAPS = "held_out", "gaps"
+ROLE = "log_analyzer"
 Ask = Callable[[Question], Advice]
 _NAME = re.compile(r"\b[a-z][a-z0-9_]*\.[a-z][a-z0-9_]*\b|\b(?:dim|fact|stg)_[a-z0-9_]+\b")
 _FILES = ("yaml", "md", "py", "json", "env")
@@ -49,7 +53,6 @@ class Case:
     also: tuple[str, ...] = ()
     command: str | None = None
     hidden: tuple[str, ...] = ()
-    sources: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +69,10 @@ class Score:
     @property
     def abstained(self) -> bool:
         return self.advice.cause is None
+
+    @property
+    def by_model(self) -> bool:
+        return self.advice.advisor != RULES
 
 
 @cache
@@ -92,7 +99,6 @@ def _cases() -> Iterator[Case]:
                 tuple(each.get("also", ())),
                 each.get("command"),
                 tuple(each.get("hidden", ())),
-                tuple(each.get("sources", ())),
             )
 
 
@@ -100,7 +106,8 @@ def score(case: Case, ask: Ask) -> Score:
     """Ask an advisor about a case and score its answer."""
     advice = ask(Question(case.text, names()))
     told = json.dumps(advice.as_dict(), ensure_ascii=False)
-    found = {each.cause for each in advice.also}
+    # a model names one cause, and what stands beside its answer are the rules' findings
+    found = {each.cause for each in advice.also} if advice.advisor == RULES else set(case.also)
     return Score(
         case,
         advice,
@@ -120,20 +127,35 @@ def invented(advice: Advice, case: Case) -> Iterator[str]:
             yield name
 
 
-def table(scores: Sequence[Score]) -> str:
-    """Return the table of right answers and abstentions by class of cases, in Markdown."""
+def table(scores: Sequence[Score], name: str = RULES) -> str:
+    """
+    Return the table of right answers and abstentions by class of cases, in Markdown, under who answered and when.
+
+    That of a model has two columns more: how many answers are its own, and how many of these are right.
+    """
+    is_model = name != RULES
     by_kind: dict[str, list[Score]] = defaultdict(list)
     for each in scores:
         by_kind[each.case.kind].append(each)
-    lines = ["| class | cases | right | abstained | command right |", "| --- | --- | --- | --- | --- |"]
+    heads = ["class", "cases", "right", "abstained", "command right"]
+    heads += ["by the model", "of these right"] if is_model else []
+    title = (
+        name
+        if name == RULES
+        else f"{name}, {write_prompt(ROLE, Question(''), rules.unknown(), []).prompt.version}, {RULES}"
+    )
+    lines = [f"{title} on {date.today().isoformat()}", "", f"| {' | '.join(heads)} |", f"|{' --- |' * len(heads)}"]
     for kind, own in [*sorted(by_kind.items()), ("all", list(scores))]:
-        counts = (len(own), *(sum(values) for values in zip(*map(_marks, own), strict=True)))
+        counts = (len(own), *(sum(values) for values in zip(*(_marks(each, is_model) for each in own), strict=True)))
         lines.append(f"| {kind} | {' | '.join(map(str, counts))} |")
-    return "\n".join(lines)
+    shown = sum(each.shows_hidden for each in scores)
+    invented_ = sum(bool(each.invented) for each in scores)
+    return "\n".join([*lines, "", f"Personal values shown: {shown}. Answers with an invented name: {invented_}."])
 
 
-def _marks(each: Score) -> tuple[bool, bool, bool]:
-    return each.is_right, each.abstained, each.is_right and each.has_command
+def _marks(each: Score, is_model: bool) -> tuple[bool, ...]:
+    of_model = (each.by_model, each.by_model and each.is_right) if is_model else ()
+    return each.is_right, each.abstained, each.is_right and each.has_command, *of_model
 
 
 def precisions(scores: Sequence[Score]) -> dict[str, list[int]]:
@@ -203,18 +225,30 @@ def main() -> None:
     parser.add_argument("--write", action="store_true")
     parser.add_argument("--model", default="")
     given = parser.parse_args()
-    ask: Ask = rules.advise
     if given.model:
+        if given.write:
+            parser.error("--write keeps the precisions of the rules; leave out --model")
         from tests.advisor.with_model import asking
 
-        ask = asking(given.model)
-    scores = [score(case, ask) for case in cases()]
+        with asking(given.model) as (ask, sums):
+            _print([score(case, ask) for case in cases()], given.model)
+            for each in sums():
+                cost = "unknown" if each.cost is None else f"{each.cost:.4f}"
+                took = "" if each.p50 is None else f", half within {each.p50:.1f} s, 95 % within {each.p95:.1f} s"
+                told = f"{each.calls} calls, {each.answered} answered, {each.tokens or 0:,} tokens, cost {cost}{took}"
+                print(f"{each.version}, {each.advisor} answers: {told}")
+        return
+    scores = [score(case, rules.advise) for case in cases()]
+    _print(scores)
+    if given.write:
+        PRECISION.write_text(json.dumps(precisions(scores) | gap_precisions() | named_precisions(), indent=1) + "\n")
+
+
+def _print(scores: Sequence[Score], name: str = RULES) -> None:
     for each in scores:
         if not (each.is_right and each.has_command) or each.shows_hidden or each.invented:
             _tell(each)
-    print(table(scores))
-    if given.write:
-        PRECISION.write_text(json.dumps(precisions(scores) | gap_precisions() | named_precisions(), indent=1) + "\n")
+    print(table(scores, name))
 
 
 def _tell(each: Score) -> None:

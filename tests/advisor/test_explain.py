@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,8 +13,13 @@ from click.testing import CliRunner
 from ingestion.cli import cli
 from ingestion.contracts.model import Contract
 from ingestion.errors import ConfigurationError
+from ingestion.lake.embedded.engine import DeltaRs
+from ingestion.lake.layout import create_lake
+from ingestion.ledger.journal import Journal
+from monitoring.advisor import rules
 from monitoring.advisor.runs import explain_run
 from monitoring.advisor.values import Names
+from tests.advisor.model_server import serving
 from tests.unit.monitoring.conftest import Ledger
 
 NAMES = Names({"crm.people": ("main.people", "crm__people"), "crm.orders": ("main.orders",)}, ("dim_people",))
@@ -131,3 +137,51 @@ def test_a_log_is_explained_without_any_engine_driver_or_process(project: Path) 
     told = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
 
     assert told.stdout == "[]\n"
+
+
+def explained(*given: str) -> str:
+    told = CliRunner().invoke(cli, ["explain", *given])
+    assert told.exit_code == 0, told.output
+    return told.output
+
+
+@pytest.fixture
+def failed(project: Path, monkeypatch: pytest.MonkeyPatch) -> Ledger:
+    """Return the ledger of the project's lake, with a run whose load failed by drift."""
+    made = Ledger(Journal(create_lake(project / "lake"), DeltaRs()))
+    broken = "crm.people: the source no longer keeps the contract.\n  name: expected VARCHAR, found no such column"
+    made.run("load", "crm.people", "2026-03-01 02:00", status="failed", error="ContractBreakError", message=broken)
+    monkeypatch.setenv("LAKEHOUSE_ROOT", str(project / "lake"))
+    return made
+
+
+def test_the_explanation_of_a_run_is_recorded_and_can_be_rated(failed: Ledger) -> None:
+    call = explained("--last").split("ask --rate ")[1].split()[0]
+    rated = CliRunner().invoke(cli, ["ask", "--rate", call, "--up"])
+
+    assert rated.exit_code == 0, rated.output
+    [row] = failed.journal.select(
+        "select * from ops.advisor_calls qualify row_number() over (partition by call_id order by state_at desc) = 1"
+    )
+    assert (row["call_id"], row["role"], row["model"], row["feedback"]) == (call, "drift_assessor", None, "up")
+
+
+def test_a_run_that_failed_by_drift_is_explained_by_the_drift_assessors_prompt(
+    failed: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with serving() as served:
+        for name, value in (("MODEL", "openai:m"), ("MODEL_URL", f"{served.url}/v1"), ("MODEL_KEY", "k")):
+            monkeypatch.setenv(f"LAKEHOUSE_{name}", value)
+        explained("--last")
+
+    assert "differences between a data contract" in served.requests[0][2]["messages"][0]["content"]
+    assert failed.journal.select("select distinct prompt_version from ops.advisor_calls") == [
+        {"prompt_version": "drift_assessor v1"}
+    ]
+
+
+def test_the_sql_that_shows_a_gap_is_printed(failed: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    advice = replace(rules.unknown(), sql="select 1\nfrom x")
+    monkeypatch.setattr("monitoring.advisor.runs.rules.advise", lambda *_: advice)
+
+    assert "SQL       select 1\n          from x\n" in explained("--last")

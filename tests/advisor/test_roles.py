@@ -1,17 +1,20 @@
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from ingestion.contracts.drift import FoundColumn
-from ingestion.contracts.model import Contract
+from ingestion.contracts.drift import Drift, DriftKind, FoundColumn
+from ingestion.contracts.model import Contract, DriftAction
 from ingestion.lake.layout import create_lake
 from ingestion.settings import Settings
+from monitoring.advisor.models.opening import KEY
 from monitoring.advisor.opening import open_advisor
 from monitoring.advisor.roles import SchemaDriftDetector, get_llm_provider
 from monitoring.advisor.values import Question
+from tests.advisor.model_server import GOOD, Reply, serving
 from tests.advisor.raised import ROOT
 
 
@@ -68,3 +71,28 @@ def test_a_damaged_ledger_leaves_the_rules_and_is_said(tmp_path: Path) -> None:
 
     assert advice.cause == "source_unavailable"
     assert "the Delta log is damaged" in advice.note
+
+
+def test_differences_are_assessed_by_the_model_behind_the_rules(
+    make_contract: Callable[..., Contract], tmp_path: Path
+) -> None:
+    create_lake(tmp_path / "lake")
+    drift = Drift(DriftKind.REMOVED_COLUMN, "name", "VARCHAR", "no such column", DriftAction.FAIL)
+    told = GOOD | {"cause": "contract_broken", "root_cause": "dim_customer reads the column that is gone."}
+    told |= {"recommended_action": {"text": "Look.", "command": "lakehouse plan crm.people"}}
+    with serving(Reply(json.dumps(told)), Reply("It is gone.")) as served:
+        environ = {"LAKEHOUSE_PROJECT": str(ROOT), "LAKEHOUSE_ROOT": str(tmp_path / "lake"), KEY: "k"}
+        environ |= {"LAKEHOUSE_MODEL": "openai:m", "LAKEHOUSE_MODEL_URL": f"{served.url}/v1"}
+        detector = SchemaDriftDetector(opened=open_advisor(Settings.from_environ(environ), environ))
+        advices = [detector.assess(make_contract(), [drift]) for _ in range(2)]
+        sent = json.loads(served.requests[0][2]["messages"][1]["content"])
+
+    by_model, by_rules = advices
+    assert by_model is not None
+    assert by_rules is not None
+    assert (by_model.advisor, by_model.recommended_action.command) == ("openai:m", "lakehouse plan crm.people")
+    assert (by_rules.advisor, by_rules.cause) == ("rules v2", "contract_broken")
+    assert "does not have the asked form" in by_rules.note
+    assert sent["facts"] == {"contract": "crm.people", "contract_version": "1.0.0"}
+    assert "removed_column name: expected VARCHAR, found no such column" in sent["untrusted"]
+    assert "differences between a data contract" in served.requests[0][2]["messages"][0]["content"]
