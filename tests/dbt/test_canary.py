@@ -24,6 +24,7 @@ from ingestion.settings import Settings
 from monitoring.web.api import ROUTES
 from monitoring.web.app import create_app
 from monitoring.web.site import Site
+from tests.advisor.model_server import serving
 from tests.dbt.data_tests import without_data_tests
 from tests.dbt.warm import run_dbt
 from tests.examples import LONG
@@ -75,6 +76,9 @@ LAST = (
 )
 
 
+PAGES = ("/pipeline", "/incidents", "/advisor")
+
+
 @dataclass
 class Cage:
     """The world of the canaries: what was printed and logged, by command, and the exit codes."""
@@ -104,7 +108,8 @@ class Cage:
         site = Site(Settings.from_environ(os.environ))
         with TestClient(create_app(site)) as client:
             paths = ("/metrics", *(f"/api/v1{path}" for path, *_ in ROUTES if "{" not in path))
-            for path in (*paths, "/api/v1/metrics/erp.customers"):
+            pages = ("/ask?q=why+did+erp.customers+fail", "/ask?kind=load_failed&subject=erp.customers", *PAGES)
+            for path in (*paths, "/api/v1/metrics/erp.customers", *pages):
                 answer = client.get(path)
                 self.printed[f"{len(self.printed)} {path}"] = answer.text
                 self.codes[path] = answer.status_code
@@ -158,8 +163,15 @@ def cage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cage]:
             made.run(*command)
         made.change(*BREAK)
         made.run("load", "erp.customers", "--full")
-        for command in LAST:
-            made.run(*command)
+        with serving() as served:
+            model = {"": "openai:m", "_KEY": "k", "_URL": f"{served.url}/v1", "_KEEP": "7"}
+            for name, value in model.items():
+                patch.setenv(f"LAKEHOUSE_MODEL{name}", value)
+            for command in LAST:
+                made.run(*command)
+            made.printed["prompts"] = served.prompts
+            for name in model:
+                patch.delenv(f"LAKEHOUSE_MODEL{name}")
         made.show()
         if LONG:
             assert made.dbt("run", "--full-refresh") == 0
@@ -217,6 +229,8 @@ def test_the_canaries_are_in_the_lake_and_met_every_fault(cage: Cage) -> None:
     assert cage.codes["load erp.customers --full"] == 16
     assert {cage.codes[" ".join(command)] for command in LAST} == {0}
     assert {code for path, code in cage.codes.items() if path.startswith("/")} == {200}
+    assert cage.printed["prompts"].count("<<<untrusted") == 2  # the model was asked by explain and by ask
+    assert [*cage.lake.glob("ops/advisor_texts/*.parquet")] != []  # and what was sent is kept
     assert "Could not convert string '***' to INT32" in log
 
 
