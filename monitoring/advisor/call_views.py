@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -30,8 +31,15 @@ class CallTold(Row):
     cost: float | None
     seconds: float | None
     confidence: float | None
+    redactions: str | None
     feedback: str | None
     why: str | None
+
+    @property
+    def masked(self) -> str:
+        """How many personal values were masked in what was sent, by class; empty if none, or nothing was sent."""
+        counts: dict[str, int] = json.loads(self.redactions or "{}")
+        return ", ".join(f"{count} {name}" for name, count in counts.items())
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,8 @@ LONGEST = 2_000
 """Characters of a passage; what is longer is cut."""
 _COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
 _HEADING = re.compile(r"^## ", re.MULTILINE)
+_REF = re.compile(r"ref\(\s*['\"]([^'\"]+)['\"]\s*\)")
+_SOURCE = re.compile(r"source\(\s*['\"]([^'\"]+)['\"]\s*,\s*['\"]([^'\"]+)['\"]\s*\)")
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
@@ -72,11 +74,38 @@ def _of_models(dbt_project: Path) -> Iterator[Passage]:
             document = yaml.load(path.read_bytes(), _Loader)  # noqa: S506 - it is the safe loader
         except (OSError, yaml.YAMLError):
             continue
-        for model in (document or {}).get("models") or [] if isinstance(document, dict) else []:
+        written = document if isinstance(document, dict) else {}
+        for model in written.get("models") or ():
+            name = model.get("name")
             columns = [column for column in model.get("columns") or [] if isinstance(column, dict)]
             told = "; ".join(f"{column.get('name')}: {column.get('description', '')}" for column in columns)
-            text = f"{model.get('description', '')} Columns: {told}"
-            yield Passage(f"model:{model.get('name')}", "model", f"model {model.get('name')}", text[:LONGEST])
+            text = f"{model.get('description', '')} {_reads(path.with_name(f'{name}.sql'))}Columns: {told}"
+            yield Passage(f"model:{name}", "model", f"model {name}", text[:LONGEST])
+            tests = "; ".join(filter(None, map(_tests, [{**model, "name": "all rows"}, *columns])))
+            if tests:
+                yield Passage(f"model:{name}#tests", "model", f"data tests of {name}", tests[:LONGEST])
+        for exposure in written.get("exposures") or ():
+            used = ", ".join(_REF.findall(" ".join(map(str, exposure.get("depends_on") or ()))))
+            text = f"{exposure.get('description', '')} A {exposure.get('type', 'use')} that reads {used}."
+            yield Passage(
+                f"exposure:{exposure.get('name')}", "model", f"exposure {exposure.get('name')}", text[:LONGEST]
+            )
+
+
+def _reads(path: Path) -> str:
+    """Return which models and sources a model's SQL reads, in words."""
+    sql = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
+    names = dict.fromkeys([*_REF.findall(sql), *(".".join(found) for found in _SOURCE.findall(sql))])
+    return f"Built from {', '.join(names)}. " if names else ""
+
+
+def _tests(tested: Mapping[str, Any]) -> str:
+    """Return the data tests of a column or model in one line; empty without any."""
+    tests = tested.get("data_tests") or tested.get("tests") or ()
+    told = [
+        each if isinstance(each, str) else yaml.safe_dump(each, default_flow_style=True, width=1_000) for each in tests
+    ]
+    return f"{tested.get('name')}: {', '.join(' '.join(each.split()) for each in told)}" if told else ""
 
 
 def _of_words(path: Path) -> Iterator[Passage]:

@@ -128,6 +128,12 @@ def confidence(name: str) -> float:
     return (right + 1) / (given + 2)
 
 
+def measured() -> tuple[int, int]:
+    """Return how many findings of these rules the golden set shows to be right, and how many were given."""
+    right, given = zip(*_measured().values(), strict=True)
+    return sum(right), sum(given)
+
+
 @cache
 def _measured() -> dict[str, tuple[int, int]]:
     found: dict[str, tuple[int, int]] = json.loads(Path(__file__).with_name("precision.json").read_text())

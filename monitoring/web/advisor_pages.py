@@ -22,7 +22,7 @@ from monitoring.advisor.of_table import advices_of
 from monitoring.advisor.project import read_names
 from monitoring.advisor.retrieval import Library
 from monitoring.advisor.runs import explain_run
-from monitoring.advisor.values import Advice, Names, Question
+from monitoring.advisor.values import RULES, Advice, Names, Question
 from monitoring.board import Board
 from monitoring.facts import gather
 from monitoring.findings import Finding
@@ -129,4 +129,6 @@ def log(site: Site, board: Board, query: Mapping[str, str]) -> dict[str, Any]:
     return {
         "sums": site.ask("advisor sums", call_views.call_sums).value,
         "calls": site.ask("advisor calls", call_views.newest_calls).value,
+        "rules": RULES,
+        "measured": rules.measured(),
     }

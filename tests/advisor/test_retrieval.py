@@ -57,6 +57,15 @@ def test_a_named_table_column_and_model_are_linked_without_a_search(library: Lib
     assert linked == ["contract:erp.customers#email", "contract:erp.customers", "model:dim_customer"]
 
 
+def test_a_model_tells_what_it_is_built_from_how_it_is_tested_and_who_uses_it(library: Library) -> None:
+    told = {id_: library.get(id_) for id_ in ("model:fact_sales", "model:fact_sales#tests", "exposure:sales_dashboard")}
+
+    texts = [passage.text for passage in told.values() if passage is not None]
+    assert "Built from stg_order_items, stg_orders, " in texts[0]
+    assert "sales_sk: not_null, unique" in texts[1]
+    assert "A dashboard that reads fact_sales, dim_customer" in texts[2]
+
+
 def test_closed_incidents_are_found_as_the_history_of_errors() -> None:
     closed = {"incident_id": "3f9c", "kind": "load_failed", "subject": "erp.customers", "why": "listener restarted"}
     nothing = Path("nowhere")

@@ -186,7 +186,7 @@ def test_the_record_shows_answers_by_role_and_version(own_world: Find, browse: B
     made = own_world("green")
     common = {"called_at": NOW, "state_at": NOW, "role": "architect", "prompt_version": "architect v1"}
     model = {"model": "openai:m", "advisor": "openai:m", "outcome": "answered", "seconds": 2.0, "confidence": 0.8}
-    tokens = {"tokens_in": 900, "tokens_out": 100, "feedback": "up"}
+    tokens = {"tokens_in": 900, "tokens_out": 100, "feedback": "up", "redactions": '{"cpf": 2, "phone": 1}'}
     rejected = {"call_id": "b", "advisor": "rules v2", "outcome": "rejected", "why": HOSTILE}
     made.journal.append("advisor_calls", [{**common, **model, **tokens, "call_id": "a"}, {**common, **rejected}])
 
@@ -195,6 +195,8 @@ def test_the_record_shows_answers_by_role_and_version(own_world: Find, browse: B
     told = text_of(page)
     assert "architect v1 openai:m 1 1 1,000 unknown 2.0 s 2.0 s 80 % 1 0" in " ".join(told.split())
     assert "rejected" in told
+    assert "2 cpf, 1 phone" in told
+    assert "findings of rules v2 are right" in told
     assert "<script>alert" not in page
 
 
