@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import time
 from collections.abc import Callable
 from typing import Any
@@ -136,3 +137,25 @@ def test_what_a_model_lacks_is_said(environ: dict[str, str], told: str) -> None:
 
 def test_without_a_setting_there_is_no_model() -> None:
     assert open_model({}, Secrets()) is None
+
+
+def test_azure_without_a_key_is_asked_with_a_token_of_entra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("monitoring.advisor.models.opening._entra_token", lambda: lambda: "a token of Entra")
+    with serving() as served:
+        environ = {"LAKEHOUSE_MODEL": "azure:m", "LAKEHOUSE_MODEL_URL": served.url}
+        model = open_model(environ, Secrets([Environment(environ)]))
+        assert model is not None
+        model.complete(PROMPT, ModelAnswer, seconds=10)
+
+    [(path, headers, _)] = served.requests
+    assert path == PATHS["azure"]
+    assert headers["authorization"] == "Bearer a token of Entra"
+    assert "api-key" not in headers
+
+
+def test_a_package_that_logs_in_without_a_key_and_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "azure.identity", None)
+    environ = {"LAKEHOUSE_MODEL": "azure:m", "LAKEHOUSE_MODEL_URL": "https://x.example"}
+
+    with pytest.raises(ConfigurationError, match="the package azure-identity"):
+        open_model(environ, Secrets([Environment(environ)]))
