@@ -25,7 +25,6 @@ from pyspark.errors import PySparkException
 from ingestion import scratch
 from ingestion.contracts.streams import Budget
 from ingestion.errors import ConfigurationError, IntegrityError, LakeError, LakehouseError, SourceUnavailableError
-from ingestion.lake.spark.session import prepare
 from ingestion.settings import Connection
 from ingestion.sources.kafka import KafkaSource, headers_text, reaching
 from ingestion.sources.records import RECORDS, Partition, Position, Positions, Read
@@ -111,7 +110,11 @@ class _Query:
 
 
 class SparkKafkaSource(KafkaSource):
-    """The topics of one stream, read by Spark. `open_session` is called when the first query begins."""
+    """
+    The topics of one stream, read by Spark.
+
+    `open_session` is called when the first query begins, and returns a session with the settings OWN.
+    """
 
     looked_every = 1.0
 
@@ -165,19 +168,13 @@ class SparkKafkaSource(KafkaSource):
             "maxOffsetsPerTrigger": str(rows),
         }
         try:
-            self._session = self._session or self._own_session()
+            self._session = self._session or self._open_session()
             frame = self._session.readStream.format(FORMAT).options(**self._options, **options).load()
             writer = frame.select(*RECORDS.names).writeStream.foreachBatch(query.collect)
             query.handle = writer.option("checkpointLocation", checkpoint.as_uri()).start()
         except (PySparkException, Py4JError) as exc:
             raise self._lacks_jars(exc) from None
         return query
-
-    def _own_session(self) -> Any:
-        session = prepare(self._open_session().newSession())
-        for name, value in OWN.items():
-            session.conf.set(name, value)
-        return session
 
     def _end(self) -> None:
         """End the query, and forget what was not acknowledged."""

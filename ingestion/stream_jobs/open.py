@@ -6,6 +6,7 @@ import importlib.machinery
 import importlib.util
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -50,14 +51,11 @@ def open_records(context: Context, stream: Stream) -> RecordSource:
     group = f"lakehouse-{stream.name}"
     if context.settings.engine != "spark":
         return KafkaSource(stream.source, connection, stream.topics, group=group)
-    from ingestion.lake.spark.session import open_session
-    from ingestion.sources.kafka_spark import SparkKafkaSource
+    from ingestion.lake.spark.session import new_session
+    from ingestion.sources.kafka_spark import OWN, SparkKafkaSource
 
     lake = context.lake
-
-    def session() -> Any:
-        return open_session(root=lake.root, storage_options=lake.storage_options)
-
+    session = partial(new_session, root=lake.root, storage_options=lake.storage_options, settings=OWN)
     return SparkKafkaSource(stream.source, connection, stream.topics, group=group, open_session=session)
 
 

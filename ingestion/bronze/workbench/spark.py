@@ -19,7 +19,7 @@ from ingestion.contracts.types import duckdb_type
 from ingestion.errors import IntegrityError
 from ingestion.lake.base import StagedFile
 from ingestion.lake.layout import Lake
-from ingestion.lake.spark.session import open_session, prepare
+from ingestion.lake.spark.session import new_session
 from ingestion.lake.staging import ParquetFile, ParquetStage, open_parquet
 from ingestion.lake.storage.filesystem import listed, make_folder, move
 from ingestion.sql.quoting import quote_standard, spark_text_literal
@@ -124,9 +124,7 @@ class SparkWorkbench:
 def open_spark_workbench(table: BronzeTable, state: BronzeState) -> Iterator[SparkWorkbench]:
     """Open a workbench at the Delta versions of `state`; its folder is deleted at the end."""
     lake = table.lake
-    session = prepare(open_session(root=lake.root, storage_options=lake.storage_options).newSession())
-    for name, value in DIALECT.items():
-        session.conf.set(name, value)
+    session = new_session(root=lake.root, storage_options=lake.storage_options, settings=DIALECT)
     for name, uri, version in (
         ("bronze", table.uri, state.version),
         ("quarantine", table.quarantine_uri, state.quarantine_version),

@@ -53,7 +53,7 @@ from ingestion.lake.spark.frames import (
     staged_rows,
     table_at,
 )
-from ingestion.lake.spark.session import open_session, prepare
+from ingestion.lake.spark.session import new_session
 from ingestion.lake.statistics import indexed_columns
 from ingestion.sql.quoting import quote_spark, spark_text_literal
 
@@ -91,10 +91,7 @@ class SparkDelta(DeltaReader):
     @cached_property
     def session(self) -> Any:
         """The engine's own session in the process's Spark, so that settings of a commit affect no other session."""
-        session = prepare(open_session(root=self._root, storage_options=self._options).newSession())
-        for name, value in _OWN.items():
-            session.conf.set(name, value)
-        return session
+        return new_session(root=self._root, storage_options=self._options, settings=_OWN)
 
     def create(
         self,

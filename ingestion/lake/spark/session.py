@@ -153,6 +153,20 @@ def open_session(
     return prepare(active)
 
 
+def new_session(
+    *, root: str, storage_options: Mapping[str, str] | None = None, settings: Mapping[str, str] | None = None
+) -> Any:
+    """
+    Return a session of its own in the process's Spark: its views and these `settings` affect no other session.
+
+    Raises as `open_session` does.
+    """
+    session = prepare(open_session(root=root, storage_options=storage_options).newSession())
+    for name, value in (settings or {}).items():
+        session.conf.set(name, value)
+    return session
+
+
 def prepare(session: Any) -> Any:
     """Apply the settings that make both engines write identical tables to a session; return it."""
     for setting, value in ALWAYS.items():
