@@ -19,10 +19,9 @@ from monitoring.advisor.budget import Budget
 from monitoring.advisor.calls import Calls, columns_of
 from monitoring.advisor.documents import passages
 from monitoring.advisor.of_table import advices_of
-from monitoring.advisor.project import read_names
 from monitoring.advisor.retrieval import Library
 from monitoring.advisor.runs import explain_run
-from monitoring.advisor.values import RULES, Advice, Names, Question
+from monitoring.advisor.values import RULES, Advice, Question
 from monitoring.board import Board
 from monitoring.facts import gather
 from monitoring.findings import Finding
@@ -76,8 +75,7 @@ def rate(site: Site, query: Mapping[str, str], by: str) -> bool:
 
 
 def _answer(site: Site, journal: Journal, text: str) -> Advice:
-    settings = site.settings
-    names = read_names(settings.contracts, settings.dbt_project)
+    settings, names = site.settings, site.names()
     known = {contract.id: contract for contract in site.promises().contracts}
     library = Library(passages(settings.contracts, settings.dbt_project))
     try:
@@ -102,9 +100,8 @@ def explained(site: Site, run: str) -> Advice | None:
 
 
 def _explained(site: Site, journal: Journal, run: str) -> Advice | None:
-    names = read_names(site.settings.contracts, site.settings.dbt_project)
     try:
-        return explain_run(journal, site.promises().contracts, names, run).advice
+        return explain_run(journal, site.promises().contracts, site.names(), run).advice
     except ConfigurationError:  # there is no such run
         return None
 
@@ -118,7 +115,9 @@ def _of_finding(site: Site, board: Board, query: Mapping[str, str]) -> tuple[str
 
 def of_findings(site: Site, findings: Sequence[Finding]) -> dict[tuple[str, str], Advice]:
     """Return what the rules say of each finding, by its key."""
-    names = read_names(site.settings.contracts, site.settings.dbt_project) if findings else Names()
+    if not findings:
+        return {}
+    names = site.names()
     told = {each.key: (f"{each.kind} {each.subject}: {each.text}", f"{each.kind} {each.subject}") for each in findings}
     return {key: rules.advise(Question(text, names, source)) for key, (text, source) in told.items()}
 

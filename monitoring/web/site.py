@@ -24,6 +24,8 @@ from ingestion.lake.storage.errors import reaching
 from ingestion.ledger.journal import Journal
 from ingestion.ledger.tables import TABLES
 from ingestion.settings import Settings
+from monitoring.advisor.project import read_names
+from monitoring.advisor.values import Names
 from monitoring.board import Board, read_board
 from monitoring.kpis import Kpi, read_kpis
 from monitoring.promises import Promises, read_promises
@@ -54,7 +56,7 @@ class Site:
         self._kept: OrderedDict[Hashable, tuple[Hashable, Answer]] = OrderedDict()
         self._readers = ThreadPoolExecutor(max_workers=4, thread_name_prefix="lake")
         self._engine: DeltaRs | None = None
-        self._promises: tuple[Hashable, Promises] | None = None
+        self._of_files: dict[Callable[[Path, Path], Any], tuple[Hashable, Any]] = {}
         self.hits = self.misses = self.reading = 0
         self.is_demo = False
 
@@ -100,11 +102,21 @@ class Site:
 
     def promises(self) -> Promises:
         """Return the contracts, read again when a file of them changed."""
-        state = (_state_of(self.settings.contracts), _state_of(self.settings.dbt_project / "models"))
+        return self._read(read_promises)
+
+    def names(self) -> Names:
+        """Return the names of tables, columns and models, read again when a file of them changed."""
+        return self._read(read_names)
+
+    def _read(self, read: Callable[[Path, Path], T]) -> T:
+        """Return what is read of the folders of contracts and dbt, an earlier answer if no file of them changed."""
+        folders = (self.settings.contracts, self.settings.dbt_project)
+        state = (_state_of(folders[0]), _state_of(folders[1] / "models"))
         with self._lock:
-            if self._promises is None or self._promises[0] != state:
-                self._promises = (state, read_promises(self.settings.contracts, self.settings.dbt_project))
-            return self._promises[1]
+            if self._of_files.get(read, (None,))[0] != state:
+                self._of_files[read] = (state, read(*folders))
+            found: T = self._of_files[read][1]
+            return found
 
     def is_readable(self) -> str | None:
         """Return why the lake cannot be read; None if it can."""
@@ -177,5 +189,5 @@ def _state_of(folder: Path) -> Hashable:
     return tuple(
         (str(path), (stat := path.stat()).st_mtime_ns, stat.st_size)
         for path in sorted(folder.rglob("*"))
-        if path.suffix in (".yaml", ".yml")
+        if path.suffix in (".sql", ".yaml", ".yml")
     )

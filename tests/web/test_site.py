@@ -57,6 +57,19 @@ def test_a_changed_contract_is_read_again_and_an_invalid_one_is_a_finding(own_wo
     assert {table.id for table in broken.tables} == {"crm.notes", "crm.places"}
 
 
+def test_names_are_read_once_and_again_when_there_is_another_model_or_contract(own_world: Find) -> None:
+    site = own_world("green").site()
+    names = site.names()
+    assert site.names() is names
+    model = site.settings.dbt_project / "models" / "made.sql"
+    model.parent.mkdir(parents=True, exist_ok=True)
+    model.write_text("select 1")
+
+    assert ("made" in names.models, "made" in site.names().models) == (False, True)
+    (site.settings.contracts / "crm" / "places.odcs.yaml").unlink()
+    assert {*names.tables} - {*site.names().tables} == {"crm.places"}
+
+
 def test_the_last_answer_is_shown_with_its_age_while_the_ledger_is_damaged(own_world: Find) -> None:
     world = own_world("green")
     site = world.site()
