@@ -20,6 +20,7 @@ from monitoring.advisor.calls import Calls, columns_of
 from monitoring.advisor.documents import passages
 from monitoring.advisor.of_table import advices_of
 from monitoring.advisor.retrieval import Library
+from monitoring.advisor.roles import role_of
 from monitoring.advisor.runs import explain_run
 from monitoring.advisor.values import RULES, Advice, Question
 from monitoring.board import Board
@@ -65,7 +66,7 @@ def rate(site: Site, query: Mapping[str, str], by: str) -> bool:
         return False
     identity = [by, site.now().date().isoformat(), shown["about"], advice.as_dict()]
     call_id = hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:12]
-    columns = columns_of("architect" if shown["question"] else "log_analyzer", advice)
+    columns = columns_of("architect" if shown["question"] else role_of(advice), advice)
 
     def append(journal: Journal) -> None:
         Calls(journal, Budget(0, 0, 0)).note(call_id, **columns, feedback=feedback, by=by)

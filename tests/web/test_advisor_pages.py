@@ -125,6 +125,22 @@ def test_a_failed_run_can_be_rated_and_the_record_shows_it(own_world: Find, brow
     assert "log_analyzer rules v2 1 1" in " ".join(text_of(client.get("/advisor").text).split())
 
 
+def test_a_rating_of_what_is_said_about_drift_is_one_of_the_role_that_assesses_it(
+    own_world: Find, browse: Browse
+) -> None:
+    made = own_world("green")
+    failed = {
+        "status": "failed",
+        "error": "BrokenContractError",
+        "message": "crm.people: the source broke the contract",
+    }
+    made.journal.append("runs", [made.load("crm.people", NOW, run_id="run-drift", **failed)])
+
+    told = browse(made).post("/rate", params={"run": "run-drift", "helped": "up"}, headers=SAME)
+
+    assert (told.status_code, [rating[0] for rating in ratings(made)]) == (200, ["drift_assessor"])
+
+
 FORGED: dict[str, dict[str, str]] = {
     "another site": {**SAME, "sec-fetch-site": "cross-site"},
     "another port": {**SAME, "sec-fetch-site": "same-site"},
