@@ -23,6 +23,11 @@ KINDS = ("source", "contract", "bronze", "silver", "gold", "audit", "exposure")
 _REF = re.compile(r"ref\(\s*['\"]([^'\"]+)['\"]\s*\)")
 
 
+def models_in(text: str) -> list[str]:
+    """Return the models that a text of a dbt project refers to, in its order; a repeated one is repeated."""
+    return _REF.findall(text)
+
+
 @dataclass(frozen=True, slots=True)
 class Node:
     """`id` is `<kind>:<name>`, of a source `source:<system>:<name>`; `name` is what people call it."""
@@ -193,5 +198,5 @@ def read_exposures(dbt_project: Path) -> dict[str, list[str]]:
         except yaml.YAMLError:
             continue
         for exposure in (document or {}).get("exposures") or []:
-            found[str(exposure.get("name"))] = _REF.findall(" ".join(map(str, exposure.get("depends_on") or [])))
+            found[str(exposure.get("name"))] = models_in(" ".join(map(str, exposure.get("depends_on") or [])))
     return found

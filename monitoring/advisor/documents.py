@@ -16,12 +16,12 @@ import yaml
 
 from ingestion import shipped
 from monitoring.advisor.project import columns_of, contract_files
+from monitoring.lineage import models_in
 
 LONGEST = 2_000
 """Characters of a passage; what is longer is cut."""
 _COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
 _HEADING = re.compile(r"^## ", re.MULTILINE)
-_REF = re.compile(r"ref\(\s*['\"]([^'\"]+)['\"]\s*\)")
 _SOURCE = re.compile(r"source\(\s*['\"]([^'\"]+)['\"]\s*,\s*['\"]([^'\"]+)['\"]\s*\)")
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
@@ -85,7 +85,7 @@ def _of_models(dbt_project: Path) -> Iterator[Passage]:
             if tests:
                 yield Passage(f"model:{name}#tests", "model", f"data tests of {name}", tests[:LONGEST])
         for exposure in written.get("exposures") or ():
-            used = ", ".join(_REF.findall(" ".join(map(str, exposure.get("depends_on") or ()))))
+            used = ", ".join(models_in(" ".join(map(str, exposure.get("depends_on") or ()))))
             text = f"{exposure.get('description', '')} A {exposure.get('type', 'use')} that reads {used}."
             yield Passage(
                 f"exposure:{exposure.get('name')}", "model", f"exposure {exposure.get('name')}", text[:LONGEST]
@@ -95,7 +95,7 @@ def _of_models(dbt_project: Path) -> Iterator[Passage]:
 def _reads(path: Path) -> str:
     """Return which models and sources a model's SQL reads, in words."""
     sql = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
-    names = dict.fromkeys([*_REF.findall(sql), *(".".join(found) for found in _SOURCE.findall(sql))])
+    names = dict.fromkeys([*models_in(sql), *(".".join(found) for found in _SOURCE.findall(sql))])
     return f"Built from {', '.join(names)}. " if names else ""
 
 
