@@ -150,10 +150,10 @@ def _repeated(asked: Asked, written: Written, by_rules: Advice, names: Names) ->
     """Return the answer that the model gave to the very same prompt, held to its form once more; None without one."""
     model = asked.model.name
     kept = asked.calls.earlier(written.prompt, model)
+    if kept is None:
+        return None
     try:
-        told = (
-            None if kept is None else checked(parsed(ModelAnswer, kept, 0, 0).answer, _sources(by_rules), names, model)
-        )
+        told = checked(parsed(ModelAnswer, kept, 0, 0).answer, _sources(by_rules), names, model)
     except ModelError:  # the form has changed since
         return None
     if not isinstance(told, Advice):
