@@ -46,7 +46,6 @@ def explain(output: Output, *, run_id: str | None, last: bool, log: Path | None)
         return
     from ingestion.contracts.odcs import examine_folder
     from ingestion.runs.context import open_context
-    from monitoring.advisor.budget import Budget
     from monitoring.advisor.calls import Calls, recorded
     from monitoring.advisor.project import read_names
     from monitoring.advisor.roles import role_of
@@ -61,7 +60,7 @@ def explain(output: Output, *, run_id: str | None, last: bool, log: Path | None)
 
         advice = open_advisor(here, os.environ).advisor.answer(found.question, role_of(advice), advice)
     elif advice is not None:
-        advice = recorded(Calls(context.journal, Budget(0, 0, 0)), role_of(advice), advice)
+        advice = recorded(Calls(context.journal), role_of(advice), advice)
     _show(output, advice, {"run_id": found.run_id, "failed": list(found.failed)})
 
 

@@ -33,6 +33,9 @@ class Budget:
     month_cost: float | None = None
 
 
+NO_CALLS = Budget(0, 0, 0)
+
+
 def parse_budget(text: str) -> Budget:
     """Return the budget of a text such as `call=12000 day=200000 month=2000000`. Raises ConfigurationError."""
     try:

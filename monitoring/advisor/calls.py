@@ -17,7 +17,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from ingestion.errors import ConfigurationError, LakehouseError
-from monitoring.advisor.budget import Budget, Prices
+from monitoring.advisor.budget import NO_CALLS, Budget, Prices
 from monitoring.advisor.models.base import MOST_TOKENS, Prompt
 from monitoring.advisor.values import Advice
 
@@ -48,7 +48,7 @@ class Calls:
     def __init__(
         self,
         journal: Journal,
-        budget: Budget,
+        budget: Budget = NO_CALLS,
         prices: Prices | None = None,
         *,
         keep: timedelta = timedelta(0),

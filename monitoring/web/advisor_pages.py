@@ -15,7 +15,6 @@ from ingestion.errors import ConfigurationError
 from ingestion.ledger.journal import Journal
 from monitoring.advisor import call_views, rules
 from monitoring.advisor.ask import Advisor
-from monitoring.advisor.budget import Budget
 from monitoring.advisor.calls import Calls, columns_of
 from monitoring.advisor.documents import passages
 from monitoring.advisor.of_table import advices_of
@@ -69,7 +68,7 @@ def rate(site: Site, query: Mapping[str, str], by: str) -> bool:
     columns = columns_of("architect" if shown["question"] else role_of(advice), advice)
 
     def append(journal: Journal) -> None:
-        Calls(journal, Budget(0, 0, 0)).note(call_id, **columns, feedback=feedback, by=by)
+        Calls(journal).note(call_id, **columns, feedback=feedback, by=by)
 
     site.write(append)
     return True
