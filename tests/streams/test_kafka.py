@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import json
-import threading
-import time
 from pathlib import Path
 
 import pytest
 
 from ingestion.errors import ConfigurationError, LakeError, SourceUnavailableError
 from ingestion.stream_jobs.open import open_loop
-from ingestion.stream_jobs.run import ask_to_stop, run_stream
 from tests.examples import LONG_FORM
 from tests.streams.broker import Broker, create_topic, delete_topic, needs_broker, produce
+from tests.streams.kafka_world import orders, waits_for_the_broker, world_at
 from tests.streams.world import StreamWorld, contract
 
 pytestmark = [needs_broker, pytest.mark.xdist_group("spark")]  # they share its broker
@@ -21,11 +18,7 @@ pytestmark = [needs_broker, pytest.mark.xdist_group("spark")]  # they share its 
 
 @pytest.fixture
 def world(tmp_path: Path, server: Broker) -> StreamWorld:
-    return StreamWorld(tmp_path, {"AIRFLOW_CONN_EVENTS": f"kafka://{server.address}?timeout_seconds=10"})
-
-
-def orders(*numbers: int) -> list[tuple[str | None, str | None]]:
-    return [(str(n), json.dumps({"order_id": n, "amount": n, "status": "new"})) for n in numbers]
+    return world_at(tmp_path, server)
 
 
 def test_messages_are_read_once_from_all_partitions_without_any_offset_of_a_group(
@@ -125,19 +118,4 @@ def test_partitions_rest_while_the_target_is_away_and_no_message_is_left_out(
 
 @LONG_FORM
 def test_a_broker_that_is_away_for_a_while_is_waited_for(world: StreamWorld, server: Broker) -> None:
-    create_topic(server.address, "away", 1)
-    produce(server.address, "away", orders(*range(100)))
-    world.write(contract("append", topics=["away"], budget={"rows": 10, "seconds": 1.0}))
-    runner = threading.Thread(target=run_stream, args=[world.context(), "orders"], kwargs={"until_caught_up": False})
-    runner.start()
-    time.sleep(3)
-    server.stop()
-    time.sleep(20)
-    server.start()
-    produce(server.address, "away", orders(*range(100, 200)))
-    time.sleep(30)
-    ask_to_stop(world.context(), ["orders"])
-    runner.join(60)
-
-    assert not runner.is_alive()
-    assert world.target("select count(*), count(distinct order_id) from orders") == [(200, 200)]
+    waits_for_the_broker(world, server, "away", after=3)

@@ -7,7 +7,6 @@ import os
 import re
 import subprocess
 import sys
-import threading
 import time
 from decimal import Decimal
 from pathlib import Path
@@ -18,13 +17,13 @@ import pytest
 from ingestion.errors import ConcurrentWriteError, ConfigurationError, IntegrityError, LakeError
 from ingestion.settings import Connection
 from ingestion.stream_jobs.open import open_loop
-from ingestion.stream_jobs.run import ask_to_stop, run_stream
 from ingestion.streams.loop import Loop
 from ingestion.streams.ports import Applied, Change
 from tests.examples import LONG_FORM
 from tests.sources.oracle_fixtures import oracle
 from tests.spark.session import NEEDS_SPARK, SETTINGS
 from tests.streams.broker import SECONDS, Broker, create_topic, needs_broker, produce
+from tests.streams.kafka_world import orders, waits_for_the_broker, world_at
 from tests.streams.oracle_world import COLUMNS as OF_ORACLE
 from tests.streams.oracle_world import OracleWorld, oracle_world
 from tests.streams.world import COLUMNS, StreamWorld, contract
@@ -42,23 +41,13 @@ ROOT = Path(__file__).parents[2]
 NOW = int(time.time() * 1000)
 
 
-def world_at(folder: Path, server: Broker, **connections: str) -> StreamWorld:
-    folder.mkdir(exist_ok=True)
-    events = f"kafka://{server.address}?timeout_seconds=10"
-    return StreamWorld(folder, {"AIRFLOW_CONN_EVENTS": events, "LAKEHOUSE_ENGINE": "spark", **connections})
-
-
 @pytest.fixture
 def world(tmp_path: Path, server: Broker) -> StreamWorld:
-    return world_at(tmp_path, server)
+    return world_at(tmp_path, server, "spark")
 
 
 def on(world: StreamWorld, engine: str) -> StreamWorld:
     return StreamWorld(world.folder, {**world.connections, "LAKEHOUSE_ENGINE": engine}, world.name)
-
-
-def orders(*numbers: int) -> list[tuple[str | None, str | None]]:
-    return [(str(n), json.dumps({"order_id": n, "amount": n, "status": "new"})) for n in numbers]
 
 
 def send_all_kinds(producer: Any, topic: str, first: int) -> None:
@@ -383,22 +372,7 @@ def test_messages_that_the_topic_deletes_under_a_running_query_stop_the_stream(
 
 @LONG_FORM
 def test_spark_waits_for_a_broker_that_is_away(world: StreamWorld, server: Broker) -> None:
-    create_topic(server.address, "absent", 1)
-    produce(server.address, "absent", orders(*range(100)))
-    world.write(contract("append", topics=["absent"], budget={"rows": 10, "seconds": 1.0}))
-    runner = threading.Thread(target=run_stream, args=[world.context(), "orders"], kwargs={"until_caught_up": False})
-    runner.start()
-    time.sleep(5)
-    server.stop()
-    time.sleep(20)
-    server.start()
-    produce(server.address, "absent", orders(*range(100, 200)))
-    time.sleep(30)
-    ask_to_stop(world.context(), ["orders"])
-    runner.join(60)
-
-    assert not runner.is_alive()
-    assert world.target("select count(*), count(distinct order_id) from orders") == [(200, 200)]
+    waits_for_the_broker(world, server, "absent", after=5)
 
 
 @LONG_FORM
