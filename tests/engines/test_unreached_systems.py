@@ -6,6 +6,7 @@ import json
 import socket
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -114,7 +115,7 @@ def test_a_day_leaves_out_the_tables_that_cannot_be_read_and_says_why_once(
 def test_a_day_without_any_reachable_system_builds_nothing(two: Company, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(daily, "build_layer", lambda *_, **__: pytest.fail("nothing is new, so nothing is built"))
     two.file.unlink()
-    monkeypatch.setattr("tenacity.nap.time.sleep", lambda _: None)
+    monkeypatch.setattr("tenacity.nap.time", SimpleNamespace(sleep=lambda _: None))
 
     done = run(two, "run")
 

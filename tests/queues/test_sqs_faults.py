@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -426,7 +427,7 @@ def url_of(server: Any) -> str:
 def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """Return the pauses that boto makes between its attempts, which are not waited for."""
     made: list[float] = []
-    monkeypatch.setattr("botocore.endpoint.time.sleep", made.append)
+    monkeypatch.setattr("botocore.endpoint.time", SimpleNamespace(sleep=made.append))  # not the sleep of other threads
     return made
 
 
