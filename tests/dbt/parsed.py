@@ -2,8 +2,8 @@
 Parses the shipped project once, when this module is imported. Each dbt run of a test worker is a fork of that process.
 
 In a fork dbt is already imported, its classes are prepared, its macros are compiled, and the saved parse is put where
-dbt looks for one. A project gets it only if all its files are as shipped; dbt itself compares its version, the connection
-and the variables. Its manifest.json is written only where dbt's log or its artifacts are asked for. dbt finds a compiled
+dbt looks for one. dbt itself parses the files again that a project changed, and the whole project if its settings, the
+version, the connection or the variables are others. Its manifest.json is written only where dbt's log or its artifacts are asked for. dbt finds a compiled
 macro by the macro's text: one that a project changed is compiled by the fork.
 """
 
@@ -27,14 +27,13 @@ from dbt_common.clients.jinja import template_cache
 PROJECT = Path(__file__).parents[2] / "dbt_project"
 _FOLDER = Path(tempfile.mkdtemp(prefix="dbt-parsed-"))
 _PARSE = _FOLDER / "partial_parse.msgpack"
-_NOT_SHIPPED = {"target", "logs", "__pycache__"}
 atexit.register(shutil.rmtree, _FOLDER, ignore_errors=True)  # only this process runs it: forks skip exit handlers
 
 
-def take_over(environment: Mapping[str, str], project: Path, arguments: Sequence[str]) -> dict[str, str]:
-    """Give this fork's dbt the saved parse if `project` is as shipped; return the variables to run it with."""
+def take_over(environment: Mapping[str, str], arguments: Sequence[str]) -> dict[str, str]:
+    """Give this fork's dbt the saved parse; return the variables to run it with."""
     taken = Path(environment["DBT_TARGET_PATH"], _PARSE.name)
-    if _files(project) != _SHIPPED or not _PARSE.exists():
+    if not _PARSE.exists():
         return dict(environment)
     is_asked = "DBT_WRITE_JSON" in environment or "docs" in arguments
     if environment.get("DBT_LOG_LEVEL_FILE") == "none" and not is_asked:
@@ -44,15 +43,6 @@ def take_over(environment: Mapping[str, str], project: Path, arguments: Sequence
         taken.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(_PARSE, taken)
     return {**environment, "DBT_PROFILES_DIR": str(PROJECT)}  # the same profile; its folder is part of the connection
-
-
-def _files(project: Path) -> dict[Path, bytes]:
-    """Return the content of each file of a project."""
-    found = {}
-    for place, folders, names in os.walk(project):
-        folders[:] = [name for name in folders if name not in _NOT_SHIPPED]
-        found.update({Path(place, name).relative_to(project): Path(place, name).read_bytes() for name in names})
-    return found
 
 
 def _import() -> None:
@@ -84,7 +74,6 @@ def _parse() -> None:
                 template_cache.get_node_template(macro)
 
 
-_SHIPPED = _files(PROJECT)
 _import()
 _parse()
 gc.collect()

@@ -82,7 +82,7 @@ def _be_dbt(
 
     os.chdir(cwd)
     os.environ.clear()
-    os.environ.update(take_over(environment, cwd, arguments) if parsed else environment)
+    os.environ.update(take_over(environment, arguments) if parsed else environment)
     sys.path.insert(0, environment.get("PYTHONPATH", ""))
     sys.argv = [starter or "dbt", *arguments]
     if starter:
