@@ -11,11 +11,17 @@ from typing import Any
 import pytest
 
 from tests.cdc.world import CdcWorld
-from tests.sources.oracle_fixtures import VARIABLE, reachable
+from tests.examples import LONG
+from tests.sources.oracle_fixtures import IS_TRUE, VARIABLE, reachable
 
 MakeWorld = Callable[..., CdcWorld]
 ON_ORACLE = pytest.param("oracle", marks=pytest.mark.xdist_group("cdc_on_oracle"))
 """All these tests run in one process, for most tables have the same names in each."""
+SHORT_ON_ORACLE = pytest.mark.short_on_oracle
+"""
+Tests that run on Oracle in the short form too: together they run every statement, and what only Oracle does (locks of
+rivals, fractions of seconds, LOBs). The others run there in the long form, and wherever a true Oracle is.
+"""
 
 
 @pytest.fixture(params=["duckdb", ON_ORACLE])
@@ -39,6 +45,8 @@ def make_world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[MakeW
 
     if request.param == "oracle":
         reachable()
+        if not (LONG or IS_TRUE or request.node.get_closest_marker("short_on_oracle")):
+            pytest.skip("a long form: make test-long runs it")
     yield make
     for world in made:
         if world.oracle:

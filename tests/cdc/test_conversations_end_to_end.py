@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from tests.cdc.conftest import SHORT_ON_ORACLE
 from tests.cdc.world import CdcWorld
 
 
+@SHORT_ON_ORACLE
 def test_a_complete_call_is_sent_and_its_result_written_and_an_open_one_is_waited_for(world: CdcWorld) -> None:
     world.say("done", "hello", "yes", "שלום 😀")
     world.say("open", "one", "two", ago=timedelta(minutes=1))

@@ -20,7 +20,7 @@ from ingestion.cdc.tables import HISTORY, NORMAL
 from ingestion.errors import ConcurrentWriteError, SourceUnavailableError
 from ingestion.stream_jobs import run as runs
 from ingestion.streams import conversations
-from tests.cdc.conftest import MakeWorld
+from tests.cdc.conftest import SHORT_ON_ORACLE, MakeWorld
 from tests.cdc.world import CdcWorld, rest
 from tests.examples import LONG_FORM
 
@@ -154,6 +154,7 @@ def test_history_that_starts_after_normal_mode_ends_where_that_began(make_world:
     assert history.watermark == history.bound == normal.bound
 
 
+@SHORT_ON_ORACLE
 @pytest.mark.parametrize("mode", [NORMAL, HISTORY])
 def test_a_mode_is_switched_off_and_on_by_sql_without_a_loss(world: CdcWorld, mode: str) -> None:
     if mode == HISTORY:
@@ -203,6 +204,7 @@ def test_repeated_segments_are_said_once_and_make_no_new_revision(world: CdcWorl
     assert not world.sent()
 
 
+@SHORT_ON_ORACLE
 def test_a_call_whose_segments_are_deleted_is_kept_as_it_was_sent(world: CdcWorld) -> None:
     world.say("gone", "a", "b")
     world.say("waits", "a", "b", ago=timedelta(minutes=1))
@@ -246,6 +248,7 @@ def rivals(world: CdcWorld, steps: int) -> tuple[int, list[BaseException]]:
     return sum(fenced), failures
 
 
+@SHORT_ON_ORACLE
 def test_two_programs_on_one_database_send_each_call_once(world: CdcWorld) -> None:
     world.write(max_batch_size=2, **HISTORY_RULES, historical_start_date=since(hours=20), normal_mode_minutes=60)
     calls = [f"call {number}" for number in range(24)]
@@ -263,6 +266,7 @@ def test_two_programs_on_one_database_send_each_call_once(world: CdcWorld) -> No
     assert world.totals()[NORMAL] + world.totals()[HISTORY] == 24
 
 
+@SHORT_ON_ORACLE
 def test_what_a_slower_program_knew_of_a_call_is_not_written_over_what_a_faster_one_did(
     world: CdcWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -278,6 +282,7 @@ def test_what_a_slower_program_knew_of_a_call_is_not_written_over_what_a_faster_
     assert world.rows("select revision, segments, state from cdc_calls") == [(1, 2, "CLOSED")]
 
 
+@SHORT_ON_ORACLE
 def test_a_rival_that_begins_at_the_same_moment_moves_no_beginning(
     make_world: MakeWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -335,6 +340,7 @@ def test_a_database_that_is_away_while_a_run_notes_its_state_ends_no_run(
     assert world.states() == {"SENT": 1}
 
 
+@SHORT_ON_ORACLE
 def test_calls_that_are_judged_again_count_in_the_statistics(world: CdcWorld) -> None:
     world.say("a", "one", "two")
     with world.cdc() as cdc:
@@ -342,6 +348,7 @@ def test_calls_that_are_judged_again_count_in_the_statistics(world: CdcWorld) ->
         assert cdc.statistics()["calls_processed"] == 1
 
 
+@SHORT_ON_ORACLE
 def test_moments_are_bound_with_their_fractions_and_without_a_zone_as_they_are_written(world: CdcWorld) -> None:
     written = datetime(2026, 1, 1, 1, 2, 3, 456789)
     with in_zone("XXX-5"), world.cdc() as cdc, cdc.db.transaction():

@@ -17,7 +17,7 @@ from ingestion.queues.base import Outgoing
 from ingestion.queues.local import LocalQueue
 from ingestion.sinks.base import TableSink
 from ingestion.streams.ports import Applied, Change
-from tests.cdc.conftest import MakeWorld
+from tests.cdc.conftest import SHORT_ON_ORACLE, MakeWorld
 from tests.cdc.world import LETTERS, CdcWorld, rest, result_of
 
 HOUR = timedelta(hours=1)
@@ -102,6 +102,7 @@ def test_a_result_that_breaks_its_contract_is_kept_and_told_and_holds_up_no_othe
     statistics_are_those_of_the_tables(world)
 
 
+@SHORT_ON_ORACLE
 def test_a_result_that_the_database_refuses_is_kept_and_its_conversation_is_not_done(make_world: MakeWorld) -> None:
     world = make_world(columns={"note": {}}, resultTimeout="PT1H")
     narrow = {"duckdb": '"note" varchar CHECK (length("note") <= 3)', "oracle": '"NOTE" VARCHAR2(3)'}[world.kind]
@@ -126,6 +127,7 @@ def test_a_result_that_the_database_refuses_is_kept_and_its_conversation_is_not_
     statistics_are_those_of_the_tables(world)
 
 
+@SHORT_ON_ORACLE
 def test_results_of_unknown_calls_and_revisions_are_kept_apart_until_they_are_known(world: CdcWorld) -> None:
     send_calls(world, "a")
     for call, revision in (("a", 2), ("a", 0), ("a", -1), ("a", 99_999_999), ("later", 1), ("never", 1), ("a", 1)):
@@ -143,6 +145,7 @@ def test_results_of_unknown_calls_and_revisions_are_kept_apart_until_they_are_kn
     assert world.states() == {"DONE": 2}
 
 
+@SHORT_ON_ORACLE
 def test_a_revision_of_any_size_is_an_orphan(make_world: MakeWorld) -> None:
     """It does not fit into what conversations count their revisions in."""
     world = make_world(columns={"revision": {"physicalType": "NUMBER(18)"}})
@@ -157,6 +160,7 @@ def test_a_revision_of_any_size_is_an_orphan(make_world: MakeWorld) -> None:
     assert world.rows("select revision from cdc_orphan_results") == [(2**40,)]
 
 
+@SHORT_ON_ORACLE
 def test_what_comes_again_after_the_commit_changes_nothing(world: CdcWorld, monkeypatch: pytest.MonkeyPatch) -> None:
     send_calls(world, "a", "b")
     for body in (json.dumps(result_of("a")), "{bad", json.dumps(result_of("unknown"))):
@@ -188,6 +192,7 @@ class WrongError(Exception):
     """A fault of the program."""
 
 
+@SHORT_ON_ORACLE
 def test_a_result_for_which_the_program_fails_is_buried_after_some_deliveries_and_no_other_is(
     world: CdcWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:

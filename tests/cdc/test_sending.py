@@ -16,7 +16,7 @@ from ingestion.contracts.conversations import Conversation
 from ingestion.errors import ConfigurationError, SourceUnavailableError
 from ingestion.queues.base import UNACCOUNTED, UNAVAILABLE, Outgoing, Queue, QueueFacts, Received, Refusal, Sent
 from ingestion.streams.conversations import assemble
-from tests.cdc.conftest import MakeWorld
+from tests.cdc.conftest import SHORT_ON_ORACLE, MakeWorld
 from tests.cdc.world import CdcWorld, rest, result_of
 
 Answer = Callable[[Outgoing], Refusal | None]
@@ -79,6 +79,7 @@ def say(world: CdcWorld, *calls: str) -> None:
         world.say(call, "one", "two")
 
 
+@SHORT_ON_ORACLE
 def test_a_conversation_that_no_queue_takes_is_given_up_and_told_and_holds_up_no_other(world: CdcWorld) -> None:
     say(world, "a", "bad", "c")
     with world.cdc() as cdc:
@@ -172,6 +173,7 @@ def test_no_more_conversations_are_in_flight_than_may_be(make_world: MakeWorld) 
     assert world.states() == {"DONE": 8}
 
 
+@SHORT_ON_ORACLE
 def test_a_result_that_is_there_before_its_conversation_is_marked_stays(world: CdcWorld) -> None:
     say(world, "a")
     with world.cdc() as cdc:
@@ -218,6 +220,7 @@ def test_a_conversation_without_a_result_is_sent_once_more_and_then_given_up_and
     assert outbox(world) == {"answered": "DONE", "silent": "DONE"}
 
 
+@SHORT_ON_ORACLE
 def test_what_a_process_claimed_that_died_is_sent_when_its_lease_has_ended(world: CdcWorld) -> None:
     say(world, "a")
     with world.cdc() as cdc:
@@ -250,6 +253,7 @@ def _small(cdc: Cdc) -> Conversation:
 TRICKY = 'שלום 😀\t\u0001\u0007\u001b"\\\u2028 line\nline\r\n\ufffe'
 
 
+@SHORT_ON_ORACLE
 def test_a_long_conversation_with_any_characters_arrives_byte_by_byte(world: CdcWorld) -> None:
     pieces = [f"{TRICKY}{number}" * 4_000 for number in range(24)]
     world.say("long", *pieces)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -21,10 +20,9 @@ from ingestion.reconcile.leaves import Finding
 from ingestion.reconcile.ports import duckdb_lake, source_side
 from ingestion.reconcile.sql_side import SqlSide
 from ingestion.reconcile.vectors import TypeThere, verify_vectors
-from tests.sources.oracle_fixtures import ID, OracleDesk, Promise, oracle  # noqa: F401
+from tests.sources.oracle_fixtures import ID, IS_TRUE, OracleDesk, Promise, oracle  # noqa: F401
 
 DIALECT = DIALECTS["oracle"]
-IS_TRUE = os.environ.get("LAKEHOUSE_TEST_SERVERS") == "true"
 DECIMALS = {
     "NUMBER(38)": (38, 0),
     "NUMBER(38,10)": (38, 10),

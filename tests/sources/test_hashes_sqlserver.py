@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import uuid
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -24,11 +23,11 @@ from ingestion.reconcile.ports import duckdb_lake, source_side
 from ingestion.reconcile.sql_side import SqlSide
 from ingestion.reconcile.vectors import TypeThere, verify_vectors
 from ingestion.sources.sqlserver.session import Session, open_session
+from tests.sources.oracle_fixtures import IS_TRUE
 from tests.sources.sqlserver_fixtures import Desk, desk
 
 __all__ = ["desk"]
 
-IS_TRUE = os.environ.get("LAKEHOUSE_TEST_SERVERS") == "true"
 DIALECT = DIALECTS["sqlserver"]
 DECIMALS = {
     "DECIMAL(38,0)": (38, 0),
