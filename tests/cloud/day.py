@@ -34,6 +34,8 @@ from tests.dbt.data_tests import without_data_tests
 
 WORLD = World(seed=11, scale=0.1)
 LOST_A_DAY = ("shop.orders", "shop.order_items")
+FEW = (*LOST_A_DAY, "erp.customers")
+"""Tables that stand for all where each request of the storage costs more than the rows."""
 Rows = dict[str, list[tuple[Any, ...]]]
 
 
@@ -92,10 +94,12 @@ def play(
     folder: Path, root: str, then: str, patch: pytest.MonkeyPatch, *, whole: bool = True, builds: bool = True
 ) -> Played:
     """
-    Play both days into `root` and build at the end unless not to; if `whole`, build after each day, and the Silver of
-    day 1 again into `then`.
+    Play both days into `root` and build at the end; unless it `builds`, play few tables only. If `whole`, compare
+    all tables and not few, build after each day, and build the Silver of day 1 again into `then`.
     """
     played = _begin(folder, root)
+    if not builds:
+        played.contracts = [*FEW]
     patch.setattr(build, "_run_dbt", _keeping(played.dbt))
     played.load(1)
     if whole:
@@ -103,7 +107,7 @@ def play(
             build_layer(played.context(1), "all")
     apply_day_2(WORLD, SourceFiles(show.world_folder(played.settings)))
     played.load(2)
-    played.check_gaps(played.contracts)
+    played.check_gaps(played.contracts if whole else FEW)
     played.repair()
     played.check_gaps(LOST_A_DAY)
     if builds:
