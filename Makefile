@@ -1,7 +1,8 @@
 # The same recipes on a laptop and in CI. Needs Python 3.11+ and make; everything else is installed in .venv.
 PYTHON ?= python3
 BIN := .venv/bin
-WORKERS ?= auto
+# one more than there are cores: some tests wait for servers
+WORKERS ?= $(shell $(PYTHON) -c 'import os; print((os.cpu_count() or 1) + 1)')
 PYTEST = $(BIN)/pytest -n $(WORKERS) --dist loadgroup
 LIGHT := kafka,oracle,web,alerts,advisor,dev
 EXTRAS := airflow,aws-secrets,azure-secrets,cloud,databricks,gcp-secrets,sqlserver,sqs,dev-cloud,dev-web,$(LIGHT)
