@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -39,6 +40,8 @@ WARNINGS_OF_AIRFLOW = (
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.path.is_relative_to(Path(__file__).parent):
+            if item.get_closest_marker("xdist_group") is None:
+                item.add_marker(pytest.mark.xdist_group("airflow"))  # whose import and start take 12 s a process
             for warning in WARNINGS_OF_AIRFLOW:
                 item.add_marker(pytest.mark.filterwarnings(warning))
 
@@ -237,7 +240,7 @@ def answer(airflow_home: Path) -> Iterator[Callable[[str], None]]:
 
 
 def _answer(option: str, done: threading.Event) -> None:
-    """Wait until a task asks, and write what the response of the UI writes."""
+    """Wait until a task asks, and write what the response of the UI writes, until it was taken."""
     from airflow.models.hitl import HITLDetail, HITLUser
     from airflow.models.taskinstance import TaskInstance
     from airflow.models.trigger import handle_event_submit
@@ -246,14 +249,21 @@ def _answer(option: str, done: threading.Event) -> None:
     from airflow.utils.session import create_session
     from airflow.utils.state import TaskInstanceState
     from sqlalchemy import select
+    from sqlalchemy.exc import OperationalError
 
+    parked = select(TaskInstance).where(TaskInstance.state == TaskInstanceState.AWAITING_INPUT)
+    is_answered = False
     while not done.wait(0.3):
-        with create_session() as session:
-            parked = select(TaskInstance).where(TaskInstance.state == TaskInstanceState.AWAITING_INPUT)
-            for task in session.scalars(parked):
+        with suppress(OperationalError), create_session() as session:  # SQLite is locked while the run writes
+            tasks = session.scalars(parked).all()
+            if is_answered and not tasks:
+                return
+            for task in tasks:
                 asked = session.scalar(select(HITLDetail).where(HITLDetail.ti_id == task.id))
+                if asked is None:  # the question is written after the state
+                    continue
                 asked.chosen_options, asked.params_input = [option], {}
                 asked.responded_at, asked.responded_by = utcnow(), HITLUser(id="1", name="ada")
                 event = TriggerEvent(asked.as_resume_event_payload())
                 handle_event_submit(event, task_instance=task, session=session)
-                return
+                is_answered = True
