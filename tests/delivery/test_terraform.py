@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +19,21 @@ import pytest
 
 ROOT = Path(__file__).parents[2] / "infra" / "terraform"
 CLOUDS = ("aws", "azure", "gcp")
+MODULES = sorted(path.name for path in (ROOT / "modules").iterdir())
 INPUTS = {"name", "env", "region", "retention_days", "writers", "readers"}
 OUTPUTS = {"lake_uri", "secret_prefix", "identity"}
+INTERFACES = {
+    "": (INPUTS, OUTPUTS),
+    "network_": ({"name", "env", "region", "cidr"}, {"network_id", "subnet_ids"}),
+    "compute_": ({"name", "env", "region", "runner", "subnet_ids"}, {"compute"}),
+}
 SCHEMAS = json.loads(Path(__file__).with_name("provider_schemas.json").read_text())["schemas"]
-OF_TERRAFORM = {"__comments__", "for_each", "count", "depends_on", "provider", "lifecycle", "__is_block__"}
+OF_TERRAFORM = {"__comments__", "dynamic", "for_each", "count", "depends_on", "provider", "lifecycle", "__is_block__"}
 HOLDS_DATA = {"aws_s3_bucket", "aws_sqs_queue", "azurerm_storage_account", "azurerm_storage_container", "azurerm_key_vault",
               "google_storage_bucket", "terraform_data"}  # fmt: skip
 
 
+@cache
 def parsed(text: str) -> dict[str, Any]:
     """Return a configuration without the quotes that the parser leaves around names and texts."""
 
@@ -69,6 +77,8 @@ def faults(text: str) -> list[str]:
 
 
 def _faults_in(body: dict[str, Any], schema: dict[str, Any]) -> Iterator[str]:
+    for block in body.get("dynamic", []):
+        body = {**body, **{name: each["content"] for name, each in block.items()}}
     needed = {name for name, how in schema.items() if name and (how == "required" or (how != "optional" and "" in how))}
     yield from (f"{name} is missing" for name in sorted(needed - body.keys()))
     for name, value in body.items():
@@ -81,17 +91,36 @@ def _faults_in(body: dict[str, Any], schema: dict[str, Any]) -> Iterator[str]:
                 yield from (f"{name}.{fault}" for fault in _faults_in(each, schema[name]))
 
 
-def test_the_three_clouds_have_one_interface() -> None:
-    first = blocks("modules/aws", "variable")
+@pytest.mark.parametrize("kind", INTERFACES)
+def test_the_three_clouds_have_one_interface(kind: str) -> None:
+    inputs, outgoing = INTERFACES[kind]
+    first = blocks(f"modules/{kind}aws", "variable")
     for cloud in CLOUDS:
-        variables, outputs = blocks(f"modules/{cloud}", "variable"), blocks(f"modules/{cloud}", "output")
-        assert variables.keys() >= INPUTS, cloud
-        assert {name: variables[name] for name in INPUTS} == {name: first[name] for name in INPUTS}, cloud
-        assert [name for name in variables.keys() - INPUTS if "default" not in variables[name]] == [], cloud
-        assert outputs.keys() >= OUTPUTS, cloud
-        assert {name: outputs[name]["description"] for name in OUTPUTS} == {
-            name: blocks("modules/aws", "output")[name]["description"] for name in OUTPUTS
+        variables, outputs = blocks(f"modules/{kind}{cloud}", "variable"), blocks(f"modules/{kind}{cloud}", "output")
+        assert variables.keys() >= inputs, cloud
+        assert {name: variables[name] for name in inputs} == {name: first[name] for name in inputs}, cloud
+        assert [name for name in variables.keys() - inputs if "default" not in variables[name]] == [], cloud
+        assert outputs.keys() >= outgoing, cloud
+        assert {name: outputs[name]["description"] for name in outgoing} == {
+            name: blocks(f"modules/{kind}aws", "output")[name]["description"] for name in outgoing
         }, cloud
+
+
+@pytest.mark.parametrize("cloud", CLOUDS)
+def test_network_and_compute_are_made_only_where_that_is_asked_for(cloud: str) -> None:
+    variables, modules = blocks(cloud, "variable"), blocks(cloud, "module")
+
+    for kind in ("network", "compute"):
+        assert variables[kind]["default"] is False
+        assert modules[kind]["count"] == f"${{var.{kind} ? 1 : 0}}"
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_what_can_be_tagged_says_its_system_and_its_environment(module: str) -> None:
+    for kind, address, body in resources(text_of(f"modules/{module}")):
+        for name in ("tags", "labels"):
+            if kind.startswith("resource.") and name in SCHEMAS.get(kind, {}):
+                assert re.fullmatch(r"\$\{(local|var)\.(tags|labels)\}", body[name]), address
 
 
 @pytest.mark.parametrize("cloud", CLOUDS)
@@ -108,9 +137,20 @@ def test_an_environment_is_a_file_of_values_that_every_cloud_takes(cloud: str) -
         assert needed <= {"company", "region", "project"}  # the site's own: TF_VAR_…
 
 
-@pytest.mark.parametrize("module", ["azure", "lake_storage_account", "gcp"])
-def test_the_providers_of_azure_and_google_have_every_argument(module: str) -> None:
-    assert sum(1 for _ in resources(text_of(f"modules/{module}"))) >= 4
+@pytest.mark.parametrize(
+    ("module", "least"),
+    [
+        ("azure", 9),
+        ("lake_storage_account", 4),
+        ("gcp", 7),
+        ("network_azure", 11),
+        ("network_gcp", 3),
+        ("compute_azure", 3),
+        ("compute_gcp", 3),
+    ],
+)
+def test_the_providers_of_azure_and_google_have_every_argument(module: str, least: int) -> None:
+    assert sum(1 for _ in resources(text_of(f"modules/{module}"))) >= least
     assert faults(text_of(f"modules/{module}")) == []
 
 
@@ -122,6 +162,12 @@ def test_the_providers_of_azure_and_google_have_every_argument(module: str) -> N
         ("gcp", "days_since_noncurrent_time", "days_noncurrent", "lifecycle_rule.condition.days_noncurrent is unknown"),
         ("azure", "rbac_authorization_enabled", "rbac_enabled", "azurerm_key_vault.lake: rbac_enabled is unknown"),
         ("lake_storage_account", "scope                = ", "scopes = ", "scope is missing"),
+        ("azure", "is_manual_connection           = false\n", "", "private_service_connection.is_manual_connection"),
+        ("azure", "default_action = ", "default = ", "network_acls.default is unknown"),
+        ("network_azure", "default_outbound_access_enabled", "outbound_access", "outbound_access is unknown"),
+        ("network_gcp", "private_ip_google_access", "private_google_access", "private_google_access is unknown"),
+        ("compute_azure", "  sku                 = ", "  tier = ", "azurerm_databricks_workspace.lake: sku is missing"),
+        ("compute_gcp", "service            = ", "api = ", "google_project_service.dataproc: service is missing"),
     ],
 )
 def test_a_planted_fault_is_found(module: str, old: str, new: str, fault: str) -> None:
@@ -131,9 +177,7 @@ def test_a_planted_fault_is_found(module: str, old: str, new: str, fault: str) -
     assert any(fault in each for each in faults(text.replace(old, new, 1)))
 
 
-@pytest.mark.parametrize(
-    "folder", [*CLOUDS, *(f"modules/{path.name}" for path in sorted((ROOT / "modules").iterdir()))]
-)
+@pytest.mark.parametrize("folder", [*CLOUDS, *(f"modules/{name}" for name in MODULES)])
 def test_data_cannot_be_destroyed_and_no_secret_is_in_a_state(folder: str) -> None:
     for kind, address, body in resources(text_of(folder)):
         type_ = kind.split(".")[1]

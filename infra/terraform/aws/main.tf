@@ -1,5 +1,5 @@
 # The lake on Amazon S3. The state's place is given at start, and is another one for each environment:
-#   make terraform-plan CLOUD=aws ENV=dev STATE=...
+# docs/deploy.md has the commands.
 
 terraform {
   required_version = ">= 1.9"
@@ -51,6 +51,30 @@ variable "claims" {
   default     = null
 }
 
+variable "network" {
+  description = "Whether to make a private network for jobs; see the README."
+  type        = bool
+  default     = false
+}
+
+variable "cidr" {
+  description = "With network: its private addresses, which no network has with which it will be joined."
+  type        = string
+  default     = "10.60.0.0/20"
+}
+
+variable "compute" {
+  description = "Whether to make what runs jobs of Spark; see the README."
+  type        = bool
+  default     = false
+}
+
+variable "release" {
+  description = "With compute: a release of EMR with Spark 4, as AWS names it."
+  type        = string
+  default     = null
+}
+
 provider "aws" {
   region = var.region
 }
@@ -73,6 +97,29 @@ module "lake" {
   retention_days = var.retention_days
   writers        = var.writers
   readers        = var.readers
+  services       = var.compute ? ["emr-serverless.amazonaws.com"] : []
+}
+
+module "network" {
+  count  = var.network ? 1 : 0
+  source = "../modules/network_aws"
+  name   = var.company
+  env    = var.env
+  region = var.region
+  cidr   = var.cidr
+}
+
+module "compute" {
+  count  = var.compute ? 1 : 0
+  source = "../modules/compute_aws"
+  name   = var.company
+  env    = var.env
+  region = var.region
+
+  runner             = module.lake.identity["runner"]
+  subnet_ids         = var.network ? module.network[0].subnet_ids : []
+  security_group_ids = var.network ? module.network[0].security_group_ids : []
+  release            = var.release
 }
 
 module "queues" {
@@ -87,6 +134,14 @@ resource "aws_iam_role_policy_attachment" "queues" {
   count      = var.conversations ? 1 : 0
   role       = reverse(split("/", module.lake.identity["runner"]))[0]
   policy_arn = module.queues[0].policy_arns["service"]
+}
+
+output "compute" {
+  value = var.compute ? module.compute[0].compute : null
+}
+
+output "network" {
+  value = var.network ? module.network[0] : null
 }
 
 output "queues" {

@@ -1,5 +1,5 @@
 # The lake on Google. The state's place is given at start, and is another one for each environment:
-#   make terraform-plan CLOUD=gcp ENV=dev STATE=...
+# docs/deploy.md has the commands.
 
 terraform {
   required_version = ">= 1.9"
@@ -44,6 +44,24 @@ variable "project" {
   type        = string
 }
 
+variable "network" {
+  description = "Whether to make a private network for jobs; see the README."
+  type        = bool
+  default     = false
+}
+
+variable "cidr" {
+  description = "With network: its private addresses, which no network has with which it will be joined."
+  type        = string
+  default     = "10.60.0.0/20"
+}
+
+variable "compute" {
+  description = "Whether to make what runs jobs of Spark; see the README."
+  type        = bool
+  default     = false
+}
+
 provider "google" {
   project = var.project
   region  = var.region
@@ -67,6 +85,34 @@ module "lake" {
   retention_days = var.retention_days
   writers        = var.writers
   readers        = var.readers
+}
+
+module "network" {
+  count  = var.network ? 1 : 0
+  source = "../modules/network_gcp"
+  name   = var.company
+  env    = var.env
+  region = var.region
+  cidr   = var.cidr
+}
+
+module "compute" {
+  count  = var.compute ? 1 : 0
+  source = "../modules/compute_gcp"
+  name   = var.company
+  env    = var.env
+  region = var.region
+
+  runner     = module.lake.identity["runner"]
+  subnet_ids = var.network ? module.network[0].subnet_ids : []
+}
+
+output "compute" {
+  value = var.compute ? module.compute[0].compute : null
+}
+
+output "network" {
+  value = var.network ? module.network[0] : null
 }
 
 output "lake" {

@@ -33,6 +33,23 @@ data "aws_iam_policy_document" "trust" {
       identifiers = each.value
     }
   }
+
+  # jobs of this account alone, not those that another one starts with this role
+  dynamic "statement" {
+    for_each = each.key == "runner" && length(var.services) > 0 ? [1] : []
+    content {
+      actions = ["sts:AssumeRole"]
+      principals {
+        type        = "Service"
+        identifiers = var.services
+      }
+      condition {
+        test     = "StringEquals"
+        variable = "aws:SourceAccount"
+        values   = [local.account]
+      }
+    }
+  }
 }
 
 resource "aws_iam_role" "access" {

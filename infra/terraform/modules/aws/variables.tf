@@ -50,3 +50,9 @@ variable "kms_key_arn" {
   type        = string
   default     = null
 }
+
+variable "services" {
+  description = "Services of AWS whose jobs act as the runner, such as emr-serverless.amazonaws.com."
+  type        = set(string)
+  default     = []
+}

@@ -9,6 +9,12 @@ locals {
     reader  = "Storage Blob Data Reader"
     steward = "Storage Blob Data Contributor"
   }
+  is_private = var.network != null
+  private = local.is_private ? {
+    blob  = { id = module.lake.account_id, zone = "privatelink.blob.core.windows.net" }
+    dfs   = { id = module.lake.account_id, zone = "privatelink.dfs.core.windows.net" }
+    vault = { id = azurerm_key_vault.lake.id, zone = "privatelink.vaultcore.azure.net" }
+  } : {}
 }
 
 data "azurerm_client_config" "here" {}
@@ -28,6 +34,7 @@ module "lake" {
   undo_days           = var.retention_days
   writers             = var.writers
   readers             = var.readers
+  is_private          = local.is_private
   tags                = local.tags
 }
 
@@ -42,8 +49,56 @@ resource "azurerm_key_vault" "lake" {
   soft_delete_retention_days = var.retention_days
   tags                       = local.tags
 
+  public_network_access_enabled = !local.is_private
+
+  dynamic "network_acls" {
+    for_each = local.is_private ? [1] : []
+    content {
+      default_action = "Deny"
+      bypass         = "AzureServices"
+    }
+  }
+
   lifecycle {
     prevent_destroy = true
+  }
+}
+
+# With a network the lake and the vault have private addresses in it, and no public ones.
+resource "azurerm_private_dns_zone" "private" {
+  for_each            = local.private
+  name                = each.value.zone
+  resource_group_name = azurerm_resource_group.lake.name
+  tags                = local.tags
+}
+
+resource "azurerm_private_dns_zone_virtual_network_link" "private" {
+  for_each              = local.private
+  name                  = "${var.name}-lake-${var.env}"
+  resource_group_name   = azurerm_resource_group.lake.name
+  private_dns_zone_name = azurerm_private_dns_zone.private[each.key].name
+  virtual_network_id    = var.network.id
+  tags                  = local.tags
+}
+
+resource "azurerm_private_endpoint" "private" {
+  for_each            = local.private
+  name                = "${var.name}-lake-${var.env}-${each.key}"
+  resource_group_name = azurerm_resource_group.lake.name
+  location            = azurerm_resource_group.lake.location
+  subnet_id           = var.network.endpoint_subnet_id
+  tags                = local.tags
+
+  private_service_connection {
+    name                           = each.key
+    is_manual_connection           = false
+    private_connection_resource_id = each.value.id
+    subresource_names              = [each.key]
+  }
+
+  private_dns_zone_group {
+    name                 = each.key
+    private_dns_zone_ids = [azurerm_private_dns_zone.private[each.key].id]
   }
 }
 

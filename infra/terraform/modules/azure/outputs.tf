@@ -17,3 +17,8 @@ output "vault" {
   description = "The value of LAKEHOUSE_SECRETS_VAULT."
   value       = azurerm_key_vault.lake.vault_uri
 }
+
+output "identity_ids" {
+  description = "By role: the id of the managed identity, where a service is given it."
+  value       = { for name, identity in azurerm_user_assigned_identity.access : name => identity.id }
+}

@@ -50,3 +50,9 @@ variable "replication" {
   type        = string
   default     = null
 }
+
+variable "network" {
+  description = "The network in which the lake and the vault have private addresses and outside of which nobody reaches them; null: their public ones, behind logins."
+  type        = object({ id = string, endpoint_subnet_id = string })
+  default     = null
+}

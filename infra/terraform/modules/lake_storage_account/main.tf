@@ -28,6 +28,8 @@ resource "azurerm_storage_account" "lake" {
   min_tls_version                 = "TLS1_2"
   allow_nested_items_to_be_public = false
   shared_access_key_enabled       = false
+  local_user_enabled              = false
+  public_network_access_enabled   = !var.is_private
   tags                            = var.tags
 
   blob_properties {

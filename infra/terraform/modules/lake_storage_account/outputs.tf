@@ -12,3 +12,8 @@ output "reader_condition" {
   description = "The condition of a reader's role: the folders of Gold and audit."
   value       = local.reader_condition
 }
+
+output "account_id" {
+  description = "What a private endpoint leads to."
+  value       = azurerm_storage_account.lake.id
+}

@@ -48,3 +48,9 @@ variable "tags" {
   type        = map(string)
   default     = {}
 }
+
+variable "is_private" {
+  description = "Whether only private endpoints lead to the account."
+  type        = bool
+  default     = false
+}
