@@ -115,6 +115,40 @@ def test_network_and_compute_are_made_only_where_that_is_asked_for(cloud: str) -
         assert modules[kind]["count"] == f"${{var.{kind} ? 1 : 0}}"
 
 
+def unexplained(text: str) -> list[str]:
+    """Return the exceptions from policies that give no reason, or that do not stand in a block beside what they excuse."""
+    lines = [line for line in text.splitlines() if re.search(r"checkov:\s*skip", line)]
+    return [line for line in lines if not re.fullmatch(r"  #checkov:skip=CKV2?_(AWS|AZURE|GCP)_\d+:\S.{19,}", line)]
+
+
+def test_every_exception_from_a_policy_stands_in_its_resource_with_its_reason() -> None:
+    text = "\n".join(path.read_text() for path in ROOT.rglob("*.tf"))
+
+    assert text.count("checkov:skip=") > 10
+    assert unexplained(text) == []
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "  #checkov:skip=CKV_AWS_18",
+        "  #checkov:skip=CKV_AWS_18:",
+        "  #checkov:skip=CKV_AWS_18:not needed",
+        "  # checkov:skip=CKV_AWS_18",
+        "#checkov:skip=CKV_AWS_18:who read what is told by CloudTrail",
+    ],
+)
+def test_an_exception_without_a_reason_or_beside_nothing_is_found(line: str) -> None:
+    assert unexplained(line) == [line]
+
+
+def test_no_policy_is_left_out_for_all_resources() -> None:
+    [recipe] = re.findall(r"^\t\$\(CHECKOV\) (.*)$", (ROOT.parents[1] / "Makefile").read_text(), re.MULTILINE)
+
+    assert not re.search(r"skip-check|--check|soft-fail|baseline|config-file", recipe)
+    assert [*ROOT.parents[1].glob(".checkov*"), *ROOT.rglob(".checkov*")] == []
+
+
 @pytest.mark.parametrize("module", MODULES)
 def test_what_can_be_tagged_says_its_system_and_its_environment(module: str) -> None:
     for kind, address, body in resources(text_of(f"modules/{module}")):

@@ -17,6 +17,7 @@ locals {
 data "google_project" "here" {}
 
 resource "google_storage_bucket" "lake" {
+  #checkov:skip=CKV_GCP_62:who read what is told by data access audit logs of the project, whose place and cost are the site's
   name                        = "${var.name}-lake-${var.env}"
   location                    = var.region
   uniform_bucket_level_access = true
