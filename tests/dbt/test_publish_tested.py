@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import re
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -118,6 +121,32 @@ def test_facts_and_members_published_together_are_the_whole_computation(copied: 
     with duck.connect(copied.lake) as connection:
         computed = connection.execute(f"select * from ({compiled}) order by sales_sk").fetchall()
         assert connection.execute(WHOLE).fetchall() == computed
+
+
+def test_of_two_builds_at_once_the_later_commits_are_refused_by_name_and_leave_nothing(
+    copied: Warehouse, tmp_path: Path
+) -> None:
+    """The first waits in one of its tests, with its tables not yet published, until another process has built them."""
+    gate, before = tmp_path / "gate.csv", copied.versions()
+    os.mkfifo(gate)
+    forbid(copied, f"select 1 as found from {{{{ ref('fact_sales') }}}}, read_csv('{gate}') where false")
+    rival = Warehouse(tmp_path / "rival")
+    rival.lake = copied.lake
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(build, copied, "-s", "+fact_sales")
+        with gate.open("w") as opened:  # as soon as the first reads it
+            between = published(copied, before)
+            second = build(rival, "-s", "+fact_sales")
+            won = copied.versions()
+            opened.write("number\n1\n")
+        lost = first.result()
+
+    assert (between, second.code, published(copied, before)) == (set(), 0, {"dim_customer", "fact_sales"})
+    assert lost.code == 1
+    for name in ("gold.dim_customer", "gold.fact_sales"):
+        assert re.search(rf"Not published: {name} \(.*another writer committed first", " ".join(lost.output.split()))
+    assert copied.versions() == won
+    assert copied.query("select sales_sk from gold.fact_sales group by all having count(*) > 1") == []
 
 
 @LONG_FORM
