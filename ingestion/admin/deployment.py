@@ -11,8 +11,10 @@ import pyarrow as pa
 
 from ingestion.admin.airflow_pools import DoctorFinding
 from ingestion.errors import LakehouseError
+from ingestion.lake import duck
 from ingestion.lake.embedded.engine import DeltaRs
 from ingestion.lake.layout import Lake, open_lake
+from ingestion.lake.spark.session import check_installed
 from ingestion.lake.storage.errors import told_apart
 from ingestion.lake.storage.filesystem import open_files
 from ingestion.settings import Settings, value_of
@@ -28,15 +30,15 @@ _ALIASES = {"@daily": "0 0 * * *", "@midnight": "0 0 * * *", "@hourly": "0 * * *
 
 
 def examine_deployment(settings: Settings, environ: Mapping[str, str]) -> list[DoctorFinding]:
-    """Check the rights on the storage, that it refuses a commit which another one overtook, and the schedules."""
+    """Check the rights on the storage, that it refuses a commit which another one overtook, engine and schedules."""
     try:
-        found = list(_storage(open_lake(settings.lake_root)))
+        found = list(_storage(open_lake(settings.lake_root), settings.engine, environ))
     except LakehouseError as exc:
         found = [DoctorFinding("storage", "missing", str(exc), "lakehouse init")]
     return [*found, schedules(environ)]
 
 
-def _storage(lake: Lake) -> Iterator[DoctorFinding]:
+def _storage(lake: Lake, engine: str, environ: Mapping[str, str]) -> Iterator[DoctorFinding]:
     uri = f"{lake.root}/ops/_doctor-{uuid.uuid4().hex[:12]}"
     right = RIGHTS.get(lake.root.partition("://")[0], "the right to write in the folder")
     try:
@@ -46,6 +48,7 @@ def _storage(lake: Lake) -> Iterator[DoctorFinding]:
     else:
         yield DoctorFinding("storage: write", "ok", "a table was written and read")
         yield _verdict(committed)
+        yield _engine(engine, uri, environ)
     yield _deleted(uri, right)
 
 
@@ -73,6 +76,21 @@ def _verdict(committed: int) -> DoctorFinding:
         f"{WRITERS * COMMITS} commits were made at once, {committed} are there: one overwrites another",
         "use a store with conditional writes (docs/storage.md), or one writer only",
     )
+
+
+def _engine(engine: str, uri: str, environ: Mapping[str, str]) -> DoctorFinding:
+    """Say whether what builds the lake can work here. DuckDB reads the storage by a login of its own."""
+    subject = f"engine: {engine}"
+    try:
+        if engine == "spark":
+            check_installed(environ)
+            return DoctorFinding(subject, "ok", "Java and pyspark are there")
+        with duck.session(uri) as connection:
+            connection.execute(f"select count(*) from {duck.scan(uri)}").fetchone()
+    except (LakehouseError, duck.Error) as exc:
+        told = str(exc if isinstance(exc, LakehouseError) else told_apart(uri, exc) or type(exc).__name__)
+        return DoctorFinding(subject, "missing", told, "docs/storage.md has the variables of each store")
+    return DoctorFinding(subject, "ok", "DuckDB reads what was written")
 
 
 def _deleted(uri: str, right: str) -> DoctorFinding:

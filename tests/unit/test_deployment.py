@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,8 @@ import pyarrow as pa
 import pytest
 
 from ingestion.admin.deployment import examine_deployment, schedules
+from ingestion.errors import ConfigurationError
+from ingestion.lake import duck
 from ingestion.lake.embedded.engine import DeltaRs
 from ingestion.lake.layout import create_lake
 from ingestion.settings import Settings
@@ -30,6 +33,7 @@ def test_a_good_storage_keeps_all_commits_made_at_once_and_nothing_is_left(setti
     assert outcomes(settings) == {
         "storage: write": "ok",
         "storage: two writers": "ok",
+        "engine: embedded": "ok",
         "storage: delete": "ok",
         "schedules": "ok",
     }
@@ -63,6 +67,26 @@ def test_a_storage_that_cannot_be_written_names_the_right(settings: Settings, mo
         "missing",
         "the right to write in the folder",
     )
+
+
+def test_a_login_that_delta_rs_takes_and_duckdb_does_not_is_a_fault_of_the_engine(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuses(_: duck.Connection, uri: str) -> None:
+        raise ConfigurationError(f"{uri}: DuckDB found no login for the lake's storage that it can use.")
+
+    monkeypatch.setattr(duck, "reach", refuses)
+    [engine] = [each for each in examine_deployment(settings, {}) if each.subject == "engine: embedded"]
+
+    assert (engine.outcome, "DuckDB found no login" in engine.finding) == ("missing", True)
+    assert outcomes(settings)["storage: delete"] == "ok", "what was written is deleted all the same"
+
+
+def test_spark_without_java_is_a_fault_of_the_engine(settings: Settings, tmp_path: Path) -> None:
+    found = examine_deployment(replace(settings, engine="spark"), {"PATH": str(tmp_path)})
+    [engine] = [each for each in found if each.subject == "engine: spark"]
+
+    assert (engine.outcome, "needs Java 17" in engine.finding) == ("missing", True)
 
 
 def test_without_a_lake_the_next_step_is_to_make_one(tmp_path: Path) -> None:
