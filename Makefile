@@ -14,6 +14,7 @@ ENV ?= dev
 REGISTRY ?= lakehouse
 TAG ?= local
 CHART := infra/helm/lakehouse
+PINNED := Dockerfile compose.yml tests/sources/compose.yml
 ENGINES ?= embedded spark
 LIBRARIES := unixodbc libltdl7 libkrb5-3 libgssapi-krb5-2
 # the tools of one recipe each, in environments of their own
@@ -29,7 +30,7 @@ unexport PYTHONDONTWRITEBYTECODE  # else each process compiles the code, and eac
 .PHONY: advisor-eval demo demo-stream demo-cdc test test-fast test-long kills golden check format test-sources test-spark build contract-diff site
 .PHONY: airflow report
 .PHONY: coverage libraries adapters generated security workflows wheel wheel-demo docs salt
-.PHONY: image demo-image chart box terraform terraform-policy deploy
+.PHONY: image demo-image chart box digests terraform terraform-policy deploy
 .PHONY: bench-history bench-load bench-gaps bench-monitor bench-day bench-web bench-many bench-stream bench-cdc bench-spark constraints clean
 
 demo: .venv/base  ## both days of the demo company, from source to Gold
@@ -115,6 +116,12 @@ demo-image: image  ## the demo, in the image
 chart:  ## Kubernetes manifests of the page and the jobs; needs helm
 	helm lint --strict $(CHART) --set image.registry=$(REGISTRY),image.tag=$(TAG),lake.root=/lake
 	helm template lakehouse $(CHART) --set image.registry=$(REGISTRY),image.tag=$(TAG),lake.root=/lake
+
+digests:  ## the images of others, each renewed to what its tag is today; needs Docker and the network
+	@set -e; for image in $$(grep -oh '[a-z][a-z0-9./-]*:[a-z0-9.-]*@sha256:[0-9a-f]*' $(PINNED) | sort -u); do \
+		digest=$$(docker buildx imagetools inspect "$${image%@*}" --format '{{.Manifest.Digest}}'); \
+		sed -i.old "s#$$image#$${image%@*}@$$digest#" $(PINNED); echo "$${image%@*} $$digest"; done; \
+	rm -f $(addsuffix .old,$(PINNED))
 
 box: box.env  ## databases of the demo company, Airflow and the page on this machine; needs Docker
 	docker compose --env-file box.env up -d --build --wait web airflow

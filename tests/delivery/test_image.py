@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -37,17 +39,60 @@ def inherited(name: str) -> list[tuple[str, str]]:
     return (inherited(base) if base in stages() else []) + stages()[name]
 
 
+def images_of(document: Any) -> Iterator[str]:
+    """Yield the images that a compose or a workflow file names: services, containers of jobs, actions in a container."""
+    for service in document.get("services", {}).values():
+        if "build" not in service:
+            yield service["image"]
+    for job in document.get("jobs", {}).values():
+        containers = [*job.get("services", {}).values(), *([job["container"]] if "container" in job else [])]
+        yield from (each if isinstance(each, str) else each["image"] for each in containers)
+        used = [step.get("uses", "") for step in job["steps"]]
+        yield from (each.removeprefix("docker://") for each in used if each.startswith("docker://"))
+
+
+def without_digest(names: Iterable[str]) -> list[str]:
+    return [name for name in names if not BY_DIGEST.fullmatch(name)]
+
+
 def test_every_image_is_named_by_its_digest() -> None:
     [python] = re.findall(r"^ARG PYTHON=(.*)$", DOCKERFILE, re.MULTILINE)
-    services = [
-        service
-        for file in ("compose.yml", "tests/sources/compose.yml")
-        for service in yaml.safe_load((ROOT / file).read_text())["services"].values()
-    ]
+    copied_from = re.findall(r"^COPY .*--from=(\S+)", DOCKERFILE, re.MULTILINE)
+    files = [*ROOT.glob("compose*.yml"), *ROOT.glob("tests/**/compose*.yml"), *ROOT.glob(".github/workflows/*.yml")]
+    named = [name for file in files for name in images_of(yaml.safe_load(file.read_text()))]
 
-    assert BY_DIGEST.fullmatch(python)
     assert {base for base, *_ in (each[0][1].split(" AS ") for each in stages().values())} <= {"${PYTHON}", *stages()}
-    assert [each["image"] for each in services if "build" not in each and not BY_DIGEST.fullmatch(each["image"])] == []
+    assert {*copied_from} <= {*stages()}
+    assert len(named) >= 5
+    assert without_digest([python, *named]) == []
+    assert len({name.partition("@")[0] for name in named}) == len({*named}), "one tag, one digest"
+
+
+def test_an_image_without_a_digest_is_found_wherever_a_workflow_names_it() -> None:
+    step = {"uses": "docker://alpine:3"}
+    job = {"container": "debian:12", "services": {"one": {"image": "redis:7"}, "two": "busybox"}, "steps": [step]}
+
+    assert without_digest(images_of({"jobs": {"any": job}})) == ["redis:7", "busybox", "debian:12", "alpine:3"]
+
+
+def test_digests_are_renewed_in_every_file_at_once(tmp_path: Path) -> None:
+    [line] = re.findall(r"^PINNED := (.*)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    for name in ("Makefile", *line.split()):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / name, tmp_path / name)
+    docker = tmp_path / "bin" / "docker"
+    docker.parent.mkdir()
+    docker.write_text(f"#!/bin/sh\necho sha256:{'0' * 64}\n")
+    docker.chmod(0o755)
+    environ = {**os.environ, "PATH": f"{docker.parent}{os.pathsep}{os.environ['PATH']}"}
+
+    done = subprocess.run(["make", "digests"], cwd=tmp_path, env=environ, capture_output=True, text=True, check=True)
+
+    texts = {name: (tmp_path / name).read_text() for name in line.split()}
+    assert {digest for text in texts.values() for digest in re.findall("@sha256:([0-9a-f]+)", text)} == {"0" * 64}
+    assert len(done.stdout.splitlines()) == 3
+    for name, text in texts.items():
+        assert re.sub("@sha256:[0-9a-f]+", "", text) == re.sub("@sha256:[0-9a-f]+", "", (ROOT / name).read_text()), name
 
 
 @pytest.mark.parametrize("target", ["job", "web", "airflow"])

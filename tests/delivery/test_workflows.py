@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -17,7 +18,10 @@ FILES = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
 MAKEFILE = (ROOT / "Makefile").read_text()
 RECIPES = {*re.findall(r"^([\w-]+):(?!=)", MAKEFILE, re.MULTILINE)}
 GLUE = {'cat contracts.md >> "$GITHUB_STEP_SUMMARY"'}  # what only GitHub can be told
-ACTIONLINT = shutil.which("actionlint")
+ACTIONLINT = shutil.which("actionlint", path=os.pathsep.join([str(ROOT / ".venv" / "bin"), os.environ["PATH"]]))
+TEXTS = [
+    path for kind in ("*.md", "docs/**/*.md", "infra/**/*.md", "infra/**/*.tf", "*.yml") for path in ROOT.glob(kind)
+]
 JOBS: list[tuple[str, dict[str, Any]]] = [
     (f"{file.stem}:{name}", job) for file in FILES for name, job in yaml.safe_load(file.read_text())["jobs"].items()
 ]
@@ -48,6 +52,21 @@ def test_every_command_is_a_recipe_that_reads_the_variables_it_is_given(name: st
 @pytest.mark.parametrize("command", ["make demoo", "make build LAYRE=gold", "lakehouse build", 'make build "BASE=x"'])
 def test_a_typo_in_a_recipe_or_a_variable_is_found(command: str) -> None:
     assert wrong_commands([command]) == [command]
+
+
+def recipes_in(text: str) -> set[str]:
+    """Return the recipes that a text names: as code, or at the beginning of a line of commands or of a comment."""
+    return {*re.findall(r"(?:`|^|^#\s+)make ([a-z][\w-]*)", text, re.MULTILINE)}
+
+
+def test_every_recipe_that_a_document_or_a_configuration_names_exists() -> None:
+    missing = {
+        f"{path.relative_to(ROOT)}: make {name}" for path in TEXTS for name in recipes_in(path.read_text()) - RECIPES
+    }
+
+    assert len(TEXTS) > 50
+    assert missing == set()
+    assert recipes_in("# x\n#   make terraform-plan CLOUD=aws\n`make demoo` makes one") == {"terraform-plan", "demoo"}
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.stem))
