@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import runpy
 import shutil
 import subprocess
 import sys
@@ -109,6 +110,12 @@ def test_actionlint_finds_nothing() -> None:
     done = subprocess.run([ACTIONLINT, *map(str, FILES)], capture_output=True, text=True, check=False)
 
     assert done.returncode == 0, done.stdout
+
+
+def test_what_a_machine_without_docker_cannot_run_is_a_recipe_that_a_workflow_calls() -> None:
+    commands = {" ".join(command.split()[:2]) for _, job in JOBS for command in commands_of(job)}
+
+    assert {*runpy.run_path(str(ROOT / ".ci" / "try_workflows"))["NOT_HERE"]} <= commands
 
 
 def test_the_commands_of_a_job_run_in_order_and_the_first_failure_ends_it(tmp_path: Path) -> None:
