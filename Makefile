@@ -127,10 +127,10 @@ box: box.env  ## databases of the demo company, Airflow and the page on this mac
 	docker compose --env-file box.env up -d --build --wait web airflow
 	@echo "The page: http://127.0.0.1:8642 (its token is in box.env). Airflow: http://127.0.0.1:8080"
 
-terraform:  ## the configurations of the three clouds: their form, and what their providers say; needs terraform
+terraform:  ## the configurations of the three clouds: their form, what their providers say, and their tests; needs terraform
 	terraform fmt -check -recursive infra/terraform
 	@set -e; for cloud in aws azure gcp; do echo "$$cloud:"; terraform -chdir=infra/terraform/$$cloud init -backend=false -input=false \
-		>/dev/null; terraform -chdir=infra/terraform/$$cloud validate; done
+		>/dev/null; terraform -chdir=infra/terraform/$$cloud validate; terraform -chdir=infra/terraform/$$cloud test; done
 
 terraform-policy: .venv/uv  ## what checkov knows of clouds that leave doors open; each exception has its reason beside it
 	$(CHECKOV) --directory infra/terraform --framework terraform --compact --quiet --skip-download

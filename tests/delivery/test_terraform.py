@@ -1,8 +1,9 @@
 """
 The Terraform of the three clouds, read as text: one interface, arguments that the providers have, data that stays.
 
-provider_schemas.json has the arguments of the resources that the modules of Azure and Google use, as the providers'
-published types name them; AWS is applied (tests/cloud/test_terraform.py).
+provider_schemas.json has the arguments of the resources that the modules of Azure and Google use: Azure's as the provider
+tells them (terraform providers schema), Google's as its published types name them. AWS is applied, and Azure planned
+where its provider is at hand (tests/cloud/test_terraform.py).
 """
 
 from __future__ import annotations

@@ -75,12 +75,11 @@ resource "azurerm_private_dns_zone" "private" {
 }
 
 resource "azurerm_private_dns_zone_virtual_network_link" "private" {
-  for_each              = local.private
-  name                  = "${var.name}-lake-${var.env}"
-  resource_group_name   = azurerm_resource_group.lake.name
-  private_dns_zone_name = azurerm_private_dns_zone.private[each.key].name
-  virtual_network_id    = var.network.id
-  tags                  = local.tags
+  for_each            = local.private
+  name                = "${var.name}-lake-${var.env}"
+  private_dns_zone_id = azurerm_private_dns_zone.private[each.key].id
+  virtual_network_id  = var.network.id
+  tags                = local.tags
 }
 
 resource "azurerm_private_endpoint" "private" {

@@ -3,7 +3,7 @@ terraform {
   required_providers {
     azurerm = {
       source  = "hashicorp/azurerm"
-      version = ">= 4.9, < 5"
+      version = ">= 5.2, < 6"
     }
   }
 }
