@@ -13,7 +13,7 @@ COPY dbt_project dbt_project
 COPY data_contracts data_contracts
 RUN uv venv -q /opt/lakehouse \
     && uv pip install --no-cache --compile-bytecode -p /opt/lakehouse -c constraints.txt \
-    ".[advisor,alerts,aws-secrets,azure-secrets,cloud,gcp-secrets,kafka,oracle,sqlserver,sqs,web]"
+    ".[advisor,alerts,aws-secrets,azure-secrets,cloud,avro,gcp-secrets,kafka,oracle,protobuf,sqlserver,sqs,web]"
 
 FROM build AS build-airflow
 RUN uv pip install --no-cache --compile-bytecode -p /opt/lakehouse -c constraints.txt ".[airflow]"

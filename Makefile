@@ -4,7 +4,7 @@ BIN := .venv/bin
 # one more than there are cores: some tests wait for servers
 WORKERS ?= $(shell $(PYTHON) -c 'import os; print((os.cpu_count() or 1) + 1)')
 PYTEST = $(BIN)/pytest -n $(WORKERS) --dist loadgroup
-LIGHT := kafka,oracle,web,alerts,advisor,dev
+LIGHT := kafka,avro,protobuf,oracle,web,alerts,advisor,dev
 EXTRAS := airflow,aws-secrets,azure-secrets,cloud,databricks,gcp-secrets,sqlserver,sqs,dev-cloud,dev-web,$(LIGHT)
 ifneq ($(shell command -v java),)
 EXTRAS := $(EXTRAS),spark,spark-submit

@@ -31,6 +31,40 @@ class Tombstones(StrEnum):
     REJECT = "reject"
 
 
+class Format(StrEnum):
+    """How the value of a message is written: one object of JSON, or binary by a schema."""
+
+    JSON = "json"
+    AVRO = "avro"
+    PROTOBUF = "protobuf"
+
+
+class Framing(StrEnum):
+    """What stands before a binary value: nothing, the id of its schema in a registry, or its schema's fingerprint."""
+
+    BARE = "bare"
+    CONFLUENT = "confluent"
+    SINGLE_OBJECT = "single_object"
+
+
+@dataclass(frozen=True, slots=True)
+class Encoding:
+    """
+    How values are written. `schema` is the text of a schema of Avro, which columns are read by, or a set of descriptors
+    of Protobuf with the message `type`. `writers` are the schemas by which values were written, with the bytes that
+    name each before a value; none if all are written by `schema`.
+    """
+
+    format: Format = Format.JSON
+    framing: Framing = Framing.BARE
+    schema: bytes = b""
+    type: str = ""
+    writers: tuple[tuple[bytes, bytes], ...] = ()
+
+
+JSON = Encoding()
+
+
 @dataclass(frozen=True, slots=True)
 class Part:
     """The columns that the messages of some topics fill. `suffix` tells the sequence columns of several parts apart."""
@@ -38,6 +72,7 @@ class Part:
     topics: tuple[str, ...]
     contract: Contract
     suffix: str = ""
+    encoding: Encoding = JSON
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,8 +60,12 @@ class KafkaOracleStreamingPipeline:
         self._block |= {key: deepcopy(value) for key, value in keys.items() if value is not None}
         return self
 
-    def read_kafka_stream(self, schema: Mapping[str, Keys], **order: str) -> Self:
-        """Declare columns by name and ODCS keys, the path in the message by default the name; and sequence and time."""
+    def read_kafka_stream(self, schema: Mapping[str, Keys], **order: Any) -> Self:
+        """
+        Declare columns by name and ODCS keys, the path in the message by default the name.
+
+        `order` has the stream's keys format, messages, sequence and time.
+        """
         self._columns = {name: {"name": name, "physicalName": name} | {**keys} for name, keys in schema.items()}
         return self._declare(**order)
 

@@ -73,7 +73,7 @@ class _Work:
         self.parts.append(PartRows(part, table.combine_chunks()))
 
     def _values(self, part: Part, records: pa.RecordBatch) -> pa.Table:
-        decoded = decode(part.contract, records)
+        decoded = decode(part.contract, part.encoding, records)
         self._bury(records.take(decoded.bad), decoded.breaks)
         records, rows = records.take(decoded.good), decoded.rows
         rows = self._computed(part.contract, _as_stored(self.stream, part.contract, rows))
@@ -101,7 +101,7 @@ class _Work:
         rule = self.stream.tombstones
         if rule is Tombstones.DELETE:
             contract = replace(part.contract, columns=tuple(map(_only_key, part.contract.columns)))
-            decoded = decode(contract, records, tombstones=True)
+            decoded = decode(contract, part.encoding, records, tombstones=True)
             self._bury(records.take(decoded.bad), decoded.breaks)
             records = records.take(decoded.good)
             parts = split(contract, decoded.rows, Tally())

@@ -148,7 +148,9 @@ class Loop:
         if not self.stream.refuses_new_fields or not records.num_rows or not records["value"][0].is_valid:
             return
         with suppress(pa.ArrowInvalid):  # becomes a dead letter
-            found = new_fields([part.contract for part in self.stream.parts], records["value"][0].as_py())
+            parts, topic = self.stream.parts, records["topic"][0].as_py()
+            encoding = next(part.encoding for part in parts if topic in part.topics)
+            found = new_fields([part.contract for part in parts], encoding, records["value"][0].as_py())
             if found:
                 raise BrokenContractError(
                     self.stream.contract.id, [Break(name, "no such field", "it in a message") for name in sorted(found)]

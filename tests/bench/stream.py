@@ -31,6 +31,7 @@ from typing import Any
 import pyarrow as pa
 
 from ingestion.contracts.odcs import find_stream
+from ingestion.contracts.streams import JSON
 from ingestion.sinks import open_database
 from ingestion.sinks.tables import Table
 from ingestion.sources.records import RECORDS
@@ -149,7 +150,7 @@ def _read(world: StreamWorld, given: argparse.Namespace) -> None:
     while count < given.messages:
         read = source.read(positions, stream.budget)
         positions |= read.reached
-        count += decode(stream.contract, read.records).rows.num_rows
+        count += decode(stream.contract, JSON, read.records).rows.num_rows
     source.close()
 
 

@@ -7,11 +7,20 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from ingestion.contracts.reading.lake_block import LakeModel, NonNegative, Percent, StrictDuration
-from ingestion.contracts.streams import TargetMode, Tombstones
+from ingestion.contracts.streams import Format, Framing, TargetMode, Tombstones
 
 _Count = Annotated[int, Field(strict=True, ge=1)]
 _Seconds = Annotated[float, Field(strict=True, gt=0, allow_inf_nan=False)]
 _BatchSize = Annotated[int, Field(strict=True, ge=1, le=1000)]  # Oracle compares with a list of 1,000 at most
+
+
+class MessagesBlock(LakeModel):
+    """How binary values are written. Files stand beside the contract; `writers` names those of a framing."""
+
+    schema_: str | None = Field(None, alias="schema")
+    type: str | None = None
+    framing: Framing | None = None
+    writers: dict[int, str] | tuple[str, ...] | None = None
 
 
 class TopicBlock(LakeModel):
@@ -19,6 +28,7 @@ class TopicBlock(LakeModel):
 
     topic: str
     columns: tuple[str, ...] | None = None
+    messages: MessagesBlock | None = None
 
 
 class TargetBlock(LakeModel):
@@ -70,7 +80,8 @@ class StreamBlock(LakeModel):
 
     source: str | None = None
     topics: tuple[str | TopicBlock, ...] | None = None
-    format: Literal["json"] | None = None
+    format: Format | None = None
+    messages: MessagesBlock | None = None
     start: str | dict[int, int] | None = None
     target: TargetBlock | None = None
     sequence: str | None = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
@@ -20,6 +20,7 @@ from ingestion.contracts.reading.document import DocumentFaults, Steps, parse
 from ingestion.contracts.reading.header import read_header, report_secrets
 from ingestion.contracts.reading.lake_rules import read_lake_block
 from ingestion.contracts.reading.literals import exact_text
+from ingestion.contracts.reading.message_schemas import SchemaCheck, columns_of
 from ingestion.contracts.reading.quality import QualityReader
 from ingestion.contracts.reading.shape import near, read_shape, read_table
 from ingestion.contracts.reading.stream_block import StreamBlock, StreamLakeBlock, TopicBlock, WindowBlock
@@ -27,6 +28,7 @@ from ingestion.contracts.streams import (
     FUTURE_TOLERANCE,
     MAX_DEAD_PERCENT,
     Budget,
+    Encoding,
     Lookup,
     Part,
     Stream,
@@ -75,10 +77,12 @@ def examine_any(
     for check in quality.checks:
         findings.error(SCHEMA, f"the check {check.id} is about a whole load; a stream has only rules for single values")
     block, conversation = lake.stream or StreamBlock(), lake.conversation
+    encodings: Sequence[Encoding] = ()
     if conversation is not None:
         check_conversation(findings, conversation, (*at, "conversation"), columns)
     else:
         _StreamCheck(findings, block, (*at, "stream"), columns, has_topics=has_topics).judge()
+        encodings = SchemaCheck(findings, block, (*at, "stream"), columns, path).encodings()
     told = sorted([*findings.faults, *(incomplete(document) if strict else ())], key=lambda fault: fault.line)
     if not findings.is_clean:
         return None, told
@@ -96,7 +100,7 @@ def examine_any(
     )
     if conversation is not None:
         return conversation_of(compiled, conversation), told
-    return _stream(compiled, block, has_topics=has_topics), told
+    return _stream(compiled, block, encodings, has_topics=has_topics), told
 
 
 def _dialect(findings: DocumentFaults, contract: OpenDataContractStandard, *, reads_messages: bool) -> str:
@@ -258,14 +262,14 @@ class _StreamCheck:
                 self._error("defaults", f"{name}: the value {exc}")
 
 
-def _stream(contract: Contract, block: StreamBlock, *, has_topics: bool) -> Stream:
+def _stream(contract: Contract, block: StreamBlock, encodings: Sequence[Encoding], *, has_topics: bool) -> Stream:
     start: str | datetime | Mapping[int, int] = block.start or "earliest"
     if isinstance(start, str) and start not in ("earliest", "latest"):
         start = datetime.fromisoformat(start).astimezone(UTC)
     return Stream(
         contract=contract,
         source=block.source or "",
-        parts=_parts(contract, block),
+        parts=_parts(contract, block, encodings),
         target=block.target.system if block.target else None,
         mode=block.target.mode if block.target else TargetMode.APPEND,
         start=start,
@@ -286,19 +290,15 @@ def _stream(contract: Contract, block: StreamBlock, *, has_topics: bool) -> Stre
     )
 
 
-def _parts(contract: Contract, block: StreamBlock) -> tuple[Part, ...]:
+def _parts(contract: Contract, block: StreamBlock, encodings: Sequence[Encoding]) -> tuple[Part, ...]:
     given_topics = block.topics or (block.source or "",)  # a queue is its only topic
     topics = [TopicBlock(topic=topic) if isinstance(topic, str) else topic for topic in given_topics]
     if not any(topic.columns for topic in topics):
-        return (Part(tuple(topic.topic for topic in topics), contract),)
+        return (Part(tuple(topic.topic for topic in topics), contract, encoding=encodings[0]),)
     return tuple(
-        Part((topic.topic,), replace(contract, columns=_columns_of(contract, topic)), f"_{number}")
-        for number, topic in enumerate(topics, start=1)
+        Part((topic.topic,), replace(contract, columns=columns_of(contract.columns, topic)), f"_{number}", encoding)
+        for number, (topic, encoding) in enumerate(zip(topics, encodings, strict=True), start=1)
     )
-
-
-def _columns_of(contract: Contract, topic: TopicBlock) -> tuple[Column, ...]:
-    return tuple(c for c in contract.columns if c.key_position is not None or c.name in (topic.columns or ()))
 
 
 def _window(block: WindowBlock) -> WindowRule:
