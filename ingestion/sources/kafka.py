@@ -14,6 +14,7 @@ A connection is kafka://user:password@host:9092. Its extras:
 from __future__ import annotations
 
 import json
+import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -153,7 +154,10 @@ class KafkaSource:
                 self._at = {}
 
     def close(self) -> None:
-        self._consumer.close()
+        """Leave. The driver waits for a broker that is away, a minute and longer; a run that is to end does not."""
+        closing = threading.Thread(target=self._consumer.close, daemon=True)
+        closing.start()
+        closing.join(self._timeout)
 
     @contextmanager
     def _translated(self) -> Iterator[None]:
