@@ -17,7 +17,7 @@ from ingestion.sinks.database import Database, Refused, RowsRefusedError
 from ingestion.sinks.tables import FLAG, LETTER, letters, tables_of
 from ingestion.sinks.windows import add_to_windows, end_windows, replaced_rows
 from ingestion.sources.records import Partition, Position, Positions
-from ingestion.streams.ports import DEAD, MARKS, Applied, Change, Place
+from ingestion.streams.ports import DEAD, MARKS, Applied, Change, Judge, Place
 from ingestion.streams.rows import first_occurrences, last_occurrences, newest, window_deltas
 
 
@@ -63,7 +63,7 @@ class TableSink:
                 self.db.run(f"DELETE FROM {table} {where}", self.stream.name, *partition)
                 self._begin(partition, at, None)
 
-    def apply(self, change: Change) -> Applied:
+    def apply(self, change: Change, judge: Judge | None = None) -> Applied:
         with self.db.transaction():
             if not change.is_replay:
                 self._move(change)
@@ -74,6 +74,8 @@ class TableSink:
                     merged, superseded = merged + written, superseded + left
                     if bad.num_rows:
                         refused = pa.concat_tables([refused, change.letters_of(bad)])
+            if judge is not None and refused.num_rows:
+                judge(change.read, change.dead.num_rows + refused.num_rows)
             self._bury(change, refused)
             end_windows(self, change)
         return Applied(merged, superseded, refused.num_rows)

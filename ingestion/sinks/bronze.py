@@ -26,7 +26,7 @@ from ingestion.lake.base import Commit
 from ingestion.lake.staging import ParquetStage
 from ingestion.sources.records import Partition, Position, Positions
 from ingestion.sql.quoting import quote_standard
-from ingestion.streams.ports import DEAD, Applied, Change, Place
+from ingestion.streams.ports import DEAD, Applied, Change, Judge, Place
 
 LETTERS = pa.schema([*DEAD, ("_batch", pa.int64()), ("_ingested_at", INSTANT), ("_replayed_in", pa.int64())])
 
@@ -70,7 +70,7 @@ class BronzeSink:
         batch, committed = self._committed(self._table.uri)
         self._publish([], batch + 1, {**committed, **positions}, {})
 
-    def apply(self, change: Change) -> Applied:
+    def apply(self, change: Change, judge: Judge | None = None) -> Applied:  # noqa: ARG002 - Bronze refuses no row
         """
         Commit the batch after the one whose positions the change starts from; a rival takes the same number.
 

@@ -115,7 +115,7 @@ class Loop:
         decoded_at = time.monotonic()
         if change.reached:
             try:
-                applied = self.sink.apply(change)
+                applied = self.sink.apply(change, self._brake)
             except ConcurrentWriteError:
                 self._positions = None
                 raise
@@ -157,6 +157,7 @@ class Loop:
                 )
 
     def _brake(self, read: int, dead: int) -> None:
+        """Raise QuarantineLimitError if too many of a batch, with those before it, are dead letters."""
         total, bad = self._recent[0] + read, self._recent[1] + dead
         if total >= JUDGED and bad * 100 > self.stream.max_dead_percent * total:
             raise QuarantineLimitError(
@@ -164,7 +165,6 @@ class Loop:
                 f"{self.stream.max_dead_percent:g} %. This batch was not committed. Correct the producer or the "
                 "contract, or raise `deadLetters.maxPercent`, and run it again."
             )
-        self._recent = (total, bad) if total < RECENT else (total // 2, bad // 2)
 
     def _account(self, change: Change, applied: Applied) -> None:
         dead = change.dead.num_rows + applied.dead
@@ -174,6 +174,8 @@ class Loop:
                 f"{applied.superseded} superseded, {change.filtered} filtered and {dead} dead are another number. The "
                 "batch is committed. This is a fault of the program; stop the stream and report it."
             )
+        total, bad = self._recent[0] + change.read, self._recent[1] + dead
+        self._recent = (total, bad) if total < RECENT else (total // 2, bad // 2)
         self.counts.read += change.read
         self.counts.merged += applied.merged
         self.counts.superseded += applied.superseded

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -78,6 +78,10 @@ class Applied:
     dead: int = 0
 
 
+Judge = Callable[[int, int], None]
+"""Takes how many messages of a batch were read and how many are dead letters; raises if these are too many."""
+
+
 class Sink(Protocol):
     """
     The target of one stream. Only one `apply` at a time.
@@ -97,8 +101,8 @@ class Sink(Protocol):
         """Return the committed positions."""
         ...
 
-    def apply(self, change: Change) -> Applied:
-        """Apply a change whole or not at all."""
+    def apply(self, change: Change, judge: Judge | None = None) -> Applied:
+        """Apply a change whole or not at all. `judge` is asked before the commit if the target refuses rows."""
         ...
 
     def overwriting(self) -> AbstractContextManager[None]:

@@ -6,6 +6,7 @@ import json
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 from ingestion.stream_jobs.run import ask_to_stop, run_stream
 from tests.streams.broker import Broker, create_topic, produce
@@ -23,21 +24,41 @@ def orders(*numbers: int) -> list[tuple[str | None, str | None]]:
     return [(str(n), json.dumps({"order_id": n, "amount": n, "status": "new"})) for n in numbers]
 
 
-def waits_for_the_broker(world: StreamWorld, server: Broker, topic: str, *, after: float) -> None:
-    """Run a stream whose broker goes away `after` seconds for 20, and assert that every message comes once."""
+class Runner:
+    """A stream that runs without end in a thread, until `stop`."""
+
+    def __init__(self, world: StreamWorld) -> None:
+        self._world = world
+        arguments: dict[str, Any] = {"args": [world.context(), world.name], "kwargs": {"until_caught_up": False}}
+        self._thread = threading.Thread(target=run_stream, **arguments)
+        self._thread.start()
+
+    def wait_for(self, query: str, expected: object, seconds: float) -> None:
+        """Wait until a query of the target has this answer."""
+        end = time.monotonic() + seconds
+        while self._world.target(query)[0][0] != expected:
+            assert self._thread.is_alive(), "the run ended"
+            assert time.monotonic() < end, f"not {expected} after {seconds} seconds"
+            time.sleep(0.5)
+
+    def stop(self) -> None:
+        ask_to_stop(self._world.context(), [self._world.name])
+        self._thread.join(60)
+        assert not self._thread.is_alive()
+
+
+def waits_for_the_broker(world: StreamWorld, server: Broker, topic: str, *, after: float, away: float) -> None:
+    """Run a stream whose broker goes away `after` seconds for `away`, and assert that every message comes once."""
     create_topic(server.address, topic, 1)
     produce(server.address, topic, orders(*range(100)))
     world.write(contract("append", topics=[topic], budget={"rows": 10, "seconds": 1.0}))
-    runner = threading.Thread(target=run_stream, args=[world.context(), "orders"], kwargs={"until_caught_up": False})
-    runner.start()
+    runner = Runner(world)
     time.sleep(after)
     server.stop()
-    time.sleep(20)
+    time.sleep(away)
     server.start()
     produce(server.address, topic, orders(*range(100, 200)))
-    time.sleep(30)
-    ask_to_stop(world.context(), ["orders"])
-    runner.join(60)
+    time.sleep(away + 10)  # its pauses double
+    runner.stop()
 
-    assert not runner.is_alive()
     assert world.target("select count(*), count(distinct order_id) from orders") == [(200, 200)]

@@ -24,7 +24,7 @@ from ingestion.sinks.base import TableSink
 from ingestion.stream_jobs import run
 from ingestion.stream_jobs.open import open_loop
 from ingestion.stream_jobs.run import run_stream
-from ingestion.streams.ports import Applied, Change
+from ingestion.streams.ports import Applied, Change, Judge
 from tests.streams.world import COLUMNS, StreamWorld, contract
 
 ROWS = "select order_id, amount, status from orders where lake_deleted = 0 order by order_id"
@@ -301,11 +301,11 @@ def test_a_target_that_is_away_for_a_while_is_tried_again_with_longer_pauses(
     world.send(order(1))
     honest, calls, pauses = TableSink.apply, [0], []
 
-    def away(self: TableSink, change: Change) -> Applied:
+    def away(self: TableSink, change: Change, judge: Judge | None = None) -> Applied:
         calls[0] += 1
         if calls[0] <= 3:
             raise SourceUnavailableError("the target does not answer")
-        return honest(self, change)
+        return honest(self, change, judge)
 
     monkeypatch.setattr(TableSink, "apply", away)
     monkeypatch.setattr(run.StreamRun, "_rest", lambda self, seconds: pauses.append(seconds))
@@ -367,9 +367,9 @@ def test_a_signal_ends_a_run_after_its_open_batch(
     world.send(order(1), order(2))
     honest = TableSink.apply
 
-    def signalled(self: TableSink, change: Change) -> Applied:
+    def signalled(self: TableSink, change: Change, judge: Judge | None = None) -> Applied:
         os.kill(os.getpid(), number)
-        return honest(self, change)
+        return honest(self, change, judge)
 
     monkeypatch.setattr(TableSink, "apply", signalled)
     done = run_stream(world.context(), "orders", until_caught_up=False)

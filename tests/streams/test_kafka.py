@@ -117,5 +117,5 @@ def test_partitions_rest_while_the_target_is_away_and_no_message_is_left_out(
 
 
 @LONG_FORM
-def test_a_broker_that_is_away_for_a_while_is_waited_for(world: StreamWorld, server: Broker) -> None:
-    waits_for_the_broker(world, server, "away", after=3)
+def test_a_broker_that_is_away_for_a_minute_is_waited_for(world: StreamWorld, server: Broker) -> None:
+    waits_for_the_broker(world, server, "away", after=3, away=60)

@@ -372,7 +372,7 @@ def test_messages_that_the_topic_deletes_under_a_running_query_stop_the_stream(
 
 @LONG_FORM
 def test_spark_waits_for_a_broker_that_is_away(world: StreamWorld, server: Broker) -> None:
-    waits_for_the_broker(world, server, "absent", after=5)
+    waits_for_the_broker(world, server, "absent", after=5, away=20)
 
 
 @LONG_FORM
