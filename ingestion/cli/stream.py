@@ -79,13 +79,16 @@ def stream_status(output: Output, *, names: tuple[str, ...]) -> None:
 @click.option("--all", "everything", is_flag=True, help="All streams of the project.")
 @with_output
 def stream_stop(output: Output, *, names: tuple[str, ...], everything: bool) -> None:
-    """Ask the runs of streams to end, on whatever machine they are; each finishes its open batch."""
-    from ingestion.stream_jobs.run import ask_to_stop, chosen_streams
+    """Ask the runs of streams to end, on whatever machine they are; each finishes its open batch.
+
+    The name of conversations ends `lakehouse cdc run`.
+    """
+    from ingestion.stream_jobs.run import ask_to_stop, stoppable_streams
 
     if bool(names) == everything:
         raise ConfigurationError("stream stop: name streams, or write --all. Nothing was stopped.")
     context = _context()
-    chosen = chosen_streams(context, names, everything=everything)
+    chosen = stoppable_streams(context, names)
     ask_to_stop(context, chosen)
     output.told({"asked": chosen}, f"Asked to stop: {', '.join(chosen)}. `lakehouse stream wait` waits for it.")
 

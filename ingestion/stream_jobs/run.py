@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from types import FrameType
 from typing import Any, Protocol
 
-from ingestion.contracts.odcs import find_any, find_stream, list_streams
+from ingestion.contracts.odcs import find_any, find_conversation, find_stream, list_streams
 from ingestion.contracts.streams import Stream, TargetMode
 from ingestion.errors import ConcurrentWriteError, ConfigurationError, LakehouseError, RunFailedError, TransientError
 from ingestion.privacy.logs import logger
@@ -232,9 +232,21 @@ def _is_lost(stream: Stream, positions: Positions, logs: Mapping[Partition, Log]
 
 
 def chosen_streams(context: Context, names: tuple[str, ...], *, everything: bool = False) -> list[str]:
-    """Return the streams of these names, or all. Raises ConfigurationError for an unknown one."""
+    """Return the streams of these names, or all; also conversations. Raises ConfigurationError for an unknown one."""
     known = list_streams(context.settings.contracts)
-    return known if everything or not names else [find_stream(context.settings.contracts, n).name for n in names]
+    return known if everything or not names else [find_any(context.settings.contracts, n).name for n in names]
+
+
+def stoppable_streams(context: Context, names: tuple[str, ...]) -> list[str]:
+    """Do the same to stop them. Raises ConfigurationError also for results, which the run of conversations reads."""
+    folder = context.settings.contracts
+    for found in (find_any(folder, name) for name in names):
+        if isinstance(found, Stream) and found.is_of_queue:
+            raise ConfigurationError(
+                f"{found.name}: its messages are read by the run of the conversations, `lakehouse cdc run`. Nothing "
+                f"was stopped. Stop that one: lakehouse stream stop {find_conversation(folder).name}"
+            )
+    return chosen_streams(context, names)
 
 
 def streams_of_topics(context: Context) -> list[str]:

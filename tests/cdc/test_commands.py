@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import CliRunner
+from click.testing import CliRunner, Result
 
 from ingestion.cdc.gaps import check_calls
-from ingestion.cdc.run import STATISTICS
+from ingestion.cdc.run import STATISTICS, run_cdc
 from ingestion.cli import cli
 from ingestion.contracts.odcs import STREAMS
 from ingestion.contracts.reading.stream_block import ConversationBlock
 from ingestion.errors import CriticalGapError
 from ingestion.shipped import EXAMPLE
+from ingestion.stream_jobs.run import ask_to_stop, statuses
 from tests.cdc.world import CdcWorld
 
 
@@ -156,6 +159,29 @@ def test_one_queue_for_both_directions_is_refused_with_what_to_do(world: CdcWorl
 
     assert code == 10
     assert "Make a second queue for results" in str(output)
+
+
+def test_the_run_of_conversations_is_stopped_by_its_name_and_results_name_it(
+    world: CdcWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ingestion.stream_jobs.run.ASKED_EVERY", 0.0)
+
+    def stream(*words: str) -> Result:
+        return CliRunner().invoke(cli, ["stream", *words], env=dict(world.environment()))
+
+    refused = stream("stop", "dicta.call_summary")
+    assert refused.exit_code == 10
+    assert "Stop that one: lakehouse stream stop rtbi.call_segments" in " ".join(refused.output.split())
+
+    with ThreadPoolExecutor(1) as pool:
+        done = pool.submit(run_cdc, world.context(), until_idle=False)
+        while not any(row["state"] == "running" for row in statuses(world.context(), ["rtbi.call_segments"])):
+            time.sleep(0.1)
+        stopped = stream("stop", "rtbi.call_segments")
+        ask_to_stop(world.context(), ["rtbi.call_segments"] if stopped.exit_code else [])
+        assert done.result(30)["state"] == "stopped"
+    assert stopped.exit_code == 0
+    assert stream("wait", "rtbi.call_segments", "--seconds", "0").exit_code == 0
 
 
 def test_log_files_tell_numbers_and_no_word_of_a_call(world: CdcWorld, tmp_path: Path) -> None:
