@@ -73,24 +73,32 @@ class StreamMinute(Row):
 
 def states(journal: Journal, now: datetime) -> list[StreamState]:
     """Return each stream's newest state, by name. Requests to stop are no states."""
-    counts = ("read", "merged", "superseded", "filtered", "dead", "fenced", "retries")
+    sums = ("read", "merged", "superseded", "filtered", "dead", "fenced", "retries")
     seconds = ("seconds_read", "seconds_decode", "seconds_apply")
     query = (
-        "(with noted as (select *, lag(state) over (partition by stream order by noted_at) is distinct from state "
-        "as begins from ops.streams where state <> 'stop') "
-        "select stream, arg_max(state, noted_at) as state, max(noted_at) filter (where begins) as since, "
-        "max(noted_at) as noted_at, arg_max(lag, noted_at) as lag, max(event_at) as event_at, "
-        "arg_max(message, noted_at) filter (where message is not null) as message, "
+        "(with ended as (select stream, state, max(noted_at) as until, max(event_at) as event_at from ops.streams "
+        "where state <> 'stop' group by stream, state), "
+        "known as (select stream, max(until) as noted_at, arg_max(state, until) as state, max(event_at) as event_at "
+        "from ended group by stream), "
+        "before as (select stream, max(until) as until from ended anti join known using (stream, state) "
+        "group by stream), "
+        "began as (select stream, min(noted_at) as since from ops.streams left join before using (stream) "
+        "where state <> 'stop' and (until is null or noted_at > until) group by stream), "
+        "newest as (select distinct on (stream) stream, lag, message, numbers from ops.streams "
+        "semi join known using (stream, noted_at) where state <> 'stop'), "
+        "day as (select stream, max(noted_at) filter (where dead > 0) as dead_at, "
+        + ", ".join(f"sum({name}) as {name}" for name in (*sums, *seconds))
+        + " from ops.streams where state <> 'stop' and noted_at > ? group by stream) "
+        "select stream, state, since, noted_at, lag, event_at, message, dead_at, numbers, "
         + ", ".join(
-            f"coalesce(sum({name}) filter (where noted_at > ?), 0)::{kind} as {name}"
-            for names, kind in ((counts, "bigint"), (seconds, "double"))
+            f"coalesce({name}, 0)::{kind} as {name}"
+            for names, kind in ((sums, "bigint"), (seconds, "double"))
             for name in names
         )
-        + ", max(noted_at) filter (where dead > 0 and noted_at > ?) as dead_at, "
-        "arg_max(numbers, noted_at) filter (where numbers is not null) as numbers from noted group by stream) "
+        + " from known join began using (stream) join newest using (stream) left join day using (stream)) "
         "order by stream"
     )
-    return read(journal, StreamState, query, [now - DAY] * (len(counts) + len(seconds) + 1))
+    return read(journal, StreamState, query, [now - DAY])
 
 
 def minutes(journal: Journal, since: datetime) -> list[StreamMinute]:
