@@ -127,9 +127,9 @@ def test_numbers_of_many_digits_and_moments_are_exact(world: StreamWorld) -> Non
         "wall": {"logicalType": "timestamp", "physicalType": "TIMESTAMP"},
     }
     world.write(contract(columns=columns))
-    exact = '{"order_id": 9007199254740993, "amount": 123456789012345678901234567890123456.78, '
+    exact = ' \n{"order_id": 9007199254740993, "amount": 123456789012345678901234567890123456.78, '
     world.send(
-        exact + '"meta": {"at": "2026-01-01T02:00:00.123456+02:00"}, "wall": "2026-01-01T02:00:00"}',
+        exact + '"meta": {"at": "2026-01-01T02:00:00.123456+02:00"}, "wall": "2026-01-01T02:00:00"}\t ',
         exact + '"meta": {"at": "2026-01-01T00:00:00.1234567Z"}}',
         exact + '"wall": "2026-01-01T00:00:00Z"}',
     )
