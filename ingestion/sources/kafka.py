@@ -197,13 +197,16 @@ def _assigned(partition: Partition, offset: int = ck.OFFSET_INVALID) -> ck.Topic
     return ck.TopicPartition(partition.topic, partition.number, offset)
 
 
+_CALENDAR = range(-62_135_596_800_000, 253_402_300_800_000)  # milliseconds of the years 1 to 9999
+
+
 def _records(messages: Sequence[ck.Message]) -> pa.RecordBatch:
     """Return messages in the order of partitions and offsets. The driver hands them over one by one."""
     columns = [
         [m.topic() for m in messages],
         [m.partition() for m in messages],
         [m.offset() for m in messages],
-        [m.timestamp()[1] * 1000 for m in messages],
+        [millis * 1000 if millis in _CALENDAR else None for _, millis in (m.timestamp() for m in messages)],
         [m.key() for m in messages],
         [m.value() for m in messages],
         [headers_text(m.headers()) for m in messages],

@@ -37,6 +37,30 @@ def test_messages_are_read_once_from_all_partitions_without_any_offset_of_a_grou
     ) == [(3, 1, True)]
 
 
+def test_a_message_whose_own_timestamp_is_no_moment_is_a_dead_letter_and_ends_nothing(
+    world: StreamWorld, server: Broker
+) -> None:
+    from confluent_kafka import Producer
+
+    create_topic(server.address, "clocks", 1, **{"message.timestamp.after.max.ms": str(2**63 - 1)})  # as before Kafka 4
+    producer = Producer({"bootstrap.servers": server.address})
+    moments = (2**62, 253_402_300_800_000, 253_402_300_799_999, 1)  # milliseconds; the second is the year 10000
+    for (key, value), at in zip(orders(1, 2, 3, 4), moments, strict=True):
+        producer.produce("clocks", value, key, timestamp=at)
+    producer.flush()
+    world.write(contract("append", topics=["clocks"], budget={"seconds": 1.0}))
+
+    assert world.counts() == (4, 2, 0, 0, 2)
+    assert world.target("select message_offset, breaks from lake_dead_letter order by 1") == [
+        (0, "(message):timestamp"),
+        (1, "(message):timestamp"),
+    ]
+    assert world.target("select order_id, left(lake_at::varchar, 19) from orders order by 1") == [
+        (3, "9999-12-31 23:59:59"),
+        (4, "1970-01-01 00:00:00"),
+    ]
+
+
 def test_aborted_transactions_and_their_marks_are_holes(world: StreamWorld, server: Broker) -> None:
     from confluent_kafka import Producer
 

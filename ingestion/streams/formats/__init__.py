@@ -14,6 +14,8 @@ from ingestion.contracts.streams import Encoding, Format
 
 SHAPE = "(message):decode"
 """What a message breaks that is not written in its format; in JSON also one that is no object or holds a key twice."""
+NO_MOMENT = "(message):timestamp"
+"""What a message breaks whose own timestamp is outside of the calendar."""
 UNKNOWN_SCHEMA = "(message):schema"
 """What a message breaks that names a schema which the contract does not have."""
 
