@@ -22,6 +22,7 @@ from datetime import datetime
 
 import confluent_kafka as ck
 import pyarrow as pa
+import pyarrow.compute as pc
 from confluent_kafka.admin import AdminClient
 
 from ingestion.contracts.streams import Budget
@@ -34,6 +35,7 @@ from ingestion.sources.records import RECORDS, Log, Partition, Position, Positio
 LOOKED_EVERY = 30.0
 """Seconds between two looks at the topics' partitions and ids."""
 _AT_ONCE = 1_000
+_BEFORE, _AFTER = -62_135_596_800_001, 253_402_300_800_000  # milliseconds before the year 1 and after 9999
 _LOST = (ck.KafkaError.OFFSET_OUT_OF_RANGE, ck.KafkaError._AUTO_OFFSET_RESET)
 _REFUSED = (
     ck.KafkaError._AUTHENTICATION,
@@ -197,16 +199,13 @@ def _assigned(partition: Partition, offset: int = ck.OFFSET_INVALID) -> ck.Topic
     return ck.TopicPartition(partition.topic, partition.number, offset)
 
 
-_CALENDAR = range(-62_135_596_800_000, 253_402_300_800_000)  # milliseconds of the years 1 to 9999
-
-
 def _records(messages: Sequence[ck.Message]) -> pa.RecordBatch:
     """Return messages in the order of partitions and offsets. The driver hands them over one by one."""
     columns = [
         [m.topic() for m in messages],
         [m.partition() for m in messages],
         [m.offset() for m in messages],
-        [millis * 1000 if millis in _CALENDAR else None for _, millis in (m.timestamp() for m in messages)],
+        _moments(pa.array([m.timestamp()[1] for m in messages], pa.int64())),
         [m.key() for m in messages],
         [m.value() for m in messages],
         [headers_text(m.headers()) for m in messages],
@@ -214,6 +213,12 @@ def _records(messages: Sequence[ck.Message]) -> pa.RecordBatch:
     arrays = [pa.array(values, field.type) for values, field in zip(columns, RECORDS, strict=True)]
     records = pa.RecordBatch.from_arrays(arrays, schema=RECORDS)
     return records.sort_by([(name, "ascending") for name in RECORDS.names[:3]])
+
+
+def _moments(millis: pa.Array) -> pa.Array:
+    """Return milliseconds as moments. One far outside of the calendar becomes one just outside of it."""
+    millis = pc.max_element_wise(pc.min_element_wise(millis, _AFTER), _BEFORE)
+    return millis.cast(pa.timestamp("ms", "UTC")).cast(RECORDS.field("timestamp").type)
 
 
 def headers_text(headers: list[tuple[str, bytes | None]] | None) -> str | None:

@@ -32,7 +32,7 @@ RECORDS = pa.schema(
         ("topic", pa.string()),
         ("partition", pa.int32()),
         ("offset", pa.int64()),
-        ("timestamp", INSTANT),  # by the message's producer or its broker; null: outside of the years 1 to 9999
+        ("timestamp", INSTANT),  # by the message's producer or its broker
         ("key", pa.binary()),
         ("value", pa.binary()),  # null: a tombstone
         ("headers", pa.string()),  # one JSON object, null: none

@@ -14,6 +14,7 @@ from ingestion.errors import ConfigurationError, IntegrityError
 from ingestion.extract.split import Tally, split
 from ingestion.sources.records import Partition, Positions, Read
 from ingestion.streams.decode import decode
+from ingestion.streams.formats import is_beyond
 from ingestion.streams.ports import DEAD, MARKS, Change, PartRows
 
 Function = Callable[[pa.Table], pa.Table]
@@ -115,7 +116,10 @@ class _Work:
 
     def _bury(self, records: pa.RecordBatch, breaks: pa.Array) -> None:
         if records.num_rows:
-            self.dead.append(pa.Table.from_arrays([*records.columns, breaks], schema=DEAD))
+            table = pa.Table.from_arrays([*records.columns, breaks], schema=DEAD)
+            at = DEAD.get_field_index("timestamp")
+            moments = pc.if_else(is_beyond(records["timestamp"]), None, records["timestamp"])
+            self.dead.append(table.set_column(at, DEAD.field(at), moments))
 
     def _computed(self, contract: Contract, rows: pa.RecordBatch) -> pa.RecordBatch:
         """Fill the columns of reference tables and of the transform, which keeps rows, their order and types."""

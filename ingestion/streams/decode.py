@@ -14,7 +14,7 @@ import pyarrow as pa
 from ingestion.contracts.model import Column, Contract
 from ingestion.contracts.streams import Encoding
 from ingestion.sources.records import RECORDS
-from ingestion.streams.formats import NO_MOMENT, SHAPE, Reader, reader_of
+from ingestion.streams.formats import NO_MOMENT, SHAPE, Reader, check_calendar, is_beyond, reader_of
 from ingestion.streams.formats.json import read_objects
 
 _METADATA = {f"@{name}" for name in RECORDS.names}
@@ -74,8 +74,7 @@ def new_fields(contracts: Sequence[Contract], encoding: Encoding, value: bytes) 
 
 
 def _typed(reader: Reader, columns: Sequence[Column], records: pa.RecordBatch) -> pa.Table:
-    if records["timestamp"].null_count:
-        raise pa.ArrowInvalid(NO_MOMENT)
+    check_calendar(records["timestamp"])
     own = [c for c in columns if not c.source_name.startswith("@")]
     values = reader.read(own, records["value"]) if own else {}
     keys = read_objects([c for c in columns if c.source_name.startswith("@key.")], records["key"], "@key.")
@@ -89,7 +88,7 @@ def _typed(reader: Reader, columns: Sequence[Column], records: pa.RecordBatch) -
 
 def _reason(reader: Reader, columns: Sequence[Column], record: pa.RecordBatch) -> str:
     """Return the break of one message: its shape, or the columns that cannot be read alone."""
-    if record["timestamp"].null_count:
+    if is_beyond(record["timestamp"])[0].as_py():
         return NO_MOMENT
     value = record["value"][0].as_py()
     if value is not None and (found := reader.fault(value)):

@@ -59,6 +59,8 @@ def test_a_message_whose_own_timestamp_is_no_moment_is_a_dead_letter_and_ends_no
         (3, "9999-12-31 23:59:59"),
         (4, "1970-01-01 00:00:00"),
     ]
+    assert world.replay()["merged"] == 2
+    assert world.target("select order_id from orders where lake_at is null order by 1") == [(1,), (2,)]
 
 
 def test_aborted_transactions_and_their_marks_are_holes(world: StreamWorld, server: Broker) -> None:

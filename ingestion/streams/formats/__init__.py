@@ -76,8 +76,18 @@ def as_column(column: Column, values: pa.Array) -> pa.Array:
         values = values.cast(pa.decimal128(20, 0))  # holds all of them; Arrow judges the type else, not the values
     values = values if values.type == column.arrow_type else values.cast(column.arrow_type)
     if pa.types.is_timestamp(values.type) or pa.types.is_date(values.type):
-        ends = pc.min_max(values)
-        years = pc.year(pa.array([ends["min"], ends["max"]], values.type))
-        if pc.any(pc.or_(pc.less(years, 1), pc.greater(years, 9_999))).as_py():
-            raise pa.ArrowInvalid("a moment of a year that targets do not have")
+        check_calendar(values)
     return values
+
+
+def check_calendar(moments: pa.Array) -> None:
+    """Raise ArrowInvalid for a moment outside of the years 1 to 9999, which targets and their drivers do not have."""
+    ends = pc.min_max(moments)
+    if pc.any(is_beyond(pa.array([ends["min"], ends["max"]], moments.type))).as_py():
+        raise pa.ArrowInvalid("a moment of a year that targets do not have")
+
+
+def is_beyond(moments: pa.Array) -> pa.Array:
+    """Return which moments are outside of the years 1 to 9999; null for null."""
+    years = pc.year(moments)
+    return pc.or_(pc.less(years, 1), pc.greater(years, 9_999))
