@@ -86,7 +86,14 @@ def test_digests_are_renewed_in_every_file_at_once(tmp_path: Path) -> None:
     docker.chmod(0o755)
     environ = {**os.environ, "PATH": f"{docker.parent}{os.pathsep}{os.environ['PATH']}"}
 
-    done = subprocess.run(["make", "digests"], cwd=tmp_path, env=environ, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        ["make", "--no-print-directory", "digests"],
+        cwd=tmp_path,
+        env=environ,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
 
     texts = {name: (tmp_path / name).read_text() for name in line.split()}
     assert {digest for text in texts.values() for digest in re.findall("@sha256:([0-9a-f]+)", text)} == {"0" * 64}
