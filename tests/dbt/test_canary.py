@@ -29,6 +29,7 @@ from tests.dbt.data_tests import without_data_tests
 from tests.dbt.warm import run_dbt
 from tests.examples import LONG
 
+pytestmark = pytest.mark.xdist_group("canary")  # they share a lake
 ROOT = Path(__file__).parents[2]
 CANARY = re.compile(rb"kanarie|Zephyrine|(?<!\d)5599777\d{7}|(?<!\d)77700\d{6}(?!\d)")
 PLANT = (
