@@ -10,6 +10,7 @@ for one message or row.
 - sink_share_of_four: the same of an insert of the contract's four columns alone, without the six of ours
 - cpu_us: CPU of a message from the topic into the target, without the database's own (a DuckDB file's is in it)
 - peak_mb: resident memory of the process that runs the stream, whatever the backlog
+- p99_seconds: Oracle only; from a message's production to its row's commit, at 10,000 messages a second
 - read_times_spark: the rate of reading and decoding, over that of Spark's from_json without a target on the same
   cores, in micro-batches of 50,000; read_times_spark_at_once: over that of Spark in one batch of the whole topic
 - stream_times_spark: the rate into the target, over that of the engine spark (foreachBatch) by the same contract into
@@ -25,6 +26,8 @@ import json
 import os
 import sys
 import tempfile
+import threading
+import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from functools import partial
@@ -38,16 +41,18 @@ from ingestion.contracts.streams import JSON
 from ingestion.sinks import open_database
 from ingestion.sinks.tables import Table, tables_of
 from ingestion.sources.records import RECORDS
-from ingestion.stream_jobs.open import open_records
+from ingestion.stream_jobs.open import open_records, open_sink
 from ingestion.streams.decode import decode
 from ingestion.streams.loop import first_positions
 from tests.bench.measure import Cost, measure
 from tests.spark.session import SETTINGS
 from tests.streams.broker import broker, create_topic
+from tests.streams.kafka_world import Runner
 from tests.streams.world import StreamWorld, contract
 
 Phase = Callable[[StreamWorld, argparse.Namespace], None]
-TOPICS = ("backlog", "written", "one")
+TOPICS = ("backlog", "written", "one", "paced")
+PACED_SECONDS, PACED_RATE = 20, 10_000
 RESULT = Path(__file__).with_name("results") / "stream.json"
 LARGE = 20_000
 SPARK_ROWS = 50_000
@@ -68,7 +73,7 @@ def main() -> None:
     parser.add_argument("--address")
     given = parser.parse_args()
     if given.phase:
-        {**PHASES, **SPARK_PHASES}[given.phase](_world(Path(given.folder), given.address), given)
+        {**PHASES, "paced": _paced, **SPARK_PHASES}[given.phase](_world(Path(given.folder), given.address), given)
         return
     oracle = "AIRFLOW_CONN_ORACLE_TEST" in os.environ
     with tempfile.TemporaryDirectory() as folder, broker(Path(folder)) as server:
@@ -77,10 +82,15 @@ def main() -> None:
         arguments = ["--folder", folder, "--address", server.address]
         arguments += ["--messages", str(given.messages), "--written", str(given.written)]
         costs: dict[str, Cost] = {}
-        for phase in (*PHASES, *(SPARK_PHASES if "LAKEHOUSE_SPARK_JARS" in SETTINGS else {})):
+        for phase in (
+            *PHASES,
+            *(["paced"] if oracle else []),
+            *(SPARK_PHASES if "LAKEHOUSE_SPARK_JARS" in SETTINGS else {}),
+        ):
             costs[phase] = measure([sys.executable, "-m", "tests.bench.stream", "--phase", phase, *arguments])
             cost = costs[phase]
             sys.stdout.write(f"{phase:18} {cost.wall:7.1f} s {cost.cpu:7.1f} s of CPU {cost.peak / 1e6:6.0f} MB\n")
+        p99 = json.loads((Path(folder) / "paced.json").read_text()) if oracle else None
     start, stream = costs["start"], costs["stream"].net(costs["stream_start"])
     figures = {
         "target": "oracle" if oracle else "duckdb",
@@ -91,6 +101,7 @@ def main() -> None:
         "cpu_us": round(1e6 * (costs["stream"].cpu - costs["stream_start"].cpu) / given.written, 1),
         "peak_mb": round(max(costs["read"].peak, costs["stream"].peak) / 1e6),
     }
+    figures |= {"p99_seconds": p99} if oracle else {}
     if "spark_read" in costs:
         for name in ("read", "read_at_once", "stream", "stream_large"):
             kind = name.split("_")[0]
@@ -196,6 +207,46 @@ def _insert(world: StreamWorld, given: argparse.Namespace, *, has_marks: bool = 
         with db.transaction():
             db.insert(table.name, rows.cast(columns))
     db.close()
+
+
+def _paced(world: StreamWorld, given: argparse.Namespace) -> None:
+    """Note when each message was produced and when the positions beyond it were seen committed."""
+    world = _world(world.folder, given.address, "paced", "paced")
+    stream = find_stream(world.settings.contracts, "paced")
+    sink, runner = open_sink(world.context(), stream), Runner(world)
+    produced: list[list[float]] = [[], []]
+    seen, total = list[tuple[float, int, int]](), PACED_SECONDS * PACED_RATE
+    producing = threading.Thread(target=_produce_paced, args=(given.address, produced))
+    producing.start()
+    while not seen or seen[-1][1] + seen[-1][2] < total:
+        reached = {partition.number: position.offset for partition, position in sink.positions().items()}
+        seen.append((time.monotonic(), reached.get(0, 0), reached.get(1, 0)))
+        time.sleep(0.1)
+    producing.join()
+    runner.stop()
+    sink.close()
+    lags = []
+    for partition in (0, 1):
+        begin = 0
+        for at, *offsets in seen:
+            lags += [at - moment for moment in produced[partition][begin : offsets[partition]]]
+            begin = max(begin, offsets[partition])
+    assert len(lags) == total
+    (world.folder / "paced.json").write_text(json.dumps(round(sorted(lags)[int(0.99 * total)], 1)))
+
+
+def _produce_paced(address: str, produced: list[list[float]]) -> None:
+    from confluent_kafka import Producer
+
+    producer, begun = Producer({"bootstrap.servers": address, "linger.ms": 5}), time.monotonic()
+    for number in range(PACED_SECONDS * PACED_RATE):
+        if number % 100 == 0:
+            time.sleep(max(0.0, begun + number / PACED_RATE - time.monotonic()))
+        value = f'{{"order_id": {number}, "amount": "1.25", "status": "new", "note": "{NOTE}"}}'
+        produced[number % 2].append(time.monotonic())
+        producer.produce("paced", value, str(number), partition=number % 2)
+        producer.poll(0)
+    assert producer.flush(60) == 0
 
 
 def _start(world: StreamWorld, given: argparse.Namespace) -> None:
