@@ -35,7 +35,7 @@ from ingestion.sources.records import RECORDS, Log, Partition, Position, Positio
 LOOKED_EVERY = 30.0
 """Seconds between two looks at the topics' partitions and ids."""
 _AT_ONCE = 1_000
-_BEFORE, _AFTER = -62_135_596_800_001, 253_402_300_800_000  # milliseconds before the year 1 and after 9999
+_MOST = 2**63 // 1_000 - 1  # milliseconds that are a moment of microseconds
 _LOST = (ck.KafkaError.OFFSET_OUT_OF_RANGE, ck.KafkaError._AUTO_OFFSET_RESET)
 _REFUSED = (
     ck.KafkaError._AUTHENTICATION,
@@ -216,8 +216,8 @@ def _records(messages: Sequence[ck.Message]) -> pa.RecordBatch:
 
 
 def _moments(millis: pa.Array) -> pa.Array:
-    """Return milliseconds as moments. One far outside of the calendar becomes one just outside of it."""
-    millis = pc.max_element_wise(pc.min_element_wise(millis, _AFTER), _BEFORE)
+    """Return milliseconds as moments. One that is none becomes the last one, outside of the calendar as well."""
+    millis = pc.max_element_wise(pc.min_element_wise(millis, _MOST), -_MOST)
     return millis.cast(pa.timestamp("ms", "UTC")).cast(RECORDS.field("timestamp").type)
 
 

@@ -270,6 +270,8 @@ MILLIS, LOCAL = ({"type": "long", "logicalType": name} for name in ("timestamp-m
         pytest.param(DECIMAL, column("DECIMAL(38,2)", "number"), 2**16_000, None, id="4817 digits"),
         ({"type": "int", "logicalType": "time-millis"}, column("VARCHAR", "string"), 86_400_000, None),
         (MILLIS, column("TIMESTAMPTZ", "timestamp"), 253_402_300_800_000, None),  # the year 10000
+        (MILLIS, column("TIMESTAMPTZ", "timestamp"), 2_069_085_340_800_000, None),  # 67536 = 2000 + 2 ** 16
+        ({"type": "int", "logicalType": "date"}, column("DATE", "date"), 23_948_000, None),  # the year 67537
         (LOCAL, column("TIMESTAMP", "timestamp"), -62_135_596_800_001, None),  # the year 0
         ({"type": "int", "logicalType": "date"}, column("DATE", "date"), 2**31 - 1, None),
         ({"type": "int", "logicalType": "date"}, column("TIMESTAMP", "timestamp"), 1, datetime(1970, 1, 2)),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Protocol
 
@@ -18,6 +19,7 @@ NO_MOMENT = "(message):timestamp"
 """What a message breaks whose own timestamp is outside of the calendar."""
 UNKNOWN_SCHEMA = "(message):schema"
 """What a message breaks that names a schema which the contract does not have."""
+_CALENDAR = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)  # pc.year counts in 16 bits
 
 
 class Reader(Protocol):
@@ -89,5 +91,5 @@ def check_calendar(moments: pa.Array) -> None:
 
 def is_beyond(moments: pa.Array) -> pa.Array:
     """Return which moments are outside of the years 1 to 9999; null for null."""
-    years = pc.year(moments)
-    return pc.or_(pc.less(years, 1), pc.greater(years, 9_999))
+    first, last = (pa.scalar(end, moments.type) for end in _CALENDAR)
+    return pc.or_(pc.less(moments, first), pc.greater(moments, last))
