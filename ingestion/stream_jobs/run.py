@@ -238,7 +238,11 @@ def chosen_streams(context: Context, names: tuple[str, ...], *, everything: bool
 
 
 def stoppable_streams(context: Context, names: tuple[str, ...]) -> list[str]:
-    """Do the same to stop them. Raises ConfigurationError also for results, which the run of conversations reads."""
+    """
+    Return the streams of these names, or all, of which each has a run to stop.
+
+    Raises ConfigurationError for an unknown one, and for results: the run of conversations reads them.
+    """
     folder = context.settings.contracts
     for found in (find_any(folder, name) for name in names):
         if isinstance(found, Stream) and found.is_of_queue:
